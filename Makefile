@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine:
+#   make lab     the environment, then JupyterLab on the map of the course
+#   make test    the environment, the browser, every check and test
+# The rest is for people who work on the course.
+
+.PHONY: lab test check bench constraints clean
+bin := .venv/bin
+ready := pyproject.toml constraints.txt distlib/_guard.py tools/environment.sh
+
+lab: .venv/.ready-to-read
+	exec $(bin)/jupyter lab --config=jupyter_lab_config.py notebooks/00_start_here.ipynb
+
+test: check
+	sh tools/browser.sh
+	$(bin)/python -m pytest -n 2 --dist loadgroup
+
+# Lint, format, types, the floors of the house, notebooks without outputs.
+check: .venv/.ready-to-test
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+	find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*' -exec $(bin)/nbstripout --verify {} +
+
+# Side-by-side measurements against peers; `make bench only=name` runs one.
+bench: .venv/.ready-to-test
+	$(bin)/python -m benchmarks $(only)
+
+# Take the newest versions that pyproject.toml allows, and pin them.
+constraints: .venv/.ready-to-test
+	{ echo '# Exact versions of everything installed, written by `make constraints`.'; \
+	  echo uv hatchling | tr ' ' '\n' | $(bin)/uv pip compile --quiet --upgrade --python-version 3.11 --extra test \
+	      --no-header --no-annotate pyproject.toml -; } > constraints.new
+	mv constraints.new constraints.txt
+
+.venv/.ready-to-read: $(ready)
+	sh tools/environment.sh
+	touch $@
+
+.venv/.ready-to-test: $(ready)
+	sh tools/environment.sh test
+	touch $@ .venv/.ready-to-read
+
+clean:
+	rm -rf .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache test-results bench-results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
