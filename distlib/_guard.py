@@ -1,16 +1,17 @@
 """Say at once that the wrong ``distlib`` is installed.
 
 PyPI has an unrelated package of our import name (packaging tools such as virtualenv, tox, nox and pre-commit
-depend on it). Where both are installed, whichever directory comes first on ``sys.path`` wins, and a learner meets
-``No module named 'distlib.labs'`` instead of the reason. Two checks name it:
+depend on it). Where both are installed, the directory that comes first on ``sys.path`` wins, and a learner
+meets ``No module named 'distlib.labs'`` instead of the reason. Two checks name it:
 
-* ``install`` puts a finder in front of Python's own, which looks at the ``distlib`` that would be imported. The
-  distribution ships this file a second time, as the top-level module ``distributed_systems_course_guard``, and a
-  ``.pth`` line beside it that calls ``install`` whenever the interpreter starts.
-* ``refuse_stranger_in`` is called by our own package when it is imported. It finds the other package where this
-  import happens to work (in the repository's root) and the next one would not (in ``notebooks/``).
+* ``install`` puts a finder in front of Python's own, which looks at the ``distlib`` that would be imported.
+  The distribution ships this file a second time, as the top-level module ``distributed_systems_course_guard``,
+  and a ``.pth`` line beside it that calls ``install`` whenever the interpreter starts.
+* ``refuse_stranger_in`` is called by our own package when it is imported. It finds the other package where
+  this import happens to work (in the repository's root) and the next one would not (in ``notebooks/``).
 
-This file must stay importable alone: no import from ``distlib``, and nothing slow, for it runs at every start.
+This file must stay importable alone: no import from ``distlib``, and nothing slow, as it runs at every start
+of the interpreter (hence ``os`` instead of ``pathlib``).
 """
 
 from __future__ import annotations
@@ -72,17 +73,16 @@ def refuse_stranger_in(directories: Iterable[str]) -> None:
         ImportError: One of them holds the metadata of a distribution named ``distlib``.
     """
     for directory in directories:
-        if os.path.basename(directory) in ("site-packages", "dist-packages") and directory.startswith(
-            sys.prefix
-        ):
-            try:
-                names = os.listdir(directory)
-            except OSError:  # a directory on sys.path need not exist
-                continue
-            for name in names:
-                if name.startswith("distlib-") and name.endswith((".dist-info", ".egg-info")):
-                    found = os.path.join(directory, name)
-                    raise ImportError(_message(found), name="distlib", path=found)
+        if not directory.startswith(sys.prefix) or not directory.endswith(("site-packages", "dist-packages")):
+            continue
+        try:
+            names = os.listdir(directory)
+        except OSError:  # a directory on sys.path need not exist
+            continue
+        for name in names:
+            if name.startswith("distlib-") and name.endswith((".dist-info", ".egg-info")):
+                found = os.path.join(directory, name)
+                raise ImportError(_message(found), name="distlib", path=found)
 
 
 def _is_ours(path: str) -> bool:
@@ -98,9 +98,9 @@ def _message(found: str) -> str:
     return (
         "the wrong `distlib`: not the library of the distributed systems course.\n"
         f"  Found:       {found}\n"
-        "  What it is:  most likely PyPI's unrelated package `distlib` (low-level packaging functions), which\n"
-        "               virtualenv, tox, nox and pre-commit install; or a file of yours with that name.\n"
-        "  What to do:  take it out of this environment, and install the course again, in the course's directory:\n"
+        "  What it is:  most likely PyPI's unrelated package `distlib` (low-level packaging functions),\n"
+        "               which virtualenv, tox, nox and pre-commit install; or a file of yours of that name.\n"
+        "  What to do:  take it out of this environment, then, in the course's directory, install the course:\n"
         f"                 {python} -m pip uninstall -y distlib\n"
         f"                 {python} -m pip install -e .\n"
         "               Run the tools that need it from an environment of their own (pipx does that).\n"
