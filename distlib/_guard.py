@@ -5,8 +5,8 @@ depend on it). Where both are installed, the directory that comes first on ``sys
 meets ``No module named 'distlib.labs'`` instead of the reason. Two checks name it:
 
 * ``install`` puts a finder in front of Python's own, which looks at the ``distlib`` that would be imported.
-  The distribution ships this file a second time, as the top-level module ``distributed_systems_course_guard``,
-  and a ``.pth`` line beside it that calls ``install`` whenever the interpreter starts.
+  The distribution ships this file a second time, as the module ``distributed_systems_course_guard``, and a
+  ``.pth`` line beside it that calls ``install`` whenever the interpreter starts.
 * ``refuse_stranger_in`` is called by our own package when it is imported. It finds the other package where
   this import happens to work (in the repository's root) and the next one would not (in ``notebooks/``).
 
@@ -100,7 +100,7 @@ def _message(found: str) -> str:
         f"  Found:       {found}\n"
         "  What it is:  most likely PyPI's unrelated package `distlib` (low-level packaging functions),\n"
         "               which virtualenv, tox, nox and pre-commit install; or a file of yours of that name.\n"
-        "  What to do:  take it out of this environment, then, in the course's directory, install the course:\n"
+        "  What to do:  take it out of this environment and install the course again, in its directory:\n"
         f"                 {python} -m pip uninstall -y distlib\n"
         f"                 {python} -m pip install -e .\n"
         "               Run the tools that need it from an environment of their own (pipx does that).\n"
