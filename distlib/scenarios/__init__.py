@@ -1,0 +1,1 @@
+"""Situations of the chapters: frozen parameters in, result out."""
