@@ -1,0 +1,292 @@
+"""Histories: what clients asked of a service, when, and what they were told.
+
+A history is a set of operations, each with a call and (unless it never came back) a return (Herlihy & Wing
+1990, §2.2). One operation precedes another if it returned *before* the other was called; at equal times they
+count as concurrent, unless one process did both: a process does one thing at a time, so its own operations
+keep their order.
+
+Logs of events (``invoke``, then ``ok``, ``fail`` or ``info``) are turned into operations by
+:func:`from_events`:
+
+``ok``      it took effect at some moment between its call and its return
+``fail``    it did not happen and is removed (or it saw something: see :class:`Meaning`)
+``info``    nobody knows: it may take effect at any time after its call, or never
+(nothing)   an operation still open at the end of the log is as if by ``info``
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+from distlib.core.freeze import freeze
+
+
+class Unknown:
+    """The type of :data:`UNKNOWN`."""
+
+    def __repr__(self) -> str:
+        return "?"
+
+
+UNKNOWN: Final = Unknown()
+"""The result of an operation that nobody heard of. Any result agrees with it."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of one client, with its answer.
+
+    Times are in any one unit; ``returned`` is infinity while nobody has heard of it. ``argument`` and
+    ``result`` are frozen (a list becomes a hashable tuple), and a pending operation's result is
+    :data:`UNKNOWN`. Raises ``ValueError`` if it returned before its call, or if a time is not a number.
+    """
+
+    process: Hashable
+    f: str
+    argument: Any = None
+    result: Any = None
+    call: float = 0.0
+    returned: float = math.inf
+    key: Hashable = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.call):
+            raise ValueError(
+                f"call must be a finite time, got {self.call!r} ({self.f} of process {self.process!r})"
+            )
+        if not self.returned >= self.call:  # so that NaN is refused too
+            raise ValueError(
+                f"{self.label} of process {self.process!r} returned at {self.returned!r}, "
+                f"before its call at {self.call!r}"
+            )
+        for name in ("argument", "result", "key"):
+            object.__setattr__(self, name, _constant(getattr(self, name), name))
+        if self.pending and self.result is not UNKNOWN:
+            object.__setattr__(self, "result", UNKNOWN)
+
+    @property
+    def pending(self) -> bool:
+        """Whether it never returned, so that it may have taken effect or not."""
+        return self.returned == math.inf
+
+    @property
+    def label(self) -> str:
+        """What to write on the operation's bar: ``write 3``, ``read → 5``, ``cas 3→4 ✗``."""
+        if self.f == "cas" and isinstance(self.argument, tuple) and len(self.argument) == 2:
+            asked = f"cas {_short(self.argument[0])}→{_short(self.argument[1])}"
+        else:
+            asked = (
+                self.f if self.argument is None or self.f == "read" else f"{self.f} {_short(self.argument)}"
+            )
+        if self.pending or self.result is UNKNOWN:
+            return f"{asked} → ?"
+        if isinstance(self.result, bool):
+            return asked + (" ✓" if self.result else " ✗")
+        silent = self.result is None and self.f not in ("read", "get", "dequeue")
+        return asked if silent else f"{asked} → {_short(self.result)}"
+
+
+def _constant(value: Any, name: str) -> Hashable:
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError(f"{name} must equal itself, and nan does not; write it as a string")
+    constant: Hashable = value if value is UNKNOWN else freeze(value)
+    hash(constant)
+    return constant
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "nil"
+    text = "[" + ", ".join(map(_short, value)) + "]" if isinstance(value, tuple) else str(value)
+    text = '""' if text == "" else text
+    return text if len(text) <= 24 else f"{text[:12]}…{text[-8:]}"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something done to the system while the history was recorded; only drawn, never checked. Times as in
+    operations.
+    """
+
+    label: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class History:
+    """Operations in the order of their calls (any iterable will do), and the faults around them.
+
+    A process whose operation never returned may call again: the old operation stays pending, and unordered
+    with the rest. Raises ``ValueError`` if two operations of one process overlap.
+    """
+
+    operations: Sequence[Operation]
+    faults: Sequence[Fault] = ()
+
+    def __post_init__(self) -> None:
+        ordered = sorted(self.operations, key=lambda operation: (operation.call, operation.returned))
+        object.__setattr__(self, "operations", tuple(ordered))
+        object.__setattr__(self, "faults", tuple(self.faults))
+        last: dict[Hashable, Operation] = {}
+        for operation in ordered:
+            before = last.get(operation.process)
+            if before is not None and not before.pending and before.returned > operation.call:
+                raise ValueError(
+                    f"process {operation.process!r} called {operation.label} at {operation.call:g} while its "
+                    f"{before.label} was still open (it returned at {before.returned:g}); "
+                    "a process does one operation at a time"
+                )
+            last[operation.process] = operation
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a log's writer meant, where the event vocabulary leaves it open. A reader of logs takes one
+    explicitly.
+
+    failed_cas
+        ``"never happened"``: a failed compare-and-set says nothing and is removed (Jepsen, Knossos).
+        ``"compared unequal"``: it answered that the register held something else, which the checker holds it
+        to (Porcupine's reading of the etcd logs). A failure without the ``[from to]`` pair never happened.
+    nil_read
+        ``"unknown"``: a read that returned nil returned we don't know what, and agrees with everything
+        (Knossos).
+        ``"absent"``: it saw that nothing was ever written (Porcupine).
+
+    A failed operation of any other kind never happened, in both.
+    """
+
+    failed_cas: Literal["never happened", "compared unequal"]
+    nil_read: Literal["unknown", "absent"]
+
+    def __post_init__(self) -> None:
+        if self.failed_cas not in ("never happened", "compared unequal"):
+            raise ValueError(
+                f"failed_cas must be 'never happened' or 'compared unequal', got {self.failed_cas!r}"
+            )
+        if self.nil_read not in ("unknown", "absent"):
+            raise ValueError(f"nil_read must be 'unknown' or 'absent', got {self.nil_read!r}")
+
+
+KNOSSOS: Final = Meaning(failed_cas="never happened", nil_read="unknown")
+"""How Jepsen's own checker reads a log."""
+PORCUPINE: Final = Meaning(failed_cas="compared unequal", nil_read="absent")
+"""How Porcupine reads the etcd logs."""
+
+EVENT_TYPES: Final = ("invoke", "ok", "fail", "info")
+_QUESTIONS = ("read", "get", "peek", "dequeue", "txn")  # operations whose completion brings a value
+
+
+class Event(NamedTuple):
+    """One line of a log; ``place`` names it in errors (``etcd.log:17``)."""
+
+    place: str
+    process: Hashable
+    type: str
+    f: str
+    value: Any = None
+    key: Hashable = None
+
+
+def from_events(events: Sequence[Event], meaning: Meaning) -> History:
+    """Pair calls with returns. An event's time is its position in the log, from 0.
+
+    ``info`` from a process with nothing open (a nemesis) is a fault: a span from ``start…`` to the last
+    ``stop…``,
+    ``heal…`` or ``recover…``, else a mark. After ``info`` a process may call again: its old operation stays
+    unknown. Raises ``ValueError``, naming the place, for a call while one is open, or for a completion that
+    was never called.
+    """
+    open_calls: dict[Hashable, tuple[int, Event]] = {}
+    operations: list[Operation] = []
+    nemesis: list[tuple[int, str]] = []
+    for position, event in enumerate(events):
+        called = open_calls.get(event.process)
+        if event.type == "invoke":
+            if called is not None:
+                raise ValueError(
+                    f"{event.place}: process {event.process!r} invokes {event.f!r} while its "
+                    f"{called[1].f!r} ({called[1].place}) is still open"
+                )
+            open_calls[event.process] = (position, event)
+        elif event.type not in EVENT_TYPES:
+            raise ValueError(
+                f"{event.place}: field 'type' is {event.type!r}; it must be one of {', '.join(EVENT_TYPES)}"
+            )
+        elif called is None:
+            if event.type != "info":
+                raise ValueError(
+                    f"{event.place}: process {event.process!r} completes {event.f!r} ({event.type}) "
+                    "but has invoked nothing"
+                )
+            nemesis.append((position, event.f))
+        else:
+            if event.f != called[1].f and event.type != "info":
+                raise ValueError(
+                    f"{event.place}: process {event.process!r} completes {event.f!r}, "
+                    f"but had invoked {called[1].f!r} ({called[1].place})"
+                )
+            del open_calls[event.process]
+            operations.extend(_completed(called[1], event, called[0], position, meaning))
+    operations.extend(_pending(event, position) for position, event in open_calls.values())
+    return History(operations, _faults(nemesis, len(events)))
+
+
+def _pending(invoked: Event, position: int) -> Operation:
+    return Operation(
+        invoked.process, invoked.f, invoked.value, UNKNOWN, float(position), math.inf, invoked.key
+    )
+
+
+def _completed(invoked: Event, event: Event, call: int, returned: int, meaning: Meaning) -> list[Operation]:
+    """The operation that the two events tell of; none if it did not happen."""
+    result: Any = None
+    if event.type == "info":
+        return [_pending(invoked, call)]
+    if event.type == "fail":
+        echoed = isinstance(event.value, (list, tuple)) and list(event.value) == list(invoked.value or ())
+        if not (invoked.f == "cas" and meaning.failed_cas == "compared unequal" and echoed):
+            return []
+        result = False
+    elif invoked.f == "cas":
+        result = True
+    elif invoked.f in _QUESTIONS:
+        result = event.value
+        if result is None and invoked.f in ("read", "get") and meaning.nil_read == "unknown":
+            result = UNKNOWN
+    return [
+        Operation(
+            invoked.process, invoked.f, invoked.value, result, float(call), float(returned), invoked.key
+        )
+    ]
+
+
+def _faults(nemesis: list[tuple[int, str]], end: int) -> list[Fault]:
+    faults: list[Fault] = []
+    open_span: tuple[int, str] | None = None
+    stopped = False  # a nemesis logs each step twice, when it begins and when it is done
+    for position, f in nemesis:
+        if f.startswith(("stop", "heal", "recover")) and (open_span or stopped):
+            if open_span:
+                faults.append(Fault(open_span[1], float(open_span[0]), float(position)))
+            else:
+                faults[-1] = Fault(faults[-1].label, faults[-1].start, float(position))
+            open_span, stopped = None, True
+        elif f.startswith("start"):
+            open_span, stopped = (
+                open_span or (position, f.removeprefix("start").strip("-_ ") or "fault"),
+                False,
+            )
+        else:
+            faults.append(Fault(f, float(position), float(position)))
+            stopped = False
+    if open_span:
+        faults.append(Fault(open_span[1], float(open_span[0]), float(end)))
+    return faults
