@@ -1,0 +1,115 @@
+"""Frozen dataclasses to JSON and back, guided by their type hints; a bad file gets an error that names the field."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+TYPE = "type"
+"""Key that names the class where a field may hold one of several."""
+
+
+def to_data(value: Any) -> Any:
+    """``value`` (dataclass, tuple, mapping, enum or JSON atom) as plain JSON data; dataclasses carry their class's name."""
+    if is_dataclass(value) and not isinstance(value, type):
+        named = {item.name: to_data(getattr(value, item.name)) for item in fields(value) if item.init}
+        return {TYPE: type(value).__name__, **named}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, (tuple, list)):
+        return [to_data(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): to_data(item) for key, item in value.items()}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{value!r} cannot be written to JSON")
+
+
+def from_data(hint: Any, data: Any, where: str = "file") -> Any:
+    """The value of type ``hint`` that ``data`` stands for. Raises ``ValueError`` naming the place, as in ``file.faults[2].node``."""
+    origin = get_origin(hint)
+    if hint is Any:
+        return data
+    if origin in (Union, types.UnionType):
+        return _one_of(get_args(hint), data, where)
+    if origin is Literal:
+        return _expect(data in get_args(hint), data, data, where, " or ".join(map(repr, get_args(hint))))
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _record(hint, data, where)
+    if origin is tuple:
+        return _tuple(get_args(hint), data, where)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        allowed = [member.value for member in hint]
+        return _expect(data in allowed, hint, data, where, f"one of {allowed}")(data)
+    if hint is None or hint is type(None):
+        return _expect(data is None, None, data, where, "null")
+    if hint is float:
+        number = isinstance(data, (int, float)) and not isinstance(data, bool)
+        return float(_expect(number, data, data, where, "a number"))
+    if hint is int:
+        return _expect(
+            isinstance(data, int) and not isinstance(data, bool), data, data, where, "a whole number"
+        )
+    if hint in (bool, str):
+        return _expect(
+            isinstance(data, hint), data, data, where, "true or false" if hint is bool else "a string"
+        )
+    raise TypeError(f"{where}: cannot read a {hint!r} from JSON")
+
+
+def _expect(right: bool, value: Any, data: Any, where: str, wanted: str) -> Any:
+    if not right:
+        raise ValueError(f"{where} is {data!r}; it takes {wanted}")
+    return value
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _record(cls: type, data: Any, where: str) -> Any:
+    _expect(isinstance(data, dict), data, data, where, f"an object with the fields of {cls.__name__}")
+    known = {item.name: item for item in fields(cls) if item.init}
+    for name in data:
+        if name not in known and name != TYPE:
+            raise ValueError(f"{where} has an unknown field {name!r}; {cls.__name__} has {', '.join(known)}")
+    for name, item in known.items():
+        if name not in data and item.default is MISSING and item.default_factory is MISSING:
+            raise ValueError(f"{where} lacks the field {name!r} of {cls.__name__}")
+    hints = _hints(cls)
+    values = {name: from_data(hints[name], data[name], f"{where}.{name}") for name in known if name in data}
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _tuple(items: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
+    _expect(isinstance(data, list), data, data, where, "a list")
+    if len(items) == 2 and items[1] is Ellipsis:
+        return tuple(from_data(items[0], item, f"{where}[{number}]") for number, item in enumerate(data))
+    _expect(len(data) == len(items), data, data, where, f"a list of {len(items)}")
+    return tuple(
+        from_data(hint, item, f"{where}[{number}]")
+        for number, (hint, item) in enumerate(zip(items, data, strict=True))
+    )
+
+
+def _one_of(hints: tuple[Any, ...], data: Any, where: str) -> Any:
+    records = {hint.__name__: hint for hint in hints if isinstance(hint, type) and is_dataclass(hint)}
+    if records and isinstance(data, dict):
+        name = data.get(TYPE)
+        if name not in records:
+            raise ValueError(f"{where}.{TYPE} is {name!r}; it takes one of {', '.join(records)}")
+        return _record(records[name], data, where)
+    for hint in hints:
+        try:
+            return from_data(hint, data, where)
+        except ValueError:
+            continue
+    wanted = ", ".join(getattr(hint, "__name__", str(hint)) for hint in hints)
+    raise ValueError(f"{where} is {data!r}; it takes {wanted}")

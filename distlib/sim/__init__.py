@@ -1,0 +1,1 @@
+"""Simulated worlds that run the protocols and policies in virtual time."""
