@@ -73,7 +73,7 @@ def round_trip_ms() -> Mapping[tuple[str, str], float]:
     Both directions are separate measurements and may differ slightly. Pairs of a region with itself are not
     published and not here; `one_way_ms` adds an assumption for them.
 
-    Raises FileNotFoundError when ``data/region_rtt.csv`` is missing, ValueError when a line of it is malformed.
+    Raises FileNotFoundError when ``data/region_rtt.csv`` is missing, ValueError when a line is malformed.
     """
     return MappingProxyType(_read(DATA_FILE))
 

@@ -65,7 +65,7 @@ def test_both_directions_agree_within_ten_percent_but_for_one_published_exceptio
 
 @pytest.mark.parametrize(("a", "b"), [(a, b) for a in CITY for b in CITY if a != b])
 def test_no_round_trip_beats_light_and_none_is_absurdly_slow(a: str, b: str) -> None:
-    """Light in vacuum is a hard floor; the worst detour here, Brazil to South Africa, takes 6.5 times that."""
+    """Light in vacuum is a hard floor; the worst detour, Brazil to South Africa, takes 6.5 times that."""
     light_ms = 2 * great_circle_km(CITY[a], CITY[b]) / LIGHT_KM_PER_MS
     assert light_ms < round_trip_ms()[a, b] < 8 * light_ms
 
