@@ -72,7 +72,7 @@ class LabPage:
 
     Attributes:
         page: Playwright's page, for everything that has no method here.
-        outside: Addresses other than the server's that the page asked for; the fixture asserts there are none.
+        outside: Addresses other than the server's that the page asked for; the fixture fails on any.
         console: Errors that the page's own scripts logged.
     """
 
