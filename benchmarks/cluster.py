@@ -1,8 +1,9 @@
-"""Messages a second of the simulated cluster, recording a trace, beside simpy and a bare heap loop; memory a message.
+"""Messages a second of the simulated cluster, recording a trace, beside simpy and a bare heap loop; memory a
+message.
 
-The same ping-pong in all three: two nodes, one message under way, latency uniform on 1 to 3 ms, every message recorded
-with its times and both ends. The simpy program is the one of its own documentation ("event latency"): a cable
-process holds each message back and puts it into the receiver's store.
+The same ping-pong in all three: two nodes, one message under way, latency uniform on 1 to 3 ms, every message
+recorded with its times and both ends. The simpy program is the one of its own documentation ("event
+latency"): a cable process holds each message back and puts it into the receiver's store.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import simpy
 
 from distlib.core.node import Node, NodeId
 from distlib.sim.cluster import Cluster
-from distlib.sim.latency import Network, Uniform
+from distlib.sim.latency import Uniform
+from distlib.sim.network import Network
 
 MESSAGES = 200_000
 ROUNDS = 5
@@ -109,13 +111,11 @@ def main() -> None:
     """Print the rates, their ratios (median of rounds that alternate between the three) and the memory."""
     rounds = [(_rate(with_cluster), _rate(with_simpy), _rate(with_heap)) for _ in range(ROUNDS)]
     ours, theirs, bare = (statistics.median(column) for column in zip(*rounds, strict=True))
-    print(f"cluster {ours:>12,.0f} messages/s, recording a trace")
-    print(
-        f"simpy 4 {theirs:>12,.0f} messages/s   cluster is {statistics.median(a / b for a, b, _ in rounds):.1f} times as fast"
-    )
-    print(
-        f"bare heap {bare:>10,.0f} messages/s   cluster is {statistics.median(a / c for a, _, c in rounds):.2f} of it"
-    )
+    over_simpy = statistics.median(a / b for a, b, _ in rounds)
+    over_heap = statistics.median(a / c for a, _, c in rounds)
+    print(f"cluster   {ours:>10,.0f} messages/s, recording a trace")
+    print(f"simpy 4   {theirs:>10,.0f} messages/s   cluster is {over_simpy:.1f} times as fast")
+    print(f"bare heap {bare:>10,.0f} messages/s   cluster is {over_heap:.2f} times as fast")
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     cluster = Cluster([Player("A", "B", True), Player("B", "A", False)], Network(Uniform(1, 3)))

@@ -1,4 +1,6 @@
-"""Frozen dataclasses to JSON and back, guided by their type hints; a bad file gets an error that names the field."""
+"""Frozen dataclasses to JSON and back, guided by their type hints; a bad file gets an error that names the
+field.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ TYPE = "type"
 
 
 def to_data(value: Any) -> Any:
-    """``value`` (dataclass, tuple, mapping, enum or JSON atom) as plain JSON data; dataclasses carry their class's name."""
+    """``value`` (dataclass, tuple, mapping, enum or JSON atom) as plain JSON data; dataclasses carry their
+    class's name.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         named = {item.name: to_data(getattr(value, item.name)) for item in fields(value) if item.init}
         return {TYPE: type(value).__name__, **named}
@@ -29,7 +33,9 @@ def to_data(value: Any) -> Any:
 
 
 def from_data(hint: Any, data: Any, where: str = "file") -> Any:
-    """The value of type ``hint`` that ``data`` stands for. Raises ``ValueError`` naming the place, as in ``file.faults[2].node``."""
+    """The value of type ``hint`` that ``data`` stands for. Raises ``ValueError`` naming the place, as in
+    ``file.faults[2].node``.
+    """
     origin = get_origin(hint)
     if hint is Any:
         return data

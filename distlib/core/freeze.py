@@ -1,8 +1,8 @@
 """Freezing: any value a node may hold, as a hashable constant, and back.
 
-The simulator, the explorer and the durable storage all need a node's state as data: comparable, hashable, and never
-aliased with the running node. Lists, dicts, sets and plain dataclasses are frozen; everything already immutable
-(numbers, strings, enums, frozen dataclasses, tuples of such) is passed through untouched.
+The simulator, the explorer and the durable storage all need a node's state as data: comparable, hashable, and
+never aliased with the running node. Lists, dicts, sets and plain dataclasses are frozen; everything already
+immutable (numbers, strings, enums, frozen dataclasses, tuples of such) is passed through untouched.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class FrozenRecord(NamedTuple):
 def freeze(value: Any) -> Any:
     """``value`` as a hashable constant that :func:`thaw` turns back into an equal, independent value.
 
-    Raises ``TypeError`` for a type that holds state in a way that cannot be seen (an open file, a lock, a generator).
+    Raises ``TypeError`` for a type that holds state in a way that cannot be seen (an open file, a lock, a
+    generator).
     """
     kind = type(value)
     if kind in _ATOMS or isinstance(value, (Enum, frozenset)) or kind is type:
@@ -91,7 +92,9 @@ def thaw(value: Any) -> Any:
 
 
 def _unchanged(old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
-    """``old`` itself if nothing in it had to be rebuilt, so that long immutable logs are shared, not copied."""
+    """``old`` itself if nothing in it had to be rebuilt, so that long immutable logs are shared, not
+    copied.
+    """
     for one, other in zip(old, new, strict=True):
         if one is not other:
             return new

@@ -1,4 +1,6 @@
-"""What a safety property is, for every room that checks one: the simulator live, the explorer in each state."""
+"""What a safety property is, for every room that checks one: the simulator live, the explorer in each
+state.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from distlib.core.node import Node, NodeId
 
 @dataclass(frozen=True)
 class Violation:
-    """An invariant that broke: its name, the witness (who, what, where, in words) and the time it was seen."""
+    """An invariant that broke: its name, the witness (who, what, where, in words) and the time it was
+    seen.
+    """
 
     invariant: str
     witness: str
@@ -24,10 +28,10 @@ class Violation:
 class Invariant(Protocol):
     """A property of the global state and of what has been seen so far.
 
-    What must be remembered (who led which term, what was committed) is the *ghost*: a hashable constant, so that the
-    explorer can make it part of a state. ``after`` is called when ``changed`` has handled an event, crashed or
-    restarted. It returns the ghost (the same object when nothing new was learnt), or raises :class:`Broken` with the
-    witness.
+    What must be remembered (who led which term, what was committed) is the *ghost*: a hashable constant, so
+    that the explorer can make it part of a state. ``after`` is called when ``changed`` has handled an event,
+    crashed or restarted. It returns the ghost (the same object when nothing new was learnt), or raises
+    :class:`Broken` with the witness.
     """
 
     name: str

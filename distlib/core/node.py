@@ -1,9 +1,9 @@
 """Node: one process of a protocol, sans I/O. Events go in, effects come out.
 
-A node knows no clock, socket, thread or random generator. A runtime (the simulator, the explorer, a real process)
-calls :meth:`Node.start`, :meth:`Node.receive` and :meth:`Node.timeout`, then takes the effects that the node asked for:
-messages to send, timers to set or cancel, and outputs to tell the outside world. The same class therefore runs
-unchanged in all of them, and given the same events it always does the same.
+A node knows no clock, socket, thread or random generator. A runtime (the simulator, the explorer, a real
+process) calls :meth:`Node.start`, :meth:`Node.receive` and :meth:`Node.timeout`, then takes the effects that
+the node asked for: messages to send, timers to set or cancel, and outputs to tell the outside world. The same
+class therefore runs unchanged in all of them, and given the same events it always does the same.
 
 A protocol is a dataclass that derives from :class:`Node`:
 
@@ -33,7 +33,9 @@ NodeId = str
 
 
 class Send(NamedTuple):
-    """Send ``message`` to node ``to``. With ``after_sync`` it leaves only once the state it speaks of is on disk."""
+    """Send ``message`` to node ``to``. With ``after_sync`` it leaves only once the state it speaks of is on
+    disk.
+    """
 
     to: NodeId
     message: Any
@@ -41,7 +43,9 @@ class Send(NamedTuple):
 
 
 class SetTimer(NamedTuple):
-    """(Re)start the timer ``name``/``key``; it fires after a time drawn uniformly from [low_ms, high_ms] by the runtime."""
+    """(Re)start the timer ``name``/``key``; it fires after a time drawn uniformly from [low_ms, high_ms] by
+    the runtime.
+    """
 
     name: str
     key: Hashable
@@ -57,20 +61,27 @@ class CancelTimer(NamedTuple):
 
 
 class Output(NamedTuple):
-    """Tell the outside world ``event``, a frozen dataclass: an entry applied, a value chosen, an operation returned."""
+    """Tell the outside world ``event``, a frozen dataclass: an entry applied, a value chosen, an operation
+    returned.
+    """
 
     event: Any
 
 
 Effect = Send | SetTimer | CancelTimer | Output
 
+
 def durable(default: Any) -> Any:
-    """A field that survives a crash: on disk before any message that speaks of it leaves. A callable is a factory."""
+    """A field that survives a crash: on disk before any message that speaks of it leaves. A callable is a
+    factory.
+    """
     return _state_field(default, {_DURABLE: True})
 
 
 def volatile(default: Any) -> Any:
-    """A field that a crash resets to ``default``; only needed when the default is made by a factory (``volatile(dict)``)."""
+    """A field that a crash resets to ``default``; only needed when the default is made by a factory
+    (``volatile(dict)``).
+    """
     return _state_field(default, {})
 
 
@@ -121,7 +132,8 @@ class Node:
     id: NodeId
 
     now_ms: float = field(default=0.0, init=False, repr=False, compare=False, metadata={_SETTING: True})
-    """This node's own clock, set by the runtime before each event. Clocks drift; the explorer's stands still."""
+    """This node's own clock, set by the runtime before each event. Clocks drift; the explorer's stands still.
+    """
 
     outbox: ClassVar[list[tuple[NodeId, Any]]]
     effects: ClassVar[list[Effect]]
@@ -161,11 +173,15 @@ class Node:
         self.outbox.append((to, message))
 
     def send_after_sync(self, to: NodeId, message: Any) -> None:
-        """Send ``message`` once this event's changes to durable fields are on disk: for promises, votes, acknowledgements."""
+        """Send ``message`` once this event's changes to durable fields are on disk: for promises, votes,
+        acknowledgements.
+        """
         self.effects.append(Send(to, message, True))
 
     def set_timer(self, name: str, low_ms: float, high_ms: float | None = None, key: Hashable = None) -> None:
-        """(Re)start a timer; the runtime draws its length uniformly from [low_ms, high_ms] (default: exactly low_ms)."""
+        """(Re)start a timer; the runtime draws its length uniformly from [low_ms, high_ms] (default: exactly
+        low_ms).
+        """
         self.effects.append(SetTimer(name, key, low_ms, low_ms if high_ms is None else high_ms))
 
     def cancel_timer(self, name: str, key: Hashable = None) -> None:
@@ -212,7 +228,9 @@ class Node:
         return tuple([freeze(getattr(self, name)) for name in self.durable_names()])
 
     def crash(self) -> None:
-        """Lose everything that is not durable. The runtime drops the node's timers and calls :meth:`start` on restart."""
+        """Lose everything that is not durable. The runtime drops the node's timers and calls :meth:`start` on
+        restart.
+        """
         self.take_effects()
         for item in fields(self):
             if _DURABLE in item.metadata or _is_setting(item):
@@ -229,7 +247,8 @@ class Node:
         return names
 
     def view(self) -> tuple[Any, ...] | None:
-        """What an observer is shown of this node, as a ``NamedTuple`` of constants; None (the default) shows nothing.
+        """What an observer is shown of this node, as a ``NamedTuple`` of constants; None (the default) shows
+        nothing.
 
         A field ``role`` (str) colours the node's lane in figures; ``term`` labels it.
         """

@@ -22,9 +22,9 @@ KEY = "parameter"
 class Spec:
     """What a parameter means: everything that a slider, a help text and a check of its value need.
 
-    ``low`` and ``high`` bound the value itself, both ends of a range, or every item of a tuple of numbers. ``scale``
-    is ``"log"`` where a slider should move by factors. ``choices`` lists the allowed values (or, with
-    ``several=True``, the values from which a tuple is picked).
+    ``low`` and ``high`` bound the value itself, both ends of a range, or every item of a tuple of numbers.
+    ``scale`` is ``"log"`` where a slider should move by factors. ``choices`` lists the allowed values (or,
+    with ``several=True``, the values from which a tuple is picked).
     """
 
     label: str
@@ -78,9 +78,9 @@ def spec_of(item: Field[Any]) -> Spec | None:
 class Parameters:
     """Base of every parameter class: checks each value against its :class:`Spec` when it is made.
 
-    Raises ``TypeError`` for a value of the wrong type and ``ValueError`` for one out of range, naming the parameter,
-    the value and what is allowed. Subclasses add rules that span several fields in ``check`` and remarks on allowed
-    but unwise values in ``warnings``.
+    Raises ``TypeError`` for a value of the wrong type and ``ValueError`` for one out of range, naming the
+    parameter, the value and what is allowed. Subclasses add rules that span several fields in ``check`` and
+    remarks on allowed but unwise values in ``warnings``.
     """
 
     def __post_init__(self) -> None:

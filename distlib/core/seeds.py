@@ -1,4 +1,6 @@
-"""Named random streams from one seed, so that a change in one place of a model leaves the draws of all others alone."""
+"""Named random streams from one seed, so that a change in one place of a model leaves the draws of all others
+alone.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from random import Random
 
 
 def check_seed(seed: int) -> int:
-    """The seed itself; ``TypeError`` when it is empty or not a whole number, ``ValueError`` when it is out of range."""
+    """The seed itself; ``TypeError`` when it is empty or not a whole number, ``ValueError`` when it is out of
+    range.
+    """
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"seed is {seed!r}; it takes a whole number, for example seed=7")
     if not 0 <= seed < 2**63:
@@ -18,8 +22,8 @@ def check_seed(seed: int) -> int:
 class Seeds:
     """Independent random streams, each by its name: ``Seeds(7).stream("latency", "S1", "S2")``.
 
-    The same seed and name give the same stream in any process and under any ``PYTHONHASHSEED``; asking for one
-    stream never moves another.
+    The same seed and name give the same stream in any process and under any ``PYTHONHASHSEED``; asking for
+    one stream never moves another.
     """
 
     def __init__(self, seed: int) -> None:

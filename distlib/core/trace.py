@@ -1,6 +1,7 @@
 """Trace: everything that happened in one run, immutable, with pandas views; the only thing that figures see.
 
-Times are virtual milliseconds. The views are built on first use and kept; treat them as read-only (copy before editing).
+Times are virtual milliseconds. The views are built on first use and kept; treat them as read-only (copy
+before editing).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from distlib.core.node import NodeId
 
 DELIVERED, LOST, CUT, DOWN, IN_FLIGHT = "delivered", "lost", "partitioned", "receiver down", "in flight"
 FATES = (DELIVERED, LOST, CUT, DOWN, IN_FLIGHT)
-"""What became of a message: delivered; lost by the network; stopped by a partition; the receiver had crashed; still
-under way when the run ended."""
+"""What became of a message: delivered; lost by the network; stopped by a partition; the receiver had crashed;
+still under way when the run ended."""
 
 
 class Sent(NamedTuple):
@@ -36,7 +37,9 @@ class Sent(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """From ``time_ms`` on, ``node`` showed ``view`` (a NamedTuple of the protocol; None while it is crashed)."""
+    """From ``time_ms`` on, ``node`` showed ``view`` (a NamedTuple of the protocol; None while it is
+    crashed).
+    """
 
     time_ms: float
     node: NodeId
@@ -44,7 +47,9 @@ class Seen(NamedTuple):
 
 
 class Happened(NamedTuple):
-    """At ``time_ms``, a fault was applied (``node`` None for the network) or a node told ``event`` to the world."""
+    """At ``time_ms``, a fault was applied (``node`` None for the network) or a node told ``event`` to the
+    world.
+    """
 
     time_ms: float
     node: NodeId | None
@@ -55,10 +60,10 @@ class Happened(NamedTuple):
 class Trace:
     """One run: the messages, the states that nodes showed, the faults applied and the outputs.
 
-    ``sent`` holds plain tuples in the form of :class:`Sent`; ``fates`` names the fate of every copy that was *not*
-    delivered, by number; ``late`` the time at which a copy was handled, where the receiver was paused or busy when it
-    came; ``duplicates`` the numbers of extra copies. ``violations`` are the invariants that broke,
-    as found live. ``stopped`` says why the run ended.
+    ``sent`` holds plain tuples in the form of :class:`Sent`; ``fates`` names the fate of every copy that was
+    *not* delivered, by number; ``late`` the time at which a copy was handled, where the receiver was paused
+    or busy when it came; ``duplicates`` the numbers of extra copies. ``violations`` are the invariants that
+    broke, as found live. ``stopped`` says why the run ended.
     """
 
     nodes: tuple[NodeId, ...]
@@ -78,7 +83,8 @@ class Trace:
     @cached_property
     def messages(self) -> pd.DataFrame:
         """One row a copy of a message: number, sent_ms, delivered_ms (NaN if it was not), latency_ms, sender,
-        receiver, link, kind, fate (one of :data:`FATES`), duplicate, routine (heartbeats and such), text, message."""
+        receiver, link, kind, fate (one of :data:`FATES`), duplicate, routine (heartbeats and such), text,
+        message."""
         import pandas as pd
 
         table = pd.DataFrame(
@@ -101,7 +107,9 @@ class Trace:
 
     @cached_property
     def views(self) -> pd.DataFrame:
-        """One row a change of what a node shows: time_ms, node, up (False while crashed), then the view's own fields."""
+        """One row a change of what a node shows: time_ms, node, up (False while crashed), then the view's own
+        fields.
+        """
         import pandas as pd
 
         names: list[str] = []
@@ -133,7 +141,9 @@ class Trace:
         return [one for one in self.outputs if isinstance(one.event, kind)]
 
     def view_at(self, node: NodeId, time_ms: float) -> Any:
-        """What ``node`` showed at ``time_ms`` (after all events of that instant); None if crashed or not started."""
+        """What ``node`` showed at ``time_ms`` (after all events of that instant); None if crashed or not
+        started.
+        """
         last = None
         for seen in self.states:
             if seen.time_ms > time_ms:
@@ -143,7 +153,9 @@ class Trace:
         return last
 
     def transcript(self, *, routine: bool = True) -> Iterator[str]:
-        """The run as lines that people read: ``12.5 ms  S1 → S2 RequestVote term=1``, in order of delivery."""
+        """The run as lines that people read: ``12.5 ms  S1 → S2 RequestVote term=1``, in order of
+        delivery.
+        """
         lines: list[tuple[float, int, str]] = []
         for due_ms, number, sender, receiver, message, _sent in self.sent:
             if routine or not getattr(message, "routine", False):
@@ -194,12 +206,16 @@ class Trace:
 
 
 def kind_of(message: Any) -> str:
-    """A message's kind as shown to people: its ``kind`` if it has one (a heartbeat, say), else the name of its class."""
+    """A message's kind as shown to people: its ``kind`` if it has one (a heartbeat, say), else the name of
+    its class.
+    """
     return getattr(message, "kind", None) or type(message).__name__
 
 
 def describe(value: Any) -> str:
-    """A message, event or view on one line: ``RequestVote term=1 candidate=S1``; sets in order, None left out."""
+    """A message, event or view on one line: ``RequestVote term=1 candidate=S1``; sets in order, None left
+    out.
+    """
     names: Iterable[str]
     if is_dataclass(value) and not isinstance(value, type):
         names = [item.name for item in fields(value) if item.repr]

@@ -1,7 +1,9 @@
-"""Faults as plain data: what goes wrong, where, when and for how long; and a seeded nemesis that makes them up.
+"""Faults as plain data: what goes wrong, where, when and for how long; and a seeded nemesis that makes them
+up.
 
-A node may be named, or chosen when the fault strikes: ``"@leader"`` is the node that then shows the role *leader* (the one
-of the highest term if there are several), ``"@follower"`` the first that shows *follower*, and so on.
+A node may be named, or chosen when the fault strikes: ``"@leader"`` is the node that then shows the role
+*leader* (the one of the highest term if there are several), ``"@follower"`` the first that shows *follower*,
+and so on.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ def _check_times(fault: Fault) -> None:
 
 @dataclass(frozen=True)
 class Crash:
-    """``node`` stops and loses everything that is not durable; it restarts after ``for_ms`` (never, if None)."""
+    """``node`` stops and loses everything that is not durable; it restarts after ``for_ms`` (never, if
+    None).
+    """
 
     at_ms: float
     node: NodeId
@@ -51,7 +55,9 @@ class Restart:
 
 @dataclass(frozen=True)
 class Pause:
-    """``node`` stands still, as in a long garbage collection: messages and timers wait until it goes on after ``for_ms``."""
+    """``node`` stands still, as in a long garbage collection: messages and timers wait until it goes on after
+    ``for_ms``.
+    """
 
     at_ms: float
     node: NodeId
@@ -68,7 +74,9 @@ class Resume:
 
 @dataclass(frozen=True)
 class Partition:
-    """Only nodes of one group can talk; a node in no group is alone. It heals after ``for_ms`` (never, if None)."""
+    """Only nodes of one group can talk; a node in no group is alone. It heals after ``for_ms`` (never, if
+    None).
+    """
 
     at_ms: float
     groups: tuple[tuple[NodeId, ...], ...]
@@ -170,7 +178,9 @@ def cut_links(fault: Partition | OneWay | Bridge, nodes: Sequence[NodeId]) -> fr
 
 
 def check_faults(faults: Sequence[Fault], nodes: Sequence[NodeId]) -> None:
-    """Raises ``ValueError`` for a time, rate or node name that cannot be, naming the fault and what would be right."""
+    """Raises ``ValueError`` for a time, rate or node name that cannot be, naming the fault and what would be
+    right.
+    """
     for number, fault in enumerate(faults):
         where = f"faults[{number}] ({type(fault).__name__})"
         _check_times(fault)
@@ -202,7 +212,9 @@ KINDS = (CRASH, PAUSE, PARTITION, ONE_WAY, BRIDGE, SLOW_NODE, SLOW_LINK, DRIFT)
 
 @dataclass(frozen=True)
 class Nemesis:
-    """A random fault schedule: a new fault about every ``gap_ms``, each lasting about ``length_ms`` (both exponential)."""
+    """A random fault schedule: a new fault about every ``gap_ms``, each lasting about ``length_ms`` (both
+    exponential).
+    """
 
     kinds: tuple[str, ...] = KINDS
     gap_ms: float = 400.0
@@ -229,7 +241,7 @@ class Nemesis:
             at, length = round(now, 3), round(random.expovariate(1.0 / self.length_ms), 3)
             kind = random.choice(self.kinds)
             shuffled = random.sample(list(nodes), len(nodes))
-            one, other = shuffled[0], shuffled[-1]
+            one = shuffled[0]
             if kind == CRASH:
                 faults.append(Crash(at, one, length))
             elif kind == PAUSE:

@@ -1,6 +1,7 @@
 """Latency models: how long one message is on its way, or one disk write takes, in milliseconds.
 
-Each model is plain data; ``sampler`` gives a function that draws the next value from the random stream it is handed.
+Each model is plain data; ``sampler`` gives a function that draws the next value from the random stream it is
+handed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from distlib.core.node import NodeId
 Sampler = Callable[[], float]
 
 
-def _check(model: object, name: str, value: float, low: float = 0.0) -> None:
+def check_ms(model: object, name: str, value: float, low: float = 0.0) -> None:
+    """Raises ``ValueError`` unless ``value``, the field ``name`` of ``model``, is a number of at least
+    ``low``.
+    """
     if (
         isinstance(value, bool)
         or not isinstance(value, (int, float))
@@ -32,7 +36,7 @@ class Constant:
     ms: float
 
     def __post_init__(self) -> None:
-        _check(self, "ms", self.ms)
+        check_ms(self, "ms", self.ms)
 
     def sampler(self, random: Random, sender: NodeId, receiver: NodeId) -> Sampler:
         """A function that draws the next latency."""
@@ -52,8 +56,8 @@ class Uniform:
     high_ms: float
 
     def __post_init__(self) -> None:
-        _check(self, "low_ms", self.low_ms)
-        _check(self, "high_ms", self.high_ms)
+        check_ms(self, "low_ms", self.low_ms)
+        check_ms(self, "high_ms", self.high_ms)
         if self.low_ms > self.high_ms:
             raise ValueError(
                 f"Uniform({self.low_ms}, {self.high_ms}) is reversed; write the smaller end first"
@@ -77,8 +81,8 @@ class Exponential:
     floor_ms: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self, "tail_ms", self.tail_ms)
-        _check(self, "floor_ms", self.floor_ms)
+        check_ms(self, "tail_ms", self.tail_ms)
+        check_ms(self, "floor_ms", self.floor_ms)
 
     def sampler(self, random: Random, sender: NodeId, receiver: NodeId) -> Sampler:
         """A function that draws the next latency."""
@@ -92,14 +96,16 @@ class Exponential:
 
 @dataclass(frozen=True)
 class LogNormal:
-    """Log-normal with median ``median_ms``; ``sigma`` is the standard deviation of the logarithm (0.5 is a long tail)."""
+    """Log-normal with median ``median_ms``; ``sigma`` is the standard deviation of the logarithm (0.5 is a
+    long tail).
+    """
 
     median_ms: float
     sigma: float = 0.5
 
     def __post_init__(self) -> None:
-        _check(self, "median_ms", self.median_ms)
-        _check(self, "sigma", self.sigma)
+        check_ms(self, "median_ms", self.median_ms)
+        check_ms(self, "sigma", self.sigma)
 
     def sampler(self, random: Random, sender: NodeId, receiver: NodeId) -> Sampler:
         """A function that draws the next latency."""
@@ -113,7 +119,8 @@ class LogNormal:
 
 @dataclass(frozen=True)
 class PerLink:
-    """A matrix: ``links`` holds (sender, receiver, ms) for each direction; ``jitter`` adds up to that fraction, uniformly.
+    """A matrix: ``links`` holds (sender, receiver, ms) for each direction; ``jitter`` adds up to that
+    fraction, uniformly.
 
     Raises ``ValueError`` when a link is used that the matrix lacks.
     """
@@ -122,9 +129,9 @@ class PerLink:
     jitter: float = 0.05
 
     def __post_init__(self) -> None:
-        _check(self, "jitter", self.jitter)
+        check_ms(self, "jitter", self.jitter)
         for sender, receiver, ms in self.links:
-            _check(self, f"links[{sender} → {receiver}]", ms)
+            check_ms(self, f"links[{sender} → {receiver}]", ms)
 
     def sampler(self, random: Random, sender: NodeId, receiver: NodeId) -> Sampler:
         """A function that draws the next latency of this link."""
@@ -142,35 +149,3 @@ class PerLink:
 
 
 Latency = Constant | Uniform | Exponential | LogNormal | PerLink
-
-
-@dataclass(frozen=True)
-class Network:
-    """The network and the machines of a cluster.
-
-    ``loss``, ``duplication`` and ``reordering`` are probabilities for each message; a reordered one is held back by up
-    to ``reorder_ms``. ``fifo`` keeps each link in order (then nothing overtakes). ``processing_ms`` is the time a node
-    needs for one message, one at a time. ``disk`` is the length of a disk write; where it is set, what a node sends with
-    ``send_after_sync`` leaves after the write, if the event changed anything durable.
-    """
-
-    latency: Latency = Uniform(1.0, 3.0)
-    loss: float = 0.0
-    duplication: float = 0.0
-    reordering: float = 0.0
-    reorder_ms: float = 10.0
-    fifo: bool = False
-    processing_ms: float = 0.0
-    disk: Constant | Uniform | Exponential | LogNormal | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("loss", "duplication", "reordering"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
-                raise ValueError(f"Network.{name} is {value!r}; it takes a probability from 0 to 1")
-        _check(self, "processing_ms", self.processing_ms)
-        _check(self, "reorder_ms", self.reorder_ms)
-        if self.fifo and self.reordering:
-            raise ValueError(
-                "Network has fifo=True and reordering > 0; a link that keeps order cannot reorder"
-            )
