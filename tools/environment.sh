@@ -46,4 +46,4 @@ if $venv/bin/python -m pip install --quiet --constraint constraints.txt uv &&
     exit 0
 fi
 echo "uv did not manage it; trying pip, which takes about a minute" >&2
-PIP_CONSTRAINT=constraints.txt $venv/bin/python -m pip install --quiet --editable "$package"
+PIP_CONSTRAINT=constraints.txt $venv/bin/python -m pip install --quiet --no-compile --editable "$package"
