@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from distlib.policies.draw import bits, compiled, uniform
+from distlib.policies.draw import bits, compiled, compiled_allocating, uniform
 
 Key = int | str
 Hashes = NDArray[np.uint64]
@@ -41,7 +41,7 @@ def hash_keys(keys: Iterable[Key], seed: int = 0) -> Hashes:
     return np.array([hash64(key, seed) for key in keys], np.uint64)
 
 
-@compiled
+@compiled_allocating
 def hash_range(seed: np.uint64, start: int, count: int) -> Hashes:
     """Hashes of the keys ``start``, ``start`` + 1, ..."""
     out = np.empty(count, np.uint64)
@@ -142,7 +142,7 @@ class Ring:
         return fill_bounded(self.owner_at, start, len(self.nodes), capacity)
 
 
-@compiled
+@compiled_allocating
 def clockwise_orders(owner_at: NDArray[np.int32], start: NDArray[np.int64], nodes: int) -> NDArray[np.int32]:
     """All nodes in order of their first virtual node from each start on."""
     orders = np.empty((start.size, nodes), np.int32)
@@ -159,7 +159,7 @@ def clockwise_orders(owner_at: NDArray[np.int32], start: NDArray[np.int64], node
     return orders
 
 
-@compiled
+@compiled_allocating
 def fill_bounded(
     owner_at: NDArray[np.int32], start: NDArray[np.int64], nodes: int, capacity: int
 ) -> NDArray[np.int32]:
@@ -209,7 +209,7 @@ class Rendezvous:
         return np.argsort(-self.bids(hashes), axis=1, kind="stable").astype(np.int32)
 
 
-@compiled
+@compiled_allocating
 def node_bids(seeds: Hashes, weights: NDArray[np.float64], hashes: Hashes) -> NDArray[np.float64]:
     """−w / ln u for every key and node."""
     out = np.empty((hashes.size, seeds.size))
@@ -230,7 +230,7 @@ def jump_steps(key: np.uint64, buckets: int) -> int:
     return b
 
 
-@compiled
+@compiled_allocating
 def jump_owners(hashes: Hashes, buckets: int) -> NDArray[np.int32]:
     """Bucket of each hash."""
     out = np.empty(hashes.size, np.int32)
@@ -301,7 +301,7 @@ class Maglev:
         return np.bincount(self.table, minlength=len(self.nodes))
 
 
-@compiled
+@compiled_allocating
 def maglev_fill(
     offsets: NDArray[np.int64], skips: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
