@@ -3,8 +3,9 @@
 JSON lines
     One object a line; blank lines are skipped. A file holds one of the two kinds, and faults:
 
-    an operation  {"process": 0, "f": "cas", "argument": [3, 4], "result": true, "call": 1, "return": 2, "key": "x"}
-                  ``argument``, ``result``, ``key`` may be left out. ``return`` may not; null: it never came back
+    an operation  {"process": 0, "f": "cas", "argument": [3, 4], "result": true, "key": "x",
+                   "call": 1, "return": 2}, on one line
+                  ``argument``, ``result``, ``key`` may be left out. ``return`` may not; null: never came back
     an event      {"process": 0, "type": "invoke", "f": "write", "value": 3, "key": "x"}
                   ``type`` is invoke, ok, fail or info; the order of the lines is the order of the events
     a fault       {"fault": "partition", "start": 3, "end": 9}
