@@ -15,12 +15,20 @@ from distlib.policies.knowledge import answered, draw_below, new_knowledge, send
 PLAIN: dict[int, Any] = {  # each policy's own source, for a debugger or a reader
     balancing.RANDOM: lambda rule, known, now, client: plain(balancing.random_backend)(known, 0),
     balancing.ROUND_ROBIN: lambda rule, known, now, client: plain(balancing.round_robin)(known, 0),
-    balancing.WEIGHTED_ROUND_ROBIN: lambda rule, known, now, client: plain(balancing.weighted_round_robin)(known, 0),
+    balancing.WEIGHTED_ROUND_ROBIN: lambda rule, known, now, client: plain(balancing.weighted_round_robin)(
+        known, 0
+    ),
     balancing.SMOOTH: lambda rule, known, now, client: plain(balancing.smooth_weighted_round_robin)(known, 0),
-    balancing.LEAST_REQUEST: lambda rule, known, now, client: plain(balancing.least_request)(rule, known, 0, now),
-    balancing.RESPONSE_TIME: lambda rule, known, now, client: plain(balancing.least_request)(rule, known, 0, now),
+    balancing.LEAST_REQUEST: lambda rule, known, now, client: plain(balancing.least_request)(
+        rule, known, 0, now
+    ),
+    balancing.RESPONSE_TIME: lambda rule, known, now, client: plain(balancing.least_request)(
+        rule, known, 0, now
+    ),
     balancing.IDLE_QUEUE: lambda rule, known, now, client: plain(balancing.join_idle_queue)(known, 0, now),
-    balancing.AFFINITY: lambda rule, known, now, client: plain(balancing.key_affinity)(rule, known, 0, now, client),
+    balancing.AFFINITY: lambda rule, known, now, client: plain(balancing.key_affinity)(
+        rule, known, 0, now, client
+    ),
 }
 
 
@@ -58,7 +66,9 @@ class Balancer:
         if backends < 1:
             raise ValueError(f"backends is {backends}; a balancer needs at least one")
         if policy.kind == CENTRAL:
-            raise ValueError("a central queue makes no choice, so there is no balancer for it; simulate it instead")
+            raise ValueError(
+                "a central queue makes no choice, so there is no balancer for it; simulate it instead"
+            )
         self.policy = policy
         self.backends = backends
         self.compiled = compiled
@@ -98,7 +108,9 @@ class Balancer:
         Raises :class:`NoBackendError` when all backends are ejected.
         """
         if self.known.size[0] == 0:
-            raise NoBackendError(f"all {self.backends} backends are ejected; take one back with readmit(backend)")
+            raise NoBackendError(
+                f"all {self.backends} backends are ejected; take one back with readmit(backend)"
+            )
         backend = self._choice(now, client)
         send(self.known, 0, backend)
         return backend
@@ -107,7 +119,9 @@ class Balancer:
         if self.policy.kind == OWN:
             backend = self.policy.choose(self, now, client)
             if not (isinstance(backend, (int, np.integer)) and 0 <= backend < self.backends):
-                raise ValueError(f"{type(self.policy).__name__}.choose returned {backend!r}; choose one of {self.available}")
+                raise ValueError(
+                    f"{type(self.policy).__name__}.choose returned {backend!r}; choose one of {self.available}"
+                )
             return int(backend)
         if self.compiled:
             return int(balancing.choose(self.rule, self.known, 0, now, client))

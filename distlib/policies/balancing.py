@@ -34,7 +34,9 @@ from distlib.policies.knowledge import (
 if TYPE_CHECKING:
     from distlib.policies.balancer import Balancer
 
-RANDOM, ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, SMOOTH, LEAST_REQUEST, RESPONSE_TIME, IDLE_QUEUE, AFFINITY = range(8)
+RANDOM, ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, SMOOTH, LEAST_REQUEST, RESPONSE_TIME, IDLE_QUEUE, AFFINITY = range(
+    8
+)
 OWN, CENTRAL = -1, -2  # a policy written by the reader; one queue for all, so there is nothing to choose
 
 
@@ -151,7 +153,9 @@ def join_idle_queue(known: Known, me: int, now: float) -> int:
 def key_affinity(rule: Rule, known: Known, me: int, now: float, client: int) -> int:
     """The client's own backend; past the load bound, or with that one away, the next in the client's order."""
     capacity = np.inf
-    if rule.bound > 0.0:  # Mirrokni, Thorup & Zadimoghaddam 2018: at most bound times the mean load, rounded up
+    if (
+        rule.bound > 0.0
+    ):  # Mirrokni, Thorup & Zadimoghaddam 2018: at most bound times the mean load, rounded up
         total = 1
         for i in range(known.size[me]):
             total += requests_in_flight(rule, known, me, known.members[me, i], now)
@@ -201,9 +205,9 @@ class Policy(Parameters):
         """
         raise NotImplementedError(f"{type(self).__name__} needs a method choose(self, seen, now, client)")
 
-    def rule(self, delay_s: float = 0.0, board: bool = False) -> Rule:
+    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
         """The policy's constants for the compiled functions."""
-        return Rule(self.kind, 0, False, 0.0, 0.0, delay_s, board)
+        return Rule(self.kind, 0, False, 0.0, 0.0, delay_s, refresh_s)
 
     def backend_weights(self, backends: int) -> Floats:
         """One weight a backend; ``ValueError`` when their number does not fit."""
@@ -251,7 +255,9 @@ def check_weights(weights: tuple[float, ...], *, whole: bool = False) -> None:
                 f"weights[{backend}] is {weight!r}; a weight is a positive number (leave a backend out to send it nothing)"
             )
         if whole and weight != int(weight):
-            raise ValueError(f"weights[{backend}] is {weight!r}; turns are counted, so it takes a whole number")
+            raise ValueError(
+                f"weights[{backend}] is {weight!r}; turns are counted, so it takes a whole number"
+            )
 
 
 @dataclass(frozen=True)
@@ -289,7 +295,9 @@ class SmoothWeightedRoundRobin(WeightedRoundRobin):
 class LeastRequest(Policy):
     """The backend with the fewest requests in flight, of all or of a few taken at random."""
 
-    choices: int = parameter(0, "choices d", low=0, high=1000, help="backends compared per request; 0 compares all")
+    choices: int = parameter(
+        0, "choices d", low=0, high=1000, help="backends compared per request; 0 compares all"
+    )
     with_replacement: bool = parameter(
         False, "with replacement", help="whether the same backend may be drawn twice for one request"
     )
@@ -306,25 +314,33 @@ class LeastRequest(Policy):
         """Weights are positive numbers."""
         check_weights(self.weights)
 
-    def rule(self, delay_s: float = 0.0, board: bool = False) -> Rule:
+    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
         """The policy's constants for the compiled functions."""
-        return Rule(self.kind, self.choices, self.with_replacement, 0.0, 0.0, delay_s, board)
+        return Rule(self.kind, self.choices, self.with_replacement, 0.0, 0.0, delay_s, refresh_s)
 
 
 @dataclass(frozen=True)
 class LeastResponseTime(Policy):
     """The lowest product of recent response time (peak EWMA) and requests in flight, as in Finagle."""
 
-    choices: int = parameter(2, "choices d", low=0, high=1000, help="backends compared per request; 0 compares all")
+    choices: int = parameter(
+        2, "choices d", low=0, high=1000, help="backends compared per request; 0 compares all"
+    )
     decay_s: float = parameter(
-        10.0, "decay", unit="s", low=1e-6, high=1e6, scale="log", help="how long a slow answer is held against a backend"
+        10.0,
+        "decay",
+        unit="s",
+        low=1e-6,
+        high=1e6,
+        scale="log",
+        help="how long a slow answer is held against a backend",
     )
     kind: ClassVar[int] = RESPONSE_TIME
     label: ClassVar[str] = "least response time (peak EWMA)"
 
-    def rule(self, delay_s: float = 0.0, board: bool = False) -> Rule:
+    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
         """The policy's constants for the compiled functions."""
-        return Rule(self.kind, self.choices, False, self.decay_s, 0.0, delay_s, board)
+        return Rule(self.kind, self.choices, False, self.decay_s, 0.0, delay_s, refresh_s)
 
 
 @dataclass(frozen=True)
@@ -354,9 +370,15 @@ class KeyAffinity(Policy):
 
     method: str = parameter("ring", "hashing", choices=hashing.METHODS, help="how a key finds its backend")
     bound: float = parameter(
-        0.0, "load bound", low=0.0, high=100.0, help="highest load over mean load (1.25: at most 25 % above); 0 for none"
+        0.0,
+        "load bound",
+        low=0.0,
+        high=100.0,
+        help="highest load over mean load (1.25: at most 25 % above); 0 for none",
     )
-    virtual_nodes: int = parameter(100, "virtual nodes", low=1, high=10_000, scale="log", help="points a backend on the ring")
+    virtual_nodes: int = parameter(
+        100, "virtual nodes", low=1, high=10_000, scale="log", help="points a backend on the ring"
+    )
     kind: ClassVar[int] = AFFINITY
 
     @property
@@ -372,11 +394,13 @@ class KeyAffinity(Policy):
     def check(self) -> None:
         """A bound of 1 or less could never be kept."""
         if 0 < self.bound <= 1:
-            raise ValueError(f"KeyAffinity.bound is {self.bound!r}; it takes a number above 1, or 0 for no bound")
+            raise ValueError(
+                f"KeyAffinity.bound is {self.bound!r}; it takes a number above 1, or 0 for no bound"
+            )
 
-    def rule(self, delay_s: float = 0.0, board: bool = False) -> Rule:
+    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
         """The policy's constants for the compiled functions."""
-        return Rule(self.kind, 0, False, 0.0, self.bound, delay_s, board)
+        return Rule(self.kind, 0, False, 0.0, self.bound, delay_s, refresh_s)
 
     def preference(self, backends: int, clients: int) -> NDArray[np.int32] | None:
         """Every client's backends in the order in which it would use them."""
@@ -418,11 +442,13 @@ class Subset(Policy):
     def check(self) -> None:
         """A subset of a central queue, of keys or of a subset has no meaning."""
         if self.inner.kind in (CENTRAL, AFFINITY, OWN) or isinstance(self.inner, Subset):
-            raise ValueError(f"Subset.inner is {self.inner!r}; it takes a policy that chooses among its members")
+            raise ValueError(
+                f"Subset.inner is {self.inner!r}; it takes a policy that chooses among its members"
+            )
 
-    def rule(self, delay_s: float = 0.0, board: bool = False) -> Rule:
+    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
         """The inner policy's constants."""
-        return self.inner.rule(delay_s, board)
+        return self.inner.rule(delay_s, refresh_s)
 
     def backend_weights(self, backends: int) -> Floats:
         """The inner policy's weights."""

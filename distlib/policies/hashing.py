@@ -55,9 +55,13 @@ def check_nodes(nodes: Sequence[Key]) -> tuple[Key, ...]:
     nodes = tuple(nodes)
     if not nodes:
         raise ValueError("nodes is empty; a key needs at least one node to go to")
-    twice = next((node for i, node in enumerate(nodes) if node in nodes[:i]), None) if len(nodes) < 50 else None
+    twice = (
+        next((node for i, node in enumerate(nodes) if node in nodes[:i]), None) if len(nodes) < 50 else None
+    )
     if twice is not None or len(set(nodes)) < len(nodes):
-        raise ValueError(f"nodes holds {twice if twice is not None else 'a name'!r} twice; each node has a name of its own")
+        raise ValueError(
+            f"nodes holds {twice if twice is not None else 'a name'!r} twice; each node has a name of its own"
+        )
     return nodes
 
 
@@ -69,7 +73,9 @@ def check_node_weights(nodes: tuple[Key, ...], weights: Sequence[float]) -> NDAr
         raise ValueError(f"weights has {len(weights)} values for {len(nodes)} nodes; give one a node")
     for node, weight in zip(nodes, weights, strict=True):
         if not (math.isfinite(weight) and weight > 0):
-            raise ValueError(f"weight of node {node!r} is {weight!r}; it takes a positive number (leave a node out instead)")
+            raise ValueError(
+                f"weight of node {node!r} is {weight!r}; it takes a positive number (leave a node out instead)"
+            )
     return np.array(weights, np.float64)
 
 
@@ -102,7 +108,10 @@ class Ring:
             raise ValueError(f"virtual_nodes is {self.virtual_nodes}; it takes a whole number of at least 1")
         counts = np.maximum(1, np.rint(weights * self.virtual_nodes)).astype(np.int64)
         points = np.concatenate(
-            [hash_range(np.uint64(hash64(node, self.seed)), 0, count) for node, count in zip(nodes, counts, strict=True)]
+            [
+                hash_range(np.uint64(hash64(node, self.seed)), 0, count)
+                for node, count in zip(nodes, counts, strict=True)
+            ]
         )
         owners = np.repeat(np.arange(len(nodes), dtype=np.int32), counts)
         order = np.argsort(points, kind="stable")
@@ -120,7 +129,9 @@ class Ring:
 
     def shares(self) -> NDArray[np.float64]:
         """Fraction of the circle that each node owns; sums to 1."""
-        arcs = np.diff(self.points, prepend=self.points[-1:]).astype(np.float64) / 2.0**64  # wraps modulo 2**64
+        arcs = (
+            np.diff(self.points, prepend=self.points[-1:]).astype(np.float64) / 2.0**64
+        )  # wraps modulo 2**64
         if self.points.size == 1:
             arcs = np.ones(1)
         return np.bincount(self.owner_at, weights=arcs, minlength=len(self.nodes))
@@ -136,7 +147,9 @@ class Ring:
         A node is full at ⌈``bound`` · keys / nodes⌉ keys (Mirrokni, Thorup & Zadimoghaddam, SODA 2018).
         """
         if not bound > 1:
-            raise ValueError(f"bound is {bound!r}; it takes a number above 1 (1.25: at most 25 % above the mean)")
+            raise ValueError(
+                f"bound is {bound!r}; it takes a number above 1 (1.25: at most 25 % above the mean)"
+            )
         capacity = math.ceil(bound * hashes.size / len(self.nodes))
         start = np.searchsorted(self.points, hashes) % self.points.size
         return fill_bounded(self.owner_at, start, len(self.nodes), capacity)
@@ -273,9 +286,13 @@ class Maglev:
     def __post_init__(self) -> None:
         nodes = check_nodes(self.nodes)
         if not is_prime(self.size):
-            raise ValueError(f"size is {self.size}; it takes a prime number, so that every skip reaches every slot")
+            raise ValueError(
+                f"size is {self.size}; it takes a prime number, so that every skip reaches every slot"
+            )
         if self.size < len(nodes):
-            raise ValueError(f"size is {self.size} for {len(nodes)} nodes; it takes a table larger than their number")
+            raise ValueError(
+                f"size is {self.size} for {len(nodes)} nodes; it takes a table larger than their number"
+            )
         offsets, skips = self.orders_of_slots(nodes)
         table, claims = maglev_fill(offsets, skips, self.size)
         object.__setattr__(self, "nodes", nodes)

@@ -33,7 +33,8 @@ class Rule(NamedTuple):
     decay_s: float  # peak EWMA: time after which an old latency has lost 63 % of its weight
     bound: float  # bounded loads: highest load over mean load; 0 for no bound
     delay_s: float  # an answer is heard this much after it left the backend
-    board: bool  # loads are read from a bulletin board that is refreshed now and then
+    refresh_s: float  # loads are read from a bulletin board that is refreshed so often; 0: live
+
 
 
 class Known(NamedTuple):
@@ -79,7 +80,7 @@ def draw_below(known: Known, me: int, size: int) -> int:
 @compiled
 def requests_in_flight(rule: Rule, known: Known, me: int, backend: int, now: float) -> int:
     """Load of a backend as this balancer sees it: own requests without an answer, or what the board says."""
-    if rule.board:
+    if rule.refresh_s > 0.0:
         return known.posted[backend]
     hear(rule, known, backend, now)
     return known.in_flight[me, backend]
@@ -92,7 +93,9 @@ def hear(rule: Rule, known: Known, backend: int, now: float) -> None:
     while job >= 0 and known.departure[job] + rule.delay_s <= now:
         me = known.sender[job] if known.sender.size > 1 else 0
         at = known.departure[job]
-        answered(rule, known, me, backend, at - known.arrival[job], at + rule.delay_s, known.status[job] == FAILED)
+        answered(
+            rule, known, me, backend, at - known.arrival[job], at + rule.delay_s, known.status[job] == FAILED
+        )
         known.heard[backend] = job
         job = known.following[job]
 

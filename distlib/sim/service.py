@@ -19,10 +19,20 @@ from numpy.typing import NDArray
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.policies.balancer import choice_keys
-from distlib.policies.balancing import AFFINITY, CENTRAL, IDLE_QUEUE, OWN, LeastRequest, Policy, RoundRobin, Subset
-from distlib.policies.knowledge import Known, new_knowledge, set_available
+from distlib.policies.balancing import (
+    AFFINITY,
+    CENTRAL,
+    IDLE_QUEUE,
+    LEAST_REQUEST,
+    OWN,
+    RESPONSE_TIME,
+    Policy,
+    RoundRobin,
+    Subset,
+)
+from distlib.policies.knowledge import Known, Rule, new_knowledge, set_available
 from distlib.sim.service_events import Ejection, Outages, World, run_events
-from distlib.sim.service_recurrence import Outcome, Stations, run_fifo
+from distlib.sim.service_recurrence import Outcome, Stations, run_any, run_central, run_least_request
 from distlib.sim.service_result import ServiceResult
 from distlib.sim.workload import Arrivals, Exponential, Floats, Poisson, ServiceTimes, uniforms
 
@@ -47,11 +57,21 @@ class Outage(Parameters):
 class OutlierEjection(Parameters):
     """A balancer stops using a backend that failed several times in a row (defaults: Envoy's outlier detection)."""
 
-    consecutive_failures: int = parameter(5, "failures in a row", low=1, high=1000, help="as many eject the backend")
-    base_s: float = parameter(
-        30.0, "ejection time", unit="s", low=0.001, high=1e6, scale="log", help="times the number of ejections so far"
+    consecutive_failures: int = parameter(
+        5, "failures in a row", low=1, high=1000, help="as many eject the backend"
     )
-    longest_s: float = parameter(300.0, "longest ejection", unit="s", low=0.001, high=1e6, scale="log", help="upper limit")
+    base_s: float = parameter(
+        30.0,
+        "ejection time",
+        unit="s",
+        low=0.001,
+        high=1e6,
+        scale="log",
+        help="times the number of ejections so far",
+    )
+    longest_s: float = parameter(
+        300.0, "longest ejection", unit="s", low=0.001, high=1e6, scale="log", help="upper limit"
+    )
     max_share: float = parameter(
         0.1, "ejected at most", low=0.0, high=1.0, help="share of the backends; one may always be ejected"
     )
@@ -61,20 +81,41 @@ class OutlierEjection(Parameters):
 class Backends(Parameters):
     """The backends: how many, and how each of them serves."""
 
-    count: int = parameter(10, "backends", low=1, high=10_000, scale="log", help="machines behind the balancer")
-    servers: int = parameter(1, "servers per backend", low=1, high=1000, help="requests that one backend serves at a time")
+    count: int = parameter(
+        10, "backends", low=1, high=10_000, scale="log", help="machines behind the balancer"
+    )
+    servers: int = parameter(
+        1, "servers per backend", low=1, high=1000, help="requests that one backend serves at a time"
+    )
     discipline: str = parameter(
-        "fifo", "discipline", choices=DISCIPLINES, help="first come first served, last come first served, processor sharing"
+        "fifo",
+        "discipline",
+        choices=DISCIPLINES,
+        help="first come first served, last come first served, processor sharing",
     )
     queue_limit: int = parameter(
-        -1, "queue limit", low=-1, high=10**9, help="requests that may wait at one backend; further ones are rejected; -1: no limit"
+        -1,
+        "queue limit",
+        low=-1,
+        high=10**9,
+        help="requests that may wait at one backend; further ones are rejected; -1: no limit",
     )
     slow_start_s: float = parameter(
-        0.0, "slow start", unit="s", low=0.0, high=1e6, help="time after a return in which the speed rises to the full one"
+        0.0,
+        "slow start",
+        unit="s",
+        low=0.0,
+        high=1e6,
+        help="time after a return in which the speed rises to the full one",
     )
-    cold_speed: float = parameter(0.1, "cold speed", low=0.001, high=1.0, help="speed right after a return, share of the full one")
+    cold_speed: float = parameter(
+        0.1, "cold speed", low=0.001, high=1.0, help="speed right after a return, share of the full one"
+    )
     speeds: tuple[float, ...] = field(
-        default=(), metadata={"help": "work done a second by each backend; empty: 1 for all; given short, the rest have 1"}
+        default=(),
+        metadata={
+            "help": "work done a second by each backend; empty: 1 for all; given short, the rest have 1"
+        },
     )
     outages: tuple[Outage, ...] = field(default=(), metadata={"help": "when which backend is down"})
 
@@ -84,13 +125,19 @@ class Backends(Parameters):
             raise ValueError(f"Backends.speeds has {len(self.speeds)} values for {self.count} backends")
         for backend, speed in enumerate(self.speeds):
             if not (math.isfinite(speed) and speed > 0):
-                raise ValueError(f"Backends.speeds[{backend}] is {speed!r}; it takes a positive number (1 is normal)")
+                raise ValueError(
+                    f"Backends.speeds[{backend}] is {speed!r}; it takes a positive number (1 is normal)"
+                )
         free_from: dict[int, float] = {}
         for outage in sorted(self.outages, key=lambda one: one.start_s):
             if outage.backend >= self.count:
-                raise ValueError(f"an outage names backend {outage.backend}; there are backends 0 to {self.count - 1}")
+                raise ValueError(
+                    f"an outage names backend {outage.backend}; there are backends 0 to {self.count - 1}"
+                )
             if outage.start_s < free_from.get(outage.backend, 0.0):
-                raise ValueError(f"two outages of backend {outage.backend} overlap at {outage.start_s:g} s; merge them")
+                raise ValueError(
+                    f"two outages of backend {outage.backend} overlap at {outage.start_s:g} s; merge them"
+                )
             free_from[outage.backend] = outage.end_s
 
     @property
@@ -114,7 +161,9 @@ class ServiceParams(Parameters):
     backends: Backends = field(default_factory=Backends)
     ejection: OutlierEjection | None = None
     balancers: int = parameter(1, "balancers", low=1, high=1000, help="each knows its own traffic only")
-    clients: int = parameter(1000, "clients", low=1, high=1_000_000, scale="log", help="different keys, for key affinity")
+    clients: int = parameter(
+        1000, "clients", low=1, high=1_000_000, scale="log", help="different keys, for key affinity"
+    )
     popularity: float = parameter(
         0.0, "popularity", low=0.0, high=5.0, help="Zipf exponent of the clients' activity; 0: all alike"
     )
@@ -122,12 +171,19 @@ class ServiceParams(Parameters):
         0.0, "information delay", unit="s", low=0.0, high=1e6, help="time until a balancer hears of an answer"
     )
     refresh_interval_s: float = parameter(
-        0.0, "refresh interval", unit="s", low=0.0, high=1e6, help="loads are read from a board that is refreshed so often; 0: live"
+        0.0,
+        "refresh interval",
+        unit="s",
+        low=0.0,
+        high=1e6,
+        help="loads are read from a board that is refreshed so often; 0: live",
     )
     requests: int = parameter(100_000, "requests", low=1, high=10**9, scale="log", help="length of the run")
     seed: int = parameter(1, "seed", low=0, high=2**63 - 1, help="same seed, same run")
     allow_unstable: bool = parameter(
-        False, "allow unstable", help="simulate even when more work arrives than can be done; the queue then grows for ever"
+        False,
+        "allow unstable",
+        help="simulate even when more work arrives than can be done; the queue then grows for ever",
     )
 
     @property
@@ -171,16 +227,29 @@ class ServiceParams(Parameters):
             self.policy.members(0, self.backends.count)
         special = self.backends.outages or self.ejection or self.backends.slow_start_s
         if self.policy.kind == CENTRAL and special:
-            raise ValueError("a central queue is a yardstick without a balancer; give it no outages, ejection or slow start")
-        if self.policy.kind == CENTRAL and self.backends.discipline == "sharing" and len(set(self.backends.speed)) > 1:
+            raise ValueError(
+                "a central queue is a yardstick without a balancer; give it no outages, ejection or slow start"
+            )
+        if (
+            self.policy.kind == CENTRAL
+            and self.backends.discipline == "sharing"
+            and len(set(self.backends.speed)) > 1
+        ):
             raise ValueError("a central queue with processor sharing needs backends of equal speed")
         if self.policy.kind == OWN:
             self._check_own_policy(bool(special))
         if not self.allow_unstable and (reason := self.unstable()):
-            raise ValueError(f"{reason}; lower the rate, add backends, set a queue limit, or pass allow_unstable=True")
+            raise ValueError(
+                f"{reason}; lower the rate, add backends, set a queue limit, or pass allow_unstable=True"
+            )
 
     def _check_own_policy(self, special: bool) -> None:
-        if special or self.backends.discipline != "fifo" or self.information_delay_s or self.refresh_interval_s:
+        if (
+            special
+            or self.backends.discipline != "fifo"
+            or self.information_delay_s
+            or self.refresh_interval_s
+        ):
             raise ValueError(
                 f"{type(self.policy).__name__} runs step by step, which knows first come first served only: "
                 "no outages, ejection, slow start, information delay or refresh interval"
@@ -271,8 +340,13 @@ def run_recurrence(params: ServiceParams) -> ServiceResult:
     known = start_knowledge(params, load, ordered=machine.shape[1] == 1 or not track)
     stations = Stations(np.zeros(machine.shape), machine, params.backends.speed, waiting_room)
     outcome = new_outcome(params.requests)
-    rule = params.policy.rule(params.information_delay_s, params.refresh_interval_s > 0 and params.policy.needs_load)
-    run_fifo(rule, known, stations, load.service_s, load.client, outcome, params.refresh_interval_s, track)
+    rule = rule_of(params)
+    if kind == CENTRAL and not track:
+        run_central(known, stations, load.service_s, outcome)
+    elif kind in (LEAST_REQUEST, RESPONSE_TIME):
+        run_least_request(rule, known, stations, load.service_s, outcome)
+    else:
+        run_any(rule, known, stations, load.service_s, load.client, outcome, track)
     return result_of(params, load, known, outcome)
 
 
@@ -282,10 +356,9 @@ def run_event_driven(params: ServiceParams) -> ServiceResult:
     machine, waiting_room = server_layout(params)
     known = start_knowledge(params, load, ordered=True)
     outcome = new_outcome(params.requests)
-    rule = params.policy.rule(params.information_delay_s, params.refresh_interval_s > 0 and params.policy.needs_load)
     world = new_world(params, machine, waiting_room)
     run_events(
-        rule,
+        rule_of(params),
         known,
         world,
         outage_schedule(params.backends.outages),
@@ -293,9 +366,15 @@ def run_event_driven(params: ServiceParams) -> ServiceResult:
         load.service_s,
         load.client,
         outcome,
-        params.refresh_interval_s,
     )
     return result_of(params, load, known, outcome)
+
+
+def rule_of(params: ServiceParams) -> Rule:
+    """The policy's constants, and how old its information is; a policy that looks at no load has no use for a board."""
+    return params.policy.rule(
+        params.information_delay_s, params.refresh_interval_s if params.policy.needs_load else 0.0
+    )
 
 
 def new_outcome(requests: int) -> Outcome:
@@ -330,7 +409,9 @@ def new_world(params: ServiceParams, machine: NDArray[np.int32], waiting_room: i
 
 def outage_schedule(outages: tuple[Outage, ...]) -> Outages:
     """Crashes and returns in order of time, a return before a crash at the same instant."""
-    changes = [(one.start_s, one.backend, False) for one in outages] + [(one.end_s, one.backend, True) for one in outages]
+    changes = [(one.start_s, one.backend, False) for one in outages] + [
+        (one.end_s, one.backend, True) for one in outages
+    ]
     changes.sort(key=lambda change: (change[0], not change[2]))
     changes.append((math.inf, 0, True))
     at, station, up = zip(*changes, strict=True)
@@ -376,5 +457,3 @@ def compare(params: ServiceParams, policies: tuple[Policy, ...]) -> dict[str, Se
     values: dict[str, Any] = {item.name: getattr(params, item.name) for item in fields(params) if item.init}
     return {policy.label: simulate(ServiceParams(**{**values, "policy": policy})) for policy in policies}
 
-
-__all__ = ["Backends", "LeastRequest", "Outage", "OutlierEjection", "ServiceParams", "ServiceResult", "compare", "simulate"]

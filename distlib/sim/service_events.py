@@ -7,7 +7,6 @@ in this order. The balancers' knowledge and policies are those of the fast engin
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -24,11 +23,10 @@ from distlib.policies.knowledge import (
     hear,
     leave,
     list_answer,
-    post_loads,
     send,
     set_available,
 )
-from distlib.sim.service_recurrence import Outcome, turn_away
+from distlib.sim.service_recurrence import Outcome, refresh_board, turn_away
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -87,7 +85,6 @@ def run_events(
     service: Floats,
     client: NDArray[np.int32],
     outcome: Outcome,
-    refresh_s: float,
 ) -> None:
     """Run until every request has left."""
     job, change, next_post = 0, 0, 0.0
@@ -105,10 +102,7 @@ def run_events(
             set_up(known, world, outages.station[change], outages.up[change], outages.at[change])
             change += 1
         else:
-            if rule.board and arrival >= next_post:
-                posted_at = math.floor(arrival / refresh_s) * refresh_s
-                post_loads(rule, known, posted_at)
-                next_post = posted_at + refresh_s
+            next_post = refresh_board(rule, known, arrival, next_post)
             me = known.sender[job] if known.sender.size > 1 else 0
             if ejection.after > 0:
                 review_members(rule, known, ejection, me, arrival)

@@ -14,9 +14,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distlib.policies.balancing import CENTRAL, IDLE_QUEUE, choose
+from distlib.policies.balancing import CENTRAL, IDLE_QUEUE, choose, least_request
 from distlib.policies.draw import compiled
-from distlib.policies.knowledge import REJECTED, UNAVAILABLE, Known, Rule, leave, list_answer, post_loads, send
+from distlib.policies.knowledge import (
+    REJECTED,
+    UNAVAILABLE,
+    Known,
+    Rule,
+    leave,
+    list_answer,
+    post_loads,
+    send,
+)
 
 Floats = NDArray[np.float64]
 
@@ -38,41 +47,76 @@ class Outcome(NamedTuple):
 
 
 @compiled
-def run_fifo(
-    rule: Rule,
-    known: Known,
-    stations: Stations,
-    service: Floats,
-    client: NDArray[np.int32],
-    outcome: Outcome,
-    refresh_s: float,
-    track: bool,
+def run_any(
+    rule: Rule, known: Known, stations: Stations, service: Floats, client: NDArray[np.int32], outcome: Outcome, track: bool
 ) -> None:
     """Serve all requests; ``track`` says that loads matter, so that answers must be listed."""
-    watch_system = stations.waiting_room >= 0 or rule.kind == IDLE_QUEUE
     next_post = 0.0
     for job in range(known.arrival.size):
         now = known.arrival[job]
         me = known.sender[job] if known.sender.size > 1 else 0
-        if rule.board and now >= next_post:
-            posted_at = math.floor(now / refresh_s) * refresh_s
-            post_loads(rule, known, posted_at)
-            next_post = posted_at + refresh_s
+        next_post = refresh_board(rule, known, now, next_post)
         station = 0
         if rule.kind != CENTRAL:
             station = choose(rule, known, me, now, client[job] if client.size > 1 else 0)
-        if station < 0:
-            turn_away(known, outcome, job, -1, UNAVAILABLE)
-            continue
-        if watch_system:
-            leave(known, station, now)
-            if 0 <= stations.waiting_room <= known.in_system[station] - known.servers[station]:
-                turn_away(known, outcome, job, station, REJECTED)
-                continue
-        serve(known, stations, service, outcome, station, job, now)
-        if track:
-            send(known, me, station)
-            list_answer(known, station, job)
+        place(rule, known, stations, service, outcome, me, station, job, now, track)
+
+
+@compiled
+def run_least_request(rule: Rule, known: Known, stations: Stations, service: Floats, outcome: Outcome) -> None:
+    """The same for the policy that deserves a loop of its own: with no other in the way it runs twice as fast."""
+    next_post = 0.0
+    for job in range(known.arrival.size):
+        now = known.arrival[job]
+        me = known.sender[job] if known.sender.size > 1 else 0
+        next_post = refresh_board(rule, known, now, next_post)
+        station = least_request(rule, known, me, now)
+        place(rule, known, stations, service, outcome, me, station, job, now, True)
+
+
+@compiled
+def run_central(known: Known, stations: Stations, service: Floats, outcome: Outcome) -> None:
+    """The same for one queue with room for everybody: nothing to choose, nothing to know."""
+    for job in range(known.arrival.size):
+        serve(known, stations, service, outcome, 0, job, known.arrival[job])
+
+
+@compiled
+def refresh_board(rule: Rule, known: Known, now: float, next_post: float) -> float:
+    """Post the loads of the last full interval when the time has come; the time of the next posting."""
+    if rule.refresh_s == 0.0 or now < next_post:
+        return next_post
+    posted_at = math.floor(now / rule.refresh_s) * rule.refresh_s
+    post_loads(rule, known, posted_at)
+    return posted_at + rule.refresh_s
+
+
+@compiled
+def place(
+    rule: Rule,
+    known: Known,
+    stations: Stations,
+    service: Floats,
+    outcome: Outcome,
+    me: int,
+    station: int,
+    job: int,
+    now: float,
+    track: bool,
+) -> None:
+    """Let the chosen station take ``job``, or turn it away."""
+    if station < 0:
+        turn_away(known, outcome, job, -1, UNAVAILABLE)
+        return
+    if stations.waiting_room >= 0 or rule.kind == IDLE_QUEUE:
+        leave(known, station, now)
+        if 0 <= stations.waiting_room <= known.in_system[station] - known.servers[station]:
+            turn_away(known, outcome, job, station, REJECTED)
+            return
+    serve(known, stations, service, outcome, station, job, now)
+    if track:
+        send(known, me, station)
+        list_answer(known, station, job)
 
 
 @compiled
