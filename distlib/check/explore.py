@@ -1,15 +1,15 @@
 """The model checker: search every state that a model can reach, or as many as the bounds allow.
 
-    >>> explore(TwoPhase(3))                                        # breadth-first, the model's own properties
+    >>> explore(TwoPhase(3))  # breadth-first, the model's own properties
     >>> explore(TwoPhase(5), always(lambda state: ...), search=BreadthFirst(workers=2))
     >>> explore(model, search=RandomWalks(seed=7, max_walks=1000), max_depth=50)
 
 Write a model by subclassing `Model`. The result says what was found *and how far the search looked*.
-
-What a verdict means: "holds" is a proof by enumeration for this model with these parameters, and for nothing larger.
-"violated" comes with a path that anyone can replay. "unknown" means that nothing was found before a bound was reached.
-Whole states are kept by default, so the search is exact. With store="hashes" only 64 bits of each state are kept, and two
-of n states are taken for one with a probability below n²/2⁶⁵ (3·10⁻⁸ for a million states), which the result states.
+ What a verdict means: "holds" is a proof by enumeration for this model with these parameters, and for nothing
+larger. "violated" comes with a path that anyone can replay. "unknown" means that nothing was found before a
+bound was reached. Whole states are kept by default, so the search is exact. With store="hashes" only 64 bits
+of each state are kept, and two of n states are taken for one with a probability below n²/2⁶⁵ (3·10⁻⁸ for a
+million states), which the result states.
 """
 
 from __future__ import annotations
@@ -21,18 +21,26 @@ from typing import Any
 
 from distlib.check.bound import DEFAULT_MAX_BYTES, Bounds, Stop, Watch
 from distlib.check.liveness import check_eventually
-from distlib.check.model import Model, ModelError, check_model, interchangeable, least_renaming, overrides, shorten
+from distlib.check.model import (
+    Model,
+    ModelError,
+    check_model,
+    interchangeable,
+    least_renaming,
+    overrides,
+    shorten,
+)
 from distlib.check.parallel import ParallelSearch, check_workers
 from distlib.check.property import Property, always, eventually, sometimes, violation
 from distlib.check.result import Finding, Path, Progress, Result, Step, Verdict
-from distlib.check.search import DepthFirstSearch, Search, Store, Task, breadth_first, replay
+from distlib.check.search import DepthFirstSearch, Search, Store, Task, breadth_first
 from distlib.check.walk import RandomWalkSearch, Weights
 from distlib.core.seeds import check_seed
 
 __all__ = [
-    "Bounds", "BreadthFirst", "DepthFirst", "Finding", "Model", "ModelError", "Path", "Progress", "Property", "RandomWalks",
-    "Result", "Stage", "Step", "Verdict", "always", "eventually", "explore", "explore_staged", "interchangeable",
-    "least_renaming", "replay", "sometimes",
+    "Bounds", "BreadthFirst", "DepthFirst", "Finding", "Model", "ModelError", "Path", "Progress", "Property",
+    "RandomWalks", "Result", "Stage", "Step", "Verdict", "always", "eventually", "explore", "explore_staged",
+    "interchangeable", "least_renaming", "sometimes",
 ]  # fmt: skip
 
 DEFAULT_WALK_DEPTH = 100
@@ -42,8 +50,9 @@ DEFAULT_WALK_DEPTH = 100
 class BreadthFirst:
     """Level by level: the counterexample is a shortest one.
 
-    With *workers* above 1 the states are shared among that many forked processes. The counts are the same for an exhausted
-    space; with a violation the level is finished first, and max_states is looked at ten times a second rather than exactly.
+    With *workers* above 1 the states are shared among that many forked processes. The counts are the same for
+    an exhausted space; with a violation the level is finished first, and max_states is looked at ten times a
+    second rather than exactly.
     """
 
     workers: int = 1
@@ -54,16 +63,16 @@ class BreadthFirst:
 
 @dataclass(frozen=True)
 class DepthFirst:
-    """One path as far as it goes, then back: finds deep states early; the path found is not a shortest one."""
+    """One path as far as it goes, then back: reaches deep states early; its paths are not the shortest."""
 
 
 @dataclass(frozen=True)
 class RandomWalks:
     """Random paths from the start, each of at most max_depth states (100 unless given to `explore`).
 
-    Walk i has the seed `seed + i`. The seed of the failing walk is in the result: `RandomWalks(seed=that, max_walks=1)`
-    walks it again, in any process, if the model yields its actions in an order of its own. *weights* maps an action to its
-    relative frequency (0 or more; when all are 0 they are equal).
+    Walk i has the seed `seed + i`. The seed of the failing walk is in the result: `RandomWalks(seed=that,
+    max_walks=1)` walks it again, in any process, if the model yields its actions in an order of its own.
+    *weights* maps an action to its relative frequency (0 or more; when all are 0 they are equal).
     """
 
     seed: int = 1
@@ -75,7 +84,9 @@ class RandomWalks:
         if isinstance(self.max_walks, bool) or not isinstance(self.max_walks, int) or self.max_walks < 1:
             raise ValueError(f"max_walks must be a whole number of at least 1; got {self.max_walks!r}")
         if self.weights is not None and not callable(self.weights):
-            raise TypeError(f"weights must be a function from an action to a number, not {type(self.weights).__name__}")
+            raise TypeError(
+                f"weights must be a function from an action to a number, not {type(self.weights).__name__}"
+            )
 
 
 Strategy = BreadthFirst | DepthFirst | RandomWalks
@@ -84,7 +95,7 @@ Strategy = BreadthFirst | DepthFirst | RandomWalks
 def explore(
     model: Model[Any, Any],
     *properties: Property,
-    search: Strategy = BreadthFirst(),  # noqa: B008 (frozen)
+    search: Strategy = BreadthFirst(),
     start: Iterable[Any] | None = None,
     until: Callable[[Any], bool] | None = None,
     store: Store = "states",
@@ -96,24 +107,25 @@ def explore(
     stop: Stop | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Result:
-    """Search the states of *model* and check *properties* (the model's own `properties()` when none are given).
+    """Search the states of *model* and check *properties* (the model's own `properties()` when none are
+    given).
 
-    A search ends at the first violation of an *always*, when *until* is reached, when only *sometimes* were asked for and all
-    are reached, at a bound, at a stop, or when nothing is left. What was found by then is kept, after Ctrl-C as well.
+    A search ends at the first violation of an *always*, when *until* is reached, when only *sometimes* were
+    asked for and all are reached, at a bound, at a stop, or when nothing is left. What was found by then is
+    kept, after Ctrl-C as well.
 
-    Parameters
-    ----------
-    search: `BreadthFirst` (the default), `DepthFirst` or `RandomWalks`.
-    start: states to start from instead of `model.initial_states()`, such as one that the learner has reached by hand.
-    until: end the search when a state satisfies this predicate; the path to it is in the result.
-    store: "states" keeps whole states and is exact; "hashes" keeps 64 bits of each, and less memory.
-    symmetry: count states that are renamings of each other once; the model must define `canonical`.
-    max_states: distinct states to visit. max_depth: states on a path, the initial one included.
-    max_seconds: seconds of search. max_bytes: estimated bytes held, 2 GiB unless given, None for no bound.
-    stop: a `threading.Event` or a function without arguments; the search ends soon after it is set or returns True.
-    on_progress: called about ten times a second with a `Progress`, in the thread that called `explore`.
+    Parameters ---------- search: `BreadthFirst` (the default), `DepthFirst` or `RandomWalks`. start: states
+    to start from instead of `model.initial_states()`, such as one that the learner has reached by hand.
+    until: end the search when a state satisfies this predicate; the path to it is in the result. store:
+    "states" keeps whole states and is exact; "hashes" keeps 64 bits of each, and less memory. symmetry: count
+    states that are renamings of each other once; the model must define `canonical`. max_states: distinct
+    states to visit. max_depth: states on a path, the initial one included. max_seconds: seconds of search.
+    max_bytes: estimated bytes held, 2 GiB unless given, None for no bound. stop: a `threading.Event` or a
+    function without arguments; the search ends soon after it is set or returns True. on_progress: called
+    about ten times a second with a `Progress`, in the thread that called `explore`.
 
-    Raises TypeError or ValueError for a wrong argument, `ModelError` when the model or a property breaks its contract.
+    Raises TypeError or ValueError for a wrong argument, `ModelError` when the model or a property breaks its
+    contract.
     """
     check_model(model)
     task = _task(model, properties, start, until, store, symmetry, search)
@@ -151,11 +163,15 @@ def _task(
             raise TypeError(f"{prop!r} is not a property: wrap the predicate, as in always(predicate)")
     names = [prop.name for prop in chosen]
     if len(set(names)) < len(names):
-        raise ValueError(f"two properties have the same name: {names}; give each its own, as in always(f, name='...')")
+        raise ValueError(
+            f"two properties have the same name: {names}; give each its own, as in always(f, name='...')"
+        )
     if symmetry and not overrides(model, "canonical"):
         raise ValueError(f"{model!r} defines no canonical(state), so symmetry=True has nothing to reduce by")
     if symmetry and any(prop.kind == "eventually" for prop in chosen):
-        raise ValueError("eventually cannot be checked with symmetry=True: its loops would only be loops up to renaming")
+        raise ValueError(
+            "eventually cannot be checked with symmetry=True: its loops would only be loops up to renaming"
+        )
     goal = sometimes(until) if until is not None else None
     if goal is not None:
         goal = replace(goal, name=f"goal: {goal.name}")
@@ -180,7 +196,9 @@ def _start(model: Model[Any, Any], start: Iterable[Any] | None) -> tuple[Any, ..
 
 def _check_handles(stop: object, on_progress: object) -> None:
     if stop is not None and not isinstance(stop, Event) and not callable(stop):
-        raise TypeError(f"stop must be a threading.Event or a function without arguments, not {type(stop).__name__}")
+        raise TypeError(
+            f"stop must be a threading.Event or a function without arguments, not {type(stop).__name__}"
+        )
     if on_progress is not None and not callable(on_progress):
         raise TypeError(f"on_progress must be a function of one Progress, not {type(on_progress).__name__}")
 
@@ -203,8 +221,9 @@ def _finding(prop: Property, task: Task, engine: Search, exhausted: bool, watch:
             return Finding(prop, "holds", f"Reached by a path of {len(path):,} states.", path)
         if task.symmetry and prop.kind == "always" and violation(task.model, prop, path[-1].state) is None:
             raise ModelError(
-                f"{task.model!r}: property '{prop}' tells apart states that canonical() takes for renamings of each other, "
-                f"such as {shorten(path[-1].state)}: make it symmetric, or explore with symmetry=False"
+                f"{task.model!r}: property '{prop}' tells apart states that canonical() takes for renamings "
+                f"of each other, such as {shorten(path[-1].state)}: "
+                "make it symmetric, or explore with symmetry=False"
             )
         return Finding(prop, "violated", explanation, path)
     if prop.kind == "eventually" and not isinstance(engine, RandomWalkSearch):
@@ -213,9 +232,13 @@ def _finding(prop: Property, task: Task, engine: Search, exhausted: bool, watch:
             return check_eventually(task, prop, watch)
         return Finding(prop, "unknown", f"Not checked: the search was stopped by {engine.stopped_by}.")
     if isinstance(engine, RandomWalkSearch):
-        return Finding(prop, "unknown", f"{_nothing(prop)} on {engine.walks:,} random walks, which prove nothing.")
+        return Finding(
+            prop, "unknown", f"{_nothing(prop)} on {engine.walks:,} random walks, which prove nothing."
+        )
     if not exhausted:
-        return Finding(prop, "unknown", f"{_nothing(prop)} in {seen:,} states, but the search was not exhaustive.")
+        return Finding(
+            prop, "unknown", f"{_nothing(prop)} in {seen:,} states, but the search was not exhaustive."
+        )
     if prop.kind == "sometimes":
         return Finding(prop, "violated", f"True in none of the {seen:,} reachable states.")
     return Finding(prop, "holds", f"True in all {seen:,} reachable states.")
@@ -238,7 +261,9 @@ def _result(
         bounds["max_walks"] = search.max_walks
     return Result(
         model=repr(task.model),
-        search={BreadthFirst: "breadth-first", DepthFirst: "depth-first", RandomWalks: "random walks"}[type(search)],
+        search={BreadthFirst: "breadth-first", DepthFirst: "depth-first", RandomWalks: "random walks"}[
+            type(search)
+        ],
         findings=findings,
         distinct=last.distinct,
         generated=last.generated,
@@ -256,22 +281,23 @@ def _result(
     )
 
 
-# --------------------------------------------------------------------------------------------------------- stages
+# ------------------------------------------------------------ stages
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One leg of a staged search: a model (other faults, say), what is checked, and the goal at which the next leg begins.
+    """One leg of a staged search: a model (other faults, say), what is checked, and the goal at which the
+    next leg begins.
 
-    *goal* is a predicate on states; every stage but the last needs one. *carry* turns the state that the stage before
-    reached into one of this model, for example to allow a crash that was not allowed before. *properties* are the model's
-    own unless given. *bounds* hold for this stage alone.
+    *goal* is a predicate on states; every stage but the last needs one. *carry* turns the state that the
+    stage before reached into one of this model, for example to allow a crash that was not allowed before.
+    *properties* are the model's own unless given. *bounds* hold for this stage alone.
     """
 
     model: Model[Any, Any]
     goal: Callable[[Any], bool] | None = None
     properties: tuple[Property, ...] | None = None
-    search: Strategy = BreadthFirst()  # noqa: RUF009 (frozen)
+    search: Strategy = BreadthFirst()
     carry: Callable[[Any], Any] | None = None
     bounds: Bounds = Bounds()  # noqa: RUF009 (frozen)
 
@@ -282,19 +308,24 @@ def explore_staged(
     stop: Stop | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Result:
-    """Search in legs: reach a goal, change the model, search on from there. It goes deeper than one search can.
+    """Search in legs: reach a goal, change the model, search on from there. It goes deeper than one search
+    can.
 
-    The path of the result is the concatenation; a step ("stage", i) stands where *carry* changed the state (i counts from 1).
-    Each stage starts from the one state in which the stage before met its goal, so apart from a violation nothing is proved
-    about other ways to the goal: the verdict is then "unknown". `result.stages` has the result of each leg.
+    The path of the result is the concatenation; a step ("stage", i) stands where *carry* changed the state (i
+    counts from 1). Each stage starts from the one state in which the stage before met its goal, so apart from
+    a violation nothing is proved about other ways to the goal: the verdict is then "unknown". `result.stages`
+    has the result of each leg.
 
-    Raises ValueError for a list without stages, or a stage before the last that has no goal; otherwise as `explore`.
+    Raises ValueError for a list without stages, or a stage before the last that has no goal; otherwise as
+    `explore`.
     """
     if not stages:
         raise ValueError("explore_staged needs at least one Stage")
     for number, stage in enumerate(stages[:-1], 1):
         if stage.goal is None:
-            raise ValueError(f"stage {number} of {len(stages)} has no goal: only the last stage may do without one")
+            raise ValueError(
+                f"stage {number} of {len(stages)} has no goal: only the last stage may do without one"
+            )
     results: list[Result] = []
     path: Path = ()
     for number, stage in enumerate(stages, 1):
@@ -306,9 +337,15 @@ def explore_staged(
             start = (state,)
         properties = stage.model.properties() if stage.properties is None else stage.properties
         result = explore(
-            stage.model, *properties, search=stage.search, start=start, until=stage.goal, stop=stop, on_progress=on_progress,
+            stage.model,
+            *properties,
+            search=stage.search,
+            start=start,
+            until=stage.goal,
+            stop=stop,
+            on_progress=on_progress,
             **vars(stage.bounds),
-        )  # fmt: skip
+        )
         results.append(result)
         path += result.path[1:] if path else result.path
         if result.violation is not None or result.stopped_by != "the goal":

@@ -1,4 +1,6 @@
-"""Bounded *eventually*: does every path reach the goal? A depth-first search among the states that are short of it."""
+"""Bounded *eventually*: does every path reach the goal? A depth-first search among the states that are short
+of it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from sys import getsizeof
 from typing import Any
 
 from distlib.check.bound import Memory, Watch
-from distlib.check.model import ModelError, diagnose
+from distlib.check.model import diagnose, none_error
 from distlib.check.property import Property, holds
 from distlib.check.result import Finding, Progress, Step
 from distlib.check.search import Task
@@ -28,8 +30,9 @@ class _Frame:
 class _Liveness:
     """Computes, for each state short of the goal, the most steps that a path from it may take to get there.
 
-    `worst[key]` is that number, 0 where the goal holds, and _ON_PATH for the states of the current path: a step back to one
-    of those closes a lasso. Only states reachable through states short of the goal are looked at.
+    `worst[key]` is that number, 0 where the goal holds, and _ON_PATH for the states of the current path: a
+    step back to one of those closes a lasso. Only states reachable through states short of the goal are
+    looked at.
     """
 
     def __init__(self, task: Task, prop: Property, watch: Watch) -> None:
@@ -95,7 +98,7 @@ class _Liveness:
             if pair is not None:
                 action, state = pair
                 if state is None:
-                    raise ModelError(f"{self.task.model!r}: the next state after {action!r} is None")
+                    raise none_error(self.task.model, action, frame.step.state)
                 self.generated += 1
                 key = self._key(state)
                 if key == frame.key:
@@ -140,7 +143,13 @@ class _Liveness:
     def _progress(self, elapsed_s: float) -> Progress:
         size = getsizeof(self.worst) + getsizeof(self.keys) + self.memory.of(self.keys)
         return Progress(
-            len(self.worst), self.generated, self.deepest, len(self.stack), elapsed_s, size, f"liveness of {self.prop.name}"
+            len(self.worst),
+            self.generated,
+            self.deepest,
+            len(self.stack),
+            elapsed_s,
+            size,
+            f"liveness of {self.prop.name}",
         )
 
 

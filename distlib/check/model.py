@@ -1,8 +1,7 @@
 """What the explorer searches: a state machine behind a small interface.
-
-A `Model` says where a system may start and which steps each state allows; everything else (the order of the search, the
-bounds, the properties) belongs to `distlib.check.explore`. A state is any immutable, hashable value. A model of mutable
-objects overrides `fingerprint` and must return a new object from every step.
+ A `Model` says where a system may start and which steps each state allows; everything else (the order of the
+search, the bounds, the properties) belongs to `distlib.check.explore`. A state is any immutable, hashable
+value. A model of mutable objects overrides `fingerprint` and must return a new object from every step.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ class ModelError(Exception):
 class Model(Generic[State, Action]):
     """A state machine to explore.
 
-    Write `initial_states` and either `actions` with `next_state`, or `successors` alone (faster, one pass over a state).
-    The order in which actions come must not depend on `hash()` (so don't iterate over a set of strings): seeded random
-    walks and the choice among equally short counterexamples follow it.
+    Write `initial_states` and either `actions` with `next_state`, or `successors` alone (faster, one pass
+    over a state). The order in which actions come must not depend on `hash()` (so don't iterate over a set of
+    strings): seeded random walks and the choice among equally short counterexamples follow it.
     """
 
     def initial_states(self) -> Iterable[State]:
@@ -39,25 +38,29 @@ class Model(Generic[State, Action]):
         raise NotImplementedError
 
     def actions(self, state: State) -> Iterable[Action]:
-        """The labels (plain data) of the steps that *state* allows; none means that the system stops there."""
+        """The labels (plain data) of the steps that *state* allows; without any the system stops there."""
         for action, _ in self.successors(state):
             yield action
 
     def next_state(self, state: State, action: Action) -> State:
-        """The state after *action*, as a new value. Two steps with the same label must lead to the same state."""
+        """The state after *action*, as a new value. Two steps with the same label must lead to the same
+        state.
+        """
         for label, successor in self.successors(state):
             if label == action:
                 return successor
         raise ValueError(f"{self!r} does not allow action {action!r} in state {shorten(state)}")
 
     def successors(self, state: State) -> Iterable[tuple[Action, State]]:
-        """Every step out of *state* as (action, next state). Steps that change nothing count as generated, as in TLC."""
+        """Every step out of *state* as (action, next state). Steps that change nothing count as generated, as
+        in TLC.
+        """
         for action in self.actions(state):
             yield action, self.next_state(state, action)
 
     def fingerprint(self, state: State) -> Hashable:
         """A hashable value, equal for two states exactly when the search may treat them as the same state."""
-        return state  # type: ignore[return-value]
+        return state
 
     def canonical(self, state: State) -> Hashable:
         """A hashable value shared by all renamings of *state* (symmetry reduction); see `interchangeable`."""
@@ -79,7 +82,9 @@ def overrides(model: Model[Any, Any], method: str) -> bool:
 def check_model(model: object) -> None:
     """Raise TypeError when *model* lacks a part of the interface."""
     if isinstance(model, type):
-        raise TypeError(f"explore needs a model, not its class: write {model.__name__}(...) with its parameters")
+        raise TypeError(
+            f"explore needs a model, not its class: write {model.__name__}(...) with its parameters"
+        )
     if not isinstance(model, Model):
         raise TypeError(f"explore needs a Model (distlib.check.explore.Model), not {type(model).__name__}")
     if not overrides(model, "initial_states"):
@@ -88,15 +93,17 @@ def check_model(model: object) -> None:
         for method in ("actions", "next_state"):
             if not overrides(model, method):
                 raise TypeError(
-                    f"{model!r} does not define {method}(): a model needs actions() with next_state(), or successors()"
+                    f"{model!r} does not define {method}(): a model needs actions() with next_state(), "
+                    "or successors()"
                 )
 
 
 def interchangeable(*columns: Iterable[Any]) -> tuple[Any, ...]:
     """One row a node, `(columns[0][i], columns[1][i], ...)`, sorted: equal however the nodes are numbered.
 
-    Sorting finds the representative in O(n log n) when all that is known of a node is in its own row. When nodes name each
-    other (votes, messages between nodes), use `least_renaming`. The values of a column must be comparable.
+    Sorting finds the representative in O(n log n) when all that is known of a node is in its own row. When
+    nodes name each other (votes, messages between nodes), use `least_renaming`. The values of a column must
+    be comparable.
     """
     return tuple(sorted(zip(*columns, strict=True)))
 
@@ -104,8 +111,9 @@ def interchangeable(*columns: Iterable[Any]) -> tuple[Any, ...]:
 def least_renaming(count: int, renamed: Callable[[tuple[int, ...]], Any]) -> Any:
     """The least of `renamed(p)` over every permutation *p* of range(count), where node i is renamed to p[i].
 
-    `renamed` returns the whole state so renamed, as a comparable and hashable value (a frozenset sorted into a tuple, for
-    `<` on sets is inclusion). The cost is count! calls for each state, so it pays up to about five nodes.
+    `renamed` returns the whole state so renamed, as a comparable and hashable value (a frozenset sorted into
+    a tuple, for `<` on sets is inclusion). The cost is count! calls for each state, so it pays up to about
+    five nodes.
     """
     return min(map(renamed, permutations(range(count))))
 
@@ -114,27 +122,32 @@ def shorten(value: object, limit: int = 300) -> str:
     """`repr(value)`, cut to *limit* characters, for messages; a repr that fails is named as such."""
     try:
         text = repr(value)
-    except Exception as error:  # a learner's class may have a broken __repr__, and the message must still come out
+    except (
+        Exception
+    ) as error:  # a learner's class may have a broken __repr__, and the message must still come out
         text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-# ---------------------------------------------------------------------------------------------------------- hashing
+# ------------------------------------------------------------ hashing
 
 
 def digest(value: Hashable) -> int:
     """A 64-bit hash of plain data that is the same in every process (BLAKE2b of a canonical encoding).
 
-    Python's own `hash` won't do: hash(-1) == hash(-2), so that two states of Paxos could always collide, and strings are
-    salted. Equal values have equal digests; different ones collide with probability 2**-64.
+    Python's own `hash` won't do: hash(-1) == hash(-2), so that two states of Paxos could always collide, and
+    strings are salted. Equal values have equal digests; different ones collide with probability 2**-64.
 
-    Raises TypeError for anything but None, numbers, strings, bytes, enums, tuples, frozensets and frozen dataclasses.
+    Raises TypeError for anything but None, numbers, strings, bytes, enums, tuples, frozensets and frozen
+    dataclasses.
     """
     return int.from_bytes(blake2b(_encode(value), digest_size=8).digest(), "little")
 
 
 def collision_probability(states: int) -> float:
-    """An upper bound on the probability that any two of *states* digests of 64 bits collide (the birthday bound)."""
+    """An upper bound on the probability that any two of *states* digests of 64 bits collide (the birthday
+    bound).
+    """
     return min(1.0, states * (states - 1) / 2**65)
 
 
@@ -160,7 +173,11 @@ _encode_part = lru_cache(maxsize=2**16)(_encode)  # parts recur from state to st
 def _encode_rare(value: Any) -> bytes:
     if isinstance(value, Enum):
         # an IntEnum or StrEnum equals its value, another Enum only itself
-        return _encode(value.value) if isinstance(value, int | str) else _encode((type(value).__qualname__, value.name))
+        return (
+            _encode(value.value)
+            if isinstance(value, int | str)
+            else _encode((type(value).__qualname__, value.name))
+        )
     if isinstance(value, float):
         return _encode(int(value)) if value.is_integer() else b"f%b;" % value.hex().encode()
     if isinstance(value, bytes):
@@ -176,13 +193,16 @@ def _encode_rare(value: Any) -> bytes:
     )
 
 
-# ------------------------------------------------------------------------------------------------------ diagnosis
+# ------------------------------------------------------------ diagnosis
 
 
-def diagnose(model: Model[Any, Any], key_of: Callable[[Any], Hashable] | None, state: Any, error: Exception) -> ModelError:
+def diagnose(
+    model: Model[Any, Any], key_of: Callable[[Any], Hashable] | None, state: Any, error: Exception
+) -> ModelError:
     """Say which step out of *state* raised *error*.
 
-    The search itself runs without checks, for speed; when something fails, the steps of that one state are taken again.
+    The search itself runs without checks, for speed; when something fails, the steps of that one state are
+    taken again.
     """
     if isinstance(error, ModelError):
         return error
@@ -190,6 +210,8 @@ def diagnose(model: Model[Any, Any], key_of: Callable[[Any], Hashable] | None, s
     action: Any = None
     try:
         for action, successor in _steps(model, state):
+            if successor is None:
+                return none_error(model, action, state)
             problem = unusable(key_of, successor)
             if problem:
                 return ModelError(f"{model!r}: the next state after action {action!r} {problem}; {where}")
@@ -202,7 +224,7 @@ def diagnose(model: Model[Any, Any], key_of: Callable[[Any], Hashable] | None, s
 def unusable(key_of: Callable[[Any], Hashable] | None, state: Any) -> str:
     """What keeps *state* from being looked up, as the end of a sentence; empty when nothing does."""
     if state is None:
-        return "is None: next_state must return a state, and actions() only the actions that the state allows"
+        return "is None"
     key = state
     if key_of is not None:
         try:
@@ -213,8 +235,17 @@ def unusable(key_of: Callable[[Any], Hashable] | None, state: Any) -> str:
         hash(key)
     except TypeError as error:
         what = "is not hashable" if key_of is None else "has a fingerprint that is not hashable"
-        return f"{what} ({error}): use tuples, frozensets or frozen dataclasses, or override fingerprint(); {shorten(key)}"
+        remedy = "use tuples, frozensets or frozen dataclasses, or override fingerprint()"
+        return f"{what} ({error}): {remedy}; {shorten(key)}"
     return ""
+
+
+def none_error(model: Model[Any, Any], action: Any, state: Any) -> ModelError:
+    """The error for a step that leads to None."""
+    return ModelError(
+        f"{model!r}: the next state after action {action!r} is None in state {shorten(state)}: "
+        "next_state must return a state, and actions() only the actions that the state allows"
+    )
 
 
 class _StepError(Exception):

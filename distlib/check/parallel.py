@@ -1,10 +1,10 @@
-"""Breadth-first search on several processes: each owns the states whose hash falls to it, all keep in step by level.
-
-A worker expands its own states of a level, sends every new state that another worker owns to that worker (once a level),
-and takes in what it is sent. Then all report, and the next level begins. Distinct and generated states and the depth are
-therefore the same as on one process whenever whole levels are searched. Workers are forked, so a model needs no pickling
-and a class written in a notebook will do; the states themselves must be picklable plain data. They travel through pipes
-between these processes only.
+"""Breadth-first search on several processes: each owns the states whose hash falls to it, all keep in step by
+level.
+ A worker expands its own states of a level, sends every new state that another worker owns to that worker
+(once a level), and takes in what it is sent. Then all report, and the next level begins. Distinct and
+generated states and the depth are therefore the same as on one process whenever whole levels are searched.
+Workers are forked, so a model needs no pickling and a class written in a notebook will do; the states
+themselves must be picklable plain data. They travel through pipes between these processes only.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from distlib.check.bound import Watch
-from distlib.check.model import ModelError, diagnose, shorten
+from distlib.check.model import ModelError, diagnose, none_error, shorten
 from distlib.check.result import Path, Progress
 from distlib.check.search import Search, Task, replay
 
 _POLL_S = 0.05
+_MOST_PARTS = 2**17
 
 
 def check_workers(workers: int) -> None:
@@ -29,7 +30,9 @@ def check_workers(workers: int) -> None:
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1; got {workers!r}")
     if workers > 1 and "fork" not in multiprocessing.get_all_start_methods():
-        raise ValueError(f"workers={workers} needs an operating system with fork (Linux, macOS); use workers=1 here")
+        raise ValueError(
+            f"workers={workers} needs an operating system with fork (Linux, macOS); use workers=1 here"
+        )
 
 
 @dataclass
@@ -45,7 +48,9 @@ class _Report:
 class _Worker(Search):
     """One process's share. Parents are numbered across workers: number * workers + worker."""
 
-    def __init__(self, task: Task, watch: Watch, rank: int, links: dict[int, Connection], counters: Any, flag: Any) -> None:
+    def __init__(
+        self, task: Task, watch: Watch, rank: int, links: dict[int, Connection], counters: Any, flag: Any
+    ) -> None:
         super().__init__(task, watch)
         self.rank = rank
         self.links = links
@@ -53,10 +58,17 @@ class _Worker(Search):
         self.counters = counters
         self.flag = flag
         self.level: list[tuple[int, Any]] = []
+        kind = type(task.start[0])
+        self.kind: Any = kind if hasattr(kind, "_make") else None
+        self.parts: dict[Any, Any] = {}
 
     def serve(self, control: Connection) -> None:
         """Obey the main process: "level", "path" or "end"."""
-        self._take([(key, state, -1) for state in self.task.start if self._owner(key := self.key(state)) == self.rank])
+        for state in self.task.start:
+            key = self.key(state)
+            if self._owner(key) == self.rank and key not in self.seen:
+                self.seen.add(key)
+                self._take(key, state, -1)
         self.generated = 0  # initial states are counted once, by the main process
         control.send(self._report())
         while True:
@@ -74,7 +86,9 @@ class _Worker(Search):
                 return
 
     def _owner(self, key: Hashable) -> int:
-        return (hash(key) >> 3) % self.workers  # the low bits of a tuple's hash are as good as any; those of an int are not
+        return (
+            hash(key) >> 3
+        ) % self.workers  # the low bits of an int's hash are its own, and often all alike
 
     def _report(self) -> _Report:
         order = list(self.task.properties)
@@ -87,20 +101,17 @@ class _Worker(Search):
         self.counters[2 * self.rank] = len(self.keys)
         self.counters[2 * self.rank + 1] = self.generated
 
-    def _take(self, arrivals: list[tuple[Hashable, Any, int]]) -> None:
-        """Record the states among *arrivals* that are new, and check them."""
-        for key, state, parent in arrivals:
-            if key in self.seen:
-                continue
-            self.seen.add(key)
-            self.keys.append(key)
-            self.parents.append(parent)
-            self.level.append((len(self.keys) - 1, state))
-            self.judge(state, len(self.keys) - 1)
+    def _take(self, key: Hashable, state: Any, parent: int) -> None:
+        """Record a state of this worker's own, already in `seen`, and check it."""
+        number = len(self.keys)
+        self.keys.append(key)
+        self.parents.append(parent)
+        self.level.append((number, state))
+        self.judge(state, number)
 
     def _search_level(self) -> None:
         level, self.level = self.level, []
-        outgoing: list[dict[Hashable, tuple[Any, int]]] = [{} for _ in range(self.workers)]
+        outgoing: list[list[tuple[Any, Any, int]]] = [[] for _ in range(self.workers)]
         error: ModelError | None = None
         for count, (number, state) in enumerate(level):
             try:
@@ -112,44 +123,69 @@ class _Worker(Search):
                 self._count()
                 if self.flag.value:
                     break
+        for foreign in outgoing:  # they are the others' to remember
+            self.seen.difference_update([key for key, _, _ in foreign])
         self._exchange(outgoing)
         if error is not None:
             raise error
 
-    def _expand(self, number: int, state: Any, outgoing: list[dict[Hashable, tuple[Any, int]]]) -> None:
-        """`Search.expand`, but a state that another worker owns is put aside for it."""
+    def _expand(self, number: int, state: Any, outgoing: list[list[tuple[Any, Any, int]]]) -> None:
+        """`Search.expand`, but a state that another worker owns is put aside for it, once a level."""
         key_of, seen, rank, workers = self.key_of, self.seen, self.rank, self.workers
         before = hash(state if key_of is None else key_of(state))
         parent = number * workers + rank
-        own = []
+        generated = 0
         for action, successor in self.successors(state):
-            self.generated += 1
+            generated += 1
             key = successor if key_of is None else key_of(successor)
-            if key in seen:
-                continue
-            if successor is None:
-                raise ModelError(f"{self.model!r}: the next state after {action!r} in {shorten(state)} is None")
-            owner = (hash(key) >> 3) % workers
-            if owner == rank:
-                own.append((key, successor, parent))
-            elif key not in outgoing[owner]:
-                outgoing[owner][key] = (successor, parent)
+            if key not in seen:
+                if successor is None:
+                    raise none_error(self.model, action, state)
+                seen.add(key)
+                owner = (hash(key) >> 3) % workers
+                if owner == rank:
+                    self._take(key, successor, parent)
+                else:
+                    outgoing[owner].append((key, successor, parent))
         if hash(state if key_of is None else key_of(state)) != before:
             raise self.changed_in_place(state)
-        self._take(own)
+        self.generated += generated
         self.expanded += 1
 
-    def _exchange(self, outgoing: list[dict[Hashable, tuple[Any, int]]]) -> None:
-        """Swap states with every other worker, pair by pair in one order for all, so that nobody waits in a circle."""
+    def _exchange(self, outgoing: list[list[tuple[Any, Any, int]]]) -> None:
+        """Swap states with every other worker, pair by pair in one order for all, so that nobody waits in a
+        circle.
+        """
         arrivals: list[tuple[Any, int]] = []
         for first, second in combinations(range(self.workers), 2):
             if self.rank == first:
-                self.links[second].send(list(outgoing[second].values()))
-                arrivals += self.links[second].recv()
+                self._send(second, outgoing[second])
+                self._receive(second, arrivals)
             elif self.rank == second:
-                arrivals += self.links[first].recv()
-                self.links[first].send(list(outgoing[first].values()))
-        self._take([(self.key(state), state, parent) for state, parent in arrivals])
+                self._receive(first, arrivals)
+                self._send(first, outgoing[first])
+        for state, parent in arrivals:
+            if (key := self.key(state)) not in self.seen:
+                self.seen.add(key)
+                self._take(key, state, parent)
+
+    def _send(self, other: int, states: list[tuple[Any, Any, int]]) -> None:
+        """NamedTuples travel as plain tuples, which costs half."""
+        plain = self.kind is not None and all(type(state) is self.kind for _, state, _ in states)
+        batch = [(tuple(state) if plain else state, parent) for _, state, parent in states]
+        self.links[other].send((plain, batch))
+
+    def _receive(self, other: int, arrivals: list[tuple[Any, int]]) -> None:
+        """The states again, made of the parts that this worker knows: copies would be hashed and compared in
+        full.
+        """
+        plain, batch = self.links[other].recv()
+        if plain and self.kind is not None:
+            make, known = self.kind._make, self.parts.setdefault
+            batch = [(make([known(part, part) for part in state]), parent) for state, parent in batch]
+            if len(self.parts) > _MOST_PARTS:
+                self.parts.clear()
+        arrivals += batch
 
 
 class ParallelSearch(Search):
@@ -162,7 +198,9 @@ class ParallelSearch(Search):
         self.reports: list[_Report] = []
 
     def run(self) -> bool:
-        """Search; returns whether the space was exhausted. Bounds are looked at ten times a second and after each level."""
+        """Search; returns whether the space was exhausted. Bounds are looked at ten times a second and after
+        each level.
+        """
         context = multiprocessing.get_context("fork")
         self.counters = context.RawArray("Q", 2 * self.workers)
         self.flag = context.RawValue("b", False)
@@ -199,7 +237,9 @@ class ParallelSearch(Search):
         import gc
         import signal
 
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the main process, which ends the workers
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # Ctrl-C goes to the main process, which ends the workers
         gc.freeze()  # what was there before the fork is not this process's to collect
         watch = Watch(replace(self.watch.bounds, max_states=None), None, None)
         _Worker(self.task, watch, rank, links, self.counters, self.flag).serve(control)
@@ -207,7 +247,7 @@ class ParallelSearch(Search):
     def _by_level(self, controls: list[Connection]) -> None:
         self.depth = 1
         self._collect(controls)
-        while not self.stopped_by and sum(report.fresh for report in self.reports):
+        while not self.stopped_by and any(report.fresh for report in self.reports):
             if self.depth == self.watch.bounds.max_depth:
                 self.stopped_by = f"max_depth={self.depth:,}"
                 return
@@ -226,7 +266,9 @@ class ParallelSearch(Search):
                 try:
                     reports[waiting[control]] = control.recv()
                 except EOFError:
-                    raise ModelError(f"{self.model!r}: worker process {waiting[control]} ended unexpectedly") from None
+                    raise ModelError(
+                        f"{self.model!r}: worker process {waiting[control]} ended unexpectedly"
+                    ) from None
                 del waiting[control]
             self._look()
         self.reports = [reports[rank] for rank in sorted(reports)]
@@ -237,7 +279,10 @@ class ParallelSearch(Search):
         self._decide()
 
     def _look(self) -> None:
-        self.distinct, self.generated = sum(self.counters[::2]), sum(self.counters[1::2]) + len(self.task.start)
+        self.distinct, self.generated = (
+            sum(self.counters[::2]),
+            sum(self.counters[1::2]) + len(self.task.start),
+        )
         reason = self.watch.look(self.progress)
         if self.distinct > self.max_states:
             reason = self._full()

@@ -49,8 +49,9 @@ class Progress:
 class Finding:
     """The verdict on one property.
 
-    `verdict` is "holds" only when the search proves it for the model as given; for a *sometimes* it means that the state was
-    reached. `path` is the counterexample, or the way to the state that a *sometimes* asked for; it is empty otherwise.
+    `verdict` is "holds" only when the search proves it for the model as given; for a *sometimes* it means
+    that the state was reached. `path` is the counterexample, or the way to the state that a *sometimes* asked
+    for; it is empty otherwise.
     """
 
     property: Property
@@ -59,16 +60,18 @@ class Finding:
     path: Path = ()
 
     def __str__(self) -> str:
-        return f"{self.property}: {self.verdict.upper() if self.verdict == 'violated' else self.verdict}. {self.explanation}"
+        verdict = "VIOLATED" if self.verdict == "violated" else self.verdict
+        return f"{self.property}: {verdict}. {self.explanation}".rstrip()
 
 
 @dataclass(frozen=True)
 class Result:
     """The outcome of one search; `print` it for a plain summary with every bound.
 
-    `depth` counts states, as TLC does: an initial state has depth 1. `generated` counts initial states and every successor
-    computed, also those seen before and those that change nothing. `exhausted` says that every reachable state was
-    visited; without it, "unknown" is the best verdict that a safety property can get.
+    `depth` counts states, as TLC does: an initial state has depth 1. `generated` counts initial states and
+    every successor computed, also those seen before and those that change nothing. `exhausted` says that
+    every reachable state was visited; without it, "unknown" is the best verdict that a safety property can
+    get.
     """
 
     model: str
@@ -91,7 +94,7 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """"violated" when any property is, "holds" when every one does, else "unknown"."""
+        """ "violated" when any property is, "holds" when every one does, else "unknown"."""
         verdicts = [finding.verdict for finding in self.findings]
         if "violated" in verdicts:
             return "violated"
@@ -128,20 +131,27 @@ class Result:
         for finding in self.findings:
             if finding.property.name == name:
                 return finding
-        raise KeyError(f"no property {name!r}; there are {[finding.property.name for finding in self.findings]}")
+        raise KeyError(
+            f"no property {name!r}; there are {[finding.property.name for finding in self.findings]}"
+        )
 
     def __bool__(self) -> bool:
-        raise TypeError('a Result is neither true nor false: compare .verdict with "holds", "violated" or "unknown"')
+        raise TypeError(
+            'a Result is neither true nor false: compare .verdict with "holds", "violated" or "unknown"'
+        )
 
     def __str__(self) -> str:
         lines = [f"{self.model}, {self.search}: {self._headline()}"]
         lines += [f"  {finding}" for finding in self.findings]
         lines.append(
-            f"  {self.distinct:,} distinct states, {self.generated:,} generated, depth {self.depth} (states on the "
-            f"{'longest walk' if self.walks is not None else 'deepest path'})"
+            f"  {self.distinct:,} distinct states, {self.generated:,} generated, depth {self.depth} "
+            f"(states on the {'longest walk' if self.walks is not None else 'deepest path'})"
         )
         lines.append("  " + ", ".join(self._coverage()))
-        lines.append(f"  {self.elapsed_s:.2f} s, {_size(self.memory_bytes)}, about {self.bytes_per_state:,.0f} bytes a state")
+        lines.append(
+            f"  {self.elapsed_s:.2f} s, {_size(self.memory_bytes)}, "
+            f"about {self.bytes_per_state:,.0f} bytes a state"
+        )
         if self.violation is not None and self.path:
             lines += ["  counterexample:", *(f"    {line}" for line in describe(self.path))]
         return "\n".join(lines)
@@ -161,12 +171,18 @@ class Result:
         return f"{verdict}; every reachable state was visited" if self.exhausted else verdict
 
     def _coverage(self) -> list[str]:
-        given = [f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}" for name, value in self.bounds.items()]
+        given = [
+            f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}"
+            for name, value in self.bounds.items()
+        ]
         parts = ["exhausted" if self.exhausted else "NOT exhausted", f"bounds: {', '.join(given) or 'none'}"]
         if self.walks is not None:
             parts.append(f"{self.walks:,} walks, seed {self.seed}")
         elif self.store == "hashes":
-            parts.append(f"64-bit hashes: two states taken for one with probability below {self.collision_probability:.1g}")
+            parts.append(
+                "64-bit hashes (two states taken for one with probability below "
+                f"{self.collision_probability:.1g})"
+            )
         else:
             parts.append("exact (whole states kept)")
         if self.symmetry:
@@ -178,7 +194,10 @@ class Result:
 
 def describe(path: Path) -> list[str]:
     """A path as numbered lines: step, action, state."""
-    return [f"{number:>3}  {'(start)' if step.action is None else step.action}  →  {step.state}" for number, step in enumerate(path)]
+    return [
+        f"{number:>3}  {'(start)' if step.action is None else step.action}  →  {step.state}"
+        for number, step in enumerate(path)
+    ]
 
 
 def _size(count: int) -> str:

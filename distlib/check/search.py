@@ -1,5 +1,5 @@
-"""The searches behind `explore`: breadth-first and depth-first. What they share is the `Search`: visited states, counts,
-properties, and the way back from a state to the start.
+"""The searches behind `explore`: breadth-first and depth-first. What they share is the `Search`: visited
+states, counts, properties, and the way back from a state to the start.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from sys import getsizeof
 from typing import Any, Literal
 
 from distlib.check.bound import Memory, Watch
-from distlib.check.model import Model, ModelError, diagnose, digest, overrides, shorten, unusable
+from distlib.check.model import Model, ModelError, diagnose, digest, none_error, overrides, shorten, unusable
 from distlib.check.property import Property, holds, violation
 from distlib.check.result import Path, Progress, Step
 
@@ -52,9 +52,9 @@ class Task:
 class Search:
     """Visited states with their parents, the counts, and what was found so far.
 
-    Visited states are numbered in the order of discovery. `keys[i]` is what is kept of state i (itself, its fingerprint or
-    a 64-bit hash), `parents[i]` the number of the state it was found from (-1 at the start): eight bytes. Actions are not
-    stored: a path is found again by replaying the model along its keys.
+    Visited states are numbered in the order of discovery. `keys[i]` is what is kept of state i (itself, its
+    fingerprint or a 64-bit hash), `parents[i]` the number of the state it was found from (-1 at the start):
+    eight bytes. Actions are not stored: a path is found again by replaying the model along its keys.
     """
 
     def __init__(self, task: Task, watch: Watch) -> None:
@@ -100,7 +100,8 @@ class Search:
     def expand(self, state: Any, number: int) -> list[Any]:
         """The successors of state *number* that were not seen before; they are recorded as its children.
 
-        This is the inner loop: whatever can be checked afterwards, or only when something failed, is not checked here.
+        This is the inner loop: whatever can be checked afterwards, or only when something failed, is not
+        checked here.
         """
         seen, key_of, keys, limit = self.seen, self.key_of, self.keys, self.max_states
         fresh: list[Any] = []
@@ -111,7 +112,7 @@ class Search:
             key = successor if key_of is None else key_of(successor)
             if key not in seen:
                 if successor is None:
-                    raise ModelError(f"{self.model!r}: the next state after {action!r} in {shorten(state)} is None")
+                    raise none_error(self.model, action, state)
                 if len(seen) >= limit:
                     self.stopped_by = self._full()
                     break
@@ -161,8 +162,9 @@ class Search:
     def changed_in_place(self, state: Any) -> ModelError:
         """The error for a model that changed a state it was given."""
         return ModelError(
-            f"{self.model!r}: a state was changed in place while its successors were computed. next_state must return a "
-            f"new state and leave the given one as it is. It is now {shorten(state)}{self._culprit(state)}"
+            f"{self.model!r}: a state was changed in place while its successors were computed. "
+            "next_state must return a new state and leave the given one as it is. "
+            f"It is now {shorten(state)}{self._culprit(state)}"
         )
 
     def _culprit(self, state: Any) -> str:
@@ -185,9 +187,15 @@ class Search:
 
     def memory(self) -> int:
         """Estimated bytes of everything the search holds."""
-        tables = getsizeof(self.seen) + getsizeof(self.keys) + getsizeof(self.parents) + getsizeof(self.frontier)
-        kept = 36 * len(self.keys) if isinstance(self.keys, array) else self._kept.of(self.keys)  # an int has 36 bytes
-        waiting = 0 if self.key_of is None else self._waiting.of(self.frontier)  # else the frontier's states are the keys
+        tables = (
+            getsizeof(self.seen) + getsizeof(self.keys) + getsizeof(self.parents) + getsizeof(self.frontier)
+        )
+        kept = (
+            36 * len(self.keys) if isinstance(self.keys, array) else self._kept.of(self.keys)
+        )  # an int has 36 bytes
+        waiting = (
+            0 if self.key_of is None else self._waiting.of(self.frontier)
+        )  # else the frontier's states are the keys
         return tables + kept + waiting
 
     def path_to(self, number: int) -> Path:
@@ -210,8 +218,8 @@ def replay(task: Task, key_of: Callable[[Any], Hashable] | None, keys: Sequence[
             if (state if key_of is None else key_of(state)) == key:
                 return Step(action, state)
         raise ModelError(
-            f"{task.model!r}: a path could not be replayed, so the model is not deterministic: the same state must give "
-            "the same successors every time"
+            f"{task.model!r}: a path could not be replayed, so the model is not deterministic: "
+            "the same state must give the same successors every time"
         )
 
     path = [matching(((None, state) for state in task.start), keys[0])]
@@ -273,8 +281,8 @@ class _Frame:
 class DepthFirstSearch(Search):
     """Follows one path as far as it goes, then backs up to the nearest step not yet taken.
 
-    With a depth bound, a state that was cut off at the bound is expanded after all when a shorter path to it turns up:
-    every state within max_depth is visited, as a plain visited set would not guarantee.
+    With a depth bound, a state that was cut off at the bound is expanded after all when a shorter path to it
+    turns up: every state within max_depth is visited, as a plain visited set would not guarantee.
     """
 
     def __init__(self, task: Task, watch: Watch) -> None:
@@ -335,7 +343,7 @@ class DepthFirstSearch(Search):
                 return
             action, state = pair
             if state is None:
-                raise ModelError(f"{self.model!r}: the next state after {action!r} in {shorten(frame.step.state)} is None")
+                raise none_error(self.model, action, frame.step.state)
             self.generated += 1
             self._enter(Step(action, state))
         except Exception as error:

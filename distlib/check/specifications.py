@@ -1,9 +1,11 @@
-"""Abstract specifications as Models: each is a page to read beside its TLA+ original in the public TLA+ examples
-(github.com/tlaplus/Examples, directory `specifications`), whose model checker TLC publishes the state counts.
-
-The action names are those of the originals. A step is generated once for every way in which its action is enabled, also
-when the ways lead to the same state, because that is how TLC counts "states generated".
+"""Abstract specifications as Models: each is a page to read beside its TLA+ original in the public TLA+
+examples (github.com/tlaplus/Examples, directory `specifications`), whose model checker TLC publishes the
+state counts.
+ The action names are those of the originals. A step is generated once for every way in which its action is
+enabled, also when the ways lead to the same state, because that is how TLC counts "states generated".
 """
+
+# ruff: noqa: D102 (the methods of the interface are documented in Model)
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from distlib.check.property import Property, always, sometimes
 Action = tuple[Any, ...]
 
 
-def _at_least_one(**parameters: int) -> None:
+def at_least_one(**parameters: int) -> None:
+    """Raise ValueError for a parameter that is not a whole number of at least 1."""
     for name, value in parameters.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
@@ -42,14 +45,15 @@ def majorities(count: int) -> tuple[tuple[int, ...], ...]:
     return tuple(combinations(range(count), count // 2 + 1))
 
 
-# --------------------------------------------------------------------------------------------- transaction commit
+# ------------------------------------------------------------ transaction commit
 
 WORKING, PREPARED, COMMITTED, ABORTED = "working", "prepared", "committed", "aborted"
 
 
 @dataclass(frozen=True)
 class TCommit(Model[tuple[str, ...], Action]):
-    """What transaction commit is: TCommit.tla (Gray & Lamport 2006, §2). A state is the state of each resource manager.
+    """What transaction commit is: TCommit.tla (Gray & Lamport 2006, §2). A state is the state of each
+    resource manager.
 
     Published with 3 managers: 34 distinct, 94 generated, depth 7 (transaction_commit/manifest.json).
     """
@@ -57,7 +61,7 @@ class TCommit(Model[tuple[str, ...], Action]):
     managers: int = 3
 
     def __post_init__(self) -> None:
-        _at_least_one(managers=self.managers)
+        at_least_one(managers=self.managers)
 
     def initial_states(self) -> list[tuple[str, ...]]:
         return [(WORKING,) * self.managers]
@@ -96,7 +100,9 @@ def all_aborted(rm_state: tuple[str, ...]) -> bool:
 
 
 class TwoPhaseState(NamedTuple):
-    """The variables of TwoPhase.tla. Messages are ("Prepared", rm), "Commit" and "Abort"; none is ever removed."""
+    """The variables of TwoPhase.tla. Messages are ("Prepared", rm), "Commit" and "Abort"; none is ever
+    removed.
+    """
 
     rm_state: tuple[str, ...]
     tm_state: str
@@ -106,7 +112,8 @@ class TwoPhaseState(NamedTuple):
 
 @dataclass(frozen=True)
 class TwoPhase(Model[TwoPhaseState, Action]):
-    """Two-phase commit with a transaction manager: TwoPhase.tla (Gray & Lamport 2006, §3). It implements `TCommit`.
+    """Two-phase commit with a transaction manager: TwoPhase.tla (Gray & Lamport 2006, §3). It implements
+    `TCommit`.
 
     Published with 3 managers: 288 distinct, 1,146 generated, depth 11 (transaction_commit/manifest.json).
     """
@@ -114,7 +121,7 @@ class TwoPhase(Model[TwoPhaseState, Action]):
     managers: int = 3
 
     def __post_init__(self) -> None:
-        _at_least_one(managers=self.managers)
+        at_least_one(managers=self.managers)
 
     def initial_states(self) -> list[TwoPhaseState]:
         return [TwoPhaseState((WORKING,) * self.managers, "init", frozenset(), frozenset())]
@@ -130,7 +137,10 @@ class TwoPhase(Model[TwoPhaseState, Action]):
                 yield ("TMRcvPrepared", rm), TwoPhaseState(rm_state, tm_state, added(tm_prepared, rm), msgs)
             if rm_state[rm] == WORKING:
                 sent = added(msgs, ("Prepared", rm))
-                yield ("RMPrepare", rm), TwoPhaseState(replaced(rm_state, rm, PREPARED), tm_state, tm_prepared, sent)
+                yield (
+                    ("RMPrepare", rm),
+                    TwoPhaseState(replaced(rm_state, rm, PREPARED), tm_state, tm_prepared, sent),
+                )
                 aborted = replaced(rm_state, rm, ABORTED)
                 yield ("RMChooseToAbort", rm), TwoPhaseState(aborted, tm_state, tm_prepared, msgs)
             if "Commit" in msgs:
@@ -142,7 +152,10 @@ class TwoPhase(Model[TwoPhaseState, Action]):
 
     def canonical(self, state: TwoPhaseState) -> tuple[Any, ...]:
         rms = range(self.managers)
-        sent, received = (("Prepared", rm) in state.msgs for rm in rms), (rm in state.tm_prepared for rm in rms)
+        sent, received = (
+            (("Prepared", rm) in state.msgs for rm in rms),
+            (rm in state.tm_prepared for rm in rms),
+        )
         return state.tm_state, interchangeable(state.rm_state, received, sent)
 
     def properties(self) -> tuple[Property, ...]:
@@ -153,12 +166,13 @@ class TwoPhase(Model[TwoPhaseState, Action]):
         )
 
 
-# ------------------------------------------------------------------------------------------------------ consensus
+# ------------------------------------------------------------ consensus
 
 
 @dataclass(frozen=True)
 class Consensus(Model[frozenset[int], Action]):
-    """What consensus is: Consensus.tla (Lamport). A state is the set of chosen values: empty, then one value for ever.
+    """What consensus is: Consensus.tla (Lamport). A state is the set of chosen values: empty, then one value
+    for ever.
 
     Published with 3 values: 4 distinct, 4 generated, depth 2 (PaxosHowToWinATuringAward/manifest.json).
     """
@@ -166,7 +180,7 @@ class Consensus(Model[frozenset[int], Action]):
     values: int = 3
 
     def __post_init__(self) -> None:
-        _at_least_one(values=self.values)
+        at_least_one(values=self.values)
 
     def initial_states(self) -> list[frozenset[int]]:
         return [frozenset()]
@@ -180,7 +194,9 @@ class Consensus(Model[frozenset[int], Action]):
         return len(chosen)
 
     def properties(self) -> tuple[Property, ...]:
-        return always(lambda chosen: len(chosen) <= 1, "at most one value chosen"), sometimes(bool, "a value chosen")
+        return always(lambda chosen: len(chosen) <= 1, "at most one value chosen"), sometimes(
+            bool, "a value chosen"
+        )
 
 
 class Vote(NamedTuple):
@@ -191,7 +207,9 @@ class Vote(NamedTuple):
 
 
 class VotingState(NamedTuple):
-    """The variables of Voting.tla: each acceptor's votes, and the ballot below which it will not vote any more."""
+    """The variables of Voting.tla: each acceptor's votes, and the ballot below which it will not vote any
+    more.
+    """
 
     votes: tuple[frozenset[Vote], ...]
     max_bal: tuple[int, ...]
@@ -199,7 +217,8 @@ class VotingState(NamedTuple):
 
 @dataclass(frozen=True)
 class Voting(Model[VotingState, Action]):
-    """Paxos before there were messages: Voting.tla (Lamport). Why a vote is allowed, with the whole state in view.
+    """Paxos before there were messages: Voting.tla (Lamport). Why a vote is allowed, with the whole state in
+    view.
 
     Published: 3 acceptors, 2 values, 3 ballots: 6,752 distinct, 41,017 generated, depth 16
     (PaxosHowToWinATuringAward/manifest.json); with 2 ballots and symmetry 77, 451, 11 (Paxos/manifest.json).
@@ -210,7 +229,7 @@ class Voting(Model[VotingState, Action]):
     ballots: int = 2
 
     def __post_init__(self) -> None:
-        _at_least_one(acceptors=self.acceptors, values=self.values, ballots=self.ballots)
+        at_least_one(acceptors=self.acceptors, values=self.values, ballots=self.ballots)
 
     @cached_property
     def quorums(self) -> tuple[tuple[int, ...], ...]:
@@ -230,7 +249,10 @@ class Voting(Model[VotingState, Action]):
                     for quorum in self.quorums:
                         for _ in range(self.shows_safe_at(state, quorum, b, v)):
                             mine = added(votes[a], Vote(b, v))
-                            yield ("VoteFor", a, b, v), VotingState(replaced(votes, a, mine), replaced(max_bal, a, b))
+                            yield (
+                                ("VoteFor", a, b, v),
+                                VotingState(replaced(votes, a, mine), replaced(max_bal, a, b)),
+                            )
 
     def may_vote(self, votes: tuple[frozenset[Vote], ...], a: int, b: int, v: int) -> bool:
         """Acceptor *a* has not voted in ballot *b*, and nobody else has voted for another value in it."""
@@ -239,10 +261,11 @@ class Voting(Model[VotingState, Action]):
         )
 
     def shows_safe_at(self, state: VotingState, quorum: tuple[int, ...], b: int, v: int) -> int:
-        """ShowsSafeAt(Q, b, v): in how many ways the quorum shows that no value but *v* can be chosen below ballot *b*.
+        """ShowsSafeAt(Q, b, v): in how many ways the quorum shows that no value but *v* can be chosen below
+        ballot *b*.
 
-        One way if nobody in it has voted below b; else one for each of its votes for *v* in the last ballot before b in
-        which it voted.
+        One way if nobody in it has voted below b; else one for each of its votes for *v* in the last ballot
+        before b in which it voted.
         """
         if any(state.max_bal[a] < b for a in quorum):
             return 0
@@ -260,9 +283,117 @@ class Voting(Model[VotingState, Action]):
     def canonical(self, state: VotingState) -> Any:
         """Acceptors are sorted; of the renamings of the values the least is taken."""
         return min(
-            interchangeable(state.max_bal, (tuple(sorted((b, name[v]) for b, v in votes)) for votes in state.votes))
+            interchangeable(
+                state.max_bal, (tuple(sorted((b, name[v]) for b, v in votes)) for votes in state.votes)
+            )
             for name in permutations(range(self.values))
         )
+
+    def properties(self) -> tuple[Property, ...]:
+        return (
+            always(lambda state: len(self.chosen(state)) <= 1, "at most one value chosen"),
+            sometimes(lambda state: len(self.chosen(state)) == 1, "a value chosen"),
+        )
+
+
+class PaxosState(NamedTuple):
+    """The variables of Paxos.tla, a tuple entry an acceptor; no vote is ballot -1 and value -1.
+
+    Messages are ("1a", bal), ("1b", acc, bal, mbal, mval), ("2a", bal, val) and ("2b", acc, bal, val); a
+    message once sent stays in the set, so it may be received late, many times or never.
+    """
+
+    max_bal: tuple[int, ...]
+    max_v_bal: tuple[int, ...]
+    max_val: tuple[int, ...]
+    msgs: frozenset[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Paxos(Model[PaxosState, Action]):
+    """Single-decree Paxos over a set of messages: Paxos.tla (Lamport). Proposers and learners need no state.
+
+    Published: 3 acceptors, 2 values, 2 ballots: 3,921 distinct, 23,563 generated, depth 17
+    (PaxosHowToWinATuringAward/manifest.json, MCPaxosTiny); with one of each but 2 ballots 25, 82, 9
+    (Paxos/manifest.json).
+    """
+
+    acceptors: int = 3
+    values: int = 2
+    ballots: int = 2
+
+    def __post_init__(self) -> None:
+        at_least_one(acceptors=self.acceptors, values=self.values, ballots=self.ballots)
+
+    @cached_property
+    def quorums(self) -> tuple[tuple[int, ...], ...]:
+        """The smallest majorities."""
+        return majorities(self.acceptors)
+
+    def initial_states(self) -> list[PaxosState]:
+        none = (-1,) * self.acceptors
+        return [PaxosState(none, none, none, frozenset())]
+
+    def successors(self, state: PaxosState) -> Iterator[tuple[Action, PaxosState]]:
+        max_bal, max_v_bal, max_val, msgs = state
+        for b in range(self.ballots):
+            yield ("Phase1a", b), PaxosState(max_bal, max_v_bal, max_val, added(msgs, ("1a", b)))
+            yield from self.phase2a(state, b)
+        for a, b in product(range(self.acceptors), range(self.ballots)):
+            if ("1a", b) in msgs and b > max_bal[a]:
+                promise = ("1b", a, b, max_v_bal[a], max_val[a])
+                yield (
+                    ("Phase1b", a, b),
+                    PaxosState(replaced(max_bal, a, b), max_v_bal, max_val, added(msgs, promise)),
+                )
+            for v in range(self.values):
+                if ("2a", b, v) in msgs and b >= max_bal[a]:
+                    vote = replaced(max_bal, a, b), replaced(max_v_bal, a, b), replaced(max_val, a, v)
+                    yield ("Phase2b", a, b, v), PaxosState(*vote, added(msgs, ("2b", a, b, v)))
+
+    def phase2a(self, state: PaxosState, b: int) -> Iterator[tuple[Action, PaxosState]]:
+        """The leader of ballot *b* proposes: a value of the highest vote that a quorum's promises report,
+        else any value.
+        """
+        if any(("2a", b, v) in state.msgs for v in range(self.values)):
+            return
+        promises = {
+            acc: (mbal, mval)
+            for _, acc, _, mbal, mval in (m for m in state.msgs if m[0] == "1b" and m[2] == b)
+        }
+        for v, quorum in product(range(self.values), self.quorums):
+            if all(a in promises for a in quorum):
+                voted = [promises[a] for a in quorum if promises[a][0] >= 0]
+                for _ in range(voted.count((max(voted)[0], v)) if voted else 1):
+                    yield ("Phase2a", b, v), state._replace(msgs=added(state.msgs, ("2a", b, v)))
+
+    def chosen(self, state: PaxosState) -> frozenset[int]:
+        """The values for which some quorum has voted in one ballot."""
+        return frozenset(
+            v
+            for b, v in product(range(self.ballots), range(self.values))
+            if any(all(("2b", a, b, v) in state.msgs for a in quorum) for quorum in self.quorums)
+        )
+
+    def canonical(self, state: PaxosState) -> Any:
+        """Acceptors are sorted, each with the messages that it sent; of the renamings of the values the least
+        is taken.
+        """
+        return min(self._renamed(state, (*names, -1)) for names in permutations(range(self.values)))
+
+    def _renamed(self, state: PaxosState, name: tuple[int, ...]) -> Any:
+        """The state as comparable rows, with value v called name[v]; -1 (no value) keeps its name."""
+        sent: list[list[tuple[Any, ...]]] = [[] for _ in range(self.acceptors)]
+        proposals = []
+        for kind, *content in state.msgs:
+            if kind in ("1b", "2b"):
+                acceptor, *rest, value = content
+                sent[acceptor].append((kind, *rest, name[value]))
+            else:
+                proposals.append((kind, *content) if kind == "1a" else (kind, content[0], name[content[1]]))
+        rows = (tuple(sorted(messages)) for messages in sent)
+        votes = (name[value] for value in state.max_val)
+        return interchangeable(state.max_bal, state.max_v_bal, votes, rows), tuple(sorted(proposals))
 
     def properties(self) -> tuple[Property, ...]:
         return (

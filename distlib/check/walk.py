@@ -1,4 +1,6 @@
-"""Seeded random walks: cheap, deep, and proof of nothing; they find what lies deeper than breadth-first can reach."""
+"""Seeded random walks: cheap, deep, and proof of nothing; they find what lies deeper than breadth-first can
+reach.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from random import Random
 from typing import Any
 
 from distlib.check.bound import Watch
-from distlib.check.model import ModelError, diagnose, overrides, shorten, unusable
+from distlib.check.model import ModelError, diagnose, none_error, overrides, unusable
 from distlib.check.property import Property, holds
 from distlib.check.result import Path, Step
 from distlib.check.search import Search, Task
@@ -27,16 +29,22 @@ class _Hope:
 
 
 class RandomWalkSearch(Search):
-    """Walks from a random initial state by random steps, each walk with a seed of its own: first_seed, first_seed + 1, …"""
+    """Walks from a random initial state by random steps, each walk with a seed of its own: first_seed,
+    first_seed + 1, …
+    """
 
-    def __init__(self, task: Task, watch: Watch, first_seed: int, max_walks: int, weights: Weights | None) -> None:
+    def __init__(
+        self, task: Task, watch: Watch, first_seed: int, max_walks: int, weights: Weights | None
+    ) -> None:
         super().__init__(task, watch)
         self.seed = first_seed
         self.max_walks = max_walks
         self.weights = weights
         self.walks = 0
         self.max_depth = watch.bounds.max_depth or 1
-        self.one_by_one = overrides(task.model, "next_state")  # no need to compute the steps that are not taken
+        self.one_by_one = overrides(
+            task.model, "next_state"
+        )  # no need to compute the steps that are not taken
 
     def run(self) -> None:
         """Walk until a walk fails, everything asked for was found, or a bound is reached."""
@@ -104,9 +112,7 @@ class RandomWalkSearch(Search):
                     step = Step(*steps[self._draw([action for action, _ in steps], random)])
             if step is not None:
                 if step.state is None:
-                    raise ModelError(
-                        f"{self.model!r}: the next state after {step.action!r} in {shorten(state)} is None"
-                    )
+                    raise none_error(self.model, step.action, state)
                 hash(self.key(step.state))
             if hash(self.key(state)) != before:
                 raise self.changed_in_place(state)
@@ -135,7 +141,7 @@ class RandomWalkSearch(Search):
             raise _WeightError(f"weights({action!r}) raised {type(error).__name__}: {error}") from error
         raise _WeightError(f"weights({action!r}) must be a finite number of at least 0, not {weight!r}")
 
-    # ------------------------------------------------------------------------------------------------- liveness
+    # -------------------------------------------------------- liveness
 
     def _still_false(self, hope: _Hope, path: list[Step]) -> bool:
         """Follow an *eventually* property by one state; a counterexample ends the search."""
