@@ -1,6 +1,8 @@
 #!/bin/sh
-# The browser tests need Chromium and a font with Chinese characters. Install what is missing, or say what to do.
+# The browser tests need Chromium, a font with Chinese characters, and on a bare Debian the C library's atomics, which
+# the driver of Playwright is linked to. Install what is missing, or say what to do.
 set -eu
+cd "$(dirname "$0")/.."
 
 missing=
 if [ -z "${CHROMIUM:-}" ] && ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null &&
@@ -10,6 +12,9 @@ fi
 if ! command -v fc-list >/dev/null || [ -z "$(fc-list :lang=zh family)" ]; then
     missing="$missing fonts-noto-cjk fontconfig"
 fi
+for node in .venv/lib/python3*/site-packages/playwright/driver/node; do
+    if [ -x "$node" ] && ! "$node" --version >/dev/null 2>&1; then missing="$missing libatomic1"; fi
+done
 if [ -z "$missing" ]; then exit 0; fi
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
