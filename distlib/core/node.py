@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 from distlib.core.freeze import freeze, thaw
 
@@ -115,7 +115,8 @@ class _Handlers(dict[type, Callable[[Any, NodeId, Any], None]]):
                 one for one in dir(self.owner) if one.startswith("on_") and not one.endswith("_timeout")
             )
             raise TypeError(
-                f"{self.owner.__name__} received a {kind.__name__} but has no method {name}(sender, message); it has {known}"
+                f"{self.owner.__name__} received a {kind.__name__} but has no {name}(sender, message); "
+                f"it has {known or 'no handlers'}"
             )
         self[kind] = handler
         return handler
@@ -143,9 +144,17 @@ class Node:
         super().__init_subclass__(**kwargs)
         cls.handlers = _Handlers(cls)  # each class finds its own, so that overriding one method is enough
 
-    def __post_init__(self) -> None:
-        self.__dict__["outbox"] = []  # plain sends apart from the rest, because most events only send
-        self.__dict__["effects"] = []
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Gives each node its own outbox and effects, before any ``__init__`` or ``__post_init__`` of a
+        subclass.
+        """
+        node = super().__new__(cls)
+        node.__dict__["outbox"] = []  # plain sends apart from the rest, because most events only send
+        node.__dict__["effects"] = []
+        for item in fields(cls):
+            if not item.init and item.default is not MISSING:
+                node.__dict__[item.name] = item.default  # dataclass leaves these on the class
+        return node
 
     # --- events, called by a runtime -------------------------------------------------------------
 

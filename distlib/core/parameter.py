@@ -5,7 +5,7 @@ A scenario takes an instance, the lab makes its sliders from the class, and a sc
     @dataclass(frozen=True)
     class ElectionParams(Parameters):
         servers: int = parameter(5, "servers", low=1, high=9, help="size of the cluster")
-        election_timeout_ms: tuple[float, float] = parameter((150, 300), "election timeout", unit="ms", low=1, high=5000)
+        timeout_ms: tuple[float, float] = parameter((150, 300), "timeout", unit="ms", low=1, high=5000)
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ class Parameters:
 
     def call(self) -> str:
         """This instance as Python source: class name and changed fields only."""
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.changes().items())})"
+        changes = ", ".join(f"{name}={value!r}" for name, value in self.changes().items())
+        return f"{type(self).__name__}({changes})"
 
 
 def _check(owner: str, item: Field[Any], spec: Spec, value: Any) -> None:

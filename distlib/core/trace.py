@@ -102,8 +102,8 @@ class Trace:
         table["routine"] = [bool(getattr(message, "routine", False)) for message in table["message"]]
         table["duplicate"] = table["number"].isin(self.duplicates)
         table["text"] = [describe(message) for message in table["message"]]
-        order = "number sent_ms delivered_ms due_ms latency_ms sender receiver link kind fate duplicate routine text message"
-        return table[order.split()]
+        order = "number sent_ms delivered_ms due_ms latency_ms sender receiver link kind fate"
+        return table[[*order.split(), "duplicate", "routine", "text", "message"]]
 
     @cached_property
     def views(self) -> pd.DataFrame:

@@ -134,7 +134,10 @@ class Cluster:
     def trace(self, stopped: str = "running") -> Trace:
         """Everything that has happened so far."""
         waiting = [event for machine in self.machines.values() for event in machine.waiting]
-        under_way = [*self.queue.heap, *waiting]
+        under_way = [
+            event[4][0] if event[3] == self._work else event  # a message that its receiver has yet to read
+            for event in (*self.queue.heap, *waiting)
+        ]
         return self.recorder.trace(
             tuple(self.nodes), self.seeds.seed, self.now_ms, under_way, stopped, self.events
         )

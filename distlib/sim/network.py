@@ -28,7 +28,7 @@ class Network:
     event changed anything durable.
     """
 
-    latency: Latency = Uniform(1.0, 3.0)  # noqa: RUF009 - a frozen constant
+    latency: Latency = Uniform(1.0, 3.0)
     loss: float = 0.0
     duplication: float = 0.0
     reordering: float = 0.0
