@@ -156,6 +156,9 @@ class Node:
                 node.__dict__[item.name] = item.default  # dataclass leaves these on the class
         return node
 
+    def __post_init__(self) -> None:
+        """Called when all settings are in place; subclasses check them here."""
+
     # --- events, called by a runtime -------------------------------------------------------------
 
     def start(self) -> None:
