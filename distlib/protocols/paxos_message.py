@@ -1,0 +1,183 @@
+"""Ballots, and what Paxos's proposers, acceptors and learners say to each other; every message is a frozen
+constant.
+
+Lamport's *Paxos Made Simple* (2001) calls a ballot a proposal number, and an accept message an accept
+request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from distlib.core.node import NodeId
+
+Value = Hashable
+"""What is to be agreed on: any hashable constant but None, which stands for *no value*."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ballot:
+    """A proposal number: rounds first, then the proposer's id, so that no two proposers ever share one
+    (§2.2).
+    """
+
+    round: int = 0
+    proposer: NodeId = ""
+
+    def __str__(self) -> str:
+        return f"{self.round}.{self.proposer}" if self.round else "0"
+
+
+NO_BALLOT = Ballot()
+"""Below every ballot that a proposer uses: nothing promised, nothing accepted."""
+
+
+class Report(NamedTuple):
+    """What one acceptor said it had accepted (in a promise), or that it has accepted (to a learner)."""
+
+    acceptor: NodeId
+    ballot: Ballot
+    value: Value | None
+
+    def __str__(self) -> str:
+        return f"{self.acceptor}:{self.value}@{self.ballot}"
+
+
+# --- between proposers and acceptors (§2.2) -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """A client asks a proposer to get ``value`` chosen."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Phase 1a: promise not to accept below ``ballot``, and say what you have accepted."""
+
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Phase 1b: the promise for ``ballot``, with the accepted proposal of the highest ballot, if there is
+    one.
+    """
+
+    ballot: Ballot
+    accepted_ballot: Ballot | None = None
+    accepted_value: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Phase 2a: accept ``value`` at ``ballot``."""
+
+    ballot: Ballot
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Phase 2b, to the proposer and to the learners: this acceptor accepted ``value`` at ``ballot``."""
+
+    ballot: Ballot
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """``ballot`` comes too late, for the higher ballot ``promised`` has been promised (the optimisation of
+    §2.3's end).
+    """
+
+    ballot: Ballot
+    promised: Ballot
+
+
+# --- between learners and those who know (§2.3) ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A learner that has missed messages asks what has been accepted."""
+
+    @property
+    def routine(self) -> bool:
+        """Figures may fold it away."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The answer to :class:`Query` of a node that knows the chosen value."""
+
+    value: Value
+
+
+# --- to the outside world -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BallotStarted:
+    """A proposer began phase 1 with ``ballot``."""
+
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """This node learnt that ``value`` is chosen."""
+
+    value: Value
+
+
+# --- quorums --------------------------------------------------------------------------------------------
+
+
+def check_ids(name: str, ids: Any) -> None:
+    """Raises ``ValueError`` if ``ids``, the setting ``name``, is empty or holds a node twice; ``TypeError``
+    unless it is a tuple.
+    """
+    if not isinstance(ids, tuple):
+        raise TypeError(f"{name} is {ids!r}; it takes a tuple of node ids, for example ('S1', 'S2', 'S3')")
+    if not ids:
+        raise ValueError(f"{name} is empty; a cluster needs at least one node")
+    twice = sorted({one for one in ids if ids.count(one) > 1})
+    if twice:
+        raise ValueError(f"{name} names {twice[0]} twice in {ids!r}; each node counts once")
+
+
+def quorum_sizes(acceptors: int, phase1: Any, phase2: Any, *, unsafe: bool) -> tuple[int, int]:
+    """How many of ``acceptors`` make a quorum of phase 1 and of phase 2.
+
+    Two majorities if neither is given; if one is given, the other is the smallest that still intersects it.
+    Raises ``ValueError`` for a size out of range, and for sizes of quorums that need not intersect unless
+    ``unsafe`` is set (Howard, Malkhi & Spiegelman, *Flexible Paxos*, 2016, §3: the only requirement is that
+    every quorum of phase 1 intersects every quorum of phase 2).
+    """
+    for name, size in (("phase1_quorum", phase1), ("phase2_quorum", phase2)):
+        if size is None:
+            continue
+        if isinstance(size, bool) or not isinstance(size, int):
+            raise TypeError(f"{name} is {size!r}; it takes a whole number from 1 to {acceptors}")
+        if not 1 <= size <= acceptors:
+            raise ValueError(
+                f"{name} is {size}; it takes a whole number from 1 to {acceptors}, the number of acceptors"
+            )
+    if phase1 is None and phase2 is None:
+        phase1 = phase2 = acceptors // 2 + 1
+    elif phase1 is None:
+        phase1 = acceptors + 1 - phase2
+    elif phase2 is None:
+        phase2 = acceptors + 1 - phase1
+    if phase1 + phase2 <= acceptors and not unsafe:
+        raise ValueError(
+            f"phase1_quorum={phase1} and phase2_quorum={phase2} need not intersect among "
+            f"{acceptors} acceptors; their sum must be at least {acceptors + 1}. To see what goes wrong, say unsafe=True"
+        )
+    return phase1, phase2
