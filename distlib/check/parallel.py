@@ -61,6 +61,7 @@ class _Worker(Search):
         kind = type(task.start[0])
         self.kind: Any = kind if hasattr(kind, "_make") else None
         self.parts: dict[Any, Any] = {}
+        self.unsendable = ""
 
     def serve(self, control: Connection) -> None:
         """Obey the main process: "level", "path" or "end"."""
@@ -128,6 +129,11 @@ class _Worker(Search):
         self._exchange(outgoing)
         if error is not None:
             raise error
+        if self.unsendable:
+            raise ModelError(
+                f"{self.model!r}: with workers={self.workers} a state must be picklable ({self.unsendable}): make it of "
+                "plain data or of classes defined at the top of a module, or use workers=1"
+            )
 
     def _expand(self, number: int, state: Any, outgoing: list[list[tuple[Any, Any, int]]]) -> None:
         """`Search.expand`, but a state that another worker owns is put aside for it, once a level."""
@@ -170,10 +176,14 @@ class _Worker(Search):
                 self._take(key, state, parent)
 
     def _send(self, other: int, states: list[tuple[Any, Any, int]]) -> None:
-        """NamedTuples travel as plain tuples, which costs half."""
+        """NamedTuples travel as plain tuples, which costs half. What cannot travel is reported after the level."""
         plain = self.kind is not None and all(type(state) is self.kind for _, state, _ in states)
         batch = [(tuple(state) if plain else state, parent) for _, state, parent in states]
-        self.links[other].send((plain, batch))
+        try:
+            self.links[other].send((plain, batch))
+        except Exception as error:  # raised before anything is written: the state is pickled first
+            self.links[other].send((False, []))  # the other worker waits for a batch
+            self.unsendable = f"{type(error).__name__}: {error}"
 
     def _receive(self, other: int, arrivals: list[tuple[Any, int]]) -> None:
         """The states again, made of the parts that this worker knows: copies would be hashed and compared in

@@ -4,7 +4,7 @@ import pytest
 
 from distlib.check.explore import BreadthFirst, DepthFirst, Model, always, explore
 from distlib.check.ring import EWD840, ChangRoberts
-from distlib.check.specifications import Consensus, Paxos, TCommit, TwoPhase, Voting
+from distlib.check.specifications import Consensus, Paxos, TCommit, TwoPhase, Vote, Voting, VotingState
 
 
 def counts(model: Model, **options) -> tuple[int, int, int]:
@@ -117,7 +117,6 @@ def test_two_phase_commit_implements_transaction_commit():
 def test_paxos_implements_voting():
     """Paxos.tla: V!Spec holds, where votes are the 2b messages."""
     paxos, voting = Paxos(3, 2, 2), Voting(3, 2, 2)
-    from distlib.check.specifications import Vote, VotingState
 
     def abstract(state):
         votes = [frozenset(Vote(m[2], m[3]) for m in state.msgs if m[:2] == ("2b", a)) for a in range(3)]
