@@ -1,0 +1,277 @@
+"""Controls: widgets made from a parameter class, so that names, units, ranges and help are stated only there."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import Field, fields
+from enum import Enum
+from typing import Any
+
+import ipywidgets as w
+import traitlets
+
+from distlib.core.parameter import Parameters, Spec, spec_of
+
+LARGEST = 2**53 - 1
+"""The largest whole number that a browser holds exactly."""
+
+
+class Chips(w.HBox):
+    """Several of a few choices: one toggle button each, a check mark on those chosen. ``value`` is a tuple."""
+
+    value = traitlets.Tuple()
+
+    def __init__(self, choices: tuple[Any, ...], value: tuple[Any, ...], label: str, help: str = "") -> None:
+        self._choices = choices
+        self._buttons = [
+            w.ToggleButton(
+                description=shown(choice), tooltip=help or label, layout=w.Layout(width="auto", height="28px")
+            )
+            for choice in choices
+        ]
+        head = [w.Label(label)] if label else []
+        super().__init__([*head, *self._buttons], layout=w.Layout(flex_flow="row wrap", align_items="center"))
+        self._busy = False
+        self.observe(lambda _change: self._push(), "value")
+        for button in self._buttons:
+            button.observe(lambda _change: self._pull(), "value")
+        self.value = value
+        self._push()
+
+    @traitlets.validate("value")
+    def _known(self, proposal: dict[str, Any]) -> tuple[Any, ...]:
+        for one in proposal["value"]:
+            if one not in self._choices:
+                raise traitlets.TraitError(
+                    f"{one!r} is none of the choices: {', '.join(map(repr, self._choices))}"
+                )
+        return tuple(proposal["value"])
+
+    def _push(self) -> None:
+        self._busy = True
+        for choice, button in zip(self._choices, self._buttons, strict=True):
+            button.value = choice in self.value
+            button.icon = "check" if button.value else ""
+        self._busy = False
+
+    def _pull(self) -> None:
+        if not self._busy:
+            chosen = zip(self._choices, self._buttons, strict=True)
+            self.value = tuple(choice for choice, button in chosen if button.value)
+
+
+class Control:
+    """One parameter on the screen: the ``widget`` with the ``value``, and the ``box`` that is laid out."""
+
+    def __init__(self, item: Field[Any], spec: Spec, instant: bool) -> None:
+        self.spec = spec
+        self.whole = isinstance(item.default, int) and not isinstance(item.default, bool)
+        self.wide = spec.several
+        self.widget = _widget(item, spec, instant)
+        self.box: w.Widget = _with_dice(self.widget) if item.name == "seed" else self.widget
+        self._given: Any = None
+        self._at_given: Any = None
+
+    def give(self, value: Any) -> None:
+        """Set the control to a parameter's value."""
+        self.widget.value = value
+        self._given, self._at_given = value, self.widget.value
+
+    def take(self) -> Any:
+        """The parameter's value that the control stands on: exactly the one given, if nobody has moved it since."""
+        value = self.widget.value
+        if value == self._at_given and self._given is not None:
+            return self._given
+        if isinstance(self.widget, w.FloatLogSlider):
+            return self._off_log_slider(value)
+        return _plain(value)
+
+    def _off_log_slider(self, value: float) -> float | int:
+        steps = (math.log10(value) - self.widget.min) / self.widget.step
+        if abs(steps - round(steps)) < 1e-6:  # moved by hand: the value of the read-out, not its 17 digits
+            value = float(f"{value:.3g}")
+        low, high = self.spec.low, self.spec.high
+        value = min(max(value, low), high)  # type: ignore[type-var]
+        return round(value) if self.whole else value
+
+
+class Controls:
+    """The controls of a lab by name: ``controls.seed.value = 8``. Iterating gives the names."""
+
+    def __init__(self) -> None:
+        self._controls: dict[str, Control] = {}
+        self._extra: dict[str, Any] = {}
+
+    def add(self, params: type[Parameters], changed: Callable[[], None], *, instant: bool = False) -> None:
+        """Make a control for each field of ``params`` that has a :class:`~distlib.core.parameter.Spec`.
+
+        ``changed`` is called after every change of one. Sliders report while they are dragged only if ``instant``.
+        """
+        for item in fields(params):
+            spec = spec_of(item)
+            if spec is not None:
+                control = self._controls[item.name] = Control(item, spec, instant)
+                control.widget.observe(lambda _change: changed(), "value")
+
+    def add_widget(self, name: str, widget: Any) -> None:
+        """Let a widget that is no parameter be found by name."""
+        self._extra[name] = widget
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self._controls:
+            return self._controls[name].widget
+        if name in self._extra:
+            return self._extra[name]
+        raise AttributeError(f"no control {name!r}; this lab has {', '.join(self)}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._controls, *self._extra])
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    def box(self, name: str) -> w.Widget:
+        """What stands on the screen for a parameter: its widget, and whatever belongs to that."""
+        return self._controls[name].box
+
+    def give(self, params: Parameters) -> None:
+        """Set the controls to ``params``."""
+        for name, _spec in params.specs().items():
+            self._controls[name].give(getattr(params, name))
+
+    def values(self) -> dict[str, Any]:
+        """What the controls stand on, by name; unchecked."""
+        extra = {name: widget.value for name, widget in self._extra.items()}
+        return {**{name: control.take() for name, control in self._controls.items()}, **extra}
+
+    def grid(self, names: list[str], columns: int = 2) -> w.GridBox:
+        """The named controls in a neat grid, labels of equal width and none cut off."""
+        controls = [self._controls[name] for name in names]
+        longest = max((len(label_of(one.spec)) for one in controls if not one.wide), default=0)
+        for control in controls:
+            if isinstance(control.widget, Chips):
+                control.box.layout.grid_column = f"1 / span {columns}"
+            elif not isinstance(control.widget, w.Checkbox):
+                control.widget.style.description_width = f"{longest + 1}ch"
+        return w.GridBox(
+            [control.box for control in controls],
+            layout=w.Layout(grid_template_columns=f"repeat({columns}, minmax(0, 1fr))", grid_gap="2px 28px"),
+        )
+
+
+def label_of(spec: Spec) -> str:
+    """The label with its unit, as it stands before the control: ``election timeout (ms)``."""
+    return f"{spec.label} ({spec.unit})" if spec.unit else spec.label
+
+
+def shown(choice: Any) -> str:
+    """A choice as a person reads it."""
+    if isinstance(choice, Enum):
+        return str(choice.value)
+    return "none" if choice is None else str(choice)
+
+
+def source(value: Any) -> str:
+    """A value as Python source, without the noise of ``150.0`` for ``150``."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(source, value))}{',' if len(value) == 1 else ''})"
+    return repr(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, float) and math.isfinite(value):
+        value = float(f"{value:.12g}")  # a slider's 0.30000000000000004 is 0.3
+        return int(value) if value.is_integer() and abs(value) < LARGEST else value
+    return value
+
+
+def _widget(item: Field[Any], spec: Spec, instant: bool) -> Any:
+    default = item.default
+    common = {
+        "description": label_of(spec),
+        "tooltip": spec.help or spec.label,
+        "layout": w.Layout(width="auto"),
+    }
+    if spec.several:
+        return Chips(spec.choices or (), default, label_of(spec), spec.help)
+    if spec.choices is not None:
+        return w.Dropdown(options=[(shown(one), one) for one in spec.choices], value=default, **common)
+    if isinstance(default, bool):
+        return w.Checkbox(value=default, indent=False, **common)
+    if isinstance(default, str):
+        return w.Text(value=default, continuous_update=False, **common)
+    common["continuous_update"] = instant
+    if isinstance(default, tuple):
+        return _range(item.name, default, spec, common)
+    return _number(item.name, default, spec, common)
+
+
+def _number(name: str, default: Any, spec: Spec, common: dict[str, Any]) -> Any:
+    whole = isinstance(default, int)
+    bounded = spec.low is not None and spec.high is not None
+    if name == "seed" or not bounded:
+        low = -LARGEST if spec.low is None else spec.low
+        high = LARGEST if spec.high is None else spec.high
+        common["continuous_update"] = False
+        if whole:
+            return w.BoundedIntText(value=default, min=int(low), max=int(min(high, LARGEST)), **common)
+        return w.BoundedFloatText(value=default, min=low, max=high, step=spec.step, **common)
+    assert spec.low is not None and spec.high is not None
+    if spec.scale == "log":
+        if spec.low <= 0:
+            raise ValueError(f"{name} has a logarithmic scale, so its low end {spec.low!r} must be above 0")
+        low, high = math.log10(spec.low), math.log10(spec.high)
+        step = spec.step or (high - low) / max(20, round((high - low) * 20))
+        common["readout_format"] = "d" if whole else ".3~g"
+        return w.FloatLogSlider(value=default, base=10, min=low, max=high, step=step, **common)
+    if whole:
+        step = int(spec.step or 1)
+        return w.IntSlider(value=default, min=int(spec.low), max=int(spec.high), step=step, **common)
+    step, common["readout_format"] = _step(spec)
+    return w.FloatSlider(value=default, min=spec.low, max=spec.high, step=step, **common)
+
+
+def _range(name: str, default: tuple[float, float], spec: Spec, common: dict[str, Any]) -> Any:
+    if spec.low is None or spec.high is None:
+        raise ValueError(
+            f"{name} is a range; a slider for it needs both ends, low={spec.low} high={spec.high}"
+        )
+    step, common["readout_format"] = _step(spec)
+    return w.FloatRangeSlider(value=default, min=spec.low, max=spec.high, step=step, **common)
+
+
+def _step(spec: Spec) -> tuple[float, str]:
+    """Step and number format of a slider: about a hundred steps of a round size, unless the field says."""
+    assert spec.low is not None and spec.high is not None
+    step = spec.step or 10.0 ** math.floor(math.log10((spec.high - spec.low) / 100 * 1.001))
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    if step * 10**decimals != round(step * 10**decimals):
+        decimals += 1
+    return step, f".{decimals}f"
+
+
+def _with_dice(widget: Any) -> w.HBox:
+    dice = w.Button(
+        description="another seed",
+        icon="random",
+        tooltip="Run again with another seed",
+        layout=w.Layout(width="auto"),
+    )
+
+    def throw(_button: Any) -> None:
+        high = min(widget.max, 9999) if widget.max > widget.min else widget.max
+        seeds = [
+            seed
+            for seed in (random.randint(widget.min if widget.min > -LARGEST else 0, high) for _ in range(9))
+        ]
+        widget.value = next((seed for seed in seeds if seed != widget.value), widget.value)
+
+    dice.on_click(throw)
+    widget.layout.flex = "1 1 auto"
+    return w.HBox([widget, dice], layout=w.Layout(min_width="0"))

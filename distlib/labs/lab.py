@@ -1,0 +1,313 @@
+"""Lab: a scenario with controls, figures, statistics and verdicts in one frame. The base of every lab.
+
+A chapter's lab says what is its own, and nothing about widgets::
+
+    class CoinLab(Lab):
+        title = "Tossing coins"
+        params = CoinParams                  # a core.parameter.Parameters: the controls are made from it
+        figures = {"tosses": toss_chart}     # the result in, a go.Figure out
+
+        def run(self, params, progress):
+            return toss(params)
+
+        def table(self, result):
+            return result.statistics
+
+In a notebook ``CoinLab()`` shows it and ``CoinLab(seed=8)`` opens it elsewhere. It needs no screen:
+``lab.controls.seed.value = 8`` runs it anew, and ``lab.result`` is what came out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from distlib.core.parameter import Parameters
+from distlib.labs import export, scenario_file
+from distlib.labs.controls import Controls, source
+from distlib.labs.declaration import check_declaration, options_of
+from distlib.labs.frame import Frame
+from distlib.labs.picture import Picture
+from distlib.labs.work import Job, Progress, Stopped, Worker
+
+
+@dataclass(frozen=True)
+class NoOptions(Parameters):
+    """The view of a lab without options."""
+
+
+class Lab:
+    """A situation that a reader can change and see.
+
+    A subclass states (the first four at least):
+
+    ``title``
+        What the lab is called.
+    ``params``
+        The class of its parameters; on an instance, the parameters that the picture shows.
+    ``run(params, progress)``
+        The scenario: parameters in, result out. It may call ``progress(done, total, note)``, which raises
+        :class:`~distlib.labs.work.Stopped` after a press on Stop; catch that to return what is done so far.
+    ``figures``
+        Name to a function that turns the result into a ``go.Figure``. It may name options of the view as
+        keyword parameters.
+    ``view``
+        A second ``Parameters`` class: options that change the picture and not the run. Beside a figure stand
+        the controls of the options that it names.
+    ``table(result)``, ``verdicts(result)``, ``data(result)``
+        Statistics; what holds and what does not, with a witness; data frames for the export, by name.
+    ``presets``
+        Text of a button to the values that it sets: ``{"Split the vote": {"election_timeout_ms": (150, 150)}}``.
+    ``long``
+        True where a run takes minutes: it begins with a press on Run, not with every change of a control.
+
+    A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop button.
+    Keyword arguments are values of ``params`` and ``view``, and ``figure``, the name of the figure to show. Raises
+    ``TypeError`` for an unknown name and ``ValueError`` or ``TypeError`` for a value that the parameters refuse.
+    """
+
+    title: ClassVar[str]
+    figures: ClassVar[Mapping[str, Callable[..., Any]]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    long: ClassVar[bool] = False
+    patience_s: ClassVar[float] = 0.8
+    params: Any
+    view: Any = NoOptions
+
+    def __init_subclass__(cls) -> None:
+        check_declaration(cls)
+
+    def __init__(self, **values: Any) -> None:
+        self.error: BaseException | None = None
+        self.figure = next(iter(self.figures))
+        self._check_names(values)
+        self.params = self._asked = _made(type(self).params, values)
+        self.view = _made(type(self).view, values)
+        self._opened_with = dict(values)
+        self._result: Any = None
+        self._has_result = False
+        self._job: Job | None = None
+        self._lock = threading.RLock()
+        self._worker = Worker()
+        self._quiet = True  # values are being set by us; no run for each
+        self.picture = Picture()
+        self.controls = Controls()
+        self.controls.add(type(self).params, self._params_moved)
+        self.controls.add(type(self).view, self._redraw)
+        self._frame = Frame(self)
+        self._give(self.params, self.view, values.get("figure", self.figure))
+        self.start()
+
+    # --- what a subclass says -------------------------------------------------------------------------------
+
+    def run(self, params: Any, progress: Progress) -> Any:
+        """The scenario: parameters in, result out."""
+        raise NotImplementedError(f"{type(self).__name__} has no run(self, params, progress)")
+
+    def table(self, result: Any) -> pd.DataFrame | None:
+        """Statistics of a result."""
+        return None
+
+    def verdicts(self, result: Any) -> Sequence[tuple[str, bool | None, str]]:
+        """Invariants: name, whether it holds (None: not decided), witness; see :class:`~distlib.labs.Verdict`."""
+        return []
+
+    def data(self, result: Any) -> dict[str, pd.DataFrame]:
+        """Data frames for the CSV export, by name. The default is the statistics."""
+        table = self.table(result)
+        return {} if table is None else {"statistics": table}
+
+    # --- what a reader does ---------------------------------------------------------------------------------
+
+    @property
+    def result(self) -> Any:
+        """What the latest successful run gave back, None if there is none; waits for one that is under way."""
+        self.wait()
+        return self._result
+
+    def set(self, **values: Any) -> None:
+        """Set several values at once, as with the arguments of the class, and run on them if need be."""
+        self._check_names(values)
+        standing = {**self._standing(), **values}
+        params, view = _made(type(self).params, standing), _made(type(self).view, standing)
+        self._give(params, view, standing["figure"])
+        if params != self.params or self.error is not None or not self._has_result:
+            self.start()
+        else:
+            self._redraw()
+
+    def reset(self) -> None:
+        """Go back to the values that the lab was opened with."""
+        first = next(iter(self.figures))
+        self.set(
+            **{
+                "figure": first,
+                **_defaults(type(self).params),
+                **_defaults(type(self).view),
+                **self._opened_with,
+            }
+        )
+
+    def start(self) -> None:
+        """Run the scenario on the values of the controls."""
+        try:
+            self._asked = _made(type(self).params, self._standing())
+        except (ValueError, TypeError) as error:
+            self._fail(error)
+            return
+        job = self._job = Job(self.run, self._asked, self._tell)
+        self._worker.submit(job)
+        if job.wait(self.patience_s, self._publish):
+            self._publish(job)
+        else:
+            job.progress.tell()
+
+    def stop(self) -> None:
+        """Ask the run under way to stop; what its scenario then hands back is kept."""
+        if self._job is not None and not self._job.published.is_set():
+            self._job.progress.stop()
+            self._frame.show_stopping()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the latest run has ended and is shown; False if that takes longer than ``timeout_s``."""
+        while (job := self._job) is not None:
+            if not job.published.wait(timeout_s):
+                return False
+            if job is self._job:
+                break
+        return True
+
+    def share(self) -> str:
+        """One line of Python that rebuilds this view."""
+        values = ", ".join(f"{name}={source(value)}" for name, value in self.changes().items())
+        return f"{type(self).__name__}({values})"
+
+    def changes(self) -> dict[str, Any]:
+        """The values behind this view that differ from the defaults, by name."""
+        chosen = {} if self.figure == next(iter(self.figures)) else {"figure": self.figure}
+        return {**self.params.changes(), **self.view.changes(), **chosen}
+
+    def export(self, *kinds: str) -> list[Path]:
+        """Write files of these kinds (of html, svg, png, csv, json; none means all) into ``exports/``; return the paths.
+
+        What cannot be written (an image, without a Chromium) is said in the lab. Raises ``ValueError`` for an
+        unknown kind, or when there is no picture yet.
+        """
+        self.wait()
+        written, trouble = export.write(self, kinds or export.KINDS, Path(export.FOLDER))
+        self._frame.show_files(written, trouble)
+        return written
+
+    @classmethod
+    def load(cls, path: str | Path) -> Lab:
+        """The lab that an exported scenario stands for. Raises ``ValueError`` naming the field that is wrong."""
+        kind, values = scenario_file.read(Path(path), cls)
+        lab: Lab = kind(**values)
+        return lab
+
+    def __repr__(self) -> str:
+        return self.share()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self._frame.box._repr_mimebundle_(**kwargs)
+
+    # --- values and controls --------------------------------------------------------------------------------
+
+    def _check_names(self, values: Mapping[str, Any]) -> None:
+        known = [item.name for kind in (type(self).params, type(self).view) for item in fields(kind)] + [
+            "figure"
+        ]
+        for name in values:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+                raise TypeError(f"{type(self).__name__} has no {name!r}; {hint}")
+        if values.get("figure", self.figure) not in self.figures:
+            raise ValueError(
+                f"figure is {values['figure']!r}; choose one of {', '.join(map(repr, self.figures))}"
+            )
+
+    def _standing(self) -> dict[str, Any]:
+        """Every value by name as the controls stand, and those that have no control as they were last asked for."""
+        hidden = {
+            item.name: getattr(one, item.name) for one in (self._asked, self.view) for item in fields(one)
+        }
+        return {**hidden, **self.controls.values()}
+
+    def _give(self, params: Parameters, view: Parameters, figure: str) -> None:
+        self._quiet = True
+        try:
+            self._asked, self.view, self.figure = params, view, figure
+            self.controls.give(params)
+            self.controls.give(view)
+            self.controls.figure.value = figure
+        finally:
+            self._quiet = False
+
+    def _params_moved(self) -> None:
+        if self._quiet:
+            return
+        if self.long:
+            self._frame.show_waiting_for_run()
+        else:
+            self.start()
+
+    # --- from a run to the screen ---------------------------------------------------------------------------
+
+    def _tell(self, job: Job, done: float, total: float, note: str) -> None:
+        if job is self._job and not job.published.is_set() and job.then is not None:
+            self._frame.show_progress(done, total, note)
+
+    def _publish(self, job: Job) -> None:
+        with self._lock:
+            try:
+                if job is self._job:
+                    self._frame.show_idle()
+                    self._accept(job)
+            finally:
+                job.published.set()
+
+    def _accept(self, job: Job) -> None:
+        if isinstance(job.error, Stopped):
+            self._frame.show_stopped(self._has_result)
+        elif job.error is not None:
+            self._fail(job.error)
+        else:
+            self._result, self._has_result, self.params = job.result, True, job.params
+            self._redraw(partial=job.progress.stopping)
+
+    def _redraw(self, partial: bool = False) -> None:
+        """Bring everything on the screen up to date with the result, the view and the chosen figure."""
+        if self._quiet or not self._has_result:
+            return
+        with self._lock:
+            try:
+                standing = self._standing()
+                self.view, self.figure = _made(type(self).view, standing), standing["figure"]
+                draw = self.figures[self.figure]
+                options = {name: getattr(self.view, name) for name in options_of(draw)}
+                self.picture.show(draw(self._result, **options))
+                self._frame.show_result(self.table(self._result), self.verdicts(self._result), partial)
+                self.error = None
+            except Exception as error:
+                self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = error
+        self._frame.show_error(error)
+
+
+def _made(kind: type[Parameters], values: Mapping[str, Any]) -> Any:
+    names = {item.name for item in fields(kind)}
+    return kind(**{name: value for name, value in values.items() if name in names})
+
+
+def _defaults(kind: type[Parameters]) -> dict[str, Any]:
+    made = kind()
+    return {item.name: getattr(made, item.name) for item in fields(kind)}

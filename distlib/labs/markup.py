@@ -1,0 +1,143 @@
+"""The words of a lab as HTML: style, table, verdicts and messages. Everything that comes from outside is escaped."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+ROWS = 25
+"""A table on the screen shows this many rows; the exported file has all."""
+
+SIGNS = {True: ("✓", "holds"), False: ("✗", "broken"), None: ("–", "not decided")}
+
+STYLE = """<style>
+.lab { max-width: 980px; padding: 10px 14px 12px; border: 1px solid var(--jp-border-color2, #ddd);
+  border-radius: 6px; overflow: hidden; }
+.lab, .lab .widget-html-content { font-family: var(--jp-ui-font-family, system-ui, sans-serif); line-height: 1.45; }
+.lab .widget-label { color: var(--jp-ui-font-color1, #222); }
+.lab .widget-html, .lab .widget-html-content { height: auto; margin: 0; }
+.lab-title { font-size: 17px; font-weight: 600; margin: 0 0 2px; }
+.lab-stale { opacity: .35; filter: grayscale(1); }
+.lab-said { border-left: 4px solid; padding: 5px 10px; margin: 4px 0; font-size: 13px; }
+.lab-said pre { font-size: 11px; overflow: auto; max-height: 260px; margin: 6px 0 0; }
+.lab-error { border-color: #c1121f; background: rgba(193, 18, 31, .07); }
+.lab-warning { border-color: #e69f00; background: rgba(230, 159, 0, .10); }
+.lab-note { border-color: #56789a; background: rgba(86, 120, 154, .08); }
+.lab-said code, .lab-file { font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
+table.lab-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
+table.lab-table th, table.lab-table td { padding: 2px 12px 2px 0; text-align: left; border: 0;
+  border-bottom: 1px solid var(--jp-border-color3, #e6e6e6); vertical-align: top; background: none; }
+table.lab-table thead th { font-weight: 600; border-bottom: 1px solid var(--jp-border-color1, #aaa); }
+table.lab-table .number { text-align: right; }
+ul.lab-verdicts { list-style: none; margin: 0; padding: 0; font-size: 13px; }
+ul.lab-verdicts li { padding: 2px 0 2px 22px; text-indent: -22px; }
+ul.lab-verdicts li > * { text-indent: 0; }
+.lab-sign { display: inline-block; width: 22px; font-weight: 700; }
+.lab-true .lab-sign { color: #00734f; } .lab-false .lab-sign, .lab-false b { color: #c1121f; }
+.lab-witness { color: var(--jp-ui-font-color2, #555); }
+.lab-share { display: flex; gap: 6px; margin: 4px 0; }
+.lab-share input { flex: 1; font: 12px var(--jp-code-font-family, monospace); padding: 4px 6px;
+  color: inherit; background: var(--jp-layout-color1, #fff); border: 1px solid var(--jp-border-color1, #bbb); }
+.lab-share button { font-size: 12px; padding: 2px 10px; cursor: pointer; }
+.lab .widget-toggle-buttons .widget-toggle-button { width: auto; }
+</style>"""
+
+
+class Verdict(NamedTuple):
+    """An invariant of a run: its name, whether it holds (None: not decided), and a witness in words."""
+
+    name: str
+    holds: bool | None
+    witness: str = ""
+
+
+def table(frame: pd.DataFrame) -> str:
+    """A data frame as a small table; the index is shown unless it only counts the rows."""
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
+    kinds = [' class="number"' if one else "" for one in numeric]
+    heads = zip(kinds, ("" if str(name) == "index" else str(name) for name in frame.columns), strict=True)
+    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in heads)
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{kind}>{escape(number(cell))}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "</tr>"
+        for row in frame.head(ROWS).itertuples(index=False, name=None)
+    )
+    more = (
+        f"<div class='lab-witness'>{len(frame) - ROWS:,} more rows in the CSV file</div>"
+        if len(frame) > ROWS
+        else ""
+    )
+    return f'<table class="lab-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
+
+
+def number(value: Any) -> str:
+    """A cell as text: whole numbers with thousands separators, others with four significant digits."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        text = str(value)
+        try:
+            value = value.item() if hasattr(value, "item") else None
+        except (TypeError, ValueError):
+            value = None
+        return text if value is None or isinstance(value, (bool, str)) else number(value)
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "–"
+        if math.isinf(value):
+            return "∞" if value > 0 else "-∞"
+        if not value.is_integer() or abs(value) >= 1e15:
+            return f"{value:,.1f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+    return f"{int(value):,}"
+
+
+def verdicts(found: Iterable[Verdict]) -> str:
+    """A list of verdicts: sign, word, name and witness, so that colour says nothing of its own."""
+    items = []
+    for name, holds, witness in found:
+        sign, word = SIGNS[holds if holds is None else bool(holds)]
+        said = f' <span class="lab-witness">{escape(str(witness))}</span>' if witness else ""
+        items.append(
+            f'<li class="lab-{str(holds).lower()}"><span class="lab-sign" aria-hidden="true">{sign}</span>'
+            f"<b>{escape(name)}</b> {word}.{said}</li>"
+        )
+    return f'<ul class="lab-verdicts">{"".join(items)}</ul>' if items else ""
+
+
+def message(kind: str, text: str, error: BaseException | None = None) -> str:
+    """A message of kind error, warning or note; with an error, its traceback can be folded out."""
+    role = "alert" if kind == "error" else "status"
+    sign = {"error": "✗", "warning": "⚠", "note": ""}[kind]
+    details = ""
+    if error is not None:
+        lines = "".join(traceback.format_exception(error))
+        details = f"<details><summary>Details</summary><pre>{escape(lines)}</pre></details>"
+    lines = escape(text).replace("\n", "<br>")
+    return f'<div class="lab-said lab-{kind}" role="{role}">{sign} {lines}{details}</div>'
+
+
+def share(line: str) -> str:
+    """The line that rebuilds a view, in a box that copies."""
+    copy = (
+        "const box = this.parentNode.querySelector('input'); box.select();"
+        "if (navigator.clipboard) navigator.clipboard.writeText(box.value); else document.execCommand('copy');"
+        "this.textContent = 'Copied';"
+    )
+    return (
+        f'<div class="lab-share"><input readonly aria-label="line of Python that rebuilds this view" '
+        f'value="{escape(line, quote=True)}" onfocus="this.select()">'
+        f'<button type="button" class="jp-Button" onclick="{escape(copy, quote=True)}">Copy</button></div>'
+    )
+
+
+def files(written: Iterable[Path]) -> str:
+    """The list of files that an export wrote."""
+    items = "".join(f'<li><span class="lab-file">{escape(str(path))}</span></li>' for path in written)
+    return f'<div class="lab-said lab-note" role="status">Written beside this notebook:<ul>{items}</ul></div>'

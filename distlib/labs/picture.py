@@ -1,0 +1,168 @@
+"""Picture: the one FigureWidget of a lab, brought up to date in place wherever that is possible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import plotly.graph_objects as go
+
+MISSING = object()
+
+
+class Picture:
+    """Shows one plotly figure after another in the same widget.
+
+    A new figure with the same traces (number, order, types) and the same entries in the layout changes only the
+    properties that differ, in one ``batch_update``: nothing flickers, and the reader's zoom and hidden traces stay.
+    Any other figure replaces the whole. ``FigureWidget`` knows no frames: a figure's frames are played by a slider of
+    our own, and its sliders and menus, which would drive them, are left to the exported file.
+    """
+
+    def __init__(self) -> None:
+        self.widget = go.FigureWidget()
+        self.widget._config = {
+            "displaylogo": False,
+            "responsive": True,
+            "toImageButtonOptions": {"format": "svg"},
+        }
+        self.figure: go.Figure | None = None
+        self._shown: tuple[list[dict[str, Any]], dict[str, Any]] = ([], {})
+        self._frames: list[tuple[list[tuple[int, dict[str, Any]]], dict[str, Any]]] = []
+        self.moment = w.IntSlider(
+            0,
+            0,
+            1,
+            description="moment",
+            continuous_update=True,
+            readout=False,
+            layout=w.Layout(flex="1 1 auto"),
+        )
+        self._play = w.Play(value=0, min=0, max=1, interval=400, layout=w.Layout(width="auto"))
+        w.jslink((self._play, "value"), (self.moment, "value"))
+        self._name = w.Label()
+        self.player = w.HBox([self._play, self.moment, self._name])
+        self.player.layout.display = "none"
+        self.moment.observe(lambda _change: self._show_frame(), "value")
+        self.box = w.VBox([self.widget, self.player])
+
+    def show(self, figure: go.Figure) -> bool:
+        """Show ``figure``; True if the picture was changed in place, False if it was replaced."""
+        traces, layout = _content(figure)
+        in_place = self.figure is not None and _alike(self._shown, (traces, layout))
+        if in_place:
+            self._change(traces, layout)
+        else:
+            self._replace(traces, layout)
+        self.figure = figure
+        self._take_frames(figure)
+        return in_place
+
+    def _change(self, traces: list[dict[str, Any]], layout: dict[str, Any]) -> None:
+        old_traces, old_layout = self._shown
+        with self.widget.batch_update():
+            for target, old, new in zip(self.widget.data, old_traces, traces, strict=True):
+                _assign(target, old, new)
+            _assign(self.widget.layout, old_layout, layout)
+        self._shown = (traces, layout)
+
+    def _replace(self, traces: list[dict[str, Any]], layout: dict[str, Any]) -> None:
+        self.widget.update({"data": traces, "layout": layout}, overwrite=True)
+        self._shown = (traces, layout)
+
+    def _take_frames(self, figure: go.Figure) -> None:
+        self._frames = [_frame(frame, len(figure.data)) for frame in figure.frames]
+        self._base = self._shown
+        self.player.layout.display = "flex" if self._frames else "none"
+        if not self._frames:
+            return
+        self._names, start = _steps(figure)
+        last = len(self._frames) - 1
+        self._play.max = self.moment.max = max(1, last)
+        self.moment.value = min(start, last)
+        self._show_frame()
+
+    def _show_frame(self) -> None:
+        if not self._frames:
+            return
+        number = min(self.moment.value, len(self._frames) - 1)
+        of_traces, of_layout = self._frames[number]
+        traces, layout = list(self._base[0]), dict(self._base[1])
+        for index, change in of_traces:
+            traces[index] = _merged(traces[index], change)
+        self._change(traces, _merged(layout, of_layout))
+        self._name.value = self._names[number]
+
+
+def _content(figure: go.Figure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    layout = figure.layout.to_plotly_json()
+    if figure.frames:
+        layout.pop("sliders", None)
+        layout.pop("updatemenus", None)
+    return [trace.to_plotly_json() for trace in figure.data], layout
+
+
+def _alike(
+    one: tuple[list[dict[str, Any]], dict[str, Any]], other: tuple[list[dict[str, Any]], dict[str, Any]]
+) -> bool:
+    """Whether ``other`` can take the place of ``one`` property by property."""
+    if [trace.get("type") for trace in one[0]] != [trace.get("type") for trace in other[0]]:
+        return False
+    if one[1].keys() != other[1].keys():
+        return False
+    lists = [name for name, value in one[1].items() if isinstance(value, (list, tuple))]
+    return all(len(one[1][name]) == len(other[1][name]) for name in lists)
+
+
+def _assign(target: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
+    for name in old.keys() - new.keys() - {"uid", "type"}:
+        target[name] = None
+    for name, value in new.items():
+        if name != "type" and not _same(old.get(name, MISSING), value):
+            target[name] = value
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)) or one.dtype != other.dtype:
+            return False
+        return one.shape == other.shape and bool(((one == other) | ((one != one) & (other != other))).all())
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and bool(one == other)
+
+
+def _frame(frame: Any, count: int) -> tuple[list[tuple[int, dict[str, Any]]], dict[str, Any]]:
+    traces = frame.traces if frame.traces is not None else range(len(frame.data or ()))
+    changes = [
+        (int(index), trace.to_plotly_json()) for index, trace in zip(traces, frame.data or (), strict=True)
+    ]
+    return [(index, change) for index, change in changes if index < count], (
+        frame.layout.to_plotly_json() if frame.layout else {}
+    )
+
+
+def _steps(figure: go.Figure) -> tuple[list[str], int]:
+    """What the figure's own slider calls its frames, and which one it starts at."""
+    names = [str(frame.name or number) for number, frame in enumerate(figure.frames)]
+    if not figure.layout.sliders:
+        return names, 0
+    slider = figure.layout.sliders[0]
+    prefix, suffix = slider.currentvalue.prefix or "", slider.currentvalue.suffix or ""
+    labels = [step.label for step in slider.steps]
+    if len(labels) == len(names):
+        names = [f"{prefix}{label}{suffix}" for label in labels]
+    return names, int(slider.active or 0)
+
+
+def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in change.items():
+        inner = base.get(name)
+        merged[name] = _merged(inner, value) if isinstance(value, dict) and isinstance(inner, dict) else value
+    return merged
