@@ -396,6 +396,7 @@ def new_world(params: ServiceParams, machine: NDArray[np.int32], waiting_room: i
         machine=machine,
         serving=np.full(machine.shape, -1, np.int32),
         done_at=np.full(machine.shape, np.inf),
+        idle_since=np.zeros(machine.shape),
         due=np.full(stations, np.inf),
         first=np.full(stations, -1, np.int32),
         last=np.full(stations, -1, np.int32),

@@ -46,6 +46,7 @@ class World(NamedTuple):
     machine: NDArray[np.int32]  # (stations, servers) backend of each server
     serving: NDArray[np.int32]  # (stations, servers) request in service, -1 for none
     done_at: Floats  # (stations, servers) when it is finished
+    idle_since: Floats  # (stations, servers)
     due: Floats  # (stations,) next departure
     first: NDArray[np.int32]  # (stations,) head of the list, -1 when empty
     last: NDArray[np.int32]  # (stations,)
@@ -115,11 +116,11 @@ def run_events(
 
 @compiled
 def earliest(due: Floats) -> int:
-    """Station with the next departure."""
+    """Index of the next departure: of a station among all, or of a server within a station."""
     best = 0
-    for station in range(1, due.size):
-        if due[station] < due[best]:
-            best = station
+    for i in range(1, due.size):
+        if due[i] < due[best]:
+            best = i
     return best
 
 
@@ -171,25 +172,26 @@ def depart(known: Known, world: World, service: Floats, outcome: Outcome, statio
         finish_job(known, station, job, now, False)
         plan_sharing(known, world, station, now)
         return
-    slot = 0
-    for k in range(world.done_at.shape[1]):
-        if world.done_at[station, k] < world.done_at[station, slot]:
-            slot = k
+    slot = earliest(world.done_at[station])
     finish_job(known, station, world.serving[station, slot], now, False)
     world.serving[station, slot] = -1
     world.done_at[station, slot] = np.inf
+    world.idle_since[station, slot] = now
     if world.listed[station] > 0:
         start_service(world, service, outcome, station, slot, pop(world, station), now)
-    world.due[station] = world.done_at[station].min()
+    world.due[station] = world.done_at[station, earliest(world.done_at[station])]
 
 
 @compiled
 def free_slot(world: World, station: int) -> int:
-    """An idle server, or -1."""
+    """The server that has been idle longest, or -1."""
+    best = -1
     for k in range(world.serving.shape[1]):
-        if world.serving[station, k] < 0:
-            return k
-    return -1
+        if world.serving[station, k] < 0 and (
+            best < 0 or world.idle_since[station, k] < world.idle_since[station, best]
+        ):
+            best = k
+    return best
 
 
 @compiled
@@ -304,6 +306,7 @@ def set_up(known: Known, world: World, station: int, up: bool, now: float) -> No
 @compiled
 def review_members(rule: Rule, known: Known, ejection: Ejection, me: int, now: float) -> None:
     """Take back whose time is over, then eject who failed too often in a row, for longer every time (Envoy)."""
+    ejected = 0
     for backend in range(known.weight.size):
         hear(rule, known, backend, now)
         if ejection.until[me, backend] <= now:
@@ -311,12 +314,11 @@ def review_members(rule: Rule, known: Known, ejection: Ejection, me: int, now: f
             known.failures[me, backend] = 0
             set_available(known, me, backend, True)
     for backend in range(known.weight.size):
-        ejected = np.isfinite(ejection.until[me]).sum()
-        if (
-            known.available[me, backend]
-            and known.failures[me, backend] >= ejection.after
-            and ejected < ejection.at_most
-        ):
+        ejected += np.isfinite(ejection.until[me, backend])
+    for backend in range(known.weight.size):
+        suspicious = known.failures[me, backend] >= ejection.after
+        if suspicious and known.available[me, backend] and ejected < ejection.at_most:
+            ejected += 1
             ejection.times[me, backend] += 1
             stay = min(ejection.base_s * ejection.times[me, backend], ejection.longest_s)
             ejection.until[me, backend] = now + stay
