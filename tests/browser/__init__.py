@@ -12,8 +12,8 @@ from a temporary copy of ``notebooks/`` (so nothing is left behind), with settin
         lab.press("Export")
         lab.wait_for_file("exports/*.html")  # relative to the notebook's directory
 
-When the test ends, the fixture fails it if the page asked any address but 127.0.0.1, and shuts its kernels
-down. A failed test leaves a picture of the page in ``test-results/``.
+When the test ends, the fixture fails it if the page asked any address but 127.0.0.1 or a script of the page
+raised an error, and shuts its kernels down. A failed test leaves a picture of the page in ``test-results/``.
 
 Time from a slider's move to the repainted figure (measured in the page, logged, never asserted)::
 

