@@ -7,9 +7,12 @@
 bin := .venv/bin
 ready := pyproject.toml constraints.txt distlib/_guard.py tools/environment.sh \
     tools/distributed_systems_course_guard.pth tools/jupyter_lab_config.json
+here := $(shell pwd -P | cksum | cut -d ' ' -f 1)
+readable := .venv/.readable-$(here)
+testable := .venv/.testable-$(here)
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-lab: .venv/.ready-to-read
+lab: $(readable)
 	exec $(bin)/jupyter lab --ip=127.0.0.1 $(as_root) notebooks/00_start_here.ipynb
 
 test: check
@@ -17,7 +20,7 @@ test: check
 	$(bin)/python -m pytest -n 2 --dist loadgroup
 
 # Lint, format, types, the floors of the house, notebooks without outputs.
-check: .venv/.ready-to-test
+check: $(testable)
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
@@ -25,23 +28,24 @@ check: .venv/.ready-to-test
 	find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*' -exec $(bin)/nbstripout --verify {} +
 
 # Side-by-side measurements against peers; `make bench only=name` runs one.
-bench: .venv/.ready-to-test
+bench: $(testable)
 	$(bin)/python -m benchmarks $(only)
 
 # Take the newest versions that pyproject.toml allows, and pin them.
-constraints: .venv/.ready-to-test
+constraints: $(testable)
 	{ echo '# Exact versions of everything installed, written by `make constraints`.'; \
 	  echo uv hatchling | tr ' ' '\n' | $(bin)/uv pip compile --quiet --upgrade --python-version 3.11 --extra test \
 	      --no-header --no-annotate pyproject.toml -; } > constraints.new
 	mv constraints.new constraints.txt
 
-.venv/.ready-to-read: $(ready)
+# An environment is made for one directory; a stamp says that it is up to date there.
+$(readable): $(ready)
 	sh tools/environment.sh
 	touch $@
 
-.venv/.ready-to-test: $(ready)
+$(testable): $(ready)
 	sh tools/environment.sh test
-	touch $@ .venv/.ready-to-read
+	touch $@ $(readable)
 
 clean:
 	rm -rf .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache test-results bench-results

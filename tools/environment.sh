@@ -20,7 +20,12 @@ find_python() {
         "Install one, or name it: make lab PYTHON=/path/to/python3"
 }
 
-if ! $venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+usable() { # it works, and was made here: a directory that was moved or copied holds another one's paths
+    $venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null &&
+        grep -qF "$(pwd -P)/$venv/bin" $venv/bin/activate
+}
+
+if ! usable; then
     python=$(find_python)
     echo "Making $venv with $($python --version)"
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then # Debian keeps these in a package of their own
