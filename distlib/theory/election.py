@@ -1,0 +1,41 @@
+"""Closed forms of leader election with randomised timeouts (Ongaro, PhD thesis, Stanford 2014, §9.2)."""
+
+from __future__ import annotations
+
+from math import comb
+
+
+def split_vote_probability(servers: int, alive: int, latency: float) -> float:
+    """Probability that an election term ends without a leader.
+
+    ``alive`` of ``servers`` take part; ``latency`` is the constant one-way latency as a fraction of the width
+    of the timeout range (maximum minus minimum). All timers start at the same instant, all logs are equal,
+    nothing else takes time; the first to time out is voted for by all that do not time out within one latency
+    of it. With c = alive − ⌊servers/2⌋ + 1, the vote splits when c or more time out within that window:
+
+        P = Σ_{k=c−1..alive} C(alive, k) latency^k (1 − latency)^(alive − k)
+
+    Source: thesis §9.2. Domain: 1 ≤ alive ≤ servers, a majority alive, 0 ≤ latency ≤ 1. Raises ``ValueError``
+    outside.
+    """
+    if not 1 <= alive <= servers:
+        raise ValueError(f"alive is {alive}; it takes a whole number from 1 to servers = {servers}")
+    if 2 * alive <= servers:
+        raise ValueError(f"alive is {alive} of {servers}: without a majority nobody can ever win")
+    if not 0.0 <= latency <= 1.0:
+        raise ValueError(f"latency is {latency}; it takes a fraction of the timeout range, from 0 to 1")
+    rivals = alive - servers // 2 + 1
+    return sum(
+        comb(alive, k) * latency**k * (1.0 - latency) ** (alive - k) for k in range(rivals - 1, alive + 1)
+    )
+
+
+def expected_first_timeout(alive: int) -> float:
+    """Mean time until the first of ``alive`` uniform timeouts fires, as a fraction of their range: 1 / (alive
+    + 1).
+
+    Source: thesis §9.2 (the minimum of s uniform variables). Raises ``ValueError`` for fewer than one server.
+    """
+    if alive < 1:
+        raise ValueError(f"alive is {alive}; it takes at least one server")
+    return 1.0 / (alive + 1)
