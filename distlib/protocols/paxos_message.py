@@ -178,6 +178,7 @@ def quorum_sizes(acceptors: int, phase1: Any, phase2: Any, *, unsafe: bool) -> t
     if phase1 + phase2 <= acceptors and not unsafe:
         raise ValueError(
             f"phase1_quorum={phase1} and phase2_quorum={phase2} need not intersect among "
-            f"{acceptors} acceptors; their sum must be at least {acceptors + 1}. To see what goes wrong, say unsafe=True"
+            f"{acceptors} acceptors; their sum must be "
+            f"at least {acceptors + 1}. To see what goes wrong, say unsafe=True"
         )
     return phase1, phase2
