@@ -1,11 +1,16 @@
 """Speed of the linearizability checker: long histories of our own, and the public ones beside Porcupine.
 
     python -m benchmarks.linearizability                                     # generated histories
-    python -m benchmarks.linearizability --porcupine CHECKOUT                # and Porcupine's etcd and key-value logs
-    python -m benchmarks.linearizability --porcupine CHECKOUT --test-binary porcupine.test   # beside Porcupine itself
 
-CHECKOUT is a work tree of github.com/anishathalye/porcupine; the binary is what ``go test -c`` makes of it. Reading the
-logs and checking them are timed apart. Each figure is the best of three runs.
+    python -m benchmarks.linearizability --porcupine CHECKOUT                # and Porcupine's etcd and
+key-value logs
+
+    python -m benchmarks.linearizability --porcupine CHECKOUT --test-binary porcupine.test   # beside
+Porcupine itself
+
+
+CHECKOUT is a work tree of github.com/anishathalye/porcupine; the binary is what ``go test -c`` makes of it.
+Reading the logs and checking them are timed apart. Each figure is the best of three runs.
 """
 
 from __future__ import annotations
@@ -28,7 +33,9 @@ from distlib.check.sequential import CompareAndSet, KeyValue, Register, Specific
 def register_history(
     operations: int, clients: int, values: int, seed: int, stale_at: int | None = None
 ) -> History:
-    """What ``clients`` saw of one atomic register, each busy all the time; read number ``stale_at`` answers nonsense."""
+    """What ``clients`` saw of one atomic register, each busy all the time; read number ``stale_at`` answers
+    nonsense.
+    """
     rng = random.Random(seed)
     spans = []  # (moment, call, return, client)
     for client in range(clients):

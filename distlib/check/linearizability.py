@@ -58,12 +58,20 @@ class Stuck:
     """Where no order gets any further.
 
     operation
+
         The one that can't be placed: whatever order is tried, it finds no moment before its return.
+
     partials
-        Linearizations of everything that returned before it, the longest first, at most one a state, at most
-        eight.
+
+        Linearizations of everything that returned before it, one for each state they lead to, at most
+    eight; first
+
+        those that place most answered operations with fewest guesses at what nobody heard of.
+
     configurations
+
         How many different configurations the search found there; each was shown to be a dead end.
+
     """
 
     operation: Operation
@@ -75,10 +83,10 @@ class Stuck:
 class Part:
     """The verdict on one key.
 
-    ``order`` is a linearization (pending operations that never happened are left out), or the longest partial
-    one that was found. ``prefix`` counts the returns, from the first, that can be explained: the longest
-    linearizable prefix of the history ends just before the next one (for an unknown verdict, the longest
-    found so far).
+    ``order`` is a linearization (pending operations that never happened are left out), or the most telling
+    partial one that was found. ``prefix`` is the length of the longest linearizable prefix of the history,
+    counted in returns: it ends just before the next one (for an unknown verdict, the longest found so far).
+    Operations still open at its end have the answers that they were given later, as in Knossos.
     """
 
     key: Hashable
@@ -224,7 +232,7 @@ def _part(key: Hashable, search: Search) -> Part:
         verdict, node = Verdict.LINEARIZABLE, search.solution
     else:
         verdict = Verdict.NOT_LINEARIZABLE if search.done else Verdict.UNKNOWN
-        node = max(search.furthest_nodes, key=lambda n: search.nodes[n].length, default=-1)
+        node = max(search.furthest_nodes, key=search.telling, default=-1)
         if search.done:
             stuck = _stuck(search)
     order = tuple(operations[i] for i in search.order(node))
@@ -234,11 +242,11 @@ def _part(key: Hashable, search: Search) -> Part:
 def _stuck(search: Search) -> Stuck:
     operation = search.operations[search.returns[search.furthest]]
     specification = search.steps.specification
-    longest: dict[int, int] = {}  # state -> the longest way there
-    for node in sorted(search.furthest_nodes, key=lambda n: -search.nodes[n].length):
-        longest.setdefault(search.nodes[node].state, node)
+    ways: dict[int, int] = {}  # state -> the most telling way there
+    for node in sorted(search.furthest_nodes, key=search.telling, reverse=True):
+        ways.setdefault(search.nodes[node].state, node)
     partials = []
-    for number, node in list(longest.items())[:_PARTIALS]:
+    for number, node in list(ways.items())[:_PARTIALS]:
         state = search.steps.states[number]
         outcome = specification.step(state, operation)
         why = (
@@ -256,7 +264,7 @@ def _explain_stuck(part: Part, stuck: Stuck, where: str) -> list[str]:
         f"stuck{where} at process {operation.process!r}: {operation.label}, "
         f"called at {operation.call:g}, returned at {operation.returned:g}",
         f"before that return the history is linearizable: the first {part.prefix} returns can be explained; "
-        f"the longest order places {len(part.order)} operations and ends with: {ending}",
+        f"one order places {len(part.order)} operations and ends with: {ending}",
         "with that return no order is left:",
         *(f"- where the state {partial.state}: {partial.why}" for partial in stuck.partials),
     ]
@@ -268,8 +276,11 @@ def _headline(part: Part | None) -> str:
     where = "" if part.key is None else f"key {part.key}: "
     if part.stuck is not None:
         stuck = part.stuck.operation
-        why = part.stuck.partials[0].why
-        return f"Not linearizable: {where}no moment fits {stuck.label} of process {stuck.process}: {why}"
+        why, others = part.stuck.partials[0].why, len(part.stuck.partials) - 1
+        more = f" ({others} more dead end{'s' if others > 1 else ''})" if others else ""
+        return (
+            f"Not linearizable: {where}no moment fits {stuck.label} of process {stuck.process}: {why}{more}"
+        )
     if part.verdict is Verdict.UNKNOWN:
         return f"Unknown: {where}stopped with {len(part.order)} of {len(part.operations)} operations placed"
     return f"Linearizable: {where}the numbers are one possible order"

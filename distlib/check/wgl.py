@@ -56,9 +56,9 @@ class Frontier:
     """
 
     bit: int
-    looks: tuple[Choice, ...]
-    changes: tuple[Choice, ...]
-    pending: tuple[Choice, ...]
+    looks: list[Choice]
+    changes: list[Choice]  # the one that returns soonest stands last
+    pending: list[Choice]
 
 
 class Steps:
@@ -92,12 +92,17 @@ class Steps:
 
 
 class Node(NamedTuple):
-    """A configuration that was reached: from which, by placing which operations."""
+    """A configuration that was reached: from which, by placing which operations, and how many are placed by
+    then.
+
+    ``guessed`` counts the pending ones among ``length``.
+    """
 
     parent: int
     placed: tuple[int, ...]
     state: int
     length: int
+    guessed: int
 
 
 class Search:
@@ -137,7 +142,7 @@ class Search:
             chosen = looked if operation < 0 else [operation, *looked]
             length = len(chosen) + (self.nodes[parent].length if parent >= 0 else 0)
             node = len(self.nodes)
-            self.nodes.append(Node(parent, tuple(chosen), state, length))
+            self.nodes.append(Node(parent, tuple(chosen), state, length, used.bit_count()))
             if frontier > self.furthest:
                 self.furthest, self.furthest_nodes = frontier, []
             if frontier == self.furthest:
@@ -185,7 +190,7 @@ class Search:
         soonest.
         """
         here, steps, push = self._frontiers[frontier], self.steps, self._stack.append
-        for bit, kind, operation, after, equals in here.pending:
+        for bit, kind, operation, after, equals in reversed(here.pending):
             if not used & bit and not after & ~placed and not equals & ~used:
                 new = steps.after(state, kind)
                 if new not in (_ILLEGAL, state):
@@ -195,6 +200,13 @@ class Search:
                 new = steps.after(state, kind)
                 if new != _ILLEGAL:
                     push((frontier, placed | bit, used, new, node, operation))
+
+    def telling(self, node: int) -> tuple[int, int]:
+        """How much a partial linearization says: many answers explained, with few guesses at what nobody
+        heard of.
+        """
+        reached = self.nodes[node]
+        return reached.length - reached.guessed, -reached.guessed
 
     def order(self, node: int) -> tuple[int, ...]:
         """The operations placed on the way to ``node``, in order."""
@@ -212,9 +224,11 @@ def _frontiers(
     order.
     """
     before = _own_order(operations)
+    followed = frozenset(before.values())
     bits: dict[int, int] = {}  # open operation -> its bit; in the order of the calls
     by_return: list[tuple[float, int]] = []  # the open operations that change something, soonest return first
     unheard: list[int] = []
+    pending: list[Choice] = []
     free = [1]
     called = 0
     for returning in returns:
@@ -227,16 +241,13 @@ def _frontiers(
                 if not looks[called]:
                     insort(by_return, (operations[called].returned, called))
             called += 1
-        chain = [i for _, i in by_return]
+        if len(pending) < len(unheard) or any(choice.after for choice in pending):
+            pending = _pending_choices(unheard, kinds, bits, before)
         yield Frontier(
             bits[returning],
-            tuple(
-                Choice(bit, kinds[i], i, bits.get(before.get(i, -1), 0))
-                for i, bit in bits.items()
-                if looks[i]
-            ),
-            tuple(reversed(_choices(chain, kinds, bits, before))),
-            tuple(reversed(_pending_choices(unheard, kinds, bits, before))),
+            [Choice(bit, kinds[i], i, bits.get(before.get(i, -1), 0)) for i, bit in bits.items() if looks[i]],
+            _choices([i for _, i in by_return], kinds, bits, before, followed)[::-1],
+            pending,
         )
         free.append(bits.pop(returning))
         if not looks[returning]:
@@ -244,16 +255,20 @@ def _frontiers(
 
 
 def _choices(
-    chain: list[int], kinds: Sequence[int], bits: dict[int, int], before: dict[int, int]
+    chain: list[int],
+    kinds: Sequence[int],
+    bits: dict[int, int],
+    before: dict[int, int],
+    followed: frozenset[int],
 ) -> list[Choice]:
-    """Of equal operations that are open together, the one that returns first is placed first (they could be
-    swapped).
+    """Of equal operations that are open together, the one that returns first is placed first: they could be
+    swapped, unless an operation of the later one's own process has to follow it.
     """
     first: dict[int, int] = {}
     choices = []
     for i in chain:
         kind, own = kinds[i], bits.get(before.get(i, -1), 0)
-        choices.append(Choice(bits[i], kind, i, own | first.get(kind, 0)))
+        choices.append(Choice(bits[i], kind, i, own if i in followed else own | first.get(kind, 0)))
         if not own:
             first[kind] = bits[i]
     return choices

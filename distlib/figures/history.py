@@ -1,14 +1,17 @@
-"""A history as a timeline: a lane a process, a bar an operation, and the linearization as a numbered path through them.
+"""A history as a timeline: a lane a process, a bar an operation, the linearization as a numbered path
+through them.
 
 What :meth:`distlib.check.linearizability.Linearizability.timeline` returns goes in:
 
     history_timeline(**result.timeline())
+
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -36,7 +39,45 @@ _LOOKS = {
 }
 _BAR, _LABEL = 0.34, 0.4  # height of a bar, and of a label above its middle, in lanes
 _LEFT, _RIGHT, _TOP, _BOTTOM = 92, 20, 78, 46  # margins, px
-_LANES = 290  # height of all lanes, px, as long as a lane stays between 36 and 52
+_LANES = 290  # height of all lanes, px, as long as one lane stays between 36 and 52
+_OPERATIONS = ("process", "label", "call", "returned", "order", "fate", "why")
+_FAULTS = ("label", "start", "end")
+
+
+class _Row(NamedTuple):
+    """An operation of the data frame."""
+
+    process: str
+    label: str
+    call: float
+    returned: float
+    order: int
+    fate: str
+    why: str
+
+
+class _Fault(NamedTuple):
+    label: str
+    start: float
+    end: float
+
+
+class _View(NamedTuple):
+    """What is shown: operations, the lane of each process, faults, the ends of the time axis, the width in
+    px.
+    """
+
+    rows: list[_Row]
+    lanes: dict[str, int]
+    faults: list[_Fault]
+    start: float
+    end: float
+    width: int
+
+    @property
+    def per_px(self) -> float:
+        """Time a pixel."""
+        return (self.end - self.start) / (self.width - _LEFT - _RIGHT)
 
 
 def history_timeline(
@@ -51,168 +92,188 @@ def history_timeline(
     """Draw a history, the order that was found in it, and where it gets stuck.
 
     operations
-        One row an operation: ``process``, ``label``, ``call``, ``returned`` (infinity: never), ``order`` (its turn from 1;
-        0: none), ``fate`` (placed, never heard of, stuck, not placed), ``why`` (text for the stuck one).
+
+        One row an operation: ``process``, ``label``, ``call``, ``returned`` (infinity: never), ``order``
+    (its turn
+
+        from 1; 0: none), ``fate`` (placed, never heard of, stuck, not placed), ``why`` (text for the stuck
+    one).
+
     faults
+
         ``label``, ``start``, ``end``: a shaded span, or a mark where both are equal.
+
     headline
+
         ``"verdict: reason"``; the verdict becomes the title and the reason stands below it.
+
     most
+
         At most so many operations are shown: those around the stuck one, or else the first ones.
 
-    Raises ``ValueError`` for a missing column, an unknown fate, or ``most`` below 1.
+    width
+
+        Of the figure, in pixels.
+
+
+    Raises ``ValueError`` for a missing column, an unknown fate, ``most`` below 1 or ``width`` below 300.
     """
-    _require(operations, ("process", "label", "call", "returned", "order", "fate", "why"), "operations")
-    faults = faults if faults is not None else pd.DataFrame(columns=["label", "start", "end"])
-    _require(faults, ("label", "start", "end"), "faults")
-    unknown = set(operations.fate) - set(_LOOKS)
+    rows = [_Row(*values) for values in _values(operations, _OPERATIONS, "operations")]
+    marks = [] if faults is None else [_Fault(*values) for values in _values(faults, _FAULTS, "faults")]
+    unknown = sorted({str(row.fate) for row in rows} - set(_LOOKS))
     if unknown:
-        raise ValueError(
-            f"operations: fate must be one of {', '.join(_LOOKS)}; got {', '.join(sorted(map(str, unknown)))}"
-        )
-    if most < 1:
-        raise ValueError(f"most must be at least 1, got {most!r}")
-    shown, (start, end) = _window(operations, most)
-    lanes = _lanes(shown)
-    view = _View(shown.assign(lane=[lanes[p] for p in shown.process]), faults, start, end, width)
-    traces = [*_fault_traces(view, len(lanes)), *_bar_traces(view), *_path_traces(view), _label_trace(view)]
+        raise ValueError(f"operations: fate must be one of {', '.join(_LOOKS)}; got {', '.join(unknown)}")
+    for name, value, least in (("most", most, 1), ("width", width, 300)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value!r}")
+    shown = _around_the_stuck(sorted(rows, key=lambda row: (row.call, row.returned)), most)
+    view = _View(shown, _lanes(shown), marks, *_span(shown), width)
+    traces = [*_fault_traces(view), *_bar_traces(view), *_path_traces(view), _label_trace(view)]
     figure = go.Figure(traces, layout={"template": TEMPLATE})
-    _lay_out(figure, view, lanes, headline, len(operations) - len(shown), time_label)
+    _lay_out(figure, view, headline, len(rows) - len(shown), time_label)
     return figure
 
 
-class _View(NamedTuple):
-    """What is shown: operations with their lanes, faults, the ends of the time axis, and the figure's width in px."""
-
-    operations: pd.DataFrame
-    faults: pd.DataFrame
-    start: float
-    end: float
-    width: int
-
-    @property
-    def per_px(self) -> float:
-        """Time a pixel."""
-        return (self.end - self.start) / (self.width - _LEFT - _RIGHT)
-
-
-def _require(frame: pd.DataFrame, columns: tuple[str, ...], name: str) -> None:
+def _values(frame: pd.DataFrame, columns: tuple[str, ...], name: str) -> list[tuple[Any, ...]]:
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise ValueError(f"{name} lacks the column {', '.join(missing)}; it needs {', '.join(columns)}")
+    return list(zip(*(frame[column].tolist() for column in columns), strict=True))
 
 
-def _window(operations: pd.DataFrame, most: int) -> tuple[pd.DataFrame, tuple[float, float]]:
-    """The operations to show, and the time from the first to the last of them."""
-    ordered = operations.sort_values(["call", "returned"], kind="stable")
-    stuck = ordered[ordered.fate == STUCK]
-    if len(ordered) > most and len(stuck):
-        # Three quarters lead up to the stuck operation's return; the others are of use only if they are near.
-        moment = stuck.returned.iloc[0]
-        earlier, later = ordered[ordered.call <= moment], ordered[ordered.call > moment]
-        near = earlier[(earlier.returned < math.inf) | (earlier.order > 0)].sort_values(
-            "returned", kind="stable"
-        )
-        near = pd.concat([near[near.fate != STUCK].tail(most - 1 - most // 4), stuck])
-        ordered = pd.concat([near, later.head(most // 4)]).sort_values(["call", "returned"], kind="stable")
-        ordered = ordered[ordered.call >= near.call[near.returned < math.inf].min()]
-    else:
-        ordered = ordered.head(most)
-    if ordered.empty:
-        return ordered, (0.0, 1.0)
-    ends = ordered.returned[ordered.returned < math.inf]
-    start, end = (
-        float(ordered.call.min()),
-        float(max(ordered.call.max(), ends.max() if len(ends) else -math.inf)),
-    )
+def _around_the_stuck(rows: list[_Row], most: int) -> list[_Row]:
+    """Three quarters of what is shown leads up to the stuck operation's return, a quarter follows it."""
+    stuck = next((row for row in rows if row.fate == STUCK), None)
+    if stuck is None or len(rows) <= most:
+        return rows[:most]
+    later = [row for row in rows if row.call > stuck.returned]
+    # An old operation that nobody heard of is of interest only if the order that was found makes use of it.
+    told = [row for row in rows if row.call <= stuck.returned and (row.returned < math.inf or row.order)]
+    told = sorted((row for row in told if row is not stuck), key=lambda row: row.returned)
+    shown = [*told[len(told) - min(len(told), most - 1 - most // 4) :], stuck, *later[: most // 4]]
+    return sorted(shown, key=lambda row: (row.call, row.returned))
+
+
+def _span(shown: list[_Row]) -> tuple[float, float]:
+    """The time from the first to the last operation, with room for what never returned."""
+    if not shown:
+        return 0.0, 1.0
+    start = min(row.call for row in shown)
+    end = max(row.call if row.returned == math.inf else row.returned for row in shown)
     margin = 0.02 * ((end - start) or 1.0)
-    reach = 3 * margin if (ordered.returned == math.inf).any() else margin
-    return ordered, (start - margin, end + reach)
+    return start - margin, end + (3 if any(row.returned == math.inf for row in shown) else 1) * margin
 
 
-def _lanes(shown: pd.DataFrame) -> dict[object, int]:
-    """Process -> lane from the top: numbers in order, then names."""
+def _lanes(shown: list[_Row]) -> dict[str, int]:
+    """Process -> lane, downward from 0: numbers in order, then names."""
 
-    def rank(process: object) -> tuple[bool, float, str]:
-        text = str(process)
-        return (not text.isdigit(), float(text) if text.isdigit() else 0.0, text)
+    def rank(process: str) -> tuple[bool, int, str]:
+        return not process.isdigit(), int(process) if process.isdigit() else 0, process
 
-    return {process: -number for number, process in enumerate(sorted(set(shown.process), key=rank))}
+    processes = sorted({row.process for row in shown}, key=rank)
+    return {process: -number for number, process in enumerate(processes)}
 
 
-def _fault_traces(view: _View, lanes: int) -> list[go.Scatter]:
+def _fault_traces(view: _View) -> list[go.Scatter]:
     """Spans as hatched bands, marks as dotted lines, and their names at the top edge."""
-    top, bottom = 0.62, -lanes + 0.5
-    seen = view.faults[(view.faults.end >= view.start) & (view.faults.start <= view.end)]
-    xs: list[float | None] = []
-    ys: list[float | None] = []
-    marks: list[float | None] = []
-    at, names = [], []
-    for fault in seen.itertuples():
-        left, right = max(fault.start, view.start), min(fault.end, view.end)
-        if left < right:
-            xs += [left, right, right, left, left, None]
-            ys += [bottom, bottom, top, top, bottom, None]
-        else:
-            marks += [left, left, None]
-        at.append(left)
-        names.append(f"⚡ {fault.label}")
+    top, bottom = 0.62, -len(view.lanes) + 0.5
+    seen = [fault for fault in view.faults if fault.end >= view.start and fault.start <= view.end]
+    edges = [(max(fault.start, view.start), min(fault.end, view.end)) for fault in seen]
+    spans = [(left, right) for left, right in edges if left < right]
+    marks = [left for left, right in edges if left == right]
     return [
         go.Scatter(
-            x=xs, y=ys, mode="lines", fill="toself", line={"width": 0}, fillcolor="rgba(230,159,0,0.07)",
+            x=[x for left, right in spans for x in (left, right, right, left, left, None)],
+            y=[bottom, bottom, top, top, bottom, None] * len(spans),
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor="rgba(230,159,0,0.07)",
             fillpattern={"shape": "/", "fgcolor": "rgba(230,159,0,0.28)", "size": 12, "solidity": 0.07},
-            hoverinfo="skip", showlegend=False,
+            hoverinfo="skip",
+            showlegend=False,
         ),
         go.Scatter(
-            x=marks, y=[bottom, top, None] * (len(marks) // 3), mode="lines",
-            line={"color": ORANGE, "width": 2, "dash": "dot"}, hoverinfo="skip", showlegend=False,
+            x=[x for left in marks for x in (left, left, None)],
+            y=[bottom, top, None] * len(marks),
+            mode="lines",
+            line={"color": ORANGE, "width": 2, "dash": "dot"},
+            hoverinfo="skip",
+            showlegend=False,
         ),
         go.Scatter(
-            x=at, y=[top + 0.02] * len(at), text=names, mode="text", textposition="top right", cliponaxis=False,
-            textfont={"color": "#8a5f00", "size": 12}, hoverinfo="skip", showlegend=False,
+            x=[left for left, _ in edges],
+            y=[top + 0.02] * len(edges),
+            text=[f"⚡ {_plain(fault.label)}" for fault in seen],
+            mode="text",
+            textposition="top right",
+            textfont={"color": "#8a5f00", "size": 12},
+            cliponaxis=False,
+            hoverinfo="skip",
+            showlegend=False,
         ),
-    ]  # fmt: skip
+    ]
+
+
+def _plain(text: str) -> str:
+    """``text`` as plotly's markup that shows it literally."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _bar_traces(view: _View) -> list[go.Bar | go.Scatter]:
     """A trace a fate, in fixed order, and the arrowheads of operations that never returned."""
     traces: list[go.Bar | go.Scatter] = []
-    thinnest = 6 * view.per_px
     for fate, look in _LOOKS.items():
-        rows = view.operations[view.operations.fate == fate]
-        length = (rows.returned.clip(upper=view.end) - rows.call).clip(lower=thinnest)
-        pending = rows.returned == math.inf
+        rows = [row for row in view.rows if row.fate == fate]
+        pattern = ["/" if row.returned == math.inf else look.hatch for row in rows]
         traces.append(
             go.Bar(
-                orientation="h", base=rows.call, x=length, y=rows.lane, width=_BAR, name=look.legend,
+                orientation="h",
+                base=[row.call for row in rows],
+                x=[max(min(row.returned, view.end) - row.call, 6 * view.per_px) for row in rows],
+                y=[view.lanes[row.process] for row in rows],
+                width=_BAR,
+                name=look.legend,
                 marker={
-                    "color": look.fill, "line": {"color": look.line, "width": look.width}, "cornerradius": 3,
-                    "pattern": {"shape": ["/" if p else look.hatch for p in pending], "fgcolor": look.line, "size": 6,
-                                "solidity": 0.12, "fillmode": "overlay"},
+                    "color": look.fill,
+                    "line": {"color": look.line, "width": look.width},
+                    "cornerradius": 3,
+                    "pattern": {"shape": pattern, "fgcolor": look.line, "size": 6, "solidity": 0.12},
+                    "pattern_fillmode": "overlay",
                 },
-                customdata=[_hover(row) for row in rows.itertuples()], hovertemplate="%{customdata}<extra></extra>",
-                showlegend=bool(len(rows)),
+                customdata=[_hover(row) for row in rows],
+                hovertemplate="%{customdata}<extra></extra>",
+                showlegend=bool(rows),
             )
-        )  # fmt: skip
-    open_ended = view.operations[view.operations.returned == math.inf]
-    traces.append(
-        go.Scatter(
-            x=[view.end] * len(open_ended), y=open_ended.lane, mode="markers", hoverinfo="skip", showlegend=False,
-            marker={"symbol": "triangle-right", "size": 11, "color": SOFT}, cliponaxis=False,
         )
-    )  # fmt: skip
-    return traces
+    open_ended = [row for row in view.rows if row.returned == math.inf]
+    arrow = {"symbol": "triangle-right", "size": 11, "color": SOFT}
+    heads = [view.lanes[row.process] for row in open_ended]
+    return [*traces, _points([view.end] * len(heads), heads, arrow)]
 
 
-def _hover(row: object) -> str:
+def _points(xs: Sequence[float], ys: Sequence[float], marker: dict[str, object]) -> go.Scatter:
+    return go.Scatter(
+        x=xs, y=ys, mode="markers", marker=marker, cliponaxis=False, hoverinfo="skip", showlegend=False
+    )
+
+
+def _line(xs: Sequence[float], ys: Sequence[float], line: dict[str, object]) -> go.Scatter:
+    return go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip", showlegend=False)
+
+
+def _hover(row: _Row) -> str:
     returned = "never returned" if row.returned == math.inf else f"returned at {row.returned:g}"
     turn = f"turn {row.order} in the order" if row.order else row.fate
-    why = f"<br>{row.why}" if row.why else ""
-    return f"<b>{row.label}</b> by process {row.process}<br>called at {row.call:g}, {returned}<br>{turn}{why}"
+    why = f"<br>{_plain(row.why)}" if row.why else ""
+    name = f"<b>{_plain(row.label)}</b> by process {_plain(row.process)}"
+    return f"{name}<br>called at {row.call:g}, {returned}<br>{turn}{why}"
 
 
-def moments(calls: list[float], returns: list[float], gap: float) -> list[float]:
-    """A moment for each operation of a linearization, in order: within its bar, and ``gap`` apart where there is room."""
+def moments(calls: Sequence[float], returns: Sequence[float], gap: float) -> list[float]:
+    """A moment for each operation of a linearization, in order: within its bar, ``gap`` apart where there
+    is room.
+    """
     earliest, latest = [], []
     at = -math.inf
     for call, returned in zip(calls, returns, strict=True):
@@ -229,94 +290,99 @@ def moments(calls: list[float], returns: list[float], gap: float) -> list[float]
 
 
 def _path_traces(view: _View) -> list[go.Scatter]:
-    """The path in order, its broken end, the numbers on it, and the cross on the operation that fits nowhere."""
-    rows = view.operations[view.operations.order > 0].sort_values("order")
-    stuck = view.operations[view.operations.fate == STUCK]
-    last = (
-        min(stuck.returned.min(), view.end) if len(stuck) else view.end
-    )  # the order was to leave room for the stuck one
-    turn = 21 if len(rows) and rows.order.max() > 99 else 18  # width of a number, px
-    xs = moments(
-        list(rows.call), [min(returned, last) for returned in rows.returned], (turn + 1) * view.per_px
-    )
-    ys = list(rows.lane)
-    cross = [max((c + r) / 2, r - 14 * view.per_px) for c, r in zip(stuck.call, stuck.returned, strict=True)]
-    broken = bool(xs) and bool(cross)
+    """The path in order, its broken end, the numbers on it, and the cross on the operation that fits
+    nowhere.
+    """
+    rows = sorted((row for row in view.rows if row.order), key=lambda row: row.order)
+    stuck = [row for row in view.rows if row.fate == STUCK]
+    last = min([view.end, *(row.returned for row in stuck)])  # the order was to leave room for the stuck one
+    size = 21 if rows and rows[-1].order > 99 else 18  # of a number's disc, px
+    xs = moments([r.call for r in rows], [min(r.returned, last) for r in rows], (size + 1) * view.per_px)
+    ys = [view.lanes[row.process] for row in rows]
+    cross = [max((row.call + row.returned) / 2, row.returned - 14 * view.per_px) for row in stuck]
+    cross_y = [view.lanes[row.process] for row in stuck]
+    broken = bool(rows) and bool(stuck)
     return [
-        go.Scatter(x=xs, y=ys, mode="lines", line={"color": INK, "width": 1.6}, hoverinfo="skip", showlegend=False),
-        go.Scatter(
-            x=[xs[-1], cross[0]] if broken else [], y=[ys[-1], stuck.lane.iloc[0]] if broken else [], mode="lines",
-            line={"color": ALARM, "width": 2, "dash": "dot"}, hoverinfo="skip", showlegend=False,
+        _line(xs, ys, {"color": INK, "width": 1.6}),
+        _line(
+            [xs[-1], cross[0]] if broken else [],
+            [ys[-1], cross_y[0]] if broken else [],
+            {"color": ALARM, "width": 2, "dash": "dot"},
         ),
         go.Scatter(
-            x=xs, y=ys, mode="markers+text", text=[str(number) for number in rows.order], hoverinfo="skip",
-            marker={"size": turn, "color": INK, "line": {"color": PAPER, "width": 1.5}},
-            textfont={"color": PAPER, "size": 10}, showlegend=False,
+            x=xs,
+            y=ys,
+            mode="markers+text",
+            text=[str(row.order) for row in rows],
+            marker={"size": size, "color": INK, "line": {"color": PAPER, "width": 1.5}},
+            textfont={"color": PAPER, "size": 10},
+            hoverinfo="skip",
+            showlegend=False,
         ),
-        go.Scatter(
-            x=cross, y=stuck.lane, mode="markers", hoverinfo="skip", showlegend=False,
-            marker={"symbol": "x", "size": 14, "color": ALARM, "line": {"color": PAPER, "width": 1.5}},
+        _points(
+            cross,
+            cross_y,
+            {"symbol": "x", "size": 14, "color": ALARM, "line": {"color": PAPER, "width": 1.5}},
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _label_trace(view: _View) -> go.Scatter:
-    """Each operation's words above its bar, cut where the next label of the lane begins."""
-    texts = []
-    for row in view.operations.itertuples():
-        later = view.operations.call[(view.operations.lane == row.lane) & (view.operations.call > row.call)]
-        room = ((later.min() if len(later) else view.end) - row.call) / view.per_px - (
-            8 if len(later) else -_RIGHT
-        )
-        stuck = row.fate == STUCK
-        letters = max(int(room / (CHAR * (1.1 if stuck else 0.92))), 0)
-        text = f"✗ {row.label}" if stuck else row.label
-        text = text if len(text) <= letters else f"{text[: letters - 1]}…" if letters > 3 else ""
-        colour = ALARM if stuck else SOFT if row.fate == LATER else INK
-        text = text.replace("&", "&amp;").replace("<", "&lt;")
-        texts.append(
-            f'<span style="color:{colour}">{f"<b>{text}</b>" if stuck else text}</span>' if text else ""
-        )
+    """Each operation's words above its bar."""
     return go.Scatter(
-        x=view.operations.call, y=view.operations.lane + _LABEL, text=texts, mode="text", textposition="middle right",
-        textfont={"size": 12, "shadow": f"0 0 3px {PAPER}, 0 0 3px {PAPER}, 0 0 3px {PAPER}"}, hoverinfo="skip",
-        showlegend=False, cliponaxis=False,
-    )  # fmt: skip
+        x=[row.call for row in view.rows],
+        y=[view.lanes[row.process] + _LABEL for row in view.rows],
+        text=[_label(row, view) for row in view.rows],
+        mode="text",
+        textposition="middle right",
+        textfont={"size": 12, "shadow": f"0 0 3px {PAPER}, 0 0 3px {PAPER}, 0 0 3px {PAPER}"},
+        hoverinfo="skip",
+        showlegend=False,
+        cliponaxis=False,
+    )
 
 
-def _lay_out(
-    figure: go.Figure, view: _View, lanes: dict[object, int], headline: str, hidden: int, time_label: str
-) -> None:
+def _label(row: _Row, view: _View) -> str:
+    """The operation's words, cut where the next label of the lane begins."""
+    later = [other.call for other in view.rows if other.process == row.process and other.call > row.call]
+    room = (
+        (min(later) - row.call) / view.per_px - 8 if later else (view.end - row.call) / view.per_px + _RIGHT
+    )
+    stuck = row.fate == STUCK
+    letters = int(room / (CHAR * (1.1 if stuck else 0.92)))
+    text = f"✗ {row.label}" if stuck else row.label
+    if len(text) > letters:
+        text = f"{text[: letters - 1]}…" if letters > 3 else ""
+    colour = ALARM if stuck else SOFT if row.fate == LATER else INK
+    shown = f"<b>{_plain(text)}</b>" if stuck else _plain(text)
+    return f'<span style="color:{colour}">{shown}</span>' if text else ""
+
+
+def _lay_out(figure: go.Figure, view: _View, headline: str, hidden: int, time_label: str) -> None:
     verdict, _, reason = headline.partition(": ")
     left_out = f"   ({hidden} operations before and after are not shown)" if hidden else ""
     letters = int((view.width - _LEFT - _RIGHT) / (CHAR * 1.02))
     reason = reason if len(reason) <= letters else f"{reason[: letters - 1]}…"
-    lane = min(max(_LANES / max(len(lanes), 2), 36), 52)
+    count = max(len(view.lanes), 2)
+    lane = min(max(_LANES / count, 36), 52)
     # The legend stands in the title's row, the faults' names in the row below the reason.
+    legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yref": "container", "yanchor": "top"}
     figure.update_layout(
-        title={"text": verdict, "subtitle": {"text": reason.replace("&", "&amp;").replace("<", "&lt;")}},
+        title={"text": _plain(verdict), "subtitle": {"text": _plain(reason)}},
         width=view.width,
-        height=round(_TOP + _BOTTOM + lane * (max(len(lanes), 2) + 0.18)),
+        height=round(_TOP + _BOTTOM + lane * (count + 0.18)),
         margin={"l": _LEFT, "r": _RIGHT, "t": _TOP, "b": _BOTTOM},
         barmode="overlay",
-        legend={
-            "orientation": "h",
-            "x": 1,
-            "xanchor": "right",
-            "y": 1,
-            "yref": "container",
-            "yanchor": "top",
-            "traceorder": "normal",
-        },
+        legend={**legend, "traceorder": "normal"},
         xaxis={
             "title": {"text": f"{time_label} →{left_out}"},
             "range": [view.start, view.end],
             "showgrid": False,
         },
         yaxis={
-            "tickvals": list(lanes.values()),
-            "ticktext": [f"process {process}" for process in lanes],
-            "range": [-max(len(lanes), 2) + 0.5, 0.68],
+            "tickvals": list(view.lanes.values()),
+            "ticktext": [f"process {_plain(process)}" for process in view.lanes],
+            "range": [-count + 0.5, 0.68],
             "gridcolor": GRID,
             "ticks": "",
             "showline": False,

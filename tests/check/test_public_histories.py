@@ -1,10 +1,12 @@
-"""Verdicts on public histories. They are not part of this repository: the tests run when told where a checkout is.
+"""Verdicts on public histories. They are not part of this repository: the tests run when told where a
+checkout is.
 
     PORCUPINE_CHECKOUT=... KNOSSOS_CHECKOUT=... pytest tests/check/test_public_histories.py
 
-github.com/anishathalye/porcupine (its verdicts stand in porcupine_test.go; a failed compare-and-set compared unequal, a nil
-read saw nothing written) and github.com/jepsen-io/knossos (the verdict is the folder's name; a failed operation never
-happened, a nil read is unknown; the register starts at 0).
+
+github.com/anishathalye/porcupine (its verdicts stand in porcupine_test.go; a failed compare-and-set
+compared unequal, a nil read saw nothing written) and github.com/jepsen-io/knossos (the verdict is the
+folder's name; a failed operation never happened, a nil read is unknown; the register starts at 0).
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Histories from files: JSON lines, EDN and Jepsen's text logs, what their words mean, and what is wrong with a line."""
+"""Histories from files: JSON lines, EDN and Jepsen's text logs, what their words mean, and what is wrong
+with a line.
+"""
 
 from __future__ import annotations
 
