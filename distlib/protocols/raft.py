@@ -422,14 +422,18 @@ class Raft(Node):
         if self.role is not Role.LEADER:
             self.redirect(request)
             return
-        self.read_round += 1
-        self.reads += (Read(request, self.read_index(), self.read_round),)
+        self.reads += (Read(request, self.read_index(), self.begin_round()),)
         self.confirm_leadership()
         self.answer_reads()
 
     def read_index(self) -> Index:
         """What a read must reflect: all that is committed now, which a leader knows only from its own no-op on."""
         return max(self.commit_index, self.term_start)
+
+    def begin_round(self) -> int:
+        """The number of the heartbeats sent from now on; their answers prove that we still led now."""
+        self.read_round += 1
+        return self.read_round
 
     def confirm_leadership(self) -> None:
         """A round of heartbeats, sent after the read arrived."""

@@ -16,21 +16,26 @@ def check_settings(server: Any) -> None:
     if not isinstance(timeout, tuple) or len(timeout) != 2:
         raise TypeError(f"{name}.election_timeout_ms is {timeout!r}; it takes a pair (low, high) in ms")
     for end in timeout:
-        _check_positive(f"{name}.election_timeout_ms", end)
+        check_time(f"{name}.election_timeout_ms", end)
     if timeout[0] > timeout[1]:
         raise ValueError(
             f"{name}.election_timeout_ms is reversed: {timeout!r}; write the smaller end first, "
             f"{(timeout[1], timeout[0])!r}"
         )
-    _check_positive(f"{name}.heartbeat_ms", server.heartbeat_ms)
-    if isinstance(server.batch, bool) or not isinstance(server.batch, int) or server.batch < 1:
-        raise ValueError(
-            f"{name}.batch is {server.batch!r}; it takes a whole number of entries of at least 1"
-        )
+    check_time(f"{name}.heartbeat_ms", server.heartbeat_ms)
+    check_count(f"{name}.batch", server.batch, "entries")
     if not hasattr(server.machine, "apply"):
         raise TypeError(
             f"{name}.machine is {server.machine!r}; it takes a state machine, for example KeyValue()"
         )
+
+
+def check_count(name: str, value: Any, unit: str) -> None:
+    """Raises ``TypeError`` or ``ValueError`` unless ``value`` is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is {value!r}; it takes a whole number of {unit}")
+    if value < 1:
+        raise ValueError(f"{name} is {value}; it takes at least 1 of the {unit}")
 
 
 def _check_peers(name: str, own: str, peers: Any) -> None:
@@ -43,7 +48,8 @@ def _check_peers(name: str, own: str, peers: Any) -> None:
         raise ValueError(f"{name}.peers of {own} names {twice[0]} twice: {peers!r}")
 
 
-def _check_positive(name: str, value: Any) -> None:
+def check_time(name: str, value: Any) -> None:
+    """Raises ``TypeError`` or ``ValueError`` unless ``value`` is a finite time above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} is {value!r}; it takes a time in ms above 0")
     if not (math.isfinite(value) and value > 0):
