@@ -1,0 +1,248 @@
+"""Closed forms of single queues: M/M/1, M/M/c, M/G/1, GI/M/1, M/D/c and queues with a limit.
+
+``load`` is ρ = λ · E[S] / servers, the share of the time that a server is busy; times come out in the unit of
+``service_s``, the mean service time (by default 1, as in REFERENCE tables). W is the mean time in system
+(*response*), Wq the mean time in queue (*wait*). A load outside a formula's domain raises ``ValueError``.
+
+Sources: L. Kleinrock, *Queueing Systems I* (1975); D. Gross et al., *Fundamentals of Queueing Theory* (4th ed., 2008).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import lambertw
+
+
+def check_load(load: float) -> None:
+    """``ValueError`` unless 0 ≤ load < 1: from 1 on the queue grows without bound and no mean exists."""
+    if not (math.isfinite(load) and load >= 0):
+        raise ValueError(f"load is {load!r}; it takes a number of at least 0 and below 1")
+    if load >= 1:
+        raise ValueError(
+            f"load is {load!r}: work arrives as fast as it can be done or faster, so the queue grows for ever and has no "
+            "mean; the formula holds for a load below 1"
+        )
+
+
+def check_service(service_s: float) -> None:
+    """``ValueError`` unless the mean service time is positive."""
+    if not (math.isfinite(service_s) and service_s > 0):
+        raise ValueError(f"service_s is {service_s!r}; a mean service time is a positive number")
+
+
+def check_servers(servers: int) -> None:
+    """``ValueError`` unless there is at least one server."""
+    if servers < 1 or servers != int(servers):
+        raise ValueError(f"servers is {servers!r}; it takes a whole number of at least 1")
+
+
+def check_probability(probability: float) -> None:
+    """``ValueError`` unless 0 ≤ probability < 1."""
+    if not 0 <= probability < 1:
+        raise ValueError(f"probability is {probability!r}; a quantile takes a number of at least 0 and below 1")
+
+
+def mm1_response(load: float, service_s: float = 1.0) -> float:
+    """M/M/1: W = E[S]/(1 − ρ). Also the response of random splitting over any number of such servers.
+
+    Holds for any order of service that does not look at service times (Kleinrock I, §3.2).
+    """
+    check_load(load)
+    check_service(service_s)
+    return service_s / (1.0 - load)
+
+
+def mm1_wait(load: float, service_s: float = 1.0) -> float:
+    """M/M/1: Wq = ρ E[S]/(1 − ρ)."""
+    return load * mm1_response(load, service_s)
+
+
+def mm1_response_tail(time_s: float, load: float, service_s: float = 1.0) -> float:
+    """M/M/1, first come first served: P(response > t) = exp(−t/W), because the response is exponential."""
+    return math.exp(-max(0.0, time_s) / mm1_response(load, service_s))
+
+
+def mm1_response_quantile(probability: float, load: float, service_s: float = 1.0) -> float:
+    """M/M/1, first come first served: −W ln(1 − p); the 99th percentile is 4.60517 W."""
+    check_probability(probability)
+    return -mm1_response(load, service_s) * math.log1p(-probability)
+
+
+def mm1_queue_probability(length: int, load: float) -> float:
+    """M/M/1: P(n in system) = (1 − ρ) ρⁿ."""
+    check_load(load)
+    return (1.0 - load) * load**length
+
+
+def erlang_b(servers: int, offered: float) -> float:
+    """Erlang's loss formula: blocking of M/G/c/c (c servers, no queue) under ``offered`` = λ E[S] erlangs.
+
+    Any service distribution, any offered traffic (A. K. Erlang 1917). By the recursion B(k) = aB/(k + aB).
+    """
+    check_servers(servers)
+    if not (math.isfinite(offered) and offered >= 0):
+        raise ValueError(f"offered is {offered!r}; traffic in erlangs is a number of at least 0")
+    blocking = 1.0
+    for k in range(1, int(servers) + 1):
+        blocking = offered * blocking / (k + offered * blocking)
+    return blocking
+
+
+def erlang_c(servers: int, load: float) -> float:
+    """Erlang's delay formula: P(an arrival of M/M/c must wait), with a = cρ: C = B/(1 − ρ(1 − B))."""
+    check_load(load)
+    blocking = erlang_b(servers, servers * load)
+    return blocking / (1.0 - load * (1.0 - blocking))
+
+
+def mmc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
+    """M/M/c: Wq = C E[S]/(c(1 − ρ))."""
+    check_service(service_s)
+    return erlang_c(servers, load) * service_s / (servers * (1.0 - load))
+
+
+def mmc_response(servers: int, load: float, service_s: float = 1.0) -> float:
+    """M/M/c, one central queue: W = Wq + E[S]."""
+    return mmc_wait(servers, load, service_s) + service_s
+
+
+def mmc_response_tail(time_s: float, servers: int, load: float, service_s: float = 1.0) -> float:
+    """M/M/c, first come first served: P(response > t), service time and (with probability C) an exponential wait."""
+    check_service(service_s)
+    waits = erlang_c(servers, load)
+    t = max(0.0, time_s) / service_s
+    spare = servers * (1.0 - load) - 1.0  # rate of the wait minus rate of the service
+    if abs(spare) < 1e-9:
+        return math.exp(-t) * (1.0 + waits * t)
+    return math.exp(-t) * (1.0 - waits * math.expm1(-spare * t) / spare)
+
+
+def mmc_response_quantile(probability: float, servers: int, load: float, service_s: float = 1.0) -> float:
+    """M/M/c, first come first served: the time that a share ``probability`` of the responses does not exceed."""
+    check_probability(probability)
+    high = service_s
+    while mmc_response_tail(high, servers, load, service_s) > 1.0 - probability:
+        high *= 2.0
+    return float(brentq(lambda t: mmc_response_tail(t, servers, load, service_s) - (1.0 - probability), 0.0, high))
+
+
+def mg1_wait(load: float, cv2: float, service_s: float = 1.0) -> float:
+    """M/G/1, first come first served (Pollaczek–Khinchine): Wq = ρ/(1 − ρ) · (1 + c²)/2 · E[S].
+
+    ``cv2`` is the service times' squared coefficient of variation; it must be finite.
+    """
+    check_load(load)
+    check_service(service_s)
+    if not (math.isfinite(cv2) and cv2 >= 0):
+        raise ValueError(f"cv2 is {cv2!r}; with an infinite variance the mean wait is infinite; it takes a number of at least 0")
+    return load / (1.0 - load) * (1.0 + cv2) / 2.0 * service_s
+
+
+def mg1_response(load: float, cv2: float, service_s: float = 1.0) -> float:
+    """M/G/1, first come first served: W = Wq + E[S]."""
+    return mg1_wait(load, cv2, service_s) + service_s
+
+
+def mg1_sharing_response(load: float, service_s: float = 1.0) -> float:
+    """M/G/1 with processor sharing: a request of size x takes x/(1 − ρ) on average, whatever the distribution.
+
+    Called with ``service_s`` = x for one size, or with the mean for all (Kleinrock II, 1976, §4.4).
+    """
+    check_load(load)
+    check_service(service_s)
+    return service_s / (1.0 - load)
+
+
+def mm1k_blocking(load: float, capacity: int) -> float:
+    """M/M/1/K: share of arrivals that find ``capacity`` = K requests in system: (1 − ρ)ρᴷ/(1 − ρᴷ⁺¹).
+
+    Any load of at least 0, since a bounded queue is always stable; 1/(K + 1) at ρ = 1.
+    """
+    check_servers(capacity)
+    if not (math.isfinite(load) and load >= 0):
+        raise ValueError(f"load is {load!r}; it takes a number of at least 0")
+    return load**capacity / sum(load**k for k in range(capacity + 1))
+
+
+def mm1k_response(load: float, capacity: int, service_s: float = 1.0) -> float:
+    """M/M/1/K: mean response of the requests that get in, by Little's law."""
+    check_service(service_s)
+    if load == 0:
+        return service_s
+    weights = [load**k for k in range(capacity + 1)]
+    mean_length = sum(k * weight for k, weight in enumerate(weights)) / sum(weights)
+    return mean_length * service_s / (load * (1.0 - mm1k_blocking(load, capacity)))
+
+
+def gim1_sigma(interarrival_transform: Callable[[float], float], load: float) -> float:
+    """GI/M/1: the root 0 < σ < 1 of σ = A*(1 − σ), the probability that an arrival must wait.
+
+    ``interarrival_transform`` is A*(s) = E[exp(−sA)] with time in units of the mean service time (Kleinrock I, §6.4).
+    """
+    check_load(load)
+    if load == 0:
+        return 0.0
+    high = 1.0 - 1e-9 * (1.0 - load)  # σ = 1 is always a root, and not the one that is meant
+    return float(brentq(lambda sigma: interarrival_transform(1.0 - sigma) - sigma, 0.0, high, xtol=1e-15, rtol=1e-14))
+
+
+def gim1_response(interarrival_transform: Callable[[float], float], load: float, service_s: float = 1.0) -> float:
+    """GI/M/1, first come first served: the response is exponential with mean E[S]/(1 − σ)."""
+    check_service(service_s)
+    return service_s / (1.0 - gim1_sigma(interarrival_transform, load))
+
+
+def erlang_sigma(stages: int, load: float) -> float:
+    """E_n/M/1: σ = (nρ/(nρ + 1 − σ))ⁿ."""
+    check_servers(stages)
+    return gim1_sigma(lambda s: (stages * load / (stages * load + s)) ** stages, load)
+
+
+def round_robin_response(backends: int, load: float, service_s: float = 1.0) -> float:
+    """Round robin over n exponential servers = E_n/M/1: each sees every n-th arrival of a Poisson stream."""
+    check_service(service_s)
+    return service_s / (1.0 - erlang_sigma(backends, load))
+
+
+def round_robin_response_quantile(
+    probability: float, backends: int, load: float, service_s: float = 1.0
+) -> float:
+    """Round robin over n exponential servers: −W ln(1 − p), as the response of GI/M/1 is exponential."""
+    check_probability(probability)
+    return -round_robin_response(backends, load, service_s) * math.log1p(-probability)
+
+
+def dm1_response(load: float, service_s: float = 1.0) -> float:
+    """D/M/1, the limit of round robin over many servers: σ = exp(−(1 − σ)/ρ)."""
+    if load == 0:
+        check_service(service_s)
+        return service_s
+    return gim1_response(lambda s: math.exp(-s / load), load, service_s)
+
+
+def mdc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
+    """M/D/c, first come first served; also round robin over c servers with constant service times.
+
+    Crommelin's queue (Post Office Electrical Engineers' Journal 1932). Every service time the queue loses up to c and
+    gains a Poisson(cρ) number, so the mean queue is ρ/(2(1 − ρ)) − (c − 1 + cρ)/2 + Σ 1/(1 − z_k) with the c − 1
+    roots of z^c = exp(cρ(z − 1)) inside the unit circle (Janssen & van Leeuwaarden, Queueing Systems 2005), here
+    z_k = −W₀(−ρ e^(−ρ) e^(2πik/c))/ρ by Lambert's W.
+    """
+    check_load(load)
+    check_service(service_s)
+    check_servers(servers)
+    if load == 0:
+        return 0.0
+    turn = np.exp(2j * np.pi * np.arange(1, servers) / servers)
+    roots = -lambertw(-load * math.exp(-load) * turn) / load
+    queue = load / (2.0 * (1.0 - load)) - (servers - 1 + servers * load) / 2.0 + float(np.sum(1.0 / (1.0 - roots)).real)
+    return queue * service_s / (servers * load)
+
+
+def mdc_response(servers: int, load: float, service_s: float = 1.0) -> float:
+    """M/D/c: W = Wq + E[S]."""
+    return mdc_wait(servers, load, service_s) + service_s
