@@ -3,11 +3,12 @@
     python -m benchmarks.explore          # from the root of the repository, about a minute
 
 
+
 The bare loop keeps a set of states and nothing else: no parents, no properties, no bounds, no progress.
 Each row is the best of three runs, bare and explorer in turn, so that both see the same machine. For two
 workers the wall time says what this machine had to spare; "work" is one process's processor time divided by
-the busiest worker's, the speed-up that two idle cores would give. "costly" is TwoPhase with 100
-microseconds of hashing in each successor, as a cluster of real protocol classes has.
+half of the two workers' together, about the speed-up that two idle cores would give. "costly" is TwoPhase
+with 100 microseconds of hashing in each successor, as a cluster of real protocol classes has.
 """
 
 from __future__ import annotations
@@ -89,9 +90,8 @@ def _children_cpu() -> float:
 
 
 def main() -> None:
-    print(
-        f"{'model':44} {'distinct':>9} {'generated':>10} {'bare/s':>9} {'ours/s':>9} {'ratio':>6} {'B/state':>8}"
-    )
+    columns = f"{'distinct':>9} {'generated':>10} {'bare/s':>9} {'ours/s':>9} {'ratio':>6} {'B/state':>8}"
+    print(f"{'model':44} {columns}")
     rows: list[tuple[Model[Any, Any], dict[str, Any]]] = [
         (TwoPhase(5), {}),
         (TwoPhase(7), {}),
@@ -104,8 +104,8 @@ def main() -> None:
         result, bare, searched = against_the_bare_loop(model, **options)
         name = f"{model!r}{' hashes' if options else ''}"
         print(
-            f"{name:44} {result.distinct:9,} {result.generated:10,} {bare:9,.0f} {searched:9,.0f} "
-            f"{searched / bare:6.2f} {result.bytes_per_state:8,.0f}"
+            f"{name:44} {result.distinct:9,} {result.generated:10,} {bare:9,.0f} {searched:9,.0f}"
+            f" {searched / bare:6.2f} {result.bytes_per_state:8,.0f}"
         )
     print(f"\n{'two workers':44} {'wall':>9} {'work':>10}")
     for model in (TwoPhase(6), Costly(5)):

@@ -51,8 +51,8 @@ class BreadthFirst:
     """Level by level: the counterexample is a shortest one.
 
     With *workers* above 1 the states are shared among that many forked processes. The counts are the same for
-    an exhausted space; with a violation the level is finished first, and max_states is looked at ten times a
-    second rather than exactly.
+    an exhausted space; with a violation the level is finished first, and max_states is looked at
+    ten times a second rather than exactly, and max_bytes after each level.
     """
 
     workers: int = 1

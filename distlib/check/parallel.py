@@ -131,8 +131,9 @@ class _Worker(Search):
             raise error
         if self.unsendable:
             raise ModelError(
-                f"{self.model!r}: with workers={self.workers} a state must be picklable ({self.unsendable}): make it of "
-                "plain data or of classes defined at the top of a module, or use workers=1"
+                f"{self.model!r}: with workers={self.workers} a state must be picklable "
+                f"({self.unsendable}): "
+                "make it of plain data or of classes defined at the top of a module, or use workers=1"
             )
 
     def _expand(self, number: int, state: Any, outgoing: list[list[tuple[Any, Any, int]]]) -> None:
@@ -176,7 +177,7 @@ class _Worker(Search):
                 self._take(key, state, parent)
 
     def _send(self, other: int, states: list[tuple[Any, Any, int]]) -> None:
-        """NamedTuples travel as plain tuples, which costs half. What cannot travel is reported after the level."""
+        """NamedTuples travel as plain tuples, which costs half; what cannot travel is reported later."""
         plain = self.kind is not None and all(type(state) is self.kind for _, state, _ in states)
         batch = [(tuple(state) if plain else state, parent) for _, state, parent in states]
         try:
