@@ -37,7 +37,7 @@ def find_browser() -> str | None:
 def to_html(figure: go.Figure, *, full_page: bool = True) -> str:
     """The figure as HTML with plotly.js inside: opens from a file, with no server, kernel or network."""
     config = {"displaylogo": False, "responsive": False, "scrollZoom": False, "topojsonURL": "",
-              "showSendToCloud": False, "showEditInChartStudio": False}  # fmt: skip
+              "showSendToCloud": False}  # fmt: skip
     return str(
         figure.to_html(
             include_plotlyjs=True, include_mathjax=False, full_html=full_page, config=config, auto_play=False

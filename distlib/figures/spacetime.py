@@ -87,12 +87,12 @@ def spacetime(
             _routine(picture),
             *_messages(picture, kinds),
             _highlighted(picture, set(highlight)),
-            *_bars(picture, parts, roles),
+            *bars(picture, parts, roles),
             _paused(picture),
             _undelivered(picture),
             _duplicates(picture),
             _happenings(picture),
-            _faults(picture),
+            fault_marks(picture),
             _violations(picture),
         ]
     )
@@ -134,7 +134,7 @@ def _kinds(trace: Trace, fold_routine: bool) -> tuple[str, ...]:
 # --- messages ---------------------------------------------------------------------------------------
 
 
-def _path(picture: Picture, flight: Flight) -> list[tuple[float, float]]:
+def message_path(picture: Picture, flight: Flight) -> list[tuple[float, float]]:
     """The points of a message's line, from bar edge to bar edge, with one in each gap so that hovering finds it."""
     to = picture.y(flight.receiver)
     if flight.sender not in picture.nodes:
@@ -174,7 +174,7 @@ def _lines(picture: Picture, flights: Iterable[Flight]) -> dict[str, list[Any]]:
     text: list[str] = []
     for flight in flights:
         said = lanes.flight_text(flight)
-        for time_ms, height in _path(picture, flight):
+        for time_ms, height in message_path(picture, flight):
             x.append(round(time_ms, 3))
             y.append(round(height, 3))
             text.append(said)
@@ -234,7 +234,7 @@ def _undelivered(picture: Picture) -> go.Scatter:
     lost = [one for one in (*picture.flights, *picture.routine) if one.fate in (LOST, CUT, DOWN)]
     if len(lost) > 2 * len(picture.flights):
         lost = [one for one in lost if not one.routine]
-    ends = [_path(picture, flight)[-1] for flight in lost]
+    ends = [message_path(picture, flight)[-1] for flight in lost]
     return go.Scatter(
         x=[round(x, 3) for x, _ in ends], y=[round(y, 3) for _, y in ends], mode="markers", name="not delivered",
         hovertext=[lanes.flight_text(flight) for flight in lost], hoverinfo="text", showlegend=bool(lost), zorder=3, legend="legend2",
@@ -245,7 +245,7 @@ def _undelivered(picture: Picture) -> go.Scatter:
 def _duplicates(picture: Picture) -> go.Scatter:
     again = [one for one in picture.flights if one.duplicate]
     middles = [
-        [sum(part) / 2 for part in zip(*(_path(picture, one)[i] for i in (0, -1)), strict=True)]
+        [sum(part) / 2 for part in zip(*(message_path(picture, one)[i] for i in (0, -1)), strict=True)]
         for one in again
     ]
     return go.Scatter(
@@ -274,22 +274,25 @@ def fitting(part: Segment, room_px: float) -> str:
     return ""
 
 
-def _bars(picture: Picture, parts: list[Segment], roles: Sequence[str]) -> list[go.Bar]:
+def bars(
+    picture: Picture, parts: list[Segment], roles: Sequence[str], half: float = HALF
+) -> list[go.Bar]:
+    """One trace for each role: the time that nodes spend in it, labelled with role and term."""
     by_role: dict[str, list[Segment]] = {role: [] for role in (*roles, theme.OTHER)}
     for part in parts:
         start, end = max(part.start_ms, picture.start_ms), min(part.end_ms, picture.end_ms)
         if start < end:
             by_role[part.role if part.role in by_role else theme.OTHER].append(part)
-    return [_bar(picture, role, found) for role, found in by_role.items()]
+    return [_bar(picture, role, found, half) for role, found in by_role.items()]
 
 
-def _bar(picture: Picture, role: str, parts: list[Segment]) -> go.Bar:
+def _bar(picture: Picture, role: str, parts: list[Segment], half: float) -> go.Bar:
     style = theme.role_style(role)
     starts = [max(part.start_ms, picture.start_ms) for part in parts]
     lengths = [min(part.end_ms, picture.end_ms) - start for part, start in zip(parts, starts, strict=True)]
     named = any(part.label != part.role for part in parts)
     return go.Bar(
-        orientation="h", base=starts, x=lengths, y=[picture.y(part.node) for part in parts], width=2 * HALF,
+        orientation="h", base=starts, x=lengths, y=[picture.y(part.node) for part in parts], width=2 * half,
         text=[fitting(part, picture.px(length)) for part, length in zip(parts, lengths, strict=True)],
         hovertext=[f"<b>{lanes.plain(part.node)}</b>  {lanes.plain(part.label)}<br>{part.start_ms:,.2f} to {part.end_ms:,.2f} ms"
                    for part in parts],
@@ -297,7 +300,7 @@ def _bar(picture: Picture, role: str, parts: list[Segment]) -> go.Bar:
         textfont={"color": style.text, "size": 12}, insidetextfont={"color": style.text}, cliponaxis=True, zorder=1,
         name=f"{role} ({initial(role)})" if named else role, showlegend=bool(parts), legend="legend2",
         marker={"color": style.fill, "line": {"width": 0.8, "color": theme.PAPER if not style.hatch else theme.FAINT},
-                "pattern": {"shape": style.hatch, "fgcolor": theme.FAINT, "size": 6, "solidity": 0.25}},
+                "pattern": {"shape": style.hatch, "fgcolor": theme.FAINT, "size": 6, "solidity": 0.25, "fillmode": "overlay"}},
     )  # fmt: skip
 
 
@@ -316,7 +319,7 @@ def _paused(picture: Picture) -> go.Bar:
         hovertext=[f"<b>{span.node}</b> paused<br>{span.start_ms:,.2f} to {span.end_ms:,.2f} ms" for span in found],
         hoverinfo="text", name="paused", showlegend=bool(found), legend="legend2",
         marker={"color": "rgba(255,255,255,0.72)", "line": {"width": 1, "color": theme.SOFT},
-                "pattern": {"shape": "|", "fgcolor": theme.FAINT, "size": 6, "solidity": 0.2}},
+                "pattern": {"shape": "|", "fgcolor": theme.FAINT, "size": 6, "solidity": 0.2, "fillmode": "overlay"}},
     )  # fmt: skip
 
 
@@ -359,7 +362,8 @@ def commits(trace: Trace) -> list[tuple[float, NodeId, int, int]]:
     return found
 
 
-def _faults(picture: Picture) -> go.Scatter:
+def fault_marks(picture: Picture) -> go.Scatter:
+    """Crashes and restarts as signs on the lane; slow nodes, slow links and drifting clocks in words above it."""
     marks: list[tuple[float, float, str, str]] = []
     for span in lanes.spans(picture.trace):
         if span.node in picture.nodes and span.kind == "Crash":
