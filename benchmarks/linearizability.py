@@ -80,9 +80,10 @@ def generated() -> None:
         results: list[Linearizability] = []
         seconds = best(lambda h=history, r=results: r.append(check(h, Register())), 1)
         result = results[-1]
-        print(
-            f"  {len(history):6} {clients:3} {values:8} {result.verdict.value:17} {result.configurations:8} {seconds:7.2f}"
+        numbers = (
+            f"{len(history):6} {clients:3} {values:8} {result.verdict.value:17} {result.configurations:8}"
         )
+        print(f"  {numbers} {seconds:7.2f}")
 
 
 def public(checkout: Path, binary: Path | None) -> None:
@@ -93,9 +94,8 @@ def public(checkout: Path, binary: Path | None) -> None:
     print(f"etcd logs: {len(histories)}, read in {reading:.3f} s, checked in {checking:.3f} s")
     theirs = _porcupine(binary, "EtcdJepsen") if binary else {}
     if theirs:
-        print(
-            f"  Porcupine checks them in {sum(theirs.values()):.3f} s: ours takes {checking / sum(theirs.values()):.2f} times as long"
-        )
+        total = sum(theirs.values())
+        print(f"  Porcupine checks them in {total:.3f} s: ours takes {checking / total:.2f} times as long")
     kv: Specification = KeyValue()
     for log in sorted((checkout / "test_data" / "kv").glob("*.txt")):
         history = read_jepsen(log, PORCUPINE)

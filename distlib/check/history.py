@@ -199,10 +199,10 @@ def from_events(events: Sequence[Event], meaning: Meaning) -> History:
     """Pair calls with returns. An event's time is its position in the log, from 0.
 
     ``info`` from a process with nothing open (a nemesis) is a fault: a span from ``start…`` to the last
-    ``stop…``,
-    ``heal…`` or ``recover…``, else a mark. After ``info`` a process may call again: its old operation stays
-    unknown. Raises ``ValueError``, naming the place, for a call while one is open, or for a completion that
-    was never called.
+    ``stop…``, ``heal…`` or ``recover…``, else a mark. After ``info`` a process may call again: its old
+    operation stays unknown.
+
+    Raises ``ValueError``, naming the place, for a call while one is open or a completion that was never called.
     """
     open_calls: dict[Hashable, tuple[int, Event]] = {}
     operations: list[Operation] = []

@@ -219,6 +219,8 @@ def _edn_event(place: str, value: Any) -> Event:
     for name in ("process", "type", "f"):
         if name not in value:
             raise ValueError(f"{place}: field :{name} is missing")
+    if isinstance(value["process"], bool) or not isinstance(value["process"], (int, str)):
+        raise ValueError(f"{place}: field :process must be a number or a name, got {value['process']!r}")
     return Event(
         place, value["process"], str(value["type"]), str(value["f"]), value.get("value"), value.get("key")
     )

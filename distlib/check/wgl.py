@@ -76,7 +76,11 @@ class Steps:
         self.start = self._number(specification.initial())
 
     def _number(self, state: Hashable) -> int:
-        number = self._numbers.setdefault(state, len(self.states))
+        try:
+            number = self._numbers.setdefault(state, len(self.states))
+        except TypeError as error:
+            name = type(self.specification).__name__
+            raise TypeError(f"{name} has the state {state!r}; a state must be hashable: {error}") from error
         if number == len(self.states):
             self.states.append(state)
         return number

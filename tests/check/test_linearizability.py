@@ -42,7 +42,7 @@ def read(process: int, value, call: float, returned: float = NEVER, key=None) ->
     return op(process, "read", None, value, call, returned, key)
 
 
-# -- a second checker, as slow and plain as can be ------------------------------------------------------------------
+# -- a second checker, as slow and plain as can be -------------------------------------------------
 
 
 def precedes(operations: Sequence[Operation], a: int, b: int) -> bool:
@@ -92,7 +92,7 @@ def assert_legal(order: Sequence[Operation], history: History, specification: Sp
         assert before <= set(number[:later])
 
 
-# -- histories for hypothesis -----------------------------------------------------------------------------------------
+# -- histories for hypothesis ----------------------------------------------------------------------
 
 VALUES = st.integers(0, 2)
 RESULT = {
@@ -234,7 +234,7 @@ def test_the_random_histories_are_of_both_kinds():
     assert 20 < verdicts.count(Verdict.NOT_LINEARIZABLE) < 180
 
 
-# -- what each type allows --------------------------------------------------------------------------------------------
+# -- what each type allows -------------------------------------------------------------------------
 
 
 def verdict(specification: Specification, *operations: Operation) -> Verdict:
@@ -353,7 +353,7 @@ def test_together_describes_every_key():
     assert both.describe(state) == "'x' holds 3" and both.describe(both.initial()) == "holds nothing"
 
 
-# -- evidence ---------------------------------------------------------------------------------------------------------
+# -- evidence --------------------------------------------------------------------------------------
 
 
 def stuck_result() -> Linearizability:
@@ -394,7 +394,7 @@ def test_timeline_of_a_chosen_key():
         result.timeline("z")
 
 
-# -- limits -----------------------------------------------------------------------------------------------------------
+# -- limits ----------------------------------------------------------------------------------------
 
 
 def hard(key: str) -> list[Operation]:
@@ -437,7 +437,7 @@ def test_long_register_history():
     assert result.verdict is NO and result.decisive.stuck.operation.process == "late"
 
 
-# -- errors -----------------------------------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -476,6 +476,15 @@ def test_return_before_call():
         write(0, 1, 2, math.nan)
     with pytest.raises(ValueError, match="call must be a finite time"):
         write(0, 1, math.inf)
+
+
+def test_states_must_be_hashable():
+    class Bag(Register):
+        def step(self, state, operation):
+            return [operation.argument]
+
+    with pytest.raises(TypeError, match=r"Bag has the state \[3\]; a state must be hashable"):
+        check([write(0, 3, 0, 1)], Bag())
 
 
 def test_values_must_be_comparable():

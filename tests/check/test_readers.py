@@ -4,6 +4,7 @@ with a line.
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -68,7 +69,8 @@ def test_failure_without_the_pair_never_happened():
 
 
 def test_failed_read_and_write_never_happened():
-    log = "INFO j - 1 :invoke :read nil\nINFO j - 1 :fail :read :timed-out\nINFO j - 1 :invoke :write 2\nINFO j - 1 :fail :write 2"
+    read = "INFO j - 1 :invoke :read nil\nINFO j - 1 :fail :read :timed-out\n"
+    log = read + "INFO j - 1 :invoke :write 2\nINFO j - 1 :fail :write 2"
     assert labels(parse_jepsen(log, PORCUPINE)) == labels(parse_jepsen(log, KNOSSOS)) == []
 
 
@@ -78,7 +80,8 @@ def test_still_open_at_the_end_is_pending():
 
 
 def test_process_may_call_again_after_info():
-    log = "INFO j - 1 :invoke :write 2\nINFO j - 1 :info :write 2\nINFO j - 1 :invoke :read nil\nINFO j - 1 :ok :read 7"
+    write = "INFO j - 1 :invoke :write 2\nINFO j - 1 :info :write 2\n"
+    log = write + "INFO j - 1 :invoke :read nil\nINFO j - 1 :ok :read 7"
     assert labels(parse_jepsen(log)) == ["write 2 → ?", "read → 7"]
 
 
@@ -98,7 +101,8 @@ def test_transactions():
 
 
 def test_newer_text_form_and_faults_as_marks():
-    log = "2026-01-01 INFO [worker 0] jepsen.util: 0  :invoke  :read nil\nx jepsen.util: :nemesis :info :kill [n1]\n"
+    log = "2026-01-01 INFO [worker 0] jepsen.util: 0  :invoke  :read nil\n"
+    log += "2026-01-01 INFO [nemesis] jepsen.util: :nemesis :info :kill [n1]\n"
     history = parse_jepsen(log)
     assert labels(history) == ["read → ?"] and history.faults == (Fault("kill", 1, 1),)
 
@@ -114,21 +118,37 @@ def test_fault_spans_cover_both_lines_of_a_step_and_may_stay_open():
     assert nemesis("kill", "start") == (Fault("kill", 0, 0), Fault("fault", 1, 2))
 
 
+CALL = "{:process 0, :type :invoke, :f :read}\n"
+
+
 @pytest.mark.parametrize(
     ("log", "message"),
     [
-        ("{:process 0, :type :invoke, :f :read}\n{:process 0, :type :invoke, :f :write}", r"text:2: process 0 invokes 'write' while its 'read' \(text:1\) is still open"),
-        ("{:process 0, :type :ok, :f :read}", r"text:1: process 0 completes 'read' \(ok\) but has invoked nothing"),
-        ("{:process 0, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :write}", r"text:2: process 0 completes 'write', but had invoked 'read'"),
-        ("{:process 0, :type :done, :f :read}", "text:1: field 'type' is 'done'; it must be one of invoke, ok, fail, info"),
+        (CALL + CALL, r"text:2: process 0 invokes 'read' while its 'read' \(text:1\) is still open"),
+        (
+            "{:process 0, :type :ok, :f :read}",
+            r"text:1: process 0 completes 'read' \(ok\) but has invoked nothing",
+        ),
+        (
+            CALL + "{:process 0, :type :ok, :f :write}",
+            r"text:2: process 0 completes 'write', but had invoked 'read'",
+        ),
+        (
+            "{:process 0, :type :done, :f :read}",
+            "text:1: field 'type' is 'done'; it must be one of invoke, ok",
+        ),
         ("{:process 0, :f :read}", "text:1: field :type is missing"),
+        (
+            "{:process [0], :type :ok, :f :read}",
+            r"text:1: field :process must be a number or a name, got \[0\]",
+        ),
         ("[3]", r"text:1: event 0: an event must be a map"),
         ("{:process 0\n :type", r"text:1: '{' is never closed"),
         ("\n{:process}", r"text:2: a map holds 1 forms"),
         ("{:process 0 ]", r"text:1: '\]' closes the '{' of line 1"),
         ("nothing of the kind", "text:1: no event found"),
     ],
-)  # fmt: skip
+)
 def test_broken_jepsen_logs(log, message):
     with pytest.raises(ValueError, match=message):
         parse_jepsen(log)
@@ -145,7 +165,7 @@ def test_edn_forms():
         list(edn.forms('"open'))
 
 
-# -- JSON lines -------------------------------------------------------------------------------------------------------
+# -- JSON lines ------------------------------------------------------------------------------------
 
 OPERATIONS = """\
 {"process": 0, "f": "write", "argument": [1, 2], "call": 0, "return": 1.5, "key": "x"}
@@ -179,28 +199,41 @@ def test_empty_files(tmp_path):
     assert len(read_jsonl(path)) == len(read_jepsen(path)) == 0
 
 
+def line(without: str = "", **changes) -> str:
+    """A good line of JSON, changed or with a field left out."""
+    record = {"process": 0, "f": "read", "call": 0, "return": 1, **changes}
+    return json.dumps({name: value for name, value in record.items() if name != without})
+
+
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("text", "message"),
     [
         ('{"process": 0', "text:1: not JSON"),
         ("[1]", "text:1: a line must be an object, got list"),
-        ('{"f": "read", "call": 0, "return": 1}', "text:1: field 'process' is missing"),
-        ('{"process": [0], "f": "read", "call": 0, "return": 1}', "text:1: field 'process' must be a number or a name"),
-        ('{"process": 0, "f": 7, "call": 0, "return": 1}', "text:1: field 'f' must be a non-empty string, got 7"),
-        ('{"process": 0, "f": "read", "return": 1}', "text:1: field 'call' is missing"),
-        ('{"process": 0, "f": "read", "call": 0}', "text:1: field 'return' is missing"),
-        ('{"process": 0, "f": "read", "call": "0", "return": 1}', "text:1: field 'call' must be a number, got '0'"),
-        ('{"process": 0, "f": "read", "call": 2, "return": 1}', "text:1: read → nil of process 0 returned at 1, before"),
-        ('{"process": 0, "f": "read", "call": 0, "return": 1, "reslt": 3}', "text:1: unknown field 'reslt'; did you mean 'result'"),
-        ('{"process": 0, "f": "read", "type": "begin"}', "text:1: field 'type' is 'begin'; it must be one of"),
+        (line(without="process"), "text:1: field 'process' is missing"),
+        (line(process=[0]), "text:1: field 'process' must be a number or a name"),
+        (line(f=7), "text:1: field 'f' must be a non-empty string, got 7"),
+        (line(without="call"), "text:1: field 'call' is missing"),
+        (line(without="return"), "text:1: field 'return' is missing"),
+        (line(call="0"), "text:1: field 'call' must be a number, got '0'"),
+        (line(call=2), "text:1: read → nil of process 0 returned at 1, before its call at 2"),
+        (line(reslt=3), "text:1: unknown field 'reslt'; did you mean 'result'"),
+        (line(wholly_new=3), "text:1: unknown field 'wholly_new'; known are argument, call"),
+        (
+            '{"process": 0, "f": "read", "type": "begin"}',
+            "text:1: field 'type' is 'begin'; it must be one of",
+        ),
         ('{"fault": "cut", "start": 1}', "text:1: field 'end' is missing"),
         (OPERATIONS + EVENTS, "text:5: operations and events are mixed"),
-        ('{"process": 0, "f": "read", "call": 0, "return": 5}\n{"process": 0, "f": "read", "call": 1, "return": 6}', "text: process 0 called"),
+        (
+            line(**{"return": 5}) + "\n" + line(call=1, **{"return": 6}),
+            "text: process 0 called read → nil at 1",
+        ),
     ],
-)  # fmt: skip
-def test_broken_lines_are_named(line, message):
+)
+def test_broken_lines_are_named(text, message):
     with pytest.raises(ValueError, match=message):
-        parse_jsonl(line)
+        parse_jsonl(text)
 
 
 def test_meaning_is_checked():
