@@ -198,6 +198,10 @@ class LabPage:
         """Choose an option of the dropdown whose description is ``label``."""
         self.control(label, index).locator("select").select_option(label=option)
 
+    def tick(self, label: str, index: int = 0) -> None:
+        """Turn the checkbox with this text on or off."""
+        self.control(label, index).locator("input[type=checkbox]").click()
+
     def button(self, text: str, index: int = 0) -> Locator:
         """Return the visible widget button with this text."""
         buttons = self.page.locator(f"{NOTEBOOK} button.widget-button").filter(visible=True)

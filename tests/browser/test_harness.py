@@ -16,17 +16,18 @@ figure = go.FigureWidget(go.Scatter(x=x, y=x * 1.0), layout={"title": "选举 el
 seed = w.IntSlider(0, 0, 9, description="seed", continuous_update=False)
 span = w.IntRangeSlider(value=(150, 300), max=500, description="timeout", continuous_update=False)
 lift = w.IntText(0, description="lift")
+down = w.Checkbox(description="upside down")
 kind = w.Dropdown(options=["line", "square"], description="kind")
 save = w.Button(description="Export")
 def draw(_):
     with figure.batch_update():
         shape = x * 1.0 if kind.value == "line" else x * x * 1.0
-        figure.data[0].y = shape + seed.value + span.value[0] + lift.value
-for control in (seed, span, kind, lift):
+        figure.data[0].y = (-shape if down.value else shape) + seed.value + span.value[0] + lift.value
+for control in (seed, span, kind, lift, down):
     control.observe(draw, "value")
 save.on_click(lambda _: figure.write_html("export.html"))
 draw(None)
-w.VBox([seed, span, lift, kind, save, figure])
+w.VBox([seed, span, lift, down, kind, save, figure])
 """
 OUTPUT = """
 import ipywidgets as w
@@ -71,7 +72,10 @@ def test_a_slider_changes_a_figure_and_a_button_writes_a_file(lab: LabPage, jupy
     sixth = lab.wait_for_change(fifth)
     assert sixth[0]["y"][:3] == [6, 7, 10]
     lab.type_text("lift", 100)
-    assert lab.wait_for_change(sixth)[0]["y"][:3] == [106, 107, 110]
+    seventh = lab.wait_for_change(sixth)
+    assert seventh[0]["y"][:3] == [106, 107, 110]
+    lab.tick("upside down")
+    assert lab.wait_for_change(seventh)[0]["y"][:3] == [106, 105, 102]
 
     assert lab.repaint_ms(lambda: lab.step_slider("seed", "ArrowLeft")) > 0
     lab.press("Export")
