@@ -313,8 +313,8 @@ class Raft(Node):
             return
         if reply.match_index is not None:
             self.acknowledge(sender, reply.match_index)
-        else:
-            self.next_index[sender] = self.back_off(sender, reply)
+        elif reply.conflict_index is not None:  # else it refused what we sent in an earlier term
+            self.next_index[sender] = self.back_off(sender, reply.conflict_index, reply.conflict_term)
             self.replicate_to(sender)
         self.hear_round(sender, reply.read_round or 0)
 
@@ -329,11 +329,10 @@ class Raft(Node):
         if not sent_all and self.role is Role.LEADER:
             self.replicate_to(server)
 
-    def back_off(self, server: NodeId, reply: AppendReply) -> Index:
-        """§5.3: the next entry to try: after our last of the conflicting term, else before all of that term there."""
-        assert reply.conflict_index is not None
-        ours = self.log.last_index_of(reply.conflict_term, before=self.next_index[server])
-        hint = max(reply.conflict_index, ours + 1)
+    def back_off(self, server: NodeId, conflict_index: Index, conflict_term: Term | None) -> Index:
+        """§5.3: the next entry to try: after our last of the conflicting term, else before all of that term."""
+        ours = self.log.last_index_of(conflict_term, before=self.next_index[server])
+        hint = max(conflict_index, ours + 1)
         return max(self.match_index[server] + 1, min(hint, self.next_index[server] - 1))
 
     # --- commitment (§5.3, §5.4.2) -----------------------------------------------------------------------

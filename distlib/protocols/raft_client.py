@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distlib.core.node import Node, NodeId, durable, setting, volatile
+from distlib.protocols.raft_membership import AddServer, RemoveServer
 from distlib.protocols.raft_message import ClientReply, ClientRequest, ReadRequest
 from distlib.protocols.raft_setting import check_time
 from distlib.protocols.state_machine import Get
@@ -86,8 +87,10 @@ class RaftClient(Node):
         self.send(self.servers[self.target], self.request())
         self.set_timer("attempt", self.timeout_ms)
 
-    def request(self) -> ClientRequest | ReadRequest:
+    def request(self) -> ClientRequest | ReadRequest | AddServer | RemoveServer:
         """The same serial number in each attempt, so that the request is applied at most once."""
+        if isinstance(self.command(), (AddServer, RemoveServer)):
+            return replace(self.command(), client=self.id, serial=self.serial)
         kind = ReadRequest if isinstance(self.command(), Get) and not self.reads_in_log else ClientRequest
         return kind(self.command(), self.id, self.serial)
 
