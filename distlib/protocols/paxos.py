@@ -30,6 +30,7 @@ from distlib.protocols.paxos_message import (
     Report,
     Value,
     check_ids,
+    check_timer,
     quorum_sizes,
 )
 
@@ -362,16 +363,4 @@ class Paxos(Node):
             accepted_ballot=self.accepted_ballot if self.accepted_ballot != NO_BALLOT else None,
             accepted_value=self.accepted_value,
             chosen=self.chosen,
-        )
-
-
-def check_timer(name: str, range_ms: tuple[float, float] | None) -> None:
-    """Raises ``ValueError`` unless ``range_ms``, the setting ``name``, is None or (low, high) with 0 ≤ low
-    ≤ high.
-    """
-    if range_ms is None:
-        return
-    if not isinstance(range_ms, tuple) or len(range_ms) != 2 or not 0 <= range_ms[0] <= range_ms[1]:
-        raise ValueError(
-            f"{name} is {range_ms!r}; it takes (low, high) in ms with 0 ≤ low ≤ high, or None for no timer"
         )

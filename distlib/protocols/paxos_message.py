@@ -152,6 +152,18 @@ def check_ids(name: str, ids: Any) -> None:
         raise ValueError(f"{name} names {twice[0]} twice in {ids!r}; each node counts once")
 
 
+def check_timer(name: str, range_ms: tuple[float, float] | None) -> None:
+    """Raises ``ValueError`` unless ``range_ms``, the setting ``name``, is None or (low, high) with 0 ≤ low
+    ≤ high.
+    """
+    if range_ms is None:
+        return
+    if not isinstance(range_ms, tuple) or len(range_ms) != 2 or not 0 <= range_ms[0] <= range_ms[1]:
+        raise ValueError(
+            f"{name} is {range_ms!r}; it takes (low, high) in ms with 0 ≤ low ≤ high, or None for no timer"
+        )
+
+
 def quorum_sizes(acceptors: int, phase1: Any, phase2: Any, *, unsafe: bool) -> tuple[int, int]:
     """How many of ``acceptors`` make a quorum of phase 1 and of phase 2.
 
