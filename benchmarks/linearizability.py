@@ -78,7 +78,7 @@ def generated() -> None:
     ):
         history = register_history(10_000, clients, values, seed=1, stale_at=stale_at)
         results: list[Linearizability] = []
-        seconds = best(lambda h=history, r=results: r.append(check(h, Register())), 1)
+        seconds = best(lambda h=history, r=results: r.append(check(h, Register(), time_limit_s=20)), 1)
         result = results[-1]
         numbers = (
             f"{len(history):6} {clients:3} {values:8} {result.verdict.value:17} {result.configurations:8}"

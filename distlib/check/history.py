@@ -41,7 +41,10 @@ class Operation:
 
     Times are in any one unit; ``returned`` is infinity while nobody has heard of it. ``argument`` and
     ``result`` are frozen (a list becomes a hashable tuple), and a pending operation's result is
-    :data:`UNKNOWN`. Raises ``ValueError`` if it returned before its call, or if a time is not a number.
+    :data:`UNKNOWN`. Values are compared as Python does, so True equals 1.
+
+    Raises ``ValueError`` if it returned before its call or a time is not a number, ``TypeError`` for a
+    value that cannot be frozen.
     """
 
     process: Hashable
@@ -202,7 +205,7 @@ def from_events(events: Sequence[Event], meaning: Meaning) -> History:
     ``stop…``, ``heal…`` or ``recover…``, else a mark. After ``info`` a process may call again: its old
     operation stays unknown.
 
-    Raises ``ValueError``, naming the place, for a call while one is open or a completion that was never called.
+    Raises ``ValueError``, naming the place, for a call while one is open or a completion of nothing.
     """
     open_calls: dict[Hashable, tuple[int, Event]] = {}
     operations: list[Operation] = []

@@ -58,20 +58,12 @@ class Stuck:
     """Where no order gets any further.
 
     operation
-
         The one that can't be placed: whatever order is tried, it finds no moment before its return.
-
     partials
-
-        Linearizations of everything that returned before it, one for each state they lead to, at most
-    eight; first
-
-        those that place most answered operations with fewest guesses at what nobody heard of.
-
+        Linearizations of everything that returned before it, one for each state they lead to, at most eight:
+        first those that place most answered operations with fewest guesses at what nobody heard of.
     configurations
-
         How many different configurations the search found there; each was shown to be a dead end.
-
     """
 
     operation: Operation

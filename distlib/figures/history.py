@@ -63,9 +63,7 @@ class _Fault(NamedTuple):
 
 
 class _View(NamedTuple):
-    """What is shown: operations, the lane of each process, faults, the ends of the time axis, the width in
-    px.
-    """
+    """What is shown: operations, each process's lane, faults, the time axis's ends, the width in px."""
 
     rows: list[_Row]
     lanes: dict[str, int]
@@ -92,29 +90,14 @@ def history_timeline(
     """Draw a history, the order that was found in it, and where it gets stuck.
 
     operations
-
-        One row an operation: ``process``, ``label``, ``call``, ``returned`` (infinity: never), ``order``
-    (its turn
-
-        from 1; 0: none), ``fate`` (placed, never heard of, stuck, not placed), ``why`` (text for the stuck
-    one).
-
+        One row an operation: ``process``, ``label``, ``call``, ``returned`` (infinity: never), ``order`` (its
+        turn from 1; 0: none), ``fate`` (placed, never heard of, stuck, not placed), ``why`` (of the stuck one).
     faults
-
         ``label``, ``start``, ``end``: a shaded span, or a mark where both are equal.
-
     headline
-
         ``"verdict: reason"``; the verdict becomes the title and the reason stands below it.
-
-    most
-
-        At most so many operations are shown: those around the stuck one, or else the first ones.
-
-    width
-
-        Of the figure, in pixels.
-
+    most, width
+        At most so many operations are shown, those around the stuck one or else the first; width in px.
 
     Raises ``ValueError`` for a missing column, an unknown fate, ``most`` below 1 or ``width`` below 300.
     """

@@ -1,0 +1,1 @@
+"""Checkers: invariants, the model checker, the shrinker, and linearizability of recorded histories."""
