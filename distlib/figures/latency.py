@@ -45,7 +45,7 @@ def latency_cdf(
     )
     figure.update_layout(
         legend={"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top", "tracegroupgap": 6},
-        margin={"l": 72, "r": 24, "t": 52 if title else 22, "b": 58},
+        margin={"l": 72, "r": 24, "t": 46 if title else 20, "b": 58},
         hovermode="closest",
     )
     scale: dict[str, Any] = {"type": "log", "range": [math.log10(low), math.log10(high)]} if log_x else {"range": [low, high]}
@@ -77,7 +77,7 @@ def percentile_bars(
         values = [quantile(curve, percentile) for curve in curves.values()]
         figure.add_trace(
             go.Bar(
-                x=list(curves), y=[None if math.isinf(one) else one for one in values], name=f"p{percentile:g}",
+                x=list(curves), y=[0.0 if math.isinf(one) else one for one in values], name=f"p{percentile:g}",
                 text=[_short(one) for one in values], textposition="outside", cliponaxis=False, textfont={"size": 12},
                 hovertemplate="%{x}<br>p" + f"{percentile:g}: %{{y:,.4g}} {unit}<extra></extra>",
                 marker={"color": shades[number % 5], "line": {"width": 0.8, "color": theme.PAPER},
@@ -127,8 +127,8 @@ def _range(curves: Iterable[np.ndarray], log_x: bool) -> tuple[float, float]:
     low, high = min(array[0] for array in finite), max(array[-1] for array in finite)
     if log_x:
         return float(low) / 1.1, float(high) * 1.15
-    if high > 3 * (tail := max(quantile(array, 99.5) for array in finite)):
-        high = 1.2 * tail  # a few stragglers shall not squeeze the rest; panning still reaches them
+    if high > 2 * (tail := max(quantile(array, 99) for array in finite)):
+        high = 1.6 * tail  # a few stragglers shall not squeeze the rest; panning still reaches them
     return 0.0, float(high) * 1.04 or 1.0
 
 

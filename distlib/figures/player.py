@@ -25,16 +25,18 @@ def moments(start_ms: float, end_ms: float, frames: int, first_ms: float | None 
 
 
 def add_player(
-    figure: go.Figure, frames: Sequence[go.Frame], times_ms: Sequence[float], *, active: int = 0, below_px: float = 40
+    figure: go.Figure, frames: Sequence[go.Frame], times_ms: Sequence[float], *, active: int = 0, below_px: float = 40,
+    redraw: bool = False,
 ) -> go.Figure:
     """Give ``figure`` its ``frames``, one for each of ``times_ms``, with a play button and a slider under the axes.
 
-    ``below_px`` is what the axis below needs (its title); the figure grows by the row.
+    ``below_px`` is what the axis below needs (its title); the figure grows by the row. ``redraw`` is for frames that
+    change more than scatter traces.
     """
     named = [frame.update(name=f"{time_ms:g}") for frame, time_ms in zip(frames, times_ms, strict=True)]
     figure.frames = named
-    still = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
-    run = {"mode": "immediate", "frame": {"duration": STEP_MS, "redraw": False}, "transition": {"duration": 0},
+    still = {"mode": "immediate", "frame": {"duration": 0, "redraw": redraw}, "transition": {"duration": 0}}
+    run = {"mode": "immediate", "frame": {"duration": STEP_MS, "redraw": redraw}, "transition": {"duration": 0},
            "fromcurrent": True}  # fmt: skip
     margin = figure.layout.margin
     bottom = (margin.b or 0) + PLAYER_PX

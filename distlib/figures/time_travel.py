@@ -37,6 +37,11 @@ class Views:
         number = bisect_right(self._times[node], time_ms)
         return self._views[node][number - 1] if number else None
 
+    def alive(self, node: NodeId, time_ms: float) -> Any:
+        """What ``node`` shows at ``time_ms`` or, while it is down, showed last; None if it never started."""
+        number = bisect_right(self._times[node], time_ms)
+        return next((view for view in reversed(self._views[node][:number]) if view is not None), None)
+
 
 def time_travel(trace: Trace, *, frames: int = 60, **options: Any) -> go.Figure:
     """The diagram of :func:`~distlib.figures.spacetime.spacetime`, whose ``options`` it takes, with a time cursor.

@@ -31,6 +31,11 @@ class Map(NamedTuple):
     kinds: tuple[str, ...]
     roles: tuple[str, ...]
     flights: list[Flight]
+    unit_px: float
+
+    def units(self, px: float) -> float:
+        """A length on the screen in the units of the axes."""
+        return px / self.unit_px
 
 
 def topology(
@@ -52,9 +57,9 @@ def topology(
     the run, an unknown node or layout.
     """
     theme.check_time("at_ms", at_ms, 0.0, max(trace.end_ms, 0.0))
-    drawn = _map(trace, nodes, layout, kinds, roles, (at_ms, at_ms))
+    drawn = _map(trace, nodes, layout, kinds, roles, (at_ms, at_ms), height)
     figure = theme.figure(title=title, width=width, height=height)
-    figure.add_traces(_parts(drawn, at_ms, styled=True))
+    figure.add_traces([go.Scatter(**part) for part in _parts(drawn, at_ms, styled=True)])
     return _layout(figure, drawn, bool(title))
 
 
@@ -77,12 +82,13 @@ def topology_animation(
     """
     window = lanes.window(trace, start_ms, end_ms)
     times = moments(*window, frames)
-    drawn = _map(trace, nodes, layout, None, None, window)
+    drawn = _map(trace, nodes, layout, None, None, window, height)
     figure = theme.figure(title=title, width=width, height=height)
-    figure.add_traces(_parts(drawn, times[0], styled=True))
+    figure.add_traces([go.Scatter(**part) for part in _parts(drawn, times[0], styled=True)])
     _layout(figure, drawn, bool(title))
-    every = list(range(len(figure.data)))
-    steps = [go.Frame(data=_parts(drawn, time_ms), traces=every) for time_ms in times]
+    drawings = [_parts(drawn, time_ms) for time_ms in times]
+    moving = [number for number, part in enumerate(drawings[0]) if any(one[number] != part for one in drawings)]
+    steps = [go.Frame(data=[{"type": "scatter", **one[number]} for number in moving], traces=moving) for one in drawings]
     return add_player(figure, steps, times, below_px=PLAYER_BELOW_PX)
 
 
@@ -93,6 +99,7 @@ def _map(
     kinds: Iterable[str] | None,
     roles: Iterable[str] | None,
     window: tuple[float, float],
+    height: int,
 ) -> Map:
     chosen = lanes.chosen_nodes(trace, nodes)
     flights = [one for one in lanes.flights(trace, *window, chosen) if one.sender in chosen]
@@ -100,7 +107,8 @@ def _map(
     parts = lanes.segments(trace, chosen)
     found_kinds = theme.in_order({one.kind for one in flights}, tuple(theme.KINDS)) if kinds is None else tuple(kinds)
     found_roles = theme.in_order({one.role for one in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
-    return Map(trace, chosen, _places(chosen, layout), Views(trace), found_kinds, found_roles, flights)
+    return Map(trace, chosen, _places(chosen, layout), Views(trace), found_kinds, found_roles, flights,
+               (height - 100) / 2.64)  # fmt: skip
 
 
 def _places(nodes: tuple[NodeId, ...], layout: str) -> dict[NodeId, tuple[float, float]]:
@@ -117,7 +125,7 @@ def _places(nodes: tuple[NodeId, ...], layout: str) -> dict[NodeId, tuple[float,
     return {node: (round(float(raw[node][1]), 4), round(float(raw[node][0]), 4)) for node in nodes}
 
 
-def _parts(drawn: Map, at_ms: float, styled: bool = False) -> list[go.Scatter]:
+def _parts(drawn: Map, at_ms: float, styled: bool = False) -> list[dict[str, Any]]:
     """All traces at ``at_ms``, always the same ones; only the first of an animation carry their style."""
     return [
         *_links(drawn, at_ms, styled),
@@ -128,7 +136,7 @@ def _parts(drawn: Map, at_ms: float, styled: bool = False) -> list[go.Scatter]:
     ]
 
 
-def _links(drawn: Map, at_ms: float, styled: bool) -> list[go.Scatter]:
+def _links(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
     cut = lanes.cut_links(drawn.trace, at_ms)
     whole: tuple[list[Any], list[Any]] = ([], [])
     broken: tuple[list[Any], list[Any]] = ([], [])
@@ -155,14 +163,14 @@ def _links(drawn: Map, at_ms: float, styled: bool) -> list[go.Scatter]:
                      "showlegend": False}  # fmt: skip
         parts[2] |= {"mode": "markers", "hoverinfo": "text", "showlegend": False,
                      "marker": {"symbol": "x-thin", "size": 11, "line": {"color": theme.PURPLE, "width": 2.5}}}  # fmt: skip
-    return [go.Scatter(**part) for part in parts]
+    return parts
 
 
-def _where(drawn: Map, flight: Flight, share: float, side: float = 0.035) -> tuple[float, float]:
+def _where(drawn: Map, flight: Flight, share: float) -> tuple[float, float]:
     """The point at ``share`` of the way between two discs, a little to the right, as two lanes of a road."""
     (x0, y0), (x1, y1) = drawn.place[flight.sender], drawn.place[flight.receiver]
     length = math.hypot(x1 - x0, y1 - y0)
-    inset = min(0.13 / length, 0.4)
+    inset, side = min(drawn.units(RADIUS_PX - 6) / length, 0.4), drawn.units(6)
     along = inset + share * (1 - 2 * inset)
     dx, dy = (x1 - x0) / length, (y1 - y0) / length
     return round(x0 + along * (x1 - x0) + side * dy, 3), round(y0 + along * (y1 - y0) - side * dx, 3)
@@ -176,7 +184,7 @@ def _progress(flight: Flight, at_ms: float) -> float | None:
     return (at_ms - flight.start_ms) / (flight.arrive_ms - flight.start_ms)
 
 
-def _tracks(drawn: Map, at_ms: float, styled: bool) -> list[go.Scatter]:
+def _tracks(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
     """One trace a kind: the way so far as a line, the message itself as an arrowhead."""
     flying: dict[str, list[tuple[Flight, float]]] = {kind: [] for kind in (*drawn.kinds, theme.OTHER)}
     used = {flight.kind for flight in drawn.flights}
@@ -190,7 +198,7 @@ def _tracks(drawn: Map, at_ms: float, styled: bool) -> list[go.Scatter]:
 
 def _track(
     drawn: Map, kind: str, found: list[tuple[Flight, float]], style: theme.KindStyle, listed: bool, styled: bool
-) -> go.Scatter:
+) -> dict[str, Any]:
     x: list[float | None] = []
     y: list[float | None] = []
     text: list[str] = []
@@ -210,14 +218,14 @@ def _track(
         part |= {"mode": "lines+markers", "name": kind, "hoverinfo": "text", "showlegend": listed,
                  "line": {"color": style.colour, "dash": style.dash, "width": 2}}  # fmt: skip
         part["marker"] |= {"symbol": "arrow", "color": style.colour, "line": {"width": 0}, "opacity": 1}
-    return go.Scatter(**part)
+    return part
 
 
 LINGER_MS = 12.0
 """How long the cross of a message that got lost stays, at least; a frame may be longer than its flight."""
 
 
-def _stopped(drawn: Map, at_ms: float, styled: bool) -> go.Scatter:
+def _stopped(drawn: Map, at_ms: float, styled: bool) -> dict[str, Any]:
     """Crosses where messages were just lost; those that a partition stops have the cross of the link."""
     found = []
     for flight in drawn.flights:
@@ -232,10 +240,10 @@ def _stopped(drawn: Map, at_ms: float, styled: bool) -> go.Scatter:
         part |= {"mode": "markers", "name": "lost", "hoverinfo": "text",
                  "showlegend": any(flight.fate == LOST for flight in drawn.flights),
                  "marker": {"symbol": "x-thin", "size": 12, "line": {"color": theme.INK, "width": 2.5}}}  # fmt: skip
-    return go.Scatter(**part)
+    return part
 
 
-def _discs(drawn: Map, at_ms: float, styled: bool) -> list[go.Scatter]:
+def _discs(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
     by_role: dict[str, list[NodeId]] = {role: [] for role in (*drawn.roles, theme.OTHER)}
     for node in drawn.nodes:
         role = _role(drawn, node, at_ms)
@@ -254,7 +262,7 @@ def _discs(drawn: Map, at_ms: float, styled: bool) -> list[go.Scatter]:
                      "showlegend": role != theme.OTHER, "textfont": {"color": style.text, "size": 15},
                      "marker": {"size": 2 * RADIUS_PX, "color": style.fill, "symbol": "circle",
                                 "line": {"color": theme.VERMILLION if hollow else theme.PAPER, "width": 2}}}  # fmt: skip
-        discs.append(go.Scatter(**part))
+        discs.append(part)
     return discs
 
 
@@ -281,15 +289,19 @@ def _label(drawn: Map, node: NodeId, at_ms: float) -> str:
     return _role(drawn, node, at_ms)
 
 
-def _states(drawn: Map, at_ms: float, styled: bool) -> go.Scatter:
+def _states(drawn: Map, at_ms: float, styled: bool) -> dict[str, Any]:
     """Role and term beside each disc, on the side away from the middle."""
     part: dict[str, Any] = {"text": [lanes.plain(_label(drawn, node, at_ms)) for node in drawn.nodes]}
     if styled:
         places = [drawn.place[node] for node in drawn.nodes]
-        part |= {"x": [x for x, _ in places], "y": [y + (0.2 if y > 0.5 else -0.2) for x, y in places], "mode": "text",
-                 "textposition": "middle center", "textfont": {"size": 13, "color": theme.INK}, "hoverinfo": "skip",
+        beside = [len(places) > 1 and abs(y) <= 0.6 and abs(x) > 0.3 for x, y in places]
+        part |= {"x": [x + math.copysign(drawn.units(RADIUS_PX + 4), x) * side for (x, _), side in zip(places, beside, strict=True)],
+                 "y": [y + (0.0 if side else math.copysign(drawn.units(RADIUS_PX + 12), y or -1)) for (_, y), side in zip(places, beside, strict=True)],
+                 "textposition": ["middle center" if not side else "middle right" if x > 0 else "middle left"
+                                  for (x, _), side in zip(places, beside, strict=True)],
+                 "mode": "text", "textfont": {"size": 13, "color": theme.INK}, "hoverinfo": "skip",
                  "showlegend": False, "cliponaxis": False}  # fmt: skip
-    return go.Scatter(**part)
+    return part
 
 
 def _layout(figure: go.Figure, drawn: Map, titled: bool) -> go.Figure:
