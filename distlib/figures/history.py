@@ -91,7 +91,7 @@ def history_timeline(
 
     operations
         One row an operation: ``process``, ``label``, ``call``, ``returned`` (infinity: never), ``order`` (its
-        turn from 1; 0: none), ``fate`` (placed, never heard of, stuck, not placed), ``why`` (of the stuck one).
+        turn from 1; 0: none), ``fate`` (placed, never heard of, stuck, not placed), ``why`` (text).
     faults
         ``label``, ``start``, ``end``: a shaded span, or a mark where both are equal.
     headline
