@@ -1,6 +1,7 @@
 """Labs: a scenario and its figures behind controls, for the notebooks.
 
-``from distlib.labs import RaftElectionLab`` imports that lab's module only; importing this package imports no widget.
+``from distlib.labs import RaftElectionLab`` imports that lab's module only; importing this package imports
+no widget.
 """
 
 from importlib import import_module
@@ -14,14 +15,12 @@ _HOMES = {
 }
 """In which module of this package each public name lives."""
 
-__all__ = sorted(_HOMES)
-
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"distlib.labs has no {name!r}; it has {', '.join(__all__)}")
+        raise AttributeError(f"distlib.labs has no {name!r}; it has {', '.join(_HOMES)}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return list(_HOMES)

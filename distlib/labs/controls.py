@@ -1,9 +1,12 @@
-"""Controls: widgets made from a parameter class, so that names, units, ranges and help are stated only there."""
+"""Controls: widgets made from a parameter class, so that names, units, ranges and help are stated only
+there.
+"""
 
 from __future__ import annotations
 
 import math
 import random
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import Field, fields
 from enum import Enum
@@ -19,7 +22,9 @@ LARGEST = 2**53 - 1
 
 
 class Chips(w.HBox):
-    """Several of a few choices: one toggle button each, a check mark on those chosen. ``value`` is a tuple."""
+    """Several of a few choices: one toggle button each, a check mark on those chosen. ``value`` is a
+    tuple.
+    """
 
     value = traitlets.Tuple()
 
@@ -31,8 +36,11 @@ class Chips(w.HBox):
             )
             for choice in choices
         ]
-        head = [w.Label(label)] if label else []
-        super().__init__([*head, *self._buttons], layout=w.Layout(flex_flow="row wrap", align_items="center"))
+        self.label = w.Label(label, layout=w.Layout(justify_content="flex-end"))
+        super().__init__(
+            [*([self.label] if label else []), *self._buttons],
+            layout=w.Layout(flex_flow="row wrap", align_items="center"),
+        )
         self._busy = False
         self.observe(lambda _change: self._push(), "value")
         for button in self._buttons:
@@ -80,7 +88,9 @@ class Control:
         self._given, self._at_given = value, self.widget.value
 
     def take(self) -> Any:
-        """The parameter's value that the control stands on: exactly the one given, if nobody has moved it since."""
+        """The parameter's value that the control stands on: exactly the one given, if nobody has moved it
+        since.
+        """
         value = self.widget.value
         if value == self._at_given and self._given is not None:
             return self._given
@@ -92,8 +102,8 @@ class Control:
         steps = (math.log10(value) - self.widget.min) / self.widget.step
         if abs(steps - round(steps)) < 1e-6:  # moved by hand: the value of the read-out, not its 17 digits
             value = float(f"{value:.3g}")
-        low, high = self.spec.low, self.spec.high
-        value = min(max(value, low), high)  # type: ignore[type-var]
+        assert self.spec.low is not None and self.spec.high is not None
+        value = min(max(value, self.spec.low), self.spec.high)
         return round(value) if self.whole else value
 
 
@@ -107,7 +117,8 @@ class Controls:
     def add(self, params: type[Parameters], changed: Callable[[], None], *, instant: bool = False) -> None:
         """Make a control for each field of ``params`` that has a :class:`~distlib.core.parameter.Spec`.
 
-        ``changed`` is called after every change of one. Sliders report while they are dragged only if ``instant``.
+        ``changed`` is called after every change of one. Sliders report while they are dragged only if
+        ``instant``.
         """
         for item in fields(params):
             spec = spec_of(item)
@@ -148,19 +159,25 @@ class Controls:
         extra = {name: widget.value for name, widget in self._extra.items()}
         return {**{name: control.take() for name, control in self._controls.items()}, **extra}
 
-    def grid(self, names: list[str], columns: int = 2) -> w.GridBox:
-        """The named controls in a neat grid, labels of equal width and none cut off."""
+    def grid(self, names: list[str]) -> w.GridBox:
+        """The named controls in two columns, with labels of one width and none cut off."""
         controls = [self._controls[name] for name in names]
-        longest = max((len(label_of(one.spec)) for one in controls if not one.wide), default=0)
+        width = max((_width_px(label_of(one.spec)) for one in controls if not one.wide), default=0)
         for control in controls:
-            if isinstance(control.widget, Chips):
-                control.box.layout.grid_column = f"1 / span {columns}"
-            elif not isinstance(control.widget, w.Checkbox):
-                control.widget.style.description_width = f"{longest + 1}ch"
-        return w.GridBox(
-            [control.box for control in controls],
-            layout=w.Layout(grid_template_columns=f"repeat({columns}, minmax(0, 1fr))", grid_gap="2px 28px"),
-        )
+            if control.wide:
+                control.box.layout.grid_column = "1 / span 2"
+                control.widget.label.layout.width = f"{max(width, _width_px(label_of(control.spec)))}px"
+            elif isinstance(control.widget, w.Checkbox):
+                control.box.layout.margin = f"2px 2px 2px {width + 8}px"
+            else:
+                control.widget.style.description_width = f"{width}px"
+        columns = w.Layout(grid_template_columns="repeat(2, minmax(0, 1fr))", grid_gap="0 28px")
+        return w.GridBox([control.box for control in controls], layout=columns)
+
+
+def _width_px(label: str) -> int:
+    """Room that a label needs in JupyterLab's 13 pixel font, Chinese signs included."""
+    return 10 + round(sum(13.5 if unicodedata.east_asian_width(sign) in "WF" else 7.2 for sign in label))
 
 
 def label_of(spec: Spec) -> str:
@@ -192,7 +209,7 @@ def _plain(value: Any) -> Any:
 
 
 def _widget(item: Field[Any], spec: Spec, instant: bool) -> Any:
-    default = item.default
+    default: Any = item.default
     common = {
         "description": label_of(spec),
         "tooltip": spec.help or spec.label,
@@ -258,19 +275,15 @@ def _step(spec: Spec) -> tuple[float, str]:
 
 def _with_dice(widget: Any) -> w.HBox:
     dice = w.Button(
-        description="another seed",
+        description="another",
         icon="random",
         tooltip="Run again with another seed",
-        layout=w.Layout(width="auto"),
+        layout=w.Layout(width="auto", flex="none"),
     )
 
     def throw(_button: Any) -> None:
-        high = min(widget.max, 9999) if widget.max > widget.min else widget.max
-        seeds = [
-            seed
-            for seed in (random.randint(widget.min if widget.min > -LARGEST else 0, high) for _ in range(9))
-        ]
-        widget.value = next((seed for seed in seeds if seed != widget.value), widget.value)
+        low, high = max(widget.min, 0), min(widget.max, 9999)
+        widget.value = random.choice([seed for seed in range(low, high + 1) if seed != widget.value] or [low])
 
     dice.on_click(throw)
     widget.layout.flex = "1 1 auto"

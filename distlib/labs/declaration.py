@@ -20,7 +20,9 @@ def options_of(draw: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def check_declaration(cls: type) -> None:
-    """Raise ``TypeError`` or ``ValueError`` for a lab class that cannot work, saying what is missing or wrong."""
+    """Raise ``TypeError`` or ``ValueError`` for a lab class that cannot work, saying what is missing or
+    wrong.
+    """
     name = cls.__name__
     for wanted in ("title", "params", "figures"):
         if not hasattr(cls, wanted):
@@ -46,7 +48,8 @@ def _check_figures(cls: Any, view: list[str]) -> None:
         for option in options_of(draw):
             if option not in view:
                 raise ValueError(
-                    f"{cls.__name__}: figure {title!r} takes {option!r}, which is no field of {cls.view.__name__}"
+                    f"{cls.__name__}: figure {title!r} takes {option!r}, "
+                    f"which is no field of {cls.view.__name__}"
                 )
     used = {option for draw in cls.figures.values() for option in options_of(draw)}
     unused = [option for option in view if option not in used]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,21 +82,18 @@ class Frame:
             "Export", "download", "Write the chosen kinds of files into exports/", self._export
         )
         for text, values in lab.presets.items():
-            buttons[text] = self._button(
-                text, "magic", _preset_tooltip(values), lambda values=values: lab.set(**values)
-            )
+            buttons[text] = self._button(text, "magic", _preset_tooltip(values), partial(lab.set, **values))
         self.kinds = Chips(export.KINDS, export.KINDS, "", "Write this kind of file when Export is pressed")
         return buttons
 
     def _laid_out(self) -> w.VBox:
         lab = self.lab
-        self._options = {name: lab.controls.box(name) for name in type(lab).view.specs()}
         presets = [self.buttons[text] for text in lab.presets]
         actions = [self.buttons[text] for text in ("Run", "Reset", "Share", "Export") if text in self.buttons]
         row = w.Layout(flex_flow="row wrap", align_items="center", margin="4px 0 0")
-        self._view = w.GridBox([], layout=w.Layout(grid_template_columns="repeat(2, minmax(0, 1fr))"))
+        self._view = lab.controls.grid(list(type(lab).view.specs()))
         parts = [
-            w.HTML(f"{markup.STYLE}<div class='lab-title'>{markup.escape(lab.title)}</div>"),
+            w.HTML(f"{markup.STYLE}<div class='lab-title'>{escape(lab.title)}</div>"),
             lab.controls.grid(list(type(lab).params.specs())),
             w.HBox(presets, layout=row) if presets else None,
             self._warned,
@@ -169,10 +169,10 @@ class Frame:
         if self._shared.value:
             self._shared.value = markup.share(lab.share())
 
-    def show_files(self, written: Iterable[Path], trouble: Iterable[str]) -> None:
+    def show_files(self, files: export.Export, more: str = "") -> None:
         """Name the files that were written, and say what could not be."""
-        problems = "".join(markup.message("warning", text) for text in trouble)
-        self._files.value = problems + markup.files(written)
+        problems = "".join(markup.message("warning", text) for text in files.trouble)
+        self._files.value = problems + markup.files(files.written, more)
 
     # --- what its buttons do --------------------------------------------------------------------------------
 
@@ -182,16 +182,29 @@ class Frame:
 
     def _show_options(self) -> None:
         names = options_of(self.lab.figures[self._choice.value])
-        self._view.children = [self._options[name] for name in names if name in self._options]
+        for name in type(self.lab).view.specs():
+            self.lab.controls.box(name).layout.display = None if name in names else "none"
 
     def _toggle_share(self) -> None:
         self._shared.value = "" if self._shared.value else markup.share(self.lab.share())
 
     def _export(self) -> None:
-        if not self.kinds.value:
-            raise ValueError("choose at least one kind of file to export")
-        self._files.value = markup.message("note", "Writing …")
-        self.lab.export(*self.kinds.value)
+        self.lab.wait()
+        files = export.Export(self.lab, self.kinds.value, Path(export.FOLDER))
+        files.write_texts()
+        if not files.has_images:
+            self.show_files(files)
+            return
+        self.show_files(files, "The images are being drawn …")
+        self.buttons["Export"].disabled = True
+        threading.Thread(target=self._draw_images, args=(files,), name="export", daemon=True).start()
+
+    def _draw_images(self, files: export.Export) -> None:
+        try:
+            files.write_images()
+            self.show_files(files)
+        finally:
+            self.buttons["Export"].disabled = False
 
     def _stale(self, stale: bool) -> None:
         for part in (self.lab.picture.box, self._statistics, self._verdicts):
@@ -203,5 +216,5 @@ def _text(error: BaseException) -> str:
     return text if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: {text}"
 
 
-def _preset_tooltip(values: Any) -> str:
+def _preset_tooltip(values: Mapping[str, Any]) -> str:
     return "Set " + ", ".join(f"{name} = {value}" for name, value in values.items())

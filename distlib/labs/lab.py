@@ -63,13 +63,16 @@ class Lab:
     ``table(result)``, ``verdicts(result)``, ``data(result)``
         Statistics; what holds and what does not, with a witness; data frames for the export, by name.
     ``presets``
-        Text of a button to the values that it sets: ``{"Split the vote": {"election_timeout_ms": (150, 150)}}``.
+        Text of a button to the values that it sets: ``{"Split the vote": {"election_timeout_ms": (150,
+        150)}}``.
     ``long``
         True where a run takes minutes: it begins with a press on Run, not with every change of a control.
 
-    A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop button.
-    Keyword arguments are values of ``params`` and ``view``, and ``figure``, the name of the figure to show. Raises
-    ``TypeError`` for an unknown name and ``ValueError`` or ``TypeError`` for a value that the parameters refuse.
+    A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop
+    button. Keyword arguments are values of ``params`` and ``view``, and ``figure``, the name of the figure
+    to show. Raises
+    ``TypeError`` for an unknown name and ``ValueError`` or ``TypeError`` for a value that the parameters
+    refuse.
     """
 
     title: ClassVar[str]
@@ -115,7 +118,9 @@ class Lab:
         return None
 
     def verdicts(self, result: Any) -> Sequence[tuple[str, bool | None, str]]:
-        """Invariants: name, whether it holds (None: not decided), witness; see :class:`~distlib.labs.Verdict`."""
+        """Invariants: name, whether it holds (None: not decided), witness; see
+        :class:`~distlib.labs.Verdict`.
+        """
         return []
 
     def data(self, result: Any) -> dict[str, pd.DataFrame]:
@@ -127,7 +132,9 @@ class Lab:
 
     @property
     def result(self) -> Any:
-        """What the latest successful run gave back, None if there is none; waits for one that is under way."""
+        """What the latest successful run gave back, None if there is none; waits for one that is under
+        way.
+        """
         self.wait()
         return self._result
 
@@ -194,19 +201,24 @@ class Lab:
         return {**self.params.changes(), **self.view.changes(), **chosen}
 
     def export(self, *kinds: str) -> list[Path]:
-        """Write files of these kinds (of html, svg, png, csv, json; none means all) into ``exports/``; return the paths.
+        """Write files of these kinds (of html, svg, png, csv, json; none means all) into ``exports/``;
+        return the paths.
 
         What cannot be written (an image, without a Chromium) is said in the lab. Raises ``ValueError`` for an
         unknown kind, or when there is no picture yet.
         """
         self.wait()
-        written, trouble = export.write(self, kinds or export.KINDS, Path(export.FOLDER))
-        self._frame.show_files(written, trouble)
-        return written
+        files = export.Export(self, kinds or export.KINDS, Path(export.FOLDER))
+        files.write_texts()
+        files.write_images()
+        self._frame.show_files(files)
+        return files.written
 
     @classmethod
     def load(cls, path: str | Path) -> Lab:
-        """The lab that an exported scenario stands for. Raises ``ValueError`` naming the field that is wrong."""
+        """The lab that an exported scenario stands for. Raises ``ValueError`` naming the field that is
+        wrong.
+        """
         kind, values = scenario_file.read(Path(path), cls)
         lab: Lab = kind(**values)
         return lab
@@ -234,7 +246,9 @@ class Lab:
             )
 
     def _standing(self) -> dict[str, Any]:
-        """Every value by name as the controls stand, and those that have no control as they were last asked for."""
+        """Every value by name as the controls stand, and those that have no control as they were last asked
+        for.
+        """
         hidden = {
             item.name: getattr(one, item.name) for one in (self._asked, self.view) for item in fields(one)
         }

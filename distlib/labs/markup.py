@@ -1,4 +1,6 @@
-"""The words of a lab as HTML: style, table, verdicts and messages. Everything that comes from outside is escaped."""
+"""The words of a lab as HTML: style, table, verdicts and messages. Everything that comes from outside is
+escaped.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,14 @@ ROWS = 25
 SIGNS = {True: ("✓", "holds"), False: ("✗", "broken"), None: ("–", "not decided")}
 
 STYLE = """<style>
-.lab { max-width: 980px; padding: 10px 14px 12px; border: 1px solid var(--jp-border-color2, #ddd);
-  border-radius: 6px; overflow: hidden; }
-.lab, .lab .widget-html-content { font-family: var(--jp-ui-font-family, system-ui, sans-serif); line-height: 1.45; }
+.lab { max-width: 982px; padding: 8px 9px 10px; box-sizing: border-box;
+  border: 1px solid var(--jp-border-color2, #ddd); border-radius: 6px; overflow: hidden; }
+.lab, .lab .widget-html-content { font-family: var(--jp-ui-font-family, system-ui, sans-serif);
+  line-height: 1.45; }
 .lab .widget-label { color: var(--jp-ui-font-color1, #222); }
 .lab .widget-html, .lab .widget-html-content { height: auto; margin: 0; }
+.lab-picture { overflow-x: auto; }
+.lab-said ul { margin: 2px 0 0; padding-left: 18px; }
 .lab-title { font-size: 17px; font-weight: 600; margin: 0 0 2px; }
 .lab-stale { opacity: .35; filter: grayscale(1); }
 .lab-said { border-left: 4px solid; padding: 5px 10px; margin: 4px 0; font-size: 13px; }
@@ -43,7 +48,8 @@ ul.lab-verdicts li > * { text-indent: 0; }
 .lab-witness { color: var(--jp-ui-font-color2, #555); }
 .lab-share { display: flex; gap: 6px; margin: 4px 0; }
 .lab-share input { flex: 1; font: 12px var(--jp-code-font-family, monospace); padding: 4px 6px;
-  color: inherit; background: var(--jp-layout-color1, #fff); border: 1px solid var(--jp-border-color1, #bbb); }
+  color: inherit; background: var(--jp-layout-color1, #fff); border: 1px solid var(--jp-border-color1, #bbb);
+  }
 .lab-share button { font-size: 12px; padding: 2px 10px; cursor: pointer; }
 .lab .widget-toggle-buttons .widget-toggle-button { width: auto; }
 </style>"""
@@ -127,7 +133,8 @@ def share(line: str) -> str:
     """The line that rebuilds a view, in a box that copies."""
     copy = (
         "const box = this.parentNode.querySelector('input'); box.select();"
-        "if (navigator.clipboard) navigator.clipboard.writeText(box.value); else document.execCommand('copy');"
+        "if (navigator.clipboard) navigator.clipboard.writeText(box.value); "
+        "else document.execCommand('copy');"
         "this.textContent = 'Copied';"
     )
     return (
@@ -137,7 +144,10 @@ def share(line: str) -> str:
     )
 
 
-def files(written: Iterable[Path]) -> str:
-    """The list of files that an export wrote."""
+def files(written: Iterable[Path], more: str = "") -> str:
+    """The list of files that an export wrote, and what is still to come."""
     items = "".join(f'<li><span class="lab-file">{escape(str(path))}</span></li>' for path in written)
-    return f'<div class="lab-said lab-note" role="status">Written beside this notebook:<ul>{items}</ul></div>'
+    files = f"Written beside this notebook:<ul>{items}</ul>" if items else ""
+    return (
+        f'<div class="lab-said lab-note" role="status">{files}{escape(more)}</div>' if files or more else ""
+    )

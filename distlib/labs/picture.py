@@ -8,16 +8,21 @@ import ipywidgets as w
 import numpy as np
 import plotly.graph_objects as go
 
+from distlib.figures import theme
+from distlib.figures.player import PLAYER_PX
+
+Content = tuple[list[dict[str, Any]], dict[str, Any]]
 MISSING = object()
 
 
 class Picture:
     """Shows one plotly figure after another in the same widget.
 
-    A new figure with the same traces (number, order, types) and the same entries in the layout changes only the
-    properties that differ, in one ``batch_update``: nothing flickers, and the reader's zoom and hidden traces stay.
-    Any other figure replaces the whole. ``FigureWidget`` knows no frames: a figure's frames are played by a slider of
-    our own, and its sliders and menus, which would drive them, are left to the exported file.
+    A new figure with the same traces (number, order, types) and the same entries in the layout changes only
+    the properties that differ, in one ``batch_update``: nothing flickers, and the reader's zoom and hidden
+    traces stay. Any other figure replaces the whole. ``FigureWidget`` knows no frames: a figure's frames are
+    played by a slider of our own, and its sliders and menus, which would drive them, are left to the
+    exported file.
     """
 
     def __init__(self) -> None:
@@ -28,7 +33,7 @@ class Picture:
             "toImageButtonOptions": {"format": "svg"},
         }
         self.figure: go.Figure | None = None
-        self._shown: tuple[list[dict[str, Any]], dict[str, Any]] = ([], {})
+        self._shown: Content = ([], {})
         self._frames: list[tuple[list[tuple[int, dict[str, Any]]], dict[str, Any]]] = []
         self.moment = w.IntSlider(
             0,
@@ -46,6 +51,7 @@ class Picture:
         self.player.layout.display = "none"
         self.moment.observe(lambda _change: self._show_frame(), "value")
         self.box = w.VBox([self.widget, self.player])
+        self.box.add_class("lab-picture")
 
     def show(self, figure: go.Figure) -> bool:
         """Show ``figure``; True if the picture was changed in place, False if it was replaced."""
@@ -95,11 +101,14 @@ class Picture:
         self._name.value = self._names[number]
 
 
-def _content(figure: go.Figure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _content(figure: go.Figure) -> Content:
+    """Traces and layout; without what drives frames, and the room that :func:`add_player` made for it."""
     layout = figure.layout.to_plotly_json()
-    if figure.frames:
-        layout.pop("sliders", None)
+    layout.setdefault("width", theme.WIDTH)  # a FigureWidget does not fit itself to its column
+    if figure.frames and layout.pop("sliders", None):
         layout.pop("updatemenus", None)
+        layout["height"] -= PLAYER_PX
+        layout["margin"] = {**layout["margin"], "b": layout["margin"]["b"] - PLAYER_PX}
     return [trace.to_plotly_json() for trace in figure.data], layout
 
 

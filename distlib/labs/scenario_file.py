@@ -1,4 +1,6 @@
-"""Scenario files: a lab's class, parameters and view as JSON, and back, with an error that names the field."""
+"""Scenario files: a lab's class, parameters and view as JSON, and back, with an error that names the
+field.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def text(lab: Any) -> str:
 
 
 def read(path: Path, base: type) -> tuple[Any, dict[str, Any]]:
-    """The lab class and its keyword arguments. ``base`` is the class asked for; the file may name one of its subclasses.
+    """The lab class and its keyword arguments. ``base`` is the class asked for; the file may name one of its
+    subclasses.
 
     Raises ``ValueError`` naming the file and the field that is wrong, ``FileNotFoundError`` if there is none.
     """
@@ -58,7 +61,7 @@ def _class_named(name: Any, base: type, where: str) -> Any:
     known = {one.__name__: one for one in _family(base)}
     if name in known:
         return known[name]
-    if isinstance(name, str) and name in distlib.labs.__all__:
+    if isinstance(name, str) and name in dir(distlib.labs):
         found = getattr(distlib.labs, name)
         if isinstance(found, type) and issubclass(found, base):
             return found
@@ -68,4 +71,5 @@ def _class_named(name: Any, base: type, where: str) -> Any:
 
 
 def _family(base: type) -> list[type]:
-    return [base] + [one for child in base.__subclasses__() for one in _family(child)]
+    children: list[type] = base.__subclasses__()
+    return [base, *(one for child in children for one in _family(child))]

@@ -9,14 +9,16 @@ from typing import Any
 
 
 class Stopped(Exception):
-    """Raised inside a run by :class:`Progress` after Stop was pressed; catch it to return what is done so far."""
+    """Raised inside a run by :class:`Progress` after Stop was pressed; catch it to return what is done so
+    far.
+    """
 
 
 class Progress:
     """What a run calls now and then: ``progress(done, total, note)``.
 
-    Raises :class:`Stopped` once the reader has pressed Stop. A run that works in batches and wants no exception
-    reads :attr:`stopping`. Calls are cheap; the screen is told at most ten times a second.
+    Raises :class:`Stopped` once the reader has pressed Stop. A run that works in batches and wants no
+    exception reads :attr:`stopping`. Calls are cheap; the screen is told at most ten times a second.
     """
 
     def __init__(self, tell: Callable[[float, float, str], None] = lambda done, total, note: None) -> None:
@@ -44,7 +46,9 @@ class Progress:
 
 
 class Job:
-    """One run and what became of it: a ``result`` or an ``error`` (:class:`Stopped` if it gave nothing back)."""
+    """One run and what became of it: a ``result`` or an ``error`` (:class:`Stopped` if it gave nothing
+    back).
+    """
 
     def __init__(self, work: Callable[[Any, Progress], Any], params: Any, tell: Callable[..., None]) -> None:
         self.params = params
@@ -73,7 +77,9 @@ class Job:
             then(self)
 
     def wait(self, timeout_s: float, then: Callable[[Job], None]) -> bool:
-        """Wait for the end; if it takes longer than ``timeout_s``, return False and let ``then`` be called at the end."""
+        """Wait for the end; if it takes longer than ``timeout_s``, return False and let ``then`` be called
+        at the end.
+        """
         if self.finished.wait(timeout_s):
             return True
         with self._lock:
@@ -90,7 +96,9 @@ class Job:
 
 
 class Worker:
-    """Runs one job at a time in a thread. A new job stops the one before it and takes the place of a waiting one."""
+    """Runs one job at a time in a thread. A new job stops the one before it and takes the place of a waiting
+    one.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

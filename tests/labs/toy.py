@@ -1,4 +1,6 @@
-"""A lab that is small enough to see through: drops of a random walk, with every kind of control and of failure."""
+"""A lab that is small enough to see through: drops of a random walk, with every kind of control and of
+failure.
+"""
 
 from __future__ import annotations
 
