@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from distlib.core.parameter import Parameters, parameter
 from distlib.policies import hashing
-from distlib.policies.draw import compiled
+from distlib.policies.draw import compiled, compiled_apart
 from distlib.policies.knowledge import (
     UNKNOWN_LATENCY,
     Floats,
@@ -174,12 +174,18 @@ def choose(rule: Rule, known: Known, me: int, now: float, client: int) -> int:
     """The backend for one request, or -1 when this balancer has none left."""
     if known.size[me] == 0:
         return -1
-    if rule.kind == LEAST_REQUEST or rule.kind == RESPONSE_TIME:
-        return least_request(rule, known, me, now)
     if rule.kind == RANDOM:
         return random_backend(known, me)
     if rule.kind == ROUND_ROBIN:
         return round_robin(known, me)
+    return choose_with_care(rule, known, me, now, client)
+
+
+@compiled_apart
+def choose_with_care(rule: Rule, known: Known, me: int, now: float, client: int) -> int:
+    """The policies that look at something first."""
+    if rule.kind == LEAST_REQUEST or rule.kind == RESPONSE_TIME:
+        return least_request(rule, known, me, now)
     if rule.kind == SMOOTH:
         return smooth_weighted_round_robin(known, me)
     if rule.kind == WEIGHTED_ROUND_ROBIN:

@@ -48,6 +48,11 @@ def compiled(function: Function) -> Function:
     )
 
 
+def compiled_apart(function: Function) -> Function:
+    """The same, but called rather than put in line: slower to run and quicker to compile, for what happens seldom."""
+    return fresh(numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
+
+
 def compiled_allocating(function: Function) -> Function:
     """The same for a function that makes arrays."""
     return fresh(numba.njit(cache=True, nogil=True, error_model="numpy")(function))

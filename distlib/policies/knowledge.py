@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distlib.policies.draw import below, compiled
+from distlib.policies.draw import below, compiled, compiled_apart
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -162,7 +162,7 @@ def leave(known: Known, backend: int, now: float) -> None:
         job = known.following[job]
 
 
-@compiled
+@compiled_apart
 def post_loads(rule: Rule, known: Known, now: float) -> None:
     """Refresh the bulletin board: requests at every backend, everybody's traffic counted."""
     for backend in range(known.posted.size):
@@ -170,7 +170,7 @@ def post_loads(rule: Rule, known: Known, now: float) -> None:
         known.posted[backend] = known.in_flight[:, backend].sum()
 
 
-@compiled
+@compiled_apart
 def set_available(known: Known, me: int, backend: int, available: bool) -> None:
     """Eject ``backend`` from this balancer's members, or take it back."""
     if known.available[me, backend] == available:

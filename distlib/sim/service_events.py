@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distlib.policies.balancing import CENTRAL, choose
-from distlib.policies.draw import compiled
+from distlib.policies.draw import compiled, compiled_apart
 from distlib.policies.knowledge import (
     FAILED,
     REJECTED,
@@ -124,7 +124,7 @@ def earliest(due: Floats) -> int:
     return best
 
 
-@compiled
+@compiled_apart
 def admit(
     known: Known, world: World, service: Floats, outcome: Outcome, me: int, station: int, job: int, now: float
 ) -> None:
@@ -152,7 +152,7 @@ def admit(
             enqueue(world, station, job)
 
 
-@compiled
+@compiled_apart
 def finish_job(known: Known, station: int, job: int, now: float, failed: bool) -> None:
     """``job`` leaves the station."""
     if failed:
@@ -162,7 +162,7 @@ def finish_job(known: Known, station: int, job: int, now: float, failed: bool) -
     leave(known, station, now)
 
 
-@compiled
+@compiled_apart
 def depart(known: Known, world: World, service: Floats, outcome: Outcome, station: int, now: float) -> None:
     """The station's next request is finished; a waiting one takes its server."""
     if world.discipline == SHARING:
@@ -194,7 +194,7 @@ def free_slot(world: World, station: int) -> int:
     return best
 
 
-@compiled
+@compiled_apart
 def start_service(
     world: World, service: Floats, outcome: Outcome, station: int, slot: int, job: int, now: float
 ) -> None:
@@ -218,7 +218,7 @@ def speed_at(world: World, station: int, backend: int, now: float) -> float:
     return world.speed[backend] * warmth
 
 
-@compiled
+@compiled_apart
 def enqueue(world: World, station: int, job: int) -> None:
     """Wait: at the end of the queue, or at its head when the last to come is served first."""
     if world.listed[station] == 0:
@@ -286,7 +286,7 @@ def plan_sharing(known: Known, world: World, station: int, now: float) -> None:
     world.due[station] = now + max(0.0, left) / sharing_rate(known, world, station, now)
 
 
-@compiled
+@compiled_apart
 def set_up(known: Known, world: World, station: int, up: bool, now: float) -> None:
     """A backend crashes, and with it every request that it holds; or it comes back, cold."""
     world.up[station] = up
@@ -303,7 +303,7 @@ def set_up(known: Known, world: World, station: int, up: bool, now: float) -> No
     world.due[station] = np.inf
 
 
-@compiled
+@compiled_apart
 def review_members(rule: Rule, known: Known, ejection: Ejection, me: int, now: float) -> None:
     """Take back whose time is over, then eject who failed too often in a row, for longer every time (Envoy)."""
     ejected = 0
