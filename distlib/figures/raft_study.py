@@ -36,7 +36,7 @@ def failover_panels(
             figure.add_trace(
                 go.Scatter(
                     x=times, y=100 * (np.arange(len(times)) + 0.5) / max(len(times), 1), mode="lines",
-                    name=f"{line} ms", line={"color": style.color, "dash": style.dash, "width": 2.4, "shape": "hv"},
+                    name=f"{line} ms", line={"color": style.colour, "dash": style.dash, "width": 2.4, "shape": "hv"},
                     hovertemplate=f"{line} ms, ours: %{{y:.0f}} % within %{{x:.0f}} ms<extra></extra>", **group,
                 ),
                 row, 1,
@@ -46,7 +46,7 @@ def failover_panels(
                 go.Scatter(
                     x=[known[f"p{q}"] for q in STATISTICS if f"p{q}" in known], y=[q for q in STATISTICS if known],
                     mode="markers", showlegend=False,
-                    marker={"color": style.color, "size": 8, "symbol": "circle-open", "line": {"width": 2}},
+                    marker={"color": style.colour, "size": 8, "symbol": "circle-open", "line": {"width": 2}},
                     hovertemplate=f"{line} ms, published: %{{y}} % within %{{x:.0f}} ms<extra></extra>", **group,
                 ),
                 row, 1,
@@ -61,10 +61,10 @@ def failover_panels(
             "xanchor": "left",
             "yanchor": "top",
             "orientation": "v",
-            "title": {"text": ""},
+            "tracegroupgap": 0,
         }
         figure.update_layout({"legend" if row == 1 else f"legend{row}": legend})
-        figure.update_yaxes(title_text="trials, %", range=[0, 100], row=row, col=1)
+        figure.update_yaxes(title_text="trials, %", range=[0, 102], row=row, col=1)
     ticks = [20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 200_000]
     figure.update_xaxes(type="log", tickvals=ticks, ticktext=[_duration(tick) for tick in ticks])
     figure.update_xaxes(title_text="time without a leader", row=len(panels), col=1)
@@ -85,14 +85,17 @@ def split_vote_curve(curve: pd.DataFrame, simulated: pd.DataFrame, mark: float |
     figure.add_trace(
         go.Scatter(
             x=curve["latency"], y=100 * curve["probability"], mode="lines", name="formula",
-            line={"color": blue.color, "width": 2.4}, hovertemplate="formula: %{y:.2f} %<extra></extra>",
+            line={"color": blue.colour, "width": 2.4}, hovertemplate="formula: %{y:.2f} %<extra></extra>",
         )
     )  # fmt: skip
     figure.add_trace(
         go.Scatter(
             x=simulated["latency"], y=100 * simulated["share"], mode="markers", name="simulated (± 3 standard errors)",
-            marker={"color": orange.color, "size": 9, "symbol": "diamond"},
-            error_y={"array": 300 * simulated["standard_error"], "thickness": 1.5, "color": orange.color},
+            marker={"color": orange.colour, "size": 9, "symbol": "diamond"},
+            error_y={
+                "array": 300 * simulated["standard_error"], "symmetric": False, "thickness": 1.5, "color": orange.colour,
+                "arrayminus": np.minimum(300 * simulated["standard_error"], 100 * simulated["share"]),
+            },
             hovertemplate="simulated: %{y:.2f} %<extra></extra>",
         )
     )  # fmt: skip
@@ -122,7 +125,7 @@ def throughput_chart(table: pd.DataFrame) -> go.Figure:
     )
     for number, (placement, rows) in enumerate(table.groupby("placement", sort=False)):
         style = theme.series_style(number)
-        line = {"color": style.color, "dash": style.dash, "width": 2.4}
+        line = {"color": style.colour, "dash": style.dash, "width": 2.4}
         for column, values, unit in ((1, "commits_per_s", "commits/s"), (2, "p50_ms", "ms median")):
             figure.add_trace(
                 go.Scatter(
@@ -135,13 +138,14 @@ def throughput_chart(table: pd.DataFrame) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=rows["servers"], y=rows["p99_ms"], mode="markers", legendgroup=placement, showlegend=False,
-                marker={"size": 8, "symbol": "circle-open", "color": style.color, "line": {"width": 2}},
+                marker={"size": 8, "symbol": "circle-open", "color": style.colour, "line": {"width": 2}},
                 hovertemplate=f"{placement}, %{{x}} servers: %{{y:,.0f}} ms at the 99th percentile<extra></extra>",
             ),
             1, 2,
         )  # fmt: skip
-    figure.update_layout(theme.figure(height=400).layout)
-    figure.update_layout(margin={"l": 64, "r": 24, "t": 84, "b": 56})
+    figure.update_layout(theme.figure(height=420).layout)
+    figure.update_layout(margin={"l": 64, "r": 24, "t": 96, "b": 56}, legend={"y": 1.12})
+    figure.update_annotations(font_size=14)
     figure.update_xaxes(title_text="servers", tickvals=sorted(table["servers"].unique()))
     figure.update_yaxes(type="log", dtick=1)
     return figure

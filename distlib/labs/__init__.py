@@ -8,6 +8,16 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "FailoverStudyLab": "raft",
+    "RaftElectionLab": "raft",
+    "RaftPartitionLab": "raft",
+    "SplitChanceLab": "raft",
+    "SplitVoteLab": "raft",
+    "ThroughputLab": "raft",
+    "Prediction": "quiz",
+    "Question": "quiz",
+    "Quiz": "quiz",
+    "source": "quiz",
     "Lab": "lab",
     "Verdict": "markup",
     "Progress": "work",

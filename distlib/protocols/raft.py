@@ -367,7 +367,7 @@ class Raft(Node):
             result = self.apply(entry)
             self.output(Applied(self.last_applied, entry.term, entry.command, result))
             if entry.client is not None and self.role is Role.LEADER:
-                self.send(entry.client, ClientReply(entry.serial, True, result, self.id))
+                self.send_after_sync(entry.client, ClientReply(entry.serial, True, result, self.id))
         self.answer_reads()
 
     def apply(self, entry: Entry) -> Any:

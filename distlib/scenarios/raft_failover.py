@@ -62,7 +62,7 @@ class FailoverParams(Parameters):
     trials: int = parameter(
         30, "trials a line", low=2, high=1000, help="the paper has 1,000, and 100 for 150–150"
     )
-    seed: int = parameter(16, "seed", low=0, high=2**31, help="trial k of a line always has the same chance")
+    seed: int = parameter(16, "seed", low=0, high=2**31, help="all chance comes from here")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def trials_of(timeout_ms: Range, params: FailoverParams) -> list[Trial]:
     """The trials of one line; a tenth of them where there is no randomness, as in the paper."""
     count = params.trials if timeout_ms[0] < timeout_ms[1] else max(2, params.trials // 10)
     seeds = Seeds(params.seed)
-    return [Trial(timeout_ms, seeds.number("trial", number) >> 1) for number in range(count)]
+    return [Trial(timeout_ms, seeds.number("trial", label(timeout_ms), number) >> 1) for number in range(count)]
 
 
 def downtime_ms(trial: Trial) -> float:

@@ -1,0 +1,111 @@
+"""Questions in a chapter: predictions before a picture, a quiz at the end. They work without a screen, too."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+from IPython.display import Code
+
+from distlib.labs import markup
+
+
+@dataclass(frozen=True)
+class Question:
+    """``text`` with ``options``, of which number ``right`` (from 0) is right, and ``why``.
+
+    Raises ``ValueError`` for fewer than two options or a ``right`` that is none of them.
+    """
+
+    text: str
+    options: tuple[str, ...]
+    right: int
+    why: str
+
+    def __post_init__(self) -> None:
+        if len(self.options) < 2:
+            raise ValueError(
+                f"the question {self.text!r} has {len(self.options)} options; it takes at least 2"
+            )
+        if not 0 <= self.right < len(self.options):
+            raise ValueError(
+                f"right is {self.right}; it takes the number of an option, 0 to {len(self.options) - 1}"
+            )
+
+
+class Quiz:
+    """Questions with one right answer each: choosing one says at once whether it is right, and why.
+
+    ``answer(number, option)`` does what a click does; ``answers`` holds the first choice for each question, None where
+    there is none yet; ``score`` counts the first choices that were right.
+    """
+
+    def __init__(self, *questions: Question, title: str = "Quiz") -> None:
+        if not questions:
+            raise ValueError("a quiz takes at least one question")
+        self.questions = questions
+        self.answers: list[int | None] = [None] * len(questions)
+        self._buttons = [self._make_buttons(number) for number in range(len(questions))]
+        self._said = [w.HTML() for _ in questions]
+        self._total = w.HTML()
+        parts: list[w.Widget] = [w.HTML(f"{markup.STYLE}<div class='lab-title'>{escape(title)}</div>")]
+        for number, question in enumerate(questions):
+            lead = f"<b>{number + 1}.</b> " if len(questions) > 1 else ""
+            parts += [w.HTML(f"<div style='margin-top:8px'>{lead}{escape(question.text)}</div>")]
+            parts += [w.VBox(self._buttons[number]), self._said[number]]
+        self.box = w.VBox([*parts, self._total])
+        self.box.add_class("lab")
+
+    @property
+    def score(self) -> int:
+        """How many first answers were right."""
+        return sum(given == one.right for given, one in zip(self.answers, self.questions, strict=True))
+
+    def answer(self, number: int, option: int) -> bool:
+        """Choose ``option`` for question ``number`` (both from 0); whether it is right."""
+        question = self.questions[number]
+        right = option == question.right
+        if self.answers[number] is None:
+            self.answers[number] = option
+        sign = "✓ Right." if right else "✗ Not quite."
+        kind = "note" if right else "warning"
+        why = f" {question.why}" if right else " Try another one, or read on."
+        self._said[number].value = markup.message(kind, sign + why)
+        for position, button in enumerate(self._buttons[number]):
+            button.icon = "" if position != option else ("check" if right else "times")
+        if len(self.questions) > 1 and None not in self.answers:
+            self._total.value = markup.message(
+                "note", f"{self.score} of {len(self.questions)} right at the first try."
+            )
+        return right
+
+    def _make_buttons(self, number: int) -> list[w.Button]:
+        made = []
+        for position, text in enumerate(self.questions[number].options):
+            layout = w.Layout(
+                width="auto", max_width="900px", height="auto", min_height="28px", margin="2px 0"
+            )
+            button = w.Button(description=text, layout=layout, style={"text_align": "left"}, tooltip=text)
+            button.on_click(lambda _button, chosen=position: self.answer(number, chosen))
+            made.append(button)
+        return made
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self.box._repr_mimebundle_(**kwargs)
+
+
+class Prediction(Quiz):
+    """One question to answer before the next cell shows what happens."""
+
+    def __init__(self, text: str, options: Sequence[str], right: int, why: str) -> None:
+        super().__init__(Question(text, tuple(options), right, why), title="Your prediction")
+
+
+def source(*objects: Any) -> Code:
+    """The source of classes, methods or functions of the library, as it is, for reading in a notebook."""
+    return Code("\n".join(textwrap.dedent(inspect.getsource(one)) for one in objects), language="python")
