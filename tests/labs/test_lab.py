@@ -2,13 +2,520 @@
 
 from __future__ import annotations
 
-from tests.labs.toy import ToyLab
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+import distlib.labs
+from distlib.core.parameter import Parameters, parameter
+from distlib.figures.export import NoBrowserError
+from distlib.labs import Lab, export
+from tests.labs.toy import REGIONS, StudyLab, StudyParams, ToyLab, ToyParams, ToyView, lines
 
 
-def test_a_control_moves_the_run_and_the_picture() -> None:
-    lab = ToyLab()
-    before = lab.picture.widget.data[0].y
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def lab() -> ToyLab:
+    return ToyLab()
+
+
+def said(lab: Lab) -> str:
+    return str(lab._frame._said.value)
+
+
+def is_stale(lab: Lab) -> bool:
+    return "lab-stale" in lab.picture.box._dom_classes
+
+
+class Opened(ToyLab):
+    """A subclass that is declared by name only, for files."""
+
+
+# --- moving -------------------------------------------------------------------------------------------------
+
+
+def test_a_control_moves_the_run_and_the_picture(lab: ToyLab) -> None:
+    before = list(lab.picture.widget.data[0].y)
     lab.controls.seed.value = 8
     assert lab.result.params.seed == lab.params.seed == 8
-    assert list(lab.picture.widget.data[0].y) != list(before)
+    assert list(lab.picture.widget.data[0].y) != before
     assert lab.error is None
+
+
+def test_a_lab_opens_on_other_values_and_its_share_line_rebuilds_it() -> None:
+    lab = ToyLab(walkers=2, pause_ms=(150, 155), regions=REGIONS[2:], steps=50, figure="ends")
+    assert lab.share() == (
+        "ToyLab(walkers=2, pause_ms=(150, 155), regions=('ap-northeast-1',), steps=50, figure='ends')"
+    )
+    again = eval(lab.share())
+    assert (again.params, again.view, again.figure) == (lab.params, lab.view, lab.figure)
+    assert repr(lab) == lab.share()
+
+
+def test_values_with_many_digits_and_hidden_fields_survive_the_controls() -> None:
+    lab = ToyLab(loss=1 / 3, rate_per_s=12.3456789, faults=("crash S1",))
+    assert lab.params == ToyParams(loss=1 / 3, rate_per_s=12.3456789, faults=("crash S1",))
+    lab.controls.seed.value = 3
+    assert lab.params.loss == 1 / 3
+    assert lab.params.faults == ("crash S1",)
+
+
+def test_a_hand_on_a_slider_gives_round_values(lab: ToyLab) -> None:
+    lab.controls.loss.value = 0.1 + 0.2
+    lab.controls.rate_per_s.value = 10**2.1
+    lab.controls.trials.value = 10**2.3
+    lab.controls.pause_ms.value = (120.0, 240.0)
+    assert "loss=0.3, rate_per_s=126, trials=200" in lab.share()
+    assert "pause_ms=(120, 240)" in lab.share()
+
+
+def test_every_kind_of_control_reaches_the_parameters(lab: ToyLab) -> None:
+    lab.controls.network.value = "wide area"
+    lab.controls.regions.value = REGIONS
+    lab.controls.note.value = "一致性"
+    assert (lab.params.network, lab.params.regions, lab.params.note) == ("wide area", REGIONS, "一致性")
+    lab.controls.regions._buttons[0].value = False
+    assert lab.params.regions == REGIONS[1:]
+
+
+def test_controls_carry_label_unit_range_and_help(lab: ToyLab) -> None:
+    assert lab.controls.pause_ms.description == "pause between steps (ms)"
+    assert (lab.controls.walkers.min, lab.controls.walkers.max) == (1, 9)
+    assert lab.controls.walkers.tooltip == "how many walk at the same time"
+    assert lab.controls.walkers.continuous_update is False
+    assert list(lab.controls) == [*ToyParams.specs(), *ToyView.specs(), "figure"]
+    with pytest.raises(AttributeError, match=r"no control 'walker'; this lab has walkers"):
+        _ = lab.controls.walker
+
+
+def test_another_seed_is_another_one(lab: ToyLab) -> None:
+    for _ in range(5):
+        before = lab.params.seed
+        lab._frame.lab.controls.box("seed").children[1].click()
+        assert lab.params.seed != before
+
+
+def test_several_values_at_once_run_once(lab: ToyLab) -> None:
+    ToyLab.runs = 0
+    lab.set(walkers=2, seed=1, steps=20, figure="ends")
+    assert ToyLab.runs == 1
+    lab.set(steps=30, figure="walks")
+    assert ToyLab.runs == 1
+    assert len(lab.picture.widget.data[0].y) == 30
+
+
+def test_presets_and_reset(lab: ToyLab) -> None:
+    lab = ToyLab(seed=5)
+    lab._frame.buttons["One walker"].click()
+    assert lab.share() == "ToyLab(walkers=1, seed=1)"
+    lab.set(steps=20, figure="ends")
+    lab._frame.buttons["Reset"].click()
+    assert lab.share() == "ToyLab(seed=5)"
+
+
+def test_a_view_option_and_another_figure_repaint_without_a_run(lab: ToyLab) -> None:
+    ToyLab.runs = 0
+    lab.controls.steps.value = 40
+    assert len(lab.picture.widget.data[0].y) == 40
+    lab.controls.figure.value = "ends"
+    assert lab.picture.widget.data[0].type == "bar"
+    assert lab.controls.box("steps").layout.display == "none"
+    assert ToyLab.runs == 0
+
+
+def test_warnings_statistics_and_verdicts_are_shown_and_escaped(lab: ToyLab) -> None:
+    lab.controls.loss.value = 0.75
+    assert "more than half of the steps get lost" in lab._frame._warned.value
+    assert "end &amp; place" in lab._frame._statistics.value
+    assert "✓" in lab._frame._verdicts.value
+    assert "✗" in lab._frame._verdicts.value
+    assert "lowest &lt;-11.2&gt;" in lab._frame._verdicts.value
+    assert "Random walks &lt;of a toy&gt;" in lab._frame.box.children[0].value
+
+
+def test_it_displays_itself(lab: ToyLab) -> None:
+    assert "application/vnd.jupyter.widget-view+json" in lab._repr_mimebundle_()
+
+
+# --- what goes wrong ----------------------------------------------------------------------------------------
+
+
+def test_values_that_do_not_go_together_leave_the_picture_marked_stale(lab: ToyLab) -> None:
+    before = lab.result
+    lab.controls.walkers.value = 8
+    assert isinstance(lab.error, ValueError)
+    assert "ToyParams.walkers is 8; eight is one too many" in said(lab)
+    assert "The picture below is of the run before" in said(lab)
+    assert is_stale(lab)
+    assert lab.result is before
+    assert lab.params.walkers == 3
+    lab.controls.walkers.value = 2
+    assert lab.error is None
+    assert said(lab) == ""
+    assert not is_stale(lab)
+
+
+def test_a_failing_run_is_kept_and_shown_with_its_traceback(lab: ToyLab) -> None:
+    lab.controls.crash.value = True
+    assert isinstance(lab.error, RuntimeError)
+    assert "RuntimeError: walker &lt;3&gt; fell at 12 ms" in said(lab)
+    assert "<details>" in said(lab)
+    assert "in run" in said(lab)
+    assert 'role="alert"' in said(lab)
+
+
+def test_a_lab_that_fails_at_once_has_no_result_and_still_works() -> None:
+    lab = ToyLab(crash=True)
+    assert isinstance(lab.error, RuntimeError)
+    assert lab.result is None
+    assert "run before" not in said(lab)
+    lab._frame.buttons["Export"].click()
+    assert "there is no picture to export yet" in said(lab)
+    lab.controls.crash.value = False
+    assert lab.error is None
+    assert len(lab.picture.widget.data) == 3
+
+
+@pytest.mark.parametrize("part", ["figures", "table", "verdicts"])
+def test_a_failing_figure_table_or_verdict_is_shown(part: str) -> None:
+    def fail(*_any: object) -> None:
+        raise KeyError("term")
+
+    broken = type(
+        "BrokenLab", (ToyLab,), {part: {"a": lambda r, steps: fail()} if part == "figures" else fail}
+    )
+    lab = broken()
+    assert isinstance(lab.error, KeyError)
+    assert "KeyError" in said(lab)
+
+
+def test_no_region_is_refused_in_the_lab(lab: ToyLab) -> None:
+    lab.controls.regions.value = ()
+    assert "ToyParams.regions has 0 values; it takes at least 1" in said(lab)
+
+
+def test_wrong_arguments_are_refused_in_python() -> None:
+    with pytest.raises(TypeError, match=r"ToyLab has no 'walker'; did you mean walkers"):
+        ToyLab(walker=3)
+    with pytest.raises(TypeError, match=r"ToyLab has no 'x'; it has walkers, pause_ms"):
+        ToyLab(x=3)
+    with pytest.raises(ValueError, match=r"ToyParams.walkers is 100; it takes a whole number from 1 to 9"):
+        ToyLab(walkers=100)
+    with pytest.raises(ValueError, match=r"pause_ms is reversed"):
+        ToyLab(pause_ms=(300, 150))
+    with pytest.raises(ValueError, match=r"figure is 'lines'; choose one of 'walks', 'ends'"):
+        ToyLab(figure="lines")
+    lab = ToyLab()
+    with pytest.raises(ValueError, match=r"walkers"):
+        lab.set(walkers=0)
+    assert lab.controls.walkers.value == 3
+    with pytest.raises(ValueError, match=r"cannot export 'gif'; choose from html, svg, png, csv, json"):
+        lab.export("gif")
+
+
+def test_slips_of_an_author_are_named() -> None:
+    def declare(**attributes: object) -> None:
+        type("SlipLab", (ToyLab,), attributes)
+
+    with pytest.raises(TypeError, match=r"NewLab has no `title`"):
+        type("NewLab", (Lab,), {})
+    with pytest.raises(TypeError, match=r"SlipLab.params is 3; it takes a subclass of"):
+        declare(params=3)
+    with pytest.raises(ValueError, match=r"SlipLab.figures is empty"):
+        declare(figures={})
+    with pytest.raises(ValueError, match=r"figure 'a' takes 'steqs', which is no field of ToyView"):
+        declare(figures={"a": lambda result, steqs: None})
+    with pytest.raises(ValueError, match=r"no figure takes the option 'steps' of ToyView"):
+        declare(figures={"a": lambda result: None})
+    with pytest.raises(ValueError, match=r"preset 'x' sets 'y', which is no parameter"):
+        declare(presets={"x": {"y": 1}})
+    with pytest.raises(ValueError, match=r"name 'walkers' is taken"):
+        declare(view=ToyParams)
+
+
+def test_a_parameter_that_no_slider_can_show_is_named() -> None:
+    @dataclass(frozen=True)
+    class Bad(Parameters):
+        rate: float = parameter(1.0, "rate", low=0, high=10, scale="log")
+
+    with pytest.raises(ValueError, match=r"rate has a logarithmic scale, so its low end 0 must be above 0"):
+        type("BadLab", (StudyLab,), {"params": Bad})()
+
+
+# --- long runs ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Trials of big studies wait until this is set."""
+    gate = threading.Event()
+    monkeypatch.setattr(StudyLab, "gate", gate)
+    monkeypatch.setattr(StudyLab, "pace_s", 60)
+    yield gate
+    gate.set()
+
+
+def stop(lab: Lab, gate: threading.Event) -> None:
+    lab._frame.stop_button.click()
+    gate.set()
+    assert lab.wait(30)
+
+
+def test_a_short_run_is_over_when_the_control_has_moved() -> None:
+    lab = StudyLab(trials=5)
+    assert lab.result == [0, 1, 2, 3, 4]
+    assert lab._frame._progress.layout.display == "none"
+
+
+def test_a_long_run_goes_on_in_the_background(slow: threading.Event) -> None:
+    lab = StudyLab(trials=100)
+    assert not lab.wait(0)
+    assert lab._frame._progress.layout.display == "flex"
+    assert lab._frame._note.value == "trial 0"
+    slow.set()
+    assert len(lab.result) == 100
+    assert lab._frame._progress.layout.display == "none"
+    assert len(lab.picture.widget.data[0].y) == 100
+
+
+def test_stop_keeps_what_the_run_hands_back(slow: threading.Event) -> None:
+    lab = StudyLab(trials=100)
+    stop(lab, slow)
+    assert lab.result == [0]
+    assert "Stopped early" in said(lab)
+    assert lab.error is None
+
+
+def test_stop_without_a_result_says_so(slow: threading.Event) -> None:
+    lab = StudyLab(trials=5, keeps=False)
+    lab.set(trials=100)
+    stop(lab, slow)
+    assert "Stopped before there was a result. The picture below is of the run before." in said(lab)
+    assert is_stale(lab)
+    assert lab.params.trials == 5
+
+
+def test_a_new_value_takes_the_place_of_a_run_under_way(slow: threading.Event) -> None:
+    lab = StudyLab(trials=100)
+    lab.controls.trials.value = 200
+    lab.controls.trials.value = 3
+    slow.set()
+    assert lab.result == [0, 1, 2]
+    assert lab.params.trials == 3
+    assert list(lab.picture.widget.data[0].y) == [0, 1, 2]
+
+
+def test_a_study_begins_with_a_press_on_run() -> None:
+    class PressedLab(StudyLab):
+        long = True
+
+    lab = PressedLab(trials=5)
+    assert len(lab.result) == 5
+    lab.controls.trials.value = 6
+    assert "Press Run" in said(lab)
+    assert len(lab.result) == 5
+    lab._frame.buttons["Run"].click()
+    assert len(lab.result) == 6
+    assert not is_stale(lab)
+    lab.set(trials=7)
+    assert len(lab.result) == 7
+
+
+# --- pictures -----------------------------------------------------------------------------------------------
+
+
+def test_the_same_traces_are_changed_in_place_and_others_replaced(lab: ToyLab) -> None:
+    uids = [trace.uid for trace in lab.picture.widget.data]
+    lab.controls.seed.value = 8
+    assert [trace.uid for trace in lab.picture.widget.data] == uids
+    lab.controls.walkers.value = 4
+    assert len(lab.picture.widget.data) == 4
+    assert not set(uids) & {trace.uid for trace in lab.picture.widget.data}
+
+
+def test_a_change_in_place_ends_at_the_same_figure_as_a_replacement(lab: ToyLab) -> None:
+    rich = go.Figure(go.Scatter(x=[1, 2], y=[3, None], text=["a", "b"], line={"color": "red", "dash": "dot"}))
+    rich.update_layout(title="one", width=500, annotations=[{"text": "a"}], xaxis_range=[0, 5])
+    bare = go.Figure(go.Scatter(x=[1], y=[5], line={"color": "blue"}, customdata=[[1]]))
+    bare.update_layout(title="two", width=400, annotations=[{"text": "b"}], xaxis_title="ms")
+    picture = lab.picture
+    for figure, in_place in ((rich, False), (bare, True), (rich, True)):
+        assert picture.show(figure) is in_place
+        shown = picture.widget.data[0].to_plotly_json()
+        shown.pop("uid")
+        assert shown == figure.data[0].to_plotly_json()
+        assert picture.widget.layout.to_plotly_json() == figure.layout.to_plotly_json()
+
+
+def test_frames_are_played_by_a_slider_of_the_lab(lab: ToyLab) -> None:
+    from distlib.figures.player import add_player
+
+    figure = go.Figure(
+        [go.Scatter(y=[1]), go.Scatter(y=[9])],
+        layout={"height": 300, "width": 500, "margin": {"b": 50, "t": 10}},
+    )
+    frames = [
+        go.Frame(data=[go.Scatter(y=[number])], traces=[1], layout={"title": {"text": f"{number}"}})
+        for number in range(3)
+    ]
+    add_player(figure, frames, [0, 5, 10])
+    lab.picture.show(figure)
+    assert lab.picture.player.layout.display == "flex"
+    assert lab.picture.widget.layout.height == 300
+    lab.picture.moment.value = 2
+    assert list(lab.picture.widget.data[1].y) == [2]
+    assert list(lab.picture.widget.data[0].y) == [1]
+    assert lab.picture.widget.layout.title.text == "2"
+    assert lab.picture._name.value == "at 10 ms"
+    lab.picture.show(lines(lab.result, 10))
+    assert lab.picture.player.layout.display == "none"
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+def test_export_writes_every_kind_and_never_over_another(
+    lab: ToyLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(figure: go.Figure, path: Path) -> Path:
+        path.write_text("image")
+        return path
+
+    monkeypatch.setattr(export, "save_image", draw)
+    lab.controls.seed.value = 8
+    names = [path.name for path in lab.export()]
+    stem = "toy_walks_seed=8"
+    assert names == [
+        f"{stem}.html",
+        f"{stem}_table-statistics.csv",
+        f"{stem}.json",
+        f"{stem}.svg",
+        f"{stem}.png",
+    ]
+    assert [path.name for path in lab.export("json", "csv")] == [
+        f"{stem}_2_table-statistics.csv",
+        f"{stem}_2.json",
+    ]
+    assert f"exports/{stem}_2.json" in lab._frame._files.value
+    table = pd.read_csv(f"exports/{stem}_table-statistics.csv")
+    assert list(table.columns) == ["who", "end & place"]
+    assert len(table) == 3
+
+
+def test_the_page_stands_alone_and_holds_everything(lab: ToyLab) -> None:
+    (path,) = lab.export("html")
+    page = path.read_text(encoding="utf-8")
+    assert "<script src=" not in page
+    assert "Plotly.newPlot" in page
+    assert "Random walks &lt;of a toy&gt;" in page
+    assert "Stays above -5" in page
+    assert '<code class="lab-file">ToyLab()</code>' in page
+
+
+def test_without_a_browser_the_lab_offers_what_there_is(lab: ToyLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(figure: go.Figure, path: Path) -> Path:
+        raise NoBrowserError("none")
+
+    monkeypatch.setattr(export, "save_image", none)
+    assert [path.suffix for path in lab.export()] == [".html", ".csv", ".json"]
+    assert lab._frame._files.value.count("none was found on this machine") == 1
+    assert "camera" in lab._frame._files.value
+    assert lab.picture.widget._config["toImageButtonOptions"] == {"format": "svg"}
+
+
+def test_a_browser_that_dies_is_named(lab: ToyLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(figure: go.Figure, path: Path) -> Path:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(export, "save_image", die)
+    assert lab.export("png") == []
+    assert "PNG could not be drawn: OSError: disk full" in lab._frame._files.value
+
+
+def test_the_export_button_writes_the_chosen_kinds(lab: ToyLab) -> None:
+    lab._frame.kinds.value = ("csv", "json")
+    lab._frame.buttons["Export"].click()
+    assert sorted(path.suffix for path in Path("exports").iterdir()) == [".csv", ".json"]
+    lab._frame.kinds.value = ()
+    lab._frame.buttons["Export"].click()
+    assert "choose at least one kind of file" in said(lab)
+
+
+def test_share_shows_the_line_and_follows_the_view(lab: ToyLab) -> None:
+    lab._frame.buttons["Share"].click()
+    assert 'value="ToyLab()"' in lab._frame._shared.value
+    lab.controls.network.value = "wide area"
+    assert "network=&#x27;wide area&#x27;" in lab._frame._shared.value
+    lab._frame.buttons["Share"].click()
+    assert lab._frame._shared.value == ""
+
+
+def test_a_scenario_file_rebuilds_the_lab() -> None:
+    lab = Opened(walkers=2, pause_ms=(150, 155.5), steps=50, figure="ends", faults=("crash S1",))
+    (path,) = lab.export("json")
+    for again in (Lab.load(path), Opened.load(str(path))):
+        assert type(again) is Opened
+        assert (again.params, again.view, again.figure) == (lab.params, lab.view, "ends")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lab": "NoLab"}, "lab is 'NoLab'; Lab.load reads one of"),
+        ({"params": None}, "params is None; it takes an object with the fields of ToyParams"),
+        ({"params": {"walkers": "3"}}, "params.walkers is '3'; it takes a whole number"),
+        ({"params": {"walkers": 30}}, "ToyParams.walkers is 30; it takes a whole number from 1 to 9"),
+        ({"params": {"walkerz": 3}}, "params has an unknown field 'walkerz'"),
+        ({"view": {"steps": 5}}, "ToyView.steps is 5; it takes a whole number from 10 to 400"),
+        ({"figure": "lines"}, "figure is 'lines'; Opened has 'walks', 'ends'"),
+        ({"seed": 3}, "unknown field 'seed'"),
+    ],
+)
+def test_a_malformed_scenario_file_gets_its_field_named(change: dict[str, object], message: str) -> None:
+    good = {"lab": "Opened", "params": {}, "view": {}, "figure": "walks"}
+    Path("bad.json").write_text(json.dumps(good | change))
+    with pytest.raises(ValueError, match=r"bad.json") as caught:
+        Lab.load("bad.json")
+    assert message in str(caught.value)
+
+
+def test_a_scenario_file_that_is_none() -> None:
+    Path("bad.json").write_text("{")
+    with pytest.raises(ValueError, match=r"bad.json is not JSON"):
+        Lab.load("bad.json")
+    Path("bad.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"bad.json holds list"):
+        Lab.load("bad.json")
+    Path("bad.json").write_text('{"lab": "Opened"}')
+    with pytest.raises(ValueError, match=r"lacks the field 'params'"):
+        Lab.load("bad.json")
+    Path("bad.json").write_text('{"lab": "StudyLab", "params": {}}')
+    with pytest.raises(ValueError, match=r"lab is 'StudyLab'; ToyLab.load reads one of"):
+        ToyLab.load("bad.json")
+    with pytest.raises(FileNotFoundError):
+        Lab.load("none.json")
+
+
+# --- the package --------------------------------------------------------------------------------------------
+
+
+def test_importing_the_package_imports_no_widget() -> None:
+    code = "import sys, distlib.labs; print({*sys.modules} & {'plotly', 'ipywidgets', 'pandas'})"
+    root = Path(distlib.labs.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+    with pytest.raises(AttributeError, match=r"distlib.labs has no 'NoLab'"):
+        _ = distlib.labs.NoLab
+    assert StudyParams().trials == 5

@@ -23,7 +23,7 @@ class ToyParams(Parameters):
     walkers: int = parameter(3, "walkers", low=1, high=9, help="how many walk at the same time")
     pause_ms: tuple[float, float] = parameter((150, 300), "pause between steps", unit="ms", low=1, high=1000)
     loss: float = parameter(0.01, "loss", low=0, high=1, step=0.01)
-    rate_per_s: float = parameter(100, "rate", unit="per s", low=1, high=10_000, scale="log")
+    rate_per_s: float = parameter(100.0, "rate", unit="per s", low=1, high=10_000, scale="log")
     trials: int = parameter(100, "trials", low=10, high=10_000, scale="log")
     network: str = parameter("local", "network", choices=("local", "wide area"))
     regions: tuple[str, ...] = parameter(REGIONS[:2], "regions", choices=REGIONS, several=True, at_least=1)
