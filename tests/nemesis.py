@@ -20,7 +20,7 @@ from typing import Any
 
 from distlib.check.linearizability import Verdict, check
 from distlib.core.seeds import Seeds
-from distlib.core.trace import LOST, Trace
+from distlib.core.trace import Trace
 from distlib.protocols.raft import BecameLeader, Raft, committed_state
 from distlib.protocols.raft_client import Invoked, RaftClient, Returned
 from distlib.protocols.raft_membership import AddServer, ConfigurationCommitted, Membership, RemoveServer
@@ -162,7 +162,7 @@ def tally(world: Cluster, trace: Trace, verdict: Verdict) -> Tally[str]:
             "pauses": struck[Pause],
             "partitions": struck[Partition] + struck[OneWay] + struck[Bridge],
             "clock drifts": struck[Drift],
-            "messages lost": sum(fate == LOST for fate in trace.fates.values()),
+            "seeds with message loss": int(world.network.loss > 0),
             "messages duplicated": len(trace.duplicates),
             "operations called": told[Invoked],
             "operations returned": told[Returned],
