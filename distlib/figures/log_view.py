@@ -262,7 +262,7 @@ def _commit(logs: Logs) -> dict[str, Any]:
             y += [row.y - BOX - 0.07, row.y + BOX + 0.07, None]
             text += [f"<b>{lanes.plain(row.node)}</b>  commit index {commit}"] * 2 + [""]
     return {"type": "scatter", "x": x, "y": y, "hovertext": text, "hoverinfo": "text", "mode": "lines", "name": "commit index",
-            "line": {"color": theme.GREEN, "width": 5}, "showlegend": True, "zorder": 3}  # fmt: skip
+            "line": {"color": theme.GREEN, "width": 5}, "showlegend": True}  # fmt: skip
 
 
 def _applied(logs: Logs) -> dict[str, Any]:
@@ -289,14 +289,14 @@ def _indices(logs: Logs) -> list[dict[str, Any]]:
 
 def _marks(found: list[tuple[float, float, str]], name: str, symbol: str, fill: str, line: str) -> dict[str, Any]:
     return {"type": "scatter", "x": [one[0] for one in found], "y": [one[1] for one in found], "mode": "markers", "name": name,
-            "hovertext": [one[2] for one in found], "hoverinfo": "text", "showlegend": bool(found), "meta": "legend", "zorder": 4,
+            "hovertext": [one[2] for one in found], "hoverinfo": "text", "showlegend": bool(found), "meta": "legend",
             "marker": {"symbol": symbol, "size": 10, "color": fill, "line": {"color": line, "width": 1.6}}}  # fmt: skip
 
 
 def _down(logs: Logs) -> dict[str, Any]:
     rows = [row for row in logs.rows if row.view is None]
-    return {"type": "scatter", "x": [logs.first - 0.76] * len(rows), "y": [row.y for row in rows], "mode": "text",
-            "text": ["<b>✕</b>"] * len(rows), "textposition": "middle center", "name": "crashed", "zorder": 4,
+    return {"type": "scatter", "x": [max(row.last, logs.first - 1) + 0.8 for row in rows], "y": [row.y for row in rows], "mode": "text",
+            "text": ["<b>✕</b>"] * len(rows), "textposition": "middle center", "name": "crashed",
             "textfont": {"color": theme.VERMILLION, "size": 18}, "hoverinfo": "skip", "showlegend": False}  # fmt: skip
 
 

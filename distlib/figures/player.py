@@ -15,13 +15,18 @@ PLAYER_PX = 74
 """Height of the row with button and slider."""
 
 
-def moments(start_ms: float, end_ms: float, frames: int, first_ms: float | None = None) -> list[float]:
+def moments(start_ms: float, end_ms: float, frames: int) -> list[float]:
     """``frames`` instants, evenly from ``start_ms`` to ``end_ms``. Raises ``ValueError`` for fewer than 2 or more than 400."""
     if isinstance(frames, bool) or not isinstance(frames, int) or not 2 <= frames <= 400:
         raise ValueError(f"frames is {frames!r}; it takes a whole number from 2 to 400")
     step = (end_ms - start_ms) / (frames - 1)
     digits = max(0, 1 - math.floor(math.log10(step))) if step > 0 else 0
     return [min(end_ms, round(start_ms + number * step, digits)) for number in range(frames)]
+
+
+def clock(time_ms: float) -> str:
+    """A time as the slider shows it: up to two decimals, none where they are 0."""
+    return f"{time_ms:,.2f}".rstrip("0").rstrip(".")
 
 
 def add_player(
@@ -31,9 +36,10 @@ def add_player(
     """Give ``figure`` its ``frames``, one for each of ``times_ms``, with a play button and a slider under the axes.
 
     ``below_px`` is what the axis below needs (its title); the figure grows by the row. ``redraw`` is for frames that
-    change more than scatter traces.
+    change bars or the layout; without it, each trace of a frame must have a point, or the old ones stay.
     """
-    named = [frame.update(name=f"{time_ms:g}") for frame, time_ms in zip(frames, times_ms, strict=True)]
+    named = [frame.update(name=str(number)) for number, frame in enumerate(frames)]
+    labels = [clock(time_ms) for time_ms in times_ms]
     figure.frames = named
     still = {"mode": "immediate", "frame": {"duration": 0, "redraw": redraw}, "transition": {"duration": 0}}
     run = {"mode": "immediate", "frame": {"duration": STEP_MS, "redraw": redraw}, "transition": {"duration": 0},
@@ -51,7 +57,8 @@ def add_player(
              "currentvalue": {"prefix": "at ", "suffix": " ms", "font": {"size": 13, "color": theme.INK}, "offset": 4},
              "ticklen": 0, "minorticklen": 0, "font": {"color": "rgba(0,0,0,0)", "size": 1}, "bgcolor": theme.GRID,
              "bordercolor": theme.FAINT, "borderwidth": 1, "activebgcolor": theme.SKY,
-             "steps": [{"label": frame.name, "method": "animate", "args": [[frame.name], still]} for frame in named]}
+             "steps": [{"label": label, "method": "animate", "args": [[frame.name], still]}
+                       for label, frame in zip(labels, named, strict=True)]}
         ],
         updatemenus=[
             {"type": "buttons", "direction": "left", "x": 0, "xanchor": "left", "y": y, "yanchor": "top", "showactive": False,

@@ -82,6 +82,7 @@ def split_vote_curve(curve: pd.DataFrame, simulated: pd.DataFrame, mark: float |
     """
     figure = theme.figure(height=380)
     blue, orange = theme.series_style(0), theme.series_style(1)
+    spread = 300 * simulated["standard_error"]
     figure.add_trace(
         go.Scatter(
             x=curve["latency"], y=100 * curve["probability"], mode="lines", name="formula",
@@ -93,8 +94,8 @@ def split_vote_curve(curve: pd.DataFrame, simulated: pd.DataFrame, mark: float |
             x=simulated["latency"], y=100 * simulated["share"], mode="markers", name="simulated (± 3 standard errors)",
             marker={"color": orange.colour, "size": 9, "symbol": "diamond"},
             error_y={
-                "array": 300 * simulated["standard_error"], "symmetric": False, "thickness": 1.5, "color": orange.colour,
-                "arrayminus": np.minimum(300 * simulated["standard_error"], 100 * simulated["share"]),
+                "array": spread, "arrayminus": np.minimum(spread, 100 * simulated["share"]),
+                "symmetric": False, "thickness": 1.5, "color": orange.colour,
             },
             hovertemplate="simulated: %{y:.2f} %<extra></extra>",
         )

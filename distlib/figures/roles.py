@@ -40,6 +40,7 @@ def role_timeline(
     figure = theme.figure(title=title, width=width)
     gaps = leaderless(lanes.segments(trace, trace.nodes), trace.end_ms)
     figure.add_traces([_gaps(picture, gaps), *bars(picture, parts, roles, half=0.36), fault_marks(picture)])
+    figure.update_traces(yaxis="y")
     return _layout(figure, picture, bool(title), gaps)
 
 
@@ -65,7 +66,7 @@ def _gaps(picture: Picture, gaps: list[tuple[float, float]] | None) -> go.Bar:
     wide = [picture.px(end - start) for start, end in shown]
     return go.Bar(
         orientation="h", base=[start for start, _ in shown], x=[end - start for start, end in shown], y=[1.0] * len(shown),
-        width=0.56, name="no leader", legend="legend2", showlegend=bool(shown), hoverinfo="text", zorder=1,
+        width=0.56, name="no leader", legend="legend2", showlegend=bool(shown), hoverinfo="text",
         text=[_gap_label(end - start, px) for (start, end), px in zip(shown, wide, strict=True)],
         hovertext=[f"<b>no leader</b> for {end - start:,.1f} ms<br>{start:,.2f} to {end:,.2f} ms" for start, end in shown],
         textposition="inside", insidetextanchor="middle", textangle=0, constraintext="none", textfont={"color": theme.INK},

@@ -2,6 +2,8 @@
 
 The figure's traces keep their number and order for the same ``kinds`` and ``roles``, so that a FigureWidget can be
 updated in place (:func:`distlib.figures.inplace.update`). Everything is drawn as traces, nothing as layout shapes.
+Messages lie on the axis y, lanes and marks on y2 above it, so that a message passes under the lanes between (a
+``zorder`` would do the same, but makes plotly's animations blink).
 """
 
 from __future__ import annotations
@@ -237,7 +239,7 @@ def _undelivered(picture: Picture) -> go.Scatter:
     ends = [message_path(picture, flight)[-1] for flight in lost]
     return go.Scatter(
         x=[round(x, 3) for x, _ in ends], y=[round(y, 3) for _, y in ends], mode="markers", name="not delivered",
-        hovertext=[lanes.flight_text(flight) for flight in lost], hoverinfo="text", showlegend=bool(lost), zorder=3, legend="legend2",
+        hovertext=[lanes.flight_text(flight) for flight in lost], hoverinfo="text", showlegend=bool(lost), yaxis="y2", legend="legend2",
         marker={"symbol": "x-thin", "size": 8, "color": theme.INK, "line": {"width": 1.8, "color": theme.INK}},
     )  # fmt: skip
 
@@ -250,7 +252,7 @@ def _duplicates(picture: Picture) -> go.Scatter:
     ]
     return go.Scatter(
         x=[round(x, 3) for x, _ in middles], y=[round(y, 3) for _, y in middles], mode="markers", name="duplicate",
-        hovertext=[lanes.flight_text(flight) for flight in again], hoverinfo="text", showlegend=bool(again), zorder=3, legend="legend2",
+        hovertext=[lanes.flight_text(flight) for flight in again], hoverinfo="text", showlegend=bool(again), yaxis="y2", legend="legend2",
         marker={"symbol": "diamond", "size": 8, "color": theme.PAPER, "line": {"width": 1.5, "color": theme.INK}},
     )  # fmt: skip
 
@@ -297,7 +299,7 @@ def _bar(picture: Picture, role: str, parts: list[Segment], half: float) -> go.B
         hovertext=[f"<b>{lanes.plain(part.node)}</b>  {lanes.plain(part.label)}<br>{part.start_ms:,.2f} to {part.end_ms:,.2f} ms"
                    for part in parts],
         hoverinfo="text", textposition="inside", insidetextanchor="start", textangle=0, constraintext="none",
-        textfont={"color": style.text, "size": 12}, insidetextfont={"color": style.text}, cliponaxis=True, zorder=1,
+        textfont={"color": style.text, "size": 12}, insidetextfont={"color": style.text}, cliponaxis=True, yaxis="y2",
         name=f"{role} ({initial(role)})" if named else role, showlegend=bool(parts), legend="legend2",
         marker={"color": style.fill, "line": {"width": 0.8, "color": theme.PAPER if not style.hatch else theme.FAINT},
                 "pattern": {"shape": style.hatch, "fgcolor": theme.FAINT, "size": 6, "solidity": 0.25, "fillmode": "overlay"}},
@@ -311,7 +313,7 @@ def _paused(picture: Picture) -> go.Bar:
     found = [span for span in found if span.start_ms < picture.end_ms and span.end_ms > picture.start_ms]
     starts = [max(span.start_ms, picture.start_ms) for span in found]
     return go.Bar(
-        orientation="h", base=starts, width=2 * HALF, y=[picture.y(span.node or "") for span in found], zorder=2,
+        orientation="h", base=starts, width=2 * HALF, y=[picture.y(span.node or "") for span in found], yaxis="y2",
         x=[min(span.end_ms, picture.end_ms) - start for span, start in zip(found, starts, strict=True)],
         text=["paused" if picture.px(min(span.end_ms, picture.end_ms) - start) > 58 else "‖"
               for span, start in zip(found, starts, strict=True)],
@@ -344,7 +346,7 @@ def _happenings(picture: Picture) -> go.Scatter:
         x += [round(time_ms, 3), round(time_ms, 3), None]
         y += [picture.y(node) - HALF - 0.02, picture.y(node) - HALF - 0.16, None]
         text += [label, label, ""]
-    return go.Scatter(x=x, y=y, hovertext=text, hoverinfo="text", mode="lines", name="commit, output", zorder=3,
+    return go.Scatter(x=x, y=y, hovertext=text, hoverinfo="text", mode="lines", name="commit, output", yaxis="y2",
                       showlegend=bool(said), legend="legend2", line={"color": theme.GREEN, "width": 3.5})  # fmt: skip
 
 
@@ -379,7 +381,7 @@ def fault_marks(picture: Picture) -> go.Scatter:
     marks = [mark for mark in marks if picture.shows(mark[0])]
     return go.Scatter(
         x=[mark[0] for mark in marks], y=[mark[1] for mark in marks], text=[f"<b>{mark[2]}</b>" for mark in marks],
-        hovertext=[mark[3] for mark in marks], hoverinfo="text", mode="text", name="fault", showlegend=False, zorder=4,
+        hovertext=[mark[3] for mark in marks], hoverinfo="text", mode="text", name="fault", showlegend=False, yaxis="y2",
         textposition=["middle left" if mark[2] == "↻" else "middle right" for mark in marks],
         textfont={"color": theme.VERMILLION, "size": [17 if len(mark[2]) == 1 else 12 for mark in marks]},
     )  # fmt: skip
@@ -412,7 +414,7 @@ def _violations(picture: Picture) -> go.Scatter:
         bool(found) and picture.px(max(one.time_ms for one in found) - picture.start_ms) > picture.width - 320
     )
     return go.Scatter(
-        x=x, y=y, text=text, hovertext=hover, hoverinfo="text", mode="lines+text", name="invariant broken", zorder=5,
+        x=x, y=y, text=text, hovertext=hover, hoverinfo="text", mode="lines+text", name="invariant broken", yaxis="y2",
         textposition="middle left" if late else "middle right", textfont={"color": theme.ALARM, "size": 13},
         line={"color": theme.ALARM, "width": 2.5}, showlegend=bool(found), legend="legend2",
     )  # fmt: skip
@@ -445,12 +447,12 @@ def _partitions(picture: Picture) -> list[go.Scatter]:
         label.append((start + 4 * ms_a_px, TOP - 0.16 - 0.22 * row, lanes.plain(text)))
     return [
         go.Scatter(x=band[0], y=band[1], mode="lines", fill="toself", fillcolor="rgba(169,86,138,0.10)", line={"width": 0},
-                   hoverinfo="skip", name="partition", showlegend=False, zorder=-2),
+                   hoverinfo="skip", name="partition", showlegend=False),
         go.Scatter(x=wall[0], y=wall[1], mode="lines", line={"color": theme.PURPLE, "width": 2, "dash": "dash"},
-                   hoverinfo="skip", name="partition", showlegend=False, zorder=-1),
+                   hoverinfo="skip", name="partition", showlegend=False),
         go.Scatter(x=[one[0] for one in label], y=[one[1] for one in label], text=[one[2] for one in label], mode="text",
                    textposition="middle right", textfont={"color": theme.PURPLE, "size": 12}, hoverinfo="skip",
-                   name="partition", showlegend=False, zorder=4),
+                   name="partition", showlegend=False, yaxis="y2"),
     ]  # fmt: skip
 
 
@@ -489,6 +491,14 @@ def _layout(figure: go.Figure, picture: Picture, titled: bool) -> go.Figure:
         ticktext=[f"<b>{lanes.plain(node)}</b>" for node in picture.nodes], tickfont={"size": 13, "color": theme.INK},
         fixedrange=True, showgrid=False, ticks="", showline=False,
     )  # fmt: skip
+    figure.update_layout(
+        yaxis2={
+            "overlaying": "y",
+            "range": [1 - len(picture.nodes) - BOTTOM, TOP],
+            "visible": False,
+            "fixedrange": True,
+        }
+    )
     return figure
 
 

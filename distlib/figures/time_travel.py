@@ -67,26 +67,36 @@ def time_travel(trace: Trace, *, frames: int = 60, **options: Any) -> go.Figure:
         xaxis2={"overlaying": "x", "range": [0, 1], "visible": False, "fixedrange": True},
         dragmode=False,
     )
-    moving = list(range(first, len(figure.data)))
-    drawn = [go.Frame(data=_moving(picture, views, time_ms), traces=moving) for time_ms in times]
+    moving, kept = list(range(first, len(figure.data))), _kept(figure, first)
+    same = [{"type": figure.data[number].type} for number in kept]
+    drawn = [go.Frame(data=[*_moving(picture, views, time_ms), *same], traces=moving + kept) for time_ms in times]
     return add_player(figure, drawn, times, below_px=44)
 
 
+def _kept(figure: go.Figure, first: int) -> list[int]:
+    """Traces that each frame must name though they stay as they are: plotly clears the bars, and whole layers, that it does not."""
+    bars = [number for number in range(first) if figure.data[number].type == "bar"]
+    below = [n for n in range(first) if figure.data[n].type == "scatter" and figure.data[n].yaxis != "y2" and figure.data[n].x]
+    return bars + below[:1]
+
+
 def _moving(picture: Picture, views: Views, at_ms: float, styled: bool = False) -> list[go.Scatter]:
-    """The traces that change from frame to frame; only the first ones carry their style."""
+    """The traces that change from frame to frame; only the first ones carry their style. None is ever without a point:
+    plotly would not redraw it.
+    """
     low = 0.02 - BOTTOM - len(picture.nodes) + 1
     x, y, heads = _in_flight(picture, at_ms)
     cursor: dict[str, Any] = {"x": [at_ms, at_ms], "y": [low, TOP - 0.04]}
-    flying: dict[str, Any] = {"x": x, "y": y}
-    dots: dict[str, Any] = {"x": [head[0] for head in heads], "y": [head[1] for head in heads],
+    flying: dict[str, Any] = {"x": x or [None], "y": y or [None]}
+    dots: dict[str, Any] = {"x": [head[0] for head in heads] or [None], "y": [head[1] for head in heads] or [None],
                             "hovertext": [head[2] for head in heads]}  # fmt: skip
     now: dict[str, Any] = {"text": [state_text(picture.trace, views, node, at_ms) for node in picture.nodes]}
     if styled:
-        cursor |= {"mode": "lines", "name": "now", "line": {"color": theme.INK, "width": 1.5}, "hoverinfo": "skip", "zorder": 6}
-        flying |= {"mode": "lines", "line": {"color": theme.INK, "width": 2.6}, "hoverinfo": "skip", "zorder": 6}
-        dots |= {"mode": "markers", "hoverinfo": "text", "zorder": 7,
+        cursor |= {"mode": "lines", "name": "now", "line": {"color": theme.INK, "width": 1.5}, "hoverinfo": "skip", "yaxis": "y2"}
+        flying |= {"mode": "lines", "line": {"color": theme.INK, "width": 2.6}, "hoverinfo": "skip", "yaxis": "y2"}
+        dots |= {"mode": "markers", "hoverinfo": "text", "yaxis": "y2",
                  "marker": {"size": 9, "color": theme.YELLOW, "line": {"color": theme.INK, "width": 1.5}}}  # fmt: skip
-        now |= {"x": [1.012] * len(picture.nodes), "y": [picture.y(node) for node in picture.nodes], "xaxis": "x2",
+        now |= {"x": [1.0] * len(picture.nodes), "y": [picture.y(node) for node in picture.nodes], "xaxis": "x2", "yaxis": "y2",
                 "mode": "text", "textposition": "middle right", "cliponaxis": False, "hoverinfo": "skip",
                 "textfont": {"size": 12, "color": theme.INK}}  # fmt: skip
     return [go.Scatter(**part, **({"showlegend": False} if styled else {})) for part in (cursor, flying, dots, now)]
@@ -116,13 +126,13 @@ def state_text(trace: Trace, views: Views, node: NodeId, at_ms: float) -> str:
     if not views.shows(node):
         return ""
     view = views.at(node, at_ms)
-    label = f"<b>{lanes.plain(lanes.label_of(view))}</b>"
+    label = f"\u2002<b>{lanes.plain(lanes.label_of(view))}</b>"
     commit = getattr(view, "commit_index", None)
     last = _last_index(view)
     if commit is None:
         return label
     more = "" if last is None else f" of {last}"
-    return f"{label}<br>committed {commit}{more}"
+    return f"{label}<br>\u2002committed {commit}{more}"
 
 
 def _last_index(view: Any) -> int | None:

@@ -153,9 +153,9 @@ def _links(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
                 share = 0.5 if len(ways) == 2 else (0.62 if ways[0] == (one, other) else 0.38)
                 crosses.append((x0 + share * (x1 - x0), y0 + share * (y1 - y0), lanes.plain(text)))
     parts: list[dict[str, Any]] = [
-        {"x": whole[0], "y": whole[1]},
-        {"x": broken[0], "y": broken[1]},
-        {"x": [one[0] for one in crosses], "y": [one[1] for one in crosses], "hovertext": [one[2] for one in crosses]},
+        {"x": whole[0] or [None], "y": whole[1] or [None]},
+        {"x": broken[0] or [None], "y": broken[1] or [None]},
+        {"x": [one[0] for one in crosses] or [None], "y": [one[1] for one in crosses] or [None], "hovertext": [one[2] for one in crosses]},
     ]
     if styled:
         parts[0] |= {"mode": "lines", "hoverinfo": "skip", "line": {"color": theme.GRID, "width": 2}, "showlegend": False}
@@ -213,6 +213,8 @@ def _track(
         text += [said, said, ""]
         size += [0, 13, 0]
         angle += [0.0, round(math.degrees(math.atan2(bx - ax, by - ay)), 1), 0.0]
+    if not found:  # a trace without points would not be redrawn, nor stand in the legend
+        x, y, text, size, angle = [None], [None], [""], [0], [0.0]
     part: dict[str, Any] = {"x": x, "y": y, "hovertext": text, "marker": {"size": size, "angle": angle}}
     if styled:
         part |= {"mode": "lines+markers", "name": kind, "hoverinfo": "text", "showlegend": listed,
@@ -234,7 +236,7 @@ def _stopped(drawn: Map, at_ms: float, styled: bool) -> dict[str, Any]:
         linger = max(LINGER_MS, 0.4 * (flight.arrive_ms - flight.start_ms))
         if flight.fate == LOST and at_ms < flight.end_ms + linger:
             found.append((*_where(drawn, flight, STOPS[LOST]), lanes.flight_text(flight)))
-    part: dict[str, Any] = {"x": [one[0] for one in found], "y": [one[1] for one in found],
+    part: dict[str, Any] = {"x": [one[0] for one in found] or [None], "y": [one[1] for one in found] or [None],
                             "hovertext": [one[2] for one in found]}  # fmt: skip
     if styled:
         part |= {"mode": "markers", "name": "lost", "hoverinfo": "text",
@@ -252,7 +254,8 @@ def _discs(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
     for role, nodes in by_role.items():
         style = theme.role_style(role)
         part: dict[str, Any] = {
-            "x": [drawn.place[node][0] for node in nodes], "y": [drawn.place[node][1] for node in nodes],
+            "x": [drawn.place[node][0] for node in nodes] or [None],
+            "y": [drawn.place[node][1] for node in nodes] or [None],
             "text": [f"<b>{lanes.plain(node)}</b>" for node in nodes],
             "hovertext": [_hover(drawn, node, at_ms) for node in nodes],
         }  # fmt: skip
