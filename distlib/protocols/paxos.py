@@ -186,11 +186,13 @@ class Paxos(Node):
         return max(reported, key=lambda report: report.ballot).value
 
     def on_nack(self, sender: NodeId, message: Nack) -> None:
-        """A higher ballot is about. This one is abandoned, and a still higher one begins after a pause
-        (§2.2, §2.4).
-        """
-        self.highest_seen = max(self.highest_seen, message.promised)
-        if self.phase in (Phase.PREPARING, Phase.PROPOSING) and message.ballot == self.ballot:
+        """An acceptor has promised a higher ballot."""
+        self.meet(message.promised)
+
+    def meet(self, ballot: Ballot) -> None:
+        """§2.2: abandon a proposal once some process has begun trying to issue a higher-numbered one."""
+        self.highest_seen = max(self.highest_seen, ballot)
+        if self.phase in (Phase.PREPARING, Phase.PROPOSING) and ballot > self.ballot:
             self.back_off()
 
     def back_off(self) -> None:
@@ -220,6 +222,7 @@ class Paxos(Node):
     def on_prepare(self, sender: NodeId, message: Prepare) -> None:
         """Phase 1b: promise, and report what was accepted; or say that it is too late."""
         self.check_acceptor(sender, message)
+        self.meet(message.ballot)
         if not self.may_promise(message.ballot):
             self.send_after_sync(sender, Nack(message.ballot, self.promised))
             return
@@ -245,6 +248,7 @@ class Paxos(Node):
     def on_accept(self, sender: NodeId, message: Accept) -> None:
         """Phase 2b: accept and tell the proposer and all learners, or say that it is too late."""
         self.check_acceptor(sender, message)
+        self.meet(message.ballot)
         if not self.may_accept(message.ballot):
             self.send_after_sync(sender, Nack(message.ballot, self.promised))
             return

@@ -91,9 +91,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """``ballot`` comes too late, for the higher ballot ``promised`` has been promised (the optimisation of
-    §2.3's end).
-    """
+    """``ballot`` comes too late, for the higher ballot ``promised`` has been promised (end of §2.2)."""
 
     ballot: Ballot
     promised: Ballot
