@@ -244,7 +244,7 @@ def _number(name: str, default: Any, spec: Spec, common: dict[str, Any]) -> Any:
         if spec.low <= 0:
             raise ValueError(f"{name} has a logarithmic scale, so its low end {spec.low!r} must be above 0")
         low, high = math.log10(spec.low), math.log10(spec.high)
-        step = spec.step or (high - low) / max(20, round((high - low) * 20))
+        step = (high - low) / max(20, round((high - low) * 20))  # in decades, so not the field's own step
         common["readout_format"] = "d" if whole else ".3r"
         return w.FloatLogSlider(value=default, base=10, min=low, max=high, step=step, **common)
     if whole:
