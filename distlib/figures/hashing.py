@@ -1,0 +1,275 @@
+"""Hashing as one sees it: a ring of arcs, the keys that move when a node joins or leaves, a Maglev table filling up."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from distlib.figures import theme
+from distlib.figures.player import add_player
+from distlib.figures.queueing import check_columns
+
+OUTER, BEFORE, AFTER = 1.0, 0.74, 1.0
+MOST_ARCS = 6000
+METHOD_WORDS = {"modulo": "hash mod n", "ring": "ring"}
+
+
+def node_style(node: int) -> theme.KindStyle:
+    """Colour (and dash, from the sixth node on) of a node."""
+    return theme.series_style(node)
+
+
+def ring(arcs: pd.DataFrame, shares: pd.DataFrame, *, expected_deviation: float | None = None, title: str = "") -> go.Figure:
+    """A consistent hash ring: every virtual node owns the arc that ends at it; at the right what each node owns.
+
+    ``arcs`` has the columns start, end (turns of the circle), node; ``shares`` node, share, keys.
+    ``expected_deviation`` (standard deviation of a share over its mean, by theory) is drawn as a band. Raises
+    ``ValueError`` for an empty table, a missing column or more than 6000 arcs.
+    """
+    check_columns(arcs, "start", "end", "node")
+    check_columns(shares, "node", "share", "keys")
+    _check_size(arcs)
+    base = theme.figure(title=title, height=460)
+    figure = make_subplots(rows=1, cols=2, column_widths=[0.46, 0.54], horizontal_spacing=0.08)
+    for node in shares["node"]:
+        figure.add_trace(_arc_trace(arcs[arcs["node"] == node], int(node), OUTER, 16), 1, 1)
+    figure.add_trace(_points(arcs), 1, 1)
+    figure.add_trace(_names(arcs, shares), 1, 1)
+    figure.add_traces(_share_bars(shares, expected_deviation), rows=1, cols=2)
+    figure.update_layout(base.layout)
+    figure.update_layout(
+        margin={"l": 8, "r": 24, "t": 84 if title else 44, "b": 56}, bargap=0.25, barmode="overlay",
+        legend={"x": 0.54, "y": 1.0},
+    )  # fmt: skip
+    _round_axes(figure)
+    names = [f"N{node}" for node in shares["node"]]
+    figure.update_xaxes(row=1, col=2, tickvals=list(range(len(names))), ticktext=names, title_text="node", ticks="")
+    top = 1.2 * max(float(shares["share"].max()), float((shares["keys"] / max(shares["keys"].sum(), 1)).max()))
+    figure.update_yaxes(row=1, col=2, title_text="share", tickformat=".0%", range=[0, top])
+    return figure
+
+
+def _check_size(arcs: pd.DataFrame) -> None:
+    if len(arcs) > MOST_ARCS:
+        raise ValueError(
+            f"there are {len(arcs):,} arcs; a ring that one can still read has at most {MOST_ARCS:,}: "
+            "take fewer nodes or fewer virtual nodes"
+        )
+
+
+def _arc_trace(arcs: pd.DataFrame, node: int, radius: float, width: float) -> go.Scatter:
+    x, y = arc_line(arcs[["start", "end"]].to_numpy(float), radius)
+    style = node_style(node)
+    return go.Scatter(x=x, y=y, mode="lines", line={"color": style.colour, "width": width}, name=f"N{node}",
+                      showlegend=False, opacity=0.9 if style.dash == "solid" else 0.55,
+                      hovertemplate=f"owned by <b>N{node}</b><extra></extra>")  # fmt: skip
+
+
+def arc_line(spans: np.ndarray, radius: float) -> tuple[list[float | None], list[float | None]]:
+    """Arcs (start, end in turns; one that passes 0 has start > end) as one line, broken between arcs; clockwise from noon."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for start, end in spans:
+        length = (end - start) % 1.0 or 1.0
+        turns = start + np.linspace(0.0, length, max(2, math.ceil(180 * length) + 1))
+        x += [*np.round(radius * np.sin(2 * np.pi * turns), 4).tolist(), None]
+        y += [*np.round(radius * np.cos(2 * np.pi * turns), 4).tolist(), None]
+    return x, y
+
+
+def _points(arcs: pd.DataFrame) -> go.Scatter:
+    """The virtual nodes themselves, as ticks across the ring."""
+    turns = 2 * np.pi * arcs["end"].to_numpy(float)
+    x, y = ([part for one in values for part in (0.95 * one, 1.05 * one, None)] for values in (np.sin(turns), np.cos(turns)))
+    return go.Scatter(x=x, y=y, mode="lines", hoverinfo="skip", name="virtual node (end of its arc)",
+                      line={"color": theme.INK, "width": 1.2 if len(arcs) <= 300 else 0.4},
+                      showlegend=len(arcs) <= 300)  # fmt: skip
+
+
+def _names(arcs: pd.DataFrame, shares: pd.DataFrame) -> go.Scatter:
+    """Each node's name beside its longest arc, so that colour does not stand alone."""
+    few = arcs if len(shares) <= 24 else arcs.iloc[:0]
+    length = (few["end"] - few["start"]) % 1.0
+    longest = few.loc[length.groupby(few["node"]).idxmax()] if len(few) > 1 else few
+    middle = 2 * np.pi * (longest["start"] + ((longest["end"] - longest["start"]) % 1.0) / 2).to_numpy(float)
+    return go.Scatter(
+        x=1.17 * np.sin(middle), y=1.17 * np.cos(middle), mode="text", text=[f"N{node}" for node in longest["node"]],
+        textfont={"size": 13, "color": theme.INK}, hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+
+
+def _share_bars(shares: pd.DataFrame, deviation: float | None) -> list[Any]:
+    """Arc by node as bars, keys as dots, an even share as a line and what theory expects of its spread as a band."""
+    n, positions = len(shares), list(range(len(shares)))
+    mean, spread = 1.0 / n, (deviation or 0.0) / n
+    keys = shares["keys"] / max(int(shares["keys"].sum()), 1)
+    ends = [-0.5, n - 0.5, n - 0.5, -0.5]
+    low, high = max(mean - spread, 0.0), mean + spread
+    colours = [node_style(int(node)).colour for node in shares["node"]]
+    return [
+        go.Scatter(x=ends, y=[low, low, high, high], fill="toself", mode="lines", line={"width": 0}, hoverinfo="skip",
+                   fillcolor="rgba(31,41,51,0.10)", name="even share ± 1 standard deviation, by theory"),
+        go.Bar(x=positions, y=shares["share"], marker={"color": colours}, name="share of the circle", showlegend=False,
+               hovertemplate="N%{x}: %{y:.2%} of the circle<extra></extra>", opacity=0.85),
+        go.Scatter(x=positions, y=keys, mode="markers", name="share of the keys", customdata=shares["keys"],
+                   marker={"symbol": "diamond", "size": 9 if n <= 40 else 4, "color": theme.INK,
+                           "line": {"color": theme.PAPER, "width": 1}},
+                   hovertemplate="N%{x}: %{customdata:,} keys, %{y:.2%}<extra></extra>"),
+        go.Scatter(x=[-0.5, n - 0.5], y=[mean, mean], mode="lines", line={"color": theme.INK, "width": 1, "dash": "dash"},
+                   hoverinfo="skip", showlegend=False),
+    ]  # fmt: skip
+
+
+def ring_change(before: pd.DataFrame, after: pd.DataFrame, *, title: str = "") -> go.Figure:
+    """Two rings, before (inside) and after (outside) a node joined or left; what changes hands is filled in between.
+
+    Both have the columns start, end (turns of the circle), node. The title of the figure says how much of the circle
+    changes hands. Raises ``ValueError`` for an empty table, a missing column or more than 6000 arcs.
+    """
+    for arcs in (before, after):
+        check_columns(arcs, "start", "end", "node")
+        _check_size(arcs)
+    moved = changed_arcs(before, after)
+    share = float(((moved["end"] - moved["start"]) % 1.0).sum())
+    figure = theme.figure(title=title, height=520, width=620)
+    figure.add_trace(_wedges(moved, share))
+    nodes = sorted({*before["node"], *after["node"]})
+    for node in nodes:
+        figure.add_trace(_arc_trace(before[before["node"] == node], int(node), BEFORE, 12))
+        figure.add_trace(_arc_trace(after[after["node"] == node], int(node), AFTER, 14))
+    now = after if len(nodes) <= 24 else after.iloc[:0]
+    figure.add_trace(_names(now, pd.DataFrame({"node": sorted(set(after["node"]))})))
+    figure.add_trace(
+        go.Scatter(x=[0, 0], y=[0.05, -0.09], mode="text", hoverinfo="skip", showlegend=False,
+                   text=[f"<b>{share:.1%}</b> of the keys move", "inside before, outside after"],
+                   textfont={"size": [16, 12], "color": [theme.INK, theme.SOFT]})
+    )  # fmt: skip
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 76 if title else 44, "b": 8}, legend={"y": 1.0})
+    _round_axes(figure)
+    return figure
+
+
+def changed_arcs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """The parts of the circle whose owner differs: columns start, end, old, new."""
+    cuts = np.unique(np.concatenate([before["end"], after["end"]]))
+    old, new = owner_at(before, cuts), owner_at(after, cuts)
+    pieces = pd.DataFrame({"start": np.roll(cuts, 1), "end": cuts, "old": old, "new": new})
+    return pieces[pieces["old"] != pieces["new"]].reset_index(drop=True)
+
+
+def owner_at(arcs: pd.DataFrame, turns: np.ndarray) -> np.ndarray:
+    """Who owns each of these positions: the first virtual node at or after it, clockwise."""
+    ordered = arcs.sort_values("end")
+    place = np.searchsorted(ordered["end"].to_numpy(float), turns) % len(ordered)
+    return ordered["node"].to_numpy()[place]
+
+
+def _wedges(moved: pd.DataFrame, share: float) -> go.Scatter:
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for start, end in moved[["start", "end"]].to_numpy(float):
+        outer = arc_line(np.array([[start, end]]), AFTER - 0.03)
+        inner = arc_line(np.array([[start, end]]), BEFORE + 0.03)
+        x += [*outer[0][:-1], *inner[0][-2::-1], outer[0][0], None]
+        y += [*outer[1][:-1], *inner[1][-2::-1], outer[1][0], None]
+    return go.Scatter(x=x, y=y, fill="toself", mode="lines", line={"color": theme.INK, "width": 0.6},
+                      fillcolor="rgba(230,159,0,0.45)", name="changes hands", hoverinfo="skip", showlegend=share > 0)  # fmt: skip
+
+
+def _round_axes(figure: go.Figure) -> None:
+    hidden = {"visible": False, "range": [-1.28, 1.28], "fixedrange": True}
+    subplot = {"row": 1, "col": 1} if figure._grid_ref is not None else {}
+    figure.update_xaxes(**hidden, **subplot)
+    figure.update_yaxes(**hidden, scaleanchor="x", **subplot)
+
+
+def key_movement(table: pd.DataFrame, *, title: str = "") -> go.Figure:
+    """Share of the keys that move when one node joins or leaves, by method; needless moves are hatched.
+
+    ``table`` has the columns method, moved, needless, least (what must move), peak. Raises ``ValueError`` for an empty
+    table or a missing column.
+    """
+    check_columns(table, "method", "moved", "needless", "least", "peak")
+    figure = theme.figure(title=title, height=100 + 56 * len(table))
+    names = [METHOD_WORDS.get(name, name) for name in table["method"]]
+    hatch = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.VERMILLION, "size": 7, "solidity": 0.2}
+    figure.add_trace(
+        go.Bar(y=names, x=table["moved"] - table["needless"], orientation="h", name="to the new node, or from the one that left",
+               marker={"color": theme.BLUE}, hovertemplate="%{y}: %{x:.2%}<extra></extra>")
+    )  # fmt: skip
+    figure.add_trace(
+        go.Bar(y=names, x=table["needless"], orientation="h", name="needlessly, between nodes that stayed",
+               marker={"color": theme.VERMILLION, "pattern": hatch}, text=[f"{one:.1%}" for one in table["moved"]],
+               textposition="outside", textfont={"size": 13, "color": theme.INK}, cliponaxis=False,
+               hovertemplate="%{y}: %{x:.2%} needlessly<extra></extra>")
+    )  # fmt: skip
+    least = float(table["least"].iloc[0])
+    figure.add_trace(
+        go.Scatter(x=[least, least], y=[names[0], names[-1]], mode="lines", name=f"the least possible, {least:.1%}",
+                   line={"color": theme.INK, "width": 1.4, "dash": "dash"}, hoverinfo="skip")
+    )  # fmt: skip
+    figure.update_layout(barmode="stack", bargap=0.45, margin={"l": 104, "r": 60, "t": 76 if title else 44, "b": 52},
+                         legend={"y": 1.0, "traceorder": "normal"})  # fmt: skip
+    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont={"size": 13, "color": theme.INK})
+    figure.update_xaxes(title_text="share of all keys that move", tickformat=".0%", rangemode="tozero")
+    return figure
+
+
+def maglev_table(claims: pd.DataFrame, *, title: str = "") -> go.Figure:
+    """A Maglev lookup table as it fills up: node after node claims its next free slot, in turn.
+
+    ``claims`` has the columns turn, node, slot, in order. Play button and slider step through the turns, in a static
+    page too. Raises ``ValueError`` for an empty table, a missing column or a table of more than 100 slots.
+    """
+    check_columns(claims, "turn", "node", "slot")
+    size = len(claims)
+    if size > 100:
+        raise ValueError(f"the table has {size:,} slots; one that can be drawn has at most 100, for example 13 or 31")
+    nodes = sorted(set(claims["node"]), key=str)
+    figure = theme.figure(title=title, height=190)
+    figure.add_traces([go.Bar(**part) for part in _slots(claims, nodes, size, styled=True)])
+    figure.update_layout(
+        bargap=0.08, barmode="overlay", margin={"l": 24, "r": 24, "t": 84 if title else 52, "b": 48}, showlegend=False,
+        annotations=_turn(claims, size), uniformtext={"minsize": 8, "mode": "show"},
+    )  # fmt: skip
+    figure.update_xaxes(title_text="slot of the table", dtick=1 if size <= 31 else 10, ticks="", range=[-0.6, size - 0.4])
+    figure.update_yaxes(visible=False, range=[0, 1])
+    moving = list(range(len(nodes)))
+    frames = [
+        go.Frame(data=[go.Bar(**part) for part in _slots(claims, nodes, filled)], traces=moving,
+                 layout={"annotations": _turn(claims, filled)})
+        for filled in range(size + 1)
+    ]  # fmt: skip
+    drawn = add_player(figure, frames, list(range(size + 1)), active=size, below_px=44, redraw=True)
+    drawn.layout.sliders[0].currentvalue.update(prefix="slots filled: ", suffix="")
+    return drawn
+
+
+def _slots(claims: pd.DataFrame, nodes: list[Any], filled: int, styled: bool = False) -> list[dict[str, Any]]:
+    """One trace a node: its slots after so many turns."""
+    parts = []
+    for number, node in enumerate(nodes):
+        taken = claims["slot"][:filled][claims["node"][:filled] == node].tolist()
+        part: dict[str, Any] = {"x": taken, "y": [1] * len(taken), "text": [str(node)] * len(taken)}
+        if styled:
+            style = node_style(number)
+            part |= {"name": str(node), "marker": {"color": style.colour}, "textposition": "inside", "textangle": 0,
+                     "insidetextanchor": "middle", "textfont": {"color": "#ffffff", "size": 15}, "width": 0.92,
+                     "hovertemplate": f"slot %{{x}} belongs to <b>{node}</b><extra></extra>"}  # fmt: skip
+        parts.append(part)
+    return parts
+
+
+def _turn(claims: pd.DataFrame, filled: int) -> list[dict[str, Any]]:
+    """In words: what the last turn did, and what everybody has."""
+    counts = claims["node"][:filled].value_counts()
+    has = ", ".join(f"{node} has {counts.get(node, 0)}" for node in sorted(set(claims["node"]), key=str))
+    last = claims.iloc[filled - 1] if filled else None
+    text = f"turn {filled}: <b>{last['node']}</b> claims slot <b>{last['slot']}</b> · {has}" if last is not None else "empty"
+    return [{"text": text, "x": 0, "xref": "paper", "xanchor": "left", "y": 1.04, "yref": "paper", "yanchor": "bottom",
+             "showarrow": False, "font": {"size": 14, "color": theme.INK}}]  # fmt: skip

@@ -1,0 +1,274 @@
+"""Response times of a queueing system: against load, as percentiles, as a tail, and as a formula put to the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from distlib.figures import theme
+
+KNOWN = (
+    "random",
+    "round robin",
+    "two choices",
+    "least request",
+    "central queue",
+    "three choices",
+    "join idle queue",
+    "least response time",
+    "key affinity",
+    "key affinity, bounded",
+)
+"""A policy looks the same in every figure of the course: its colour and dash come from its place here."""
+KEY = "line: theory (dashed: limit<br>of many backends)<br>sign: simulated<br>band: 95 % confidence<br>"
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
+STATISTICS = (
+    ("p50_s", "median", "line-ns"),
+    ("mean_s", "mean", "circle"),
+    ("p95_s", "95 %", "square"),
+    ("p99_s", "99 %", "diamond"),
+    ("p99.9_s", "99.9 %", "triangle-right"),
+)
+
+
+def policy_style(name: str, names: Sequence[str] = ()) -> theme.KindStyle:
+    """Colour and dash of a policy; one that is not in :data:`KNOWN` comes after those, by its place in ``names``.
+    """
+    place = KNOWN.index(name) if name in KNOWN else len(KNOWN) + list(names).index(name) if name in names else 0
+    return theme.series_style(place)
+
+
+def check_columns(table: pd.DataFrame, *columns: str) -> None:
+    """``ValueError`` when ``table`` is empty or lacks a column, naming it."""
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise ValueError(f"the table has no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}")
+    if table.empty:
+        raise ValueError("the table is empty; there is nothing to draw")
+
+
+def response_against_load(
+    points: pd.DataFrame, theory: pd.DataFrame | None = None, *, log_y: bool = True, title: str = "", height: int = 460
+) -> go.Figure:
+    """Mean response against load: a line is theory, a dot a simulation, a band its 95 % confidence.
+
+    ``points`` has the columns policy, load, mean_s, low_s, high_s; ``theory`` policy, load, theory_s (NaN where
+    there is no closed form). Raises ``ValueError`` for an empty table or a missing column.
+    """
+    check_columns(points, "policy", "load", "mean_s", "low_s", "high_s")
+    figure = theme.figure(title=title, height=height)
+    names = list(points["policy"].unique())
+    for name in names:
+        style = policy_style(name, names)
+        rows = points[points["policy"] == name]
+        known = theory[theory["policy"] == name].dropna() if theory is not None else points.iloc[:0]
+        figure.add_traces([_band(rows, "load", style, name), _theory(known, name, style, rows)])
+        figure.add_trace(_dots(rows, name, style, SYMBOLS[names.index(name) % 5]))
+    figure.update_layout(
+        legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top", "title": {"text": KEY, "font": {"size": 11}}},
+        margin={"l": 70, "r": 24, "t": 48 if title else 20, "b": 58},
+    )
+    top = float(points["high_s"].max())
+    scale: dict[str, Any] = {"range": [0, 1.1 * top]}
+    if log_y:
+        ticks = [one for one in (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000) if one < 1.3 * top]
+        scale = {"type": "log", "range": [np.log10(0.93), np.log10(1.15 * top)], "tickvals": ticks}
+    figure.update_yaxes(title_text="mean response (mean service times)", **scale)
+    figure.update_xaxes(title_text="load ρ", range=[0, 1], dtick=0.1)
+    return figure
+
+
+def _dots(rows: pd.DataFrame, name: str, style: theme.KindStyle, symbol: str) -> go.Scatter:
+    return go.Scatter(
+        x=rows["load"], y=rows["mean_s"], mode="markers", name=name, legendgroup=name,
+        marker={"color": style.colour, "size": 8, "symbol": symbol, "line": {"color": theme.PAPER, "width": 1}},
+        customdata=rows[["low_s", "high_s"]],
+        hovertemplate=f"<b>{name}</b>, ρ = %{{x:g}}<br>simulated %{{y:.3f}}"
+        "<br>95 %% confidence %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>".replace("%%", "%"),
+    )  # fmt: skip
+
+
+def _theory(known: pd.DataFrame, name: str, style: theme.KindStyle, rows: pd.DataFrame) -> go.Scatter:
+    """The closed form; where there is none, thin dots from simulation to simulation."""
+    exact = not known.empty
+    values = known["theory_s"] if exact else rows["mean_s"]
+    dash = "dot" if not exact else "dash" if name.endswith("choices") else "solid"
+    return go.Scatter(
+        x=known["load"] if exact else rows["load"], y=values, mode="lines", showlegend=False, legendgroup=name,
+        line={"color": style.colour, "width": 2.2 if exact else 1, "dash": dash},
+        hovertemplate=f"<b>{name}</b>, ρ = %{{x:.2f}}<br>theory %{{y:.4f}}<extra></extra>" if exact else None,
+        hoverinfo=None if exact else "skip",
+    )  # fmt: skip
+
+
+def _band(rows: pd.DataFrame, across: str, style: theme.KindStyle, name: str) -> go.Scatter:
+    """The confidence interval as a band."""
+    x, low, high = (rows[column].to_numpy(float) for column in (across, "low_s", "high_s"))
+    low = np.maximum(low, 0.5 * rows["mean_s"].to_numpy(float))  # a logarithmic axis has no room below 0
+    return go.Scatter(
+        x=np.concatenate([x, x[::-1]]), y=np.concatenate([high, low[::-1]]), fill="toself", mode="lines",
+        line={"width": 0, "color": style.colour}, fillcolor=translucent(style.colour, 0.16), hoverinfo="skip",
+        showlegend=False, legendgroup=name, name=f"{name}, 95 % confidence",
+    )  # fmt: skip
+
+
+def translucent(colour: str, opacity: float) -> str:
+    """``#rrggbb`` as an rgba colour."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True, title: str = "") -> go.Figure:
+    """Median, mean, 95, 99 and 99.9 percent of the response times: one row a policy, one sign a statistic.
+
+    ``summary`` has the columns policy, p50_s, mean_s, p95_s, p99_s, p99.9_s, and may have theory_s (the mean by
+    theory) and unstable (why, or empty). Raises ``ValueError`` for an empty table or a missing column.
+    """
+    check_columns(summary, "policy", *(column for column, _, _ in STATISTICS))
+    names = list(summary["policy"])
+    marks = summary["unstable"] if "unstable" in summary else [""] * len(names)
+    rows = [f"{name}<br><b>unstable</b>" if mark else name for name, mark in zip(names, marks, strict=True)]
+    figure = theme.figure(title=title, height=96 + 58 * len(names))
+    colours = [policy_style(name, names).colour for name in names]
+    figure.add_trace(_spans(summary, rows))
+    for column, label, symbol in STATISTICS:
+        small = {"symbol": symbol, "size": 15 if symbol == "line-ns" else 10, "color": colours}
+        small["line"] = {"color": colours, "width": 3 if symbol == "line-ns" else 1}
+        figure.add_trace(
+            go.Scatter(
+                x=summary[column], y=rows, mode="markers+text", name=label, marker=small, cliponaxis=False,
+                text=[f"{value:.3g}" for value in summary[column]], textfont={"size": 11, "color": theme.SOFT},
+                textposition="bottom center" if column in ("mean_s", "p99_s") else "top center",
+                hovertemplate=f"<b>%{{y}}</b><br>{label}: %{{x:.3f}}<extra></extra>",
+            )
+        )  # fmt: skip
+    theory = summary["theory_s"] if "theory_s" in summary else np.full(len(names), np.nan)
+    figure.add_trace(
+        go.Scatter(
+            x=theory, y=rows, mode="markers", name="mean, by theory", hovertemplate="theory: %{x:.4f}<extra></extra>",
+            marker={"symbol": "circle-open", "size": 17, "color": theme.INK, "line": {"width": 1.8}},
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        margin={"l": 140, "r": 30, "t": 76 if title else 44, "b": 50}, legend={"y": 1.0, "itemsizing": "constant"}
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 13, "color": theme.INK}, ticks="")
+    figure.update_xaxes(title_text="response time (mean service times" + (", log scale)" if log_x else ")"))
+    low, high = float(summary["p50_s"].min()), float(summary["p99.9_s"].max())
+    ends = [np.log10(0.7 * low), np.log10(1.25 * high)] if log_x else [0, 1.05 * high]
+    ticks = [part * 10.0**power for power in range(-2, 7) for part in (1, 2, 5)] if log_x else None
+    figure.update_xaxes(type="log" if log_x else "linear", range=ends, tickvals=ticks)
+    return figure
+
+
+def _spans(summary: pd.DataFrame, rows: Sequence[str]) -> go.Scatter:
+    """A thin line from the median to the 99.9th percentile of every policy."""
+    x = [end for low, high in zip(summary["p50_s"], summary["p99.9_s"], strict=True) for end in (low, high, None)]
+    y = [end for row in rows for end in (row, row, None)]
+    return go.Scatter(x=x, y=y, mode="lines", hoverinfo="skip", showlegend=False,
+                      line={"color": theme.FAINT, "width": 2})  # fmt: skip
+
+
+def response_tail(ccdf: pd.DataFrame, theory: pd.DataFrame | None = None, *, title: str = "") -> go.Figure:
+    """P(response > t): how many requests take longer than t, on a logarithmic scale where an exponential is
+    straight.
+
+    ``ccdf`` and ``theory`` (thin lines) have the columns policy, response_s, tail. Raises ``ValueError`` for an
+    empty table or a missing column.
+    """
+    check_columns(ccdf, "policy", "response_s", "tail")
+    figure = theme.figure(title=title, height=440)
+    names = list(ccdf["policy"].unique())
+    top = 1.05 * float(ccdf.loc[ccdf["tail"] > 5e-5, "response_s"].max())
+    for name in names:
+        style, rows = policy_style(name, names), ccdf[(ccdf["policy"] == name) & (ccdf["tail"] > 0)]
+        line = {"color": style.colour, "width": 2.4, "dash": style.dash}
+        figure.add_trace(
+            go.Scatter(
+                x=rows["response_s"], y=rows["tail"], mode="lines", name=name, line=line,
+                hovertemplate=f"<b>{name}</b><br>%{{y:.3%}} take longer than %{{x:.2f}}<extra></extra>",
+            )
+        )  # fmt: skip
+        known = theory[theory["policy"] == name] if theory is not None else ccdf.iloc[:0]
+        figure.add_trace(
+            go.Scatter(
+                x=known["response_s"], y=known["tail"], mode="lines", showlegend=False, hoverinfo="skip",
+                line={"color": theme.INK, "width": 1.1, "dash": "dot"}, name=f"{name}, theory",
+            )
+        )  # fmt: skip
+    figure.update_layout(
+        margin={"l": 118, "r": 24, "t": 48 if title else 20, "b": 56},
+        legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"},
+    )
+    ticks = [1, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0001]
+    named = ["100 %", "50 %", "10 %", "5 %", "1 % (p99)", "0.1 % (p99.9)", "0.01 %"]
+    figure.update_yaxes(
+        type="log", range=[np.log10(5e-5), 0.05], tickvals=ticks, ticktext=named, title_text="share that takes longer"
+    )
+    figure.update_xaxes(title_text="response time t (mean service times)", range=[0, top])
+    return figure
+
+
+def formula_curve(
+    curve: pd.DataFrame, points: pd.DataFrame, *, x: str, y: str, setting: str, log_y: bool = False, height: int = 420
+) -> go.Figure:
+    """A formula as a curve with simulations through it, and a slider over one of its parameters.
+
+    ``curve`` has the columns setting, x, value; ``points`` setting, x, value, error (three standard errors). ``x``
+    and ``y`` are the titles of the axes, ``setting`` the name of the parameter on the slider. The slider is part of
+    the figure, so it works in a static page too. Raises ``ValueError`` for an empty table or a missing column.
+    """
+    check_columns(curve, "setting", "x", "value")
+    check_columns(points, "setting", "x", "value", "error")
+    settings = list(dict.fromkeys(curve["setting"]))
+    first = len(settings) // 2
+    figure = theme.figure(height=height + (70 if len(settings) > 1 else 0))
+    for one in settings:  # the whole family stays in the background
+        rows = curve[curve["setting"] == one]
+        figure.add_trace(go.Scatter(x=rows["x"], y=rows["value"], mode="lines", showlegend=False,
+                                    line={"color": theme.GRID, "width": 1.4}, hoverinfo="skip"))  # fmt: skip
+    figure.add_traces(_formula_traces(curve, points, settings[first], styled=True))
+    moving = [len(settings), len(settings) + 1]
+    figure.frames = [
+        go.Frame(name=str(one), data=_formula_traces(curve, points, one), traces=moving) for one in settings
+    ]
+    figure.update_layout(margin={"l": 70, "r": 24, "t": 40, "b": 56})
+    if len(settings) > 1:
+        figure.update_layout(margin_b=130, sliders=[_setting_slider(settings, first, setting)])
+    seen = pd.concat([points["value"] + points["error"], curve["value"]])
+    top = 1.08 * float(min(seen.max(), 2.2 * max(points["value"].max(), 1e-12)))
+    low = float(curve["value"][curve["value"] > 0].min()) if log_y else 0.0
+    scale = {"type": "log", "range": [np.log10(0.85 * low), np.log10(1.15 * top)]} if log_y else {"range": [0, top]}
+    figure.update_yaxes(title_text=y, **scale)
+    figure.update_xaxes(title_text=x)
+    return figure
+
+
+def _formula_traces(curve: pd.DataFrame, points: pd.DataFrame, one: object, styled: bool = False) -> list[go.Scatter]:
+    line, dots = curve[curve["setting"] == one], points[points["setting"] == one]
+    formula: dict[str, Any] = {"x": line["x"], "y": line["value"]}
+    simulated: dict[str, Any] = {"x": dots["x"], "y": dots["value"], "error_y": {"array": dots["error"]}}
+    if styled:
+        blue, orange = theme.series_style(0), theme.series_style(1)
+        formula |= {"mode": "lines", "name": "formula", "line": {"color": blue.colour, "width": 2.6},
+                    "hovertemplate": "formula: %{y:.5g}<extra></extra>"}  # fmt: skip
+        simulated |= {"mode": "markers", "name": "simulated, ± 3 standard errors", "marker": {"color": orange.colour,
+                      "size": 8, "symbol": "diamond"}, "hovertemplate": "simulated: %{y:.5g}<extra></extra>"}  # fmt: skip
+        simulated["error_y"] = {"array": dots["error"], "thickness": 1.4, "color": orange.colour}
+    return [go.Scatter(**formula), go.Scatter(**simulated)]
+
+
+def _setting_slider(settings: Sequence[object], active: int, name: str) -> dict[str, Any]:
+    still = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
+    steps = [{"label": str(one), "method": "animate", "args": [[str(one)], still]} for one in settings]
+    return {
+        "active": active, "steps": steps, "x": 0, "len": 1, "y": 0, "yanchor": "top", "pad": {"t": 52},
+        "currentvalue": {"prefix": f"{name} = ", "font": {"size": 13, "color": theme.INK}},
+        "font": {"size": 11, "color": theme.SOFT}, "bgcolor": theme.GRID, "bordercolor": theme.FAINT,
+        "activebgcolor": theme.SKY, "ticklen": 4, "tickcolor": theme.FAINT,
+    }  # fmt: skip
