@@ -165,7 +165,7 @@ class Controls:
         width = max((_width_px(label_of(one.spec)) for one in controls if not one.wide), default=0)
         for control in controls:
             if control.wide:
-                control.box.layout.grid_column = "1 / span 2"
+                control.box.layout.grid_area = "auto / 1 / auto / span 2"
                 control.widget.label.layout.width = f"{max(width, _width_px(label_of(control.spec)))}px"
             elif isinstance(control.widget, w.Checkbox):
                 control.box.layout.margin = f"2px 2px 2px {width + 8}px"

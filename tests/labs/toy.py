@@ -52,11 +52,12 @@ class Walks(NamedTuple):
 
 def walk(params: ToyParams) -> Walks:
     draw = random.Random(params.seed)
+    size = sum(params.pause_ms) / 450  # who pauses longer steps farther
     paths = []
     for _ in range(params.walkers):
         path = [0.0]
         for _ in range(400):
-            path.append(path[-1] + draw.gauss(0, 1))
+            path.append(path[-1] + size * draw.gauss(0, 1))
         paths.append(path)
     return Walks(params, paths)
 
