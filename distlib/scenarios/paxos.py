@@ -42,7 +42,7 @@ class SingleDecreeParams(Parameters):
         2, "proposers", low=1, high=9, help="the first so many nodes propose a value each"
     )
     stagger_ms: float = parameter(
-        8, "a proposer starts every", unit="ms", low=0, high=1000, step=1, help="after the one before it"
+        8.0, "a proposer starts every", unit="ms", low=0, high=1000, step=1, help="after the one before it"
     )
     latency_ms: tuple[float, float] = parameter(
         (5, 15), "one-way latency", unit="ms", low=0.1, high=500, help="uniform on this range"
@@ -76,7 +76,7 @@ class SingleDecreeParams(Parameters):
         help="the pause after a ballot that met a higher one",
     )
     duration_ms: float = parameter(
-        400, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
+        400.0, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
     )
     seed: int = parameter(
         7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
@@ -144,7 +144,7 @@ class DuelParams(SingleDecreeParams):
     """Two proposers who keep overtaking each other, and the pause that ends it."""
 
     acceptors: int = parameter(3, "acceptors", low=2, high=9, help="the first two of them propose")
-    stagger_ms: float = parameter(15, "the second starts after", unit="ms", low=0, high=1000, step=1)
+    stagger_ms: float = parameter(15.0, "the second starts after", unit="ms", low=0, high=1000, step=1)
     latency_ms: tuple[float, float] = parameter(
         (10, 10), "one-way latency", unit="ms", low=0.1, high=500, help="constant: the livelock is perfect"
     )
@@ -237,7 +237,7 @@ class LeaderChangeParams(Parameters):
         help="a silent leader is suspected after a time drawn from here",
     )
     heartbeat_ms: float = parameter(
-        50, "heartbeat", unit="ms", low=1, high=1000, help="how often a leader shows itself"
+        50.0, "heartbeat", unit="ms", low=1, high=1000, help="how often a leader shows itself"
     )
     latency_ms: tuple[float, float] = parameter(
         (2, 8), "one-way latency", unit="ms", low=0.1, high=500, help="uniform on this range"
@@ -245,10 +245,10 @@ class LeaderChangeParams(Parameters):
     loss: float = parameter(
         0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost"
     )
-    crash_ms: float = parameter(700, "leader crashes at", unit="ms", low=0, high=60_000, step=10)
-    down_ms: float = parameter(500, "and is down for", unit="ms", low=0, high=60_000, step=10)
+    crash_ms: float = parameter(700.0, "leader crashes at", unit="ms", low=0, high=60_000, step=10)
+    down_ms: float = parameter(500.0, "and is down for", unit="ms", low=0, high=60_000, step=10)
     duration_ms: float = parameter(
-        1500, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
+        1500.0, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
     )
     seed: int = parameter(
         7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
@@ -301,7 +301,7 @@ class CompareParams(Parameters):
 
     servers: int = parameter(5, "servers", low=2, high=9, help="size of the cluster")
     latency_ms: float = parameter(
-        10, "one-way latency", unit="ms", low=0.1, high=200, help="constant, so that delays can be counted"
+        10.0, "one-way latency", unit="ms", low=0.1, high=200, help="constant, so that delays can be counted"
     )
     timeout_ms: tuple[float, float] = parameter(
         (150, 300),
@@ -311,7 +311,7 @@ class CompareParams(Parameters):
         high=3000,
         help="suspicion in Multi-Paxos, election timeout in Raft",
     )
-    heartbeat_ms: float = parameter(50, "heartbeat", unit="ms", low=1, high=1000)
+    heartbeat_ms: float = parameter(50.0, "heartbeat", unit="ms", low=1, high=1000)
     commands: int = parameter(
         20, "commands", low=1, high=200, help="written one after the other by one client"
     )
