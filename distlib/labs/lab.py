@@ -98,6 +98,7 @@ class Lab:
         self._job: Job | None = None
         self._lock = threading.RLock()
         self._worker = Worker()
+        self._behind = False  # the picture is of an earlier run than the controls
         self._quiet = True  # values are being set by us; no run for each
         self.picture = Picture()
         self.controls = Controls()
@@ -166,6 +167,7 @@ class Lab:
         try:
             self._asked = _made(type(self).params, self._standing())
         except (ValueError, TypeError) as error:
+            self._behind = True
             self._fail(error)
             return
         job = self._job = Job(self.run, self._asked, self._tell)
@@ -268,6 +270,7 @@ class Lab:
         if self._quiet:
             return
         if self.long:
+            self._behind = True
             self._frame.show_waiting_for_run()
         else:
             self.start()
@@ -288,6 +291,7 @@ class Lab:
                 job.published.set()
 
     def _accept(self, job: Job) -> None:
+        self._behind = job.error is not None
         if isinstance(job.error, Stopped):
             self._frame.show_stopped(self._has_result)
         elif job.error is not None:
@@ -307,8 +311,9 @@ class Lab:
                 draw = self.figures[self.figure]
                 options = {name: getattr(self.view, name) for name in options_of(draw)}
                 self.picture.show(draw(self._result, **options))
-                self._frame.show_result(self.table(self._result), self.verdicts(self._result), partial)
-                self.error = None
+                if not self._behind:  # else what was said about that must stay
+                    self._frame.show_result(self.table(self._result), self.verdicts(self._result), partial)
+                    self.error = None
             except Exception as error:
                 self._fail(error)
 

@@ -80,8 +80,13 @@ class Job:
         """Wait for the end; if it takes longer than ``timeout_s``, return False and let ``then`` be called
         at the end.
         """
-        if self.finished.wait(timeout_s):
-            return True
+        try:
+            if self.finished.wait(timeout_s):
+                return True
+        except KeyboardInterrupt:  # the kernel's own stop button
+            self.progress.stop()
+            self.then = then
+            raise
         with self._lock:
             if self.finished.is_set():
                 return True

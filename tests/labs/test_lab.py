@@ -167,6 +167,15 @@ def test_values_that_do_not_go_together_leave_the_picture_marked_stale(lab: ToyL
     assert not is_stale(lab)
 
 
+def test_a_look_at_the_earlier_run_does_not_hide_what_is_wrong(lab: ToyLab) -> None:
+    lab.controls.walkers.value = 8
+    lab.controls.steps.value = 20
+    assert len(lab.picture.widget.data[0].y) == 20
+    assert "ToyParams.walkers is 8" in said(lab)
+    assert is_stale(lab)
+    assert isinstance(lab.error, ValueError)
+
+
 def test_a_failing_run_is_kept_and_shown_with_its_traceback(lab: ToyLab) -> None:
     lab.controls.crash.value = True
     assert isinstance(lab.error, RuntimeError)
