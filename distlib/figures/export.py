@@ -1,7 +1,7 @@
 """Figures as files: HTML that needs nothing but a browser, and SVG, PNG or PDF through a local Chromium.
 
-Kaleido finds the browser by the variable ``BROWSER_PATH``, else on PATH (chrome, chromium, google-chrome, ...), and runs
-it without its sandbox, so it works as root too. It would fetch MathJax from a CDN; here it must not.
+Kaleido finds the browser by the variable ``BROWSER_PATH``, else on PATH (chrome, chromium, google-chrome, ...), and
+runs it without its sandbox, so it works as root too. It would fetch MathJax from a CDN; here it must not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ class NoBrowserError(RuntimeError):
 
 
 def find_browser() -> str | None:
-    """The path of Chromium or Chrome: the variable BROWSER_PATH or CHROMIUM, else what is on PATH; None if there is none."""
+    """The path of Chromium or Chrome: the variable BROWSER_PATH or CHROMIUM, else what is on PATH; None if there is
+    none.
+    """
     for name in (os.environ.get("BROWSER_PATH"), os.environ.get("CHROMIUM"), *BROWSERS):
         if name and (path := shutil.which(name)):
             return path
@@ -36,8 +38,13 @@ def find_browser() -> str | None:
 
 def to_html(figure: go.Figure, *, full_page: bool = True) -> str:
     """The figure as HTML with plotly.js inside: opens from a file, with no server, kernel or network."""
-    config = {"displaylogo": False, "responsive": False, "scrollZoom": False, "topojsonURL": "",
-              "showSendToCloud": False}  # fmt: skip
+    config = {
+        "displaylogo": False,
+        "responsive": False,
+        "scrollZoom": False,
+        "topojsonURL": "",
+        "showSendToCloud": False,
+    }
     return str(
         figure.to_html(
             include_plotlyjs=True, include_mathjax=False, full_html=full_page, config=config, auto_play=False
@@ -55,22 +62,23 @@ def save_html(figure: go.Figure, path: str | Path) -> Path:
 def save_image(figure: go.Figure, path: str | Path, *, scale: float = 2.0) -> Path:
     """Draw the figure into ``path``, in the format of its ending (svg, png, pdf, ...), and return it.
 
-    ``scale`` multiplies the pixels of a png. Raises ``ValueError`` for another ending and :class:`NoBrowserError` when there
-    is no Chromium; HTML can be written all the same.
+    ``scale`` multiplies the pixels of a png. Raises ``ValueError`` for another ending and :class:`NoBrowserError`
+    when there is no Chromium; HTML can be written all the same.
     """
     target = _target(path, FORMATS)
     browser = find_browser()
     if browser is None:
         raise NoBrowserError(
-            f"cannot draw {target.name}: that needs Chromium or Chrome, and none was found. Install one (Debian, Ubuntu: "
-            "`sudo apt-get install chromium`; conda and others: `plotly_get_chrome`) or name it in the variable "
+            f"cannot draw {target.name}: that needs Chromium or Chrome, and none was found. Install one (Debian, "
+            "Ubuntu: `sudo apt-get install chromium`; conda and others: `plotly_get_chrome`) or name it in "
             "BROWSER_PATH. save_html() needs none, and the camera button of the figure in the notebook saves an SVG."
         )
     import kaleido
 
     options: dict[str, Any] = {"format": target.suffix[1:].lower(), "scale": scale}
-    kaleido.write_fig_sync(figure.to_plotly_json(), path=str(target), opts=options,
-                           kopts={"mathjax": False, "path": browser})  # fmt: skip
+    kaleido.write_fig_sync(
+        figure.to_plotly_json(), path=str(target), opts=options, kopts={"mathjax": False, "path": browser}
+    )
     return target
 
 

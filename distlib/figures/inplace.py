@@ -1,4 +1,4 @@
-"""Update a FigureWidget with a new figure, in place where the two have the same traces: half the repaint of a replacement."""
+"""Show a new figure in a FigureWidget: in place where the traces are the same, at half the cost of a replacement."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ CLEARED = ("text", "hovertext", "customdata")
 def update(widget: go.FigureWidget, new: go.Figure) -> bool:
     """Show ``new`` in ``widget``; True if it was done in place, False if the whole figure was replaced.
 
-    In place means: same number of traces, same types in the same order. Only what differs is sent to the browser, in one
-    message. Works for a plain ``go.Figure`` as well, so that labs run without a screen.
+    In place means: same number of traces, same types in the same order. Only what differs is sent to the browser,
+    in one message. Works for a plain ``go.Figure`` as well, so that labs run without a screen.
+    Raises ``ValueError`` for a figure with frames, as widgets cannot play them.
     """
-    if _shape(widget) != _shape(new) or widget.frames or new.frames:
+    if new.frames:
+        raise ValueError(
+            f"the new figure has {len(new.frames)} frames, and a FigureWidget shows none; display the figure itself "
+            "in a cell of its own, or write it with save_html()"
+        )
+    if _shape(widget) != _shape(new):
         widget.update(new.to_dict(), overwrite=True)
         return False
     with widget.batch_update():

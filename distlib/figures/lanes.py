@@ -80,7 +80,8 @@ def window(trace: Trace, start_ms: float | None, end_ms: float | None) -> tuple[
     start, end = 0.0 if start is None else start, last if end is None else min(end, max(last, start or 0.0))
     if not start < end:
         raise ValueError(
-            f"the window from start_ms={start:g} to end_ms={end:g} is empty; the run lasts from 0 to {trace.end_ms:g} ms"
+            f"the window from start_ms={start:g} to end_ms={end:g} is empty; the run lasts from 0 to "
+            f"{trace.end_ms:g} ms"
         )
     return start, end
 
@@ -153,7 +154,9 @@ CUTS = ("Partition", "OneWay", "Bridge")
 
 
 def spans(trace: Trace) -> list[Span]:
-    """The faults that last, each with its end: by its own ``for_ms``, by the fault that ends it, or by the run's end."""
+    """The faults that last, each with its end: by its own ``for_ms``, by the fault that ends it, or by the run's
+    end.
+    """
     found = []
     for number, fault in enumerate(trace.faults):
         event, kind = fault.event, type(fault.event).__name__
@@ -220,9 +223,21 @@ def flights(trace: Trace, start_ms: float, end_ms: float, nodes: Sequence[NodeId
             continue
         routine = bool(getattr(message, "routine", False))
         found.append(
-            Flight(number, kind_of(message), sender, receiver, sent_ms, stop, arrive, reached, fate, routine,
-                   number in trace.duplicates, message)
-        )  # fmt: skip
+            Flight(
+                number,
+                kind_of(message),
+                sender,
+                receiver,
+                sent_ms,
+                stop,
+                arrive,
+                reached,
+                fate,
+                routine,
+                number in trace.duplicates,
+                message,
+            )
+        )
     found.sort(key=lambda flight: (flight.start_ms, flight.number))
     return found
 

@@ -29,29 +29,48 @@ def latency_cdf(
 ) -> go.Figure:
     """Cumulative distribution of each of ``samples`` (name: latencies in ``unit``), with lines at ``percentiles``.
 
-    Each curve carries a marker at each percentile, and its values in the legend. Names keep their order, so that the same
-    names can be updated in place. Samples that are NaN or infinite (never delivered) count as slower than all others, so a
-    curve may end below 100 %. Raises ``ValueError`` for no samples, an empty one, a negative value, values of 0 with
-    ``log_x``, or a percentile outside (0, 100).
+    Each curve carries a marker at each percentile, and its values in the legend. Names keep their order, so that
+    the same names can be updated in place. Samples that are NaN or infinite (never delivered) count as slower than
+    all others, so a curve may end below 100 %. Raises ``ValueError`` for no samples, an empty one, a negative
+    value, values of 0 with ``log_x``, or a percentile outside (0, 100).
     """
     curves = _checked(samples, log_x)
     _check_percentiles(percentiles)
     figure = theme.figure(title=title, width=width, height=height)
     low, high = _range(curves.values(), log_x)
     figure.add_trace(_levels(percentiles, low, high))
-    figure.add_traces([_curve(number, name, values, unit) for number, (name, values) in enumerate(curves.items())])
     figure.add_traces(
-        [_marks(number, name, values, percentiles, unit) for number, (name, values) in enumerate(curves.items())]
+        [_curve(number, name, values, unit) for number, (name, values) in enumerate(curves.items())]
+    )
+    figure.add_traces(
+        [
+            _marks(number, name, values, percentiles, unit)
+            for number, (name, values) in enumerate(curves.items())
+        ]
     )
     figure.update_layout(
-        legend={"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top", "tracegroupgap": 6},
+        legend={
+            "orientation": "v",
+            "x": 1.02,
+            "xanchor": "left",
+            "y": 1,
+            "yanchor": "top",
+            "tracegroupgap": 6,
+        },
         margin={"l": 72, "r": 24, "t": 46 if title else 20, "b": 58},
         hovermode="closest",
     )
-    scale: dict[str, Any] = {"type": "log", "range": [math.log10(low), math.log10(high)]} if log_x else {"range": [low, high]}
-    figure.update_xaxes(title_text=f"{label} ({unit}{', log scale' if log_x else ''})", showgrid=True, **scale)
+    scale: dict[str, Any] = (
+        {"type": "log", "range": [math.log10(low), math.log10(high)]} if log_x else {"range": [low, high]}
+    )
+    figure.update_xaxes(
+        title_text=f"{label} ({unit}{', log scale' if log_x else ''})", showgrid=True, **scale
+    )
     figure.update_yaxes(
-        title_text="share of requests not slower", range=[0, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 0.9, 1.0], tickformat=".0%"
+        title_text="share of requests not slower",
+        range=[0, 1.02],
+        tickvals=[0, 0.25, 0.5, 0.75, 0.9, 1.0],
+        tickformat=".0%",
     )
     return figure
 
@@ -67,7 +86,9 @@ def percentile_bars(
     width: int = theme.WIDTH,
     height: int = 400,
 ) -> go.Figure:
-    """Bars side by side: for each of ``samples`` its ``percentiles``, each bar with its value. Raises as :func:`latency_cdf`."""
+    """Bars side by side: for each of ``samples`` its ``percentiles``, each bar with its value. Raises as
+    :func:`latency_cdf`.
+    """
     curves = _checked(samples, log_y)
     _check_percentiles(percentiles)
     figure = theme.figure(title=title, width=width, height=height)
@@ -77,34 +98,58 @@ def percentile_bars(
         values = [quantile(curve, percentile) for curve in curves.values()]
         figure.add_trace(
             go.Bar(
-                x=list(curves), y=[0.0 if math.isinf(one) else one for one in values], name=f"p{percentile:g}",
-                text=[_short(one) for one in values], textposition="outside", cliponaxis=False, textfont={"size": 12},
+                x=list(curves),
+                y=[0.0 if math.isinf(one) else one for one in values],
+                name=f"p{percentile:g}",
+                text=[_short(one) for one in values],
+                textposition="outside",
+                cliponaxis=False,
+                textfont={"size": 12},
                 hovertemplate="%{x}<br>p" + f"{percentile:g}: %{{y:,.4g}} {unit}<extra></extra>",
-                marker={"color": shades[number % 5], "line": {"width": 0.8, "color": theme.PAPER},
-                        "pattern": {"shape": hatches[number % 5], "fgcolor": theme.PAPER, "solidity": 0.12, "size": 8, "fillmode": "overlay"}},
+                marker={
+                    "color": shades[number % 5],
+                    "line": {"width": 0.8, "color": theme.PAPER},
+                    "pattern": {
+                        "shape": hatches[number % 5],
+                        "fgcolor": theme.PAPER,
+                        "solidity": 0.12,
+                        "size": 8,
+                        "fillmode": "overlay",
+                    },
+                },
             )
-        )  # fmt: skip
+        )
     figure.update_layout(
-        barmode="group", bargap=0.28, bargroupgap=0.06, margin={"l": 72, "r": 24, "t": 76 if title else 44, "b": 44},
-        legend={"y": 1.02, "yanchor": "bottom"}, uniformtext={"minsize": 9, "mode": "hide"},
-    )  # fmt: skip
+        barmode="group",
+        bargap=0.28,
+        bargroupgap=0.06,
+        margin={"l": 72, "r": 24, "t": 76 if title else 44, "b": 44},
+        legend={"y": 1.02, "yanchor": "bottom"},
+        uniformtext={"minsize": 9, "mode": "hide"},
+    )
     figure.update_yaxes(title_text=f"{label} ({unit})", rangemode="tozero", type="log" if log_y else "linear")
     figure.update_xaxes(ticks="", tickfont={"size": 13, "color": theme.INK})
     return figure
 
 
 def quantile(ordered: np.ndarray, percentile: float) -> float:
-    """The smallest value that at least ``percentile`` percent of the sorted ``ordered`` do not exceed (nearest rank)."""
+    """The smallest value that at least ``percentile`` percent of the sorted ``ordered`` do not exceed (nearest
+    rank).
+    """
     rank = max(1, math.ceil(round(percentile / 100 * len(ordered), 9)))
     return float(ordered[rank - 1])
 
 
 def _checked(samples: Mapping[str, Iterable[float]], log_scale: bool) -> dict[str, np.ndarray]:
     if not isinstance(samples, Mapping) or not samples:
-        raise ValueError(f"samples is {samples!r}; it takes names with latencies, for example {{'5 servers': [1.2, 3.4]}}")
+        raise ValueError(
+            f"samples is {samples!r}; it takes names with latencies, for example {{'5 servers': [1.2, 3.4]}}"
+        )
     curves = {}
     for name, values in samples.items():
-        array = np.asarray(list(values) if not isinstance(values, np.ndarray) else values, dtype=float).ravel()
+        array = np.asarray(
+            list(values) if not isinstance(values, np.ndarray) else values, dtype=float
+        ).ravel()
         if not len(array):
             raise ValueError(f"samples[{name!r}] is empty; there is nothing to draw")
         array = np.sort(np.where(np.isnan(array), np.inf, array))
@@ -137,10 +182,15 @@ def _curve(number: int, name: str, values: np.ndarray, unit: str) -> go.Scatter:
     ends = [(float(finite[rank - 1]), rank / len(values)) for rank in _ranks(len(finite))]
     style = theme.series_style(number)
     return go.Scatter(
-        x=[round(value, 6) for value, _ in ends], y=[round(part, 6) for _, part in ends], mode="lines", name=name,
-        line={"color": style.colour, "dash": style.dash, "width": 2.4, "shape": "hv"}, legendgroup=name, showlegend=False,
+        x=[round(value, 6) for value, _ in ends],
+        y=[round(part, 6) for _, part in ends],
+        mode="lines",
+        name=name,
+        line={"color": style.colour, "dash": style.dash, "width": 2.4, "shape": "hv"},
+        legendgroup=name,
+        showlegend=False,
         hovertemplate=f"<b>{name}</b><br>%{{y:.2%}} take at most %{{x:,.4g}} {unit}<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def _ranks(count: int) -> list[int]:
@@ -159,13 +209,22 @@ def _marks(number: int, name: str, values: np.ndarray, percentiles: Sequence[flo
     style = theme.series_style(number)
     symbols = ("circle", "square", "diamond", "triangle-up", "cross")
     return go.Scatter(
-        x=[value for value, _ in points], y=[one / 100 for _, one in points], mode="lines+markers", legendgroup=name,
-        name=f"<b>{name}</b><br>{told}", showlegend=True,
+        x=[value for value, _ in points],
+        y=[one / 100 for _, one in points],
+        mode="lines+markers",
+        legendgroup=name,
+        name=f"<b>{name}</b><br>{told}",
+        showlegend=True,
         line={"color": style.colour, "dash": style.dash, "width": 0},
-        marker={"symbol": symbols[number % 5], "size": 9, "color": style.colour, "line": {"color": theme.PAPER, "width": 1.2}},
+        marker={
+            "symbol": symbols[number % 5],
+            "size": 9,
+            "color": style.colour,
+            "line": {"color": theme.PAPER, "width": 1.2},
+        },
         customdata=[one for _, one in points],
         hovertemplate=f"<b>{name}</b><br>p%{{customdata:g}}: %{{x:,.4g}} {unit}<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def _levels(percentiles: Sequence[float], low: float, high: float) -> go.Scatter:
@@ -176,9 +235,18 @@ def _levels(percentiles: Sequence[float], low: float, high: float) -> go.Scatter
         x += [high, low, None]
         y += [one / 100, one / 100, None]
         text += [f"p{one:g} ", "", ""]
-    return go.Scatter(x=x, y=y, text=text, mode="lines+text", textposition="bottom left", hoverinfo="skip", showlegend=False,
-                      name="percentiles", line={"color": theme.FAINT, "width": 1, "dash": "dot"},
-                      textfont={"size": 11, "color": theme.SOFT})  # fmt: skip
+    return go.Scatter(
+        x=x,
+        y=y,
+        text=text,
+        mode="lines+text",
+        textposition="bottom left",
+        hoverinfo="skip",
+        showlegend=False,
+        name="percentiles",
+        line={"color": theme.FAINT, "width": 1, "dash": "dot"},
+        textfont={"size": 11, "color": theme.SOFT},
+    )
 
 
 def _short(value: float, unit: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Every server's log side by side, as in figures 6 and 7 of the Raft paper: terms, commands, commit and match indices."""
+"""Every server's log side by side, as in the Raft paper's figures 6 and 7: terms, commands, commit and match index."""
 
 from __future__ import annotations
 
@@ -61,15 +61,17 @@ def log_view(
 ) -> go.Figure:
     """Each server's log at ``at_ms``: a box an entry, with its term and command; at most the ``last`` indices.
 
-    A green bar ends what the server knows to be committed, a dot stands under the last entry applied. Entries that differ
-    from the newest leader's log (or, without one, the most up-to-date log) have a red frame. Triangles show the leader's
-    next and match index for each follower. Raises ``ValueError`` for a time outside the run, an unknown node, or ``last``
-    outside 2 to 60.
+    A green bar ends what the server knows to be committed, a dot stands under the last entry applied. Entries that
+    differ from the newest leader's log (or, without one, the most up-to-date log) have a red frame. Triangles show
+    the leader's next and match index for each follower. Raises ``ValueError`` for a time outside the run, an
+    unknown node, or ``last`` outside 2 to 60.
     """
     theme.check_time("at_ms", at_ms, 0.0, max(trace.end_ms, 0.0))
     logs = _logs(Views(trace), lanes.chosen_nodes(trace, nodes), at_ms, _check_last(last), width)
     figure = theme.figure(title=title, width=width)
-    figure.add_traces([go.Scatter(**part) if part.pop("type") == "scatter" else go.Bar(**part) for part in _parts(logs)])
+    figure.add_traces(
+        [go.Scatter(**part) if part.pop("type") == "scatter" else go.Bar(**part) for part in _parts(logs)]
+    )
     return _layout(figure, logs, bool(title))
 
 
@@ -113,8 +115,20 @@ def _changes(trace: Trace, nodes: Sequence[NodeId], start: float, end: float, fr
     seen: dict[NodeId, Any] = {}
     times = {start, end}
     for one in trace.states:
-        now = (lanes.role_of(one.view), *(getattr(one.view, name, None) for name in
-               ("log", "commit_index", "last_applied", "snapshot_index", "next_index", "match_index")))  # fmt: skip
+        now = (
+            lanes.role_of(one.view),
+            *(
+                getattr(one.view, name, None)
+                for name in (
+                    "log",
+                    "commit_index",
+                    "last_applied",
+                    "snapshot_index",
+                    "next_index",
+                    "match_index",
+                )
+            ),
+        )
         if one.node in nodes and seen.get(one.node) != now:
             seen[one.node] = now
             if start <= one.time_ms <= end:
@@ -142,7 +156,9 @@ def _logs(views: Views, nodes: Sequence[NodeId], at_ms: float, last: int, width:
 
 def command_text(command: Any) -> str:
     """A command as it stands in a box: by its own ``str`` if it has one, else as :func:`describe` tells it."""
-    return str(command) if "__str__" in type(command).__dict__ or isinstance(command, str) else describe(command)
+    return (
+        str(command) if "__str__" in type(command).__dict__ or isinstance(command, str) else describe(command)
+    )
 
 
 def _leader(logs: Logs) -> Row | None:
@@ -162,10 +178,15 @@ def conflicting(logs: Logs) -> set[tuple[NodeId, int]]:
     if reference is None:
         return set()
     terms = {index: term for index, term, _ in reference.entries}
-    newest = reference.entries[-1][1] if reference.entries else 0
+    leads = lanes.role_of(reference.view) == "leader"
+    newest = lanes.term_of(reference.view) if leads else reference.entries[-1][1]
     found = set()
     for row in logs.rows:
-        wrong = [index for index, term, _ in row.entries if index > reference.snapshot and terms.get(index, term) != term]
+        wrong = [
+            index
+            for index, term, _ in row.entries
+            if index > reference.snapshot and terms.get(index, term) != term
+        ]
         longer = [index for index, term, _ in row.entries if index > reference.last and term < newest]
         start = min([*wrong, *longer], default=None)
         found |= {(row.node, index) for index, _, _ in row.entries if start is not None and index >= start}
@@ -176,7 +197,15 @@ def conflicting(logs: Logs) -> set[tuple[NodeId, int]]:
 
 
 def _parts(logs: Logs) -> list[dict[str, Any]]:
-    return [_boxes(logs), _conflicts(logs), _snapshots(logs), _commit(logs), _applied(logs), *_indices(logs), _down(logs)]
+    return [
+        _boxes(logs),
+        _conflicts(logs),
+        _snapshots(logs),
+        _commit(logs),
+        _applied(logs),
+        *_indices(logs),
+        _down(logs),
+    ]
 
 
 def _shown(logs: Logs) -> list[tuple[Row, int, int, str]]:
@@ -191,18 +220,33 @@ def _shown(logs: Logs) -> list[tuple[Row, int, int, str]]:
 def _boxes(logs: Logs) -> dict[str, Any]:
     shown, letters = _shown(logs), max(1, int((logs.column_px - 6) / theme.CHAR))
     return {
-        "type": "bar", "orientation": "h", "base": [index - 0.47 for _, index, _, _ in shown], "x": [0.94] * len(shown),
-        "y": [row.y for row, _, _, _ in shown], "width": 2 * BOX, "name": "entry: term, command", "showlegend": False,
+        "type": "bar",
+        "orientation": "h",
+        "base": [index - 0.47 for _, index, _, _ in shown],
+        "x": [0.94] * len(shown),
+        "y": [row.y for row, _, _, _ in shown],
+        "width": 2 * BOX,
+        "name": "entry: term, command",
+        "showlegend": False,
         "text": [f"<b>{term}</b><br>{lanes.plain(_cut(command, letters))}" for _, _, term, command in shown],
         "hovertext": [
-            f"<b>{lanes.plain(row.node)}</b>  index {index}, term {term}<br>{lanes.plain(command)}<br>{_state(row, index)}"
+            f"<b>{lanes.plain(row.node)}</b>  index {index}, term {term}<br>"
+            f"{lanes.plain(command)}<br>{_state(row, index)}"
             for row, index, term, command in shown
         ],
-        "hoverinfo": "text", "textposition": "inside", "insidetextanchor": "middle", "textangle": 0, "constraintext": "none",
-        "textfont": {"color": theme.INK, "size": 12}, "insidetextfont": {"color": theme.INK},
-        "marker": {"color": [theme.term_fill(term) for _, _, term, _ in shown],
-                   "opacity": [1.0 if row.view is not None else 0.4 for row, _, _, _ in shown], "line": {"width": 1, "color": theme.PAPER}},
-    }  # fmt: skip
+        "hoverinfo": "text",
+        "textposition": "inside",
+        "insidetextanchor": "middle",
+        "textangle": 0,
+        "constraintext": "none",
+        "textfont": {"color": theme.INK, "size": 12},
+        "insidetextfont": {"color": theme.INK},
+        "marker": {
+            "color": [theme.term_fill(term) for _, _, term, _ in shown],
+            "opacity": [1.0 if row.view is not None else 0.4 for row, _, _, _ in shown],
+            "line": {"width": 1, "color": theme.PAPER},
+        },
+    }
 
 
 def _cut(text: str, letters: int) -> str:
@@ -214,19 +258,37 @@ def _state(row: Row, index: int) -> str:
         return "on the disk of a crashed server"
     if index <= (getattr(row.view, "last_applied", 0) or 0):
         return "committed and applied"
-    return "committed" if index <= (getattr(row.view, "commit_index", 0) or 0) else "not known to be committed"
+    return (
+        "committed" if index <= (getattr(row.view, "commit_index", 0) or 0) else "not known to be committed"
+    )
 
 
 def _conflicts(logs: Logs) -> dict[str, Any]:
     wrong = conflicting(logs)
     shown = [(row, index) for row, index, _, _ in _shown(logs) if (row.node, index) in wrong]
     return {
-        "type": "bar", "orientation": "h", "base": [index - 0.45 for _, index in shown], "x": [0.9] * len(shown),
-        "y": [row.y for row, _ in shown], "width": 2 * BOX - 0.03, "name": "differs from the leader", "hoverinfo": "skip",
-        "showlegend": bool(shown), "meta": "legend",
-        "marker": {"color": "rgba(255,255,255,0)", "line": {"width": 3, "color": theme.ALARM},
-                   "pattern": {"shape": "/", "fgcolor": theme.ALARM, "fillmode": "overlay", "size": 9, "solidity": 0.1}},
-    }  # fmt: skip
+        "type": "bar",
+        "orientation": "h",
+        "base": [index - 0.45 for _, index in shown],
+        "x": [0.9] * len(shown),
+        "y": [row.y for row, _ in shown],
+        "width": 2 * BOX - 0.03,
+        "name": "differs from the leader",
+        "hoverinfo": "skip",
+        "showlegend": bool(shown),
+        "meta": "legend",
+        "marker": {
+            "color": "rgba(255,255,255,0)",
+            "line": {"width": 3, "color": theme.ALARM},
+            "pattern": {
+                "shape": "/",
+                "fgcolor": theme.ALARM,
+                "fillmode": "overlay",
+                "size": 9,
+                "solidity": 0.1,
+            },
+        },
+    }
 
 
 def _snapshots(logs: Logs) -> dict[str, Any]:
@@ -235,20 +297,47 @@ def _snapshots(logs: Logs) -> dict[str, Any]:
     for row in logs.rows:
         left = logs.first - 0.95
         if row.snapshot >= logs.first:
-            said = f"snapshot up to {row.snapshot}" if (row.snapshot - logs.first) * logs.column_px > 80 else f"≤ {row.snapshot}"
+            said = (
+                f"snapshot up to {row.snapshot}"
+                if (row.snapshot - logs.first) * logs.column_px > 80
+                else f"≤ {row.snapshot}"
+            )
             bars.append((row.y, left, row.snapshot + 0.45, said, f"snapshot: index 1 to {row.snapshot}"))
         elif logs.first > 1 and row.last:
-            said = f"1 to {min(logs.first - 1, row.last)}, not shown" + (f"; snapshot up to {row.snapshot}" if row.snapshot else "")
+            said = f"1 to {min(logs.first - 1, row.last)}, not shown" + (
+                f"; snapshot up to {row.snapshot}" if row.snapshot else ""
+            )
             bars.append((row.y, left, logs.first - 0.53, "…", said))
     return {
-        "type": "bar", "orientation": "h", "base": [bar[1] for bar in bars], "x": [bar[2] - bar[1] for bar in bars],
-        "y": [bar[0] for bar in bars], "width": 2 * BOX, "text": [bar[3] for bar in bars], "textangle": 0,
-        "hovertext": [bar[4] for bar in bars], "hoverinfo": "text", "name": "snapshot, earlier entries",
-        "showlegend": bool(bars), "meta": "legend", "textposition": "inside", "insidetextanchor": "middle",
-        "constraintext": "none", "textfont": {"color": theme.SOFT, "size": 12},
-        "marker": {"color": "#eef1f4", "line": {"width": 1, "color": theme.FAINT},
-                   "pattern": {"shape": ".", "fgcolor": theme.FAINT, "fillmode": "overlay", "size": 7, "solidity": 0.1}},
-    }  # fmt: skip
+        "type": "bar",
+        "orientation": "h",
+        "base": [bar[1] for bar in bars],
+        "x": [bar[2] - bar[1] for bar in bars],
+        "y": [bar[0] for bar in bars],
+        "width": 2 * BOX,
+        "text": [bar[3] for bar in bars],
+        "textangle": 0,
+        "hovertext": [bar[4] for bar in bars],
+        "hoverinfo": "text",
+        "name": "snapshot, earlier entries",
+        "showlegend": bool(bars),
+        "meta": "legend",
+        "textposition": "inside",
+        "insidetextanchor": "middle",
+        "constraintext": "none",
+        "textfont": {"color": theme.SOFT, "size": 12},
+        "marker": {
+            "color": "#eef1f4",
+            "line": {"width": 1, "color": theme.FAINT},
+            "pattern": {
+                "shape": ".",
+                "fgcolor": theme.FAINT,
+                "fillmode": "overlay",
+                "size": 7,
+                "solidity": 0.1,
+            },
+        },
+    }
 
 
 def _commit(logs: Logs) -> dict[str, Any]:
@@ -261,15 +350,32 @@ def _commit(logs: Logs) -> dict[str, Any]:
             x += [commit + 0.5, commit + 0.5, None]
             y += [row.y - BOX - 0.07, row.y + BOX + 0.07, None]
             text += [f"<b>{lanes.plain(row.node)}</b>  commit index {commit}"] * 2 + [""]
-    return {"type": "scatter", "x": x, "y": y, "hovertext": text, "hoverinfo": "text", "mode": "lines", "name": "commit index",
-            "line": {"color": theme.GREEN, "width": 5}, "showlegend": True}  # fmt: skip
+    return {
+        "type": "scatter",
+        "x": x,
+        "y": y,
+        "hovertext": text,
+        "hoverinfo": "text",
+        "mode": "lines",
+        "name": "commit index",
+        "line": {"color": theme.GREEN, "width": 5},
+        "showlegend": True,
+    }
 
 
 def _applied(logs: Logs) -> dict[str, Any]:
-    found = [(row, getattr(row.view, "last_applied", None)) for row in logs.rows]
-    found = [(row, index) for row, index in found if index is not None and logs.first <= index <= logs.last]
-    return _marks([(index - 0.0, row.y - BOX - 0.1, f"<b>{row.node}</b>  last applied {index}") for row, index in found],
-                  "last applied", "circle", theme.GREEN, theme.GREEN)  # fmt: skip
+    found = [(row, int(getattr(row.view, "last_applied", 0) or 0)) for row in logs.rows]
+    found = [(row, index) for row, index in found if logs.first <= index <= logs.last]
+    return _marks(
+        [
+            (float(index), row.y - BOX - 0.1, f"<b>{row.node}</b>  last applied {index}")
+            for row, index in found
+        ],
+        "last applied",
+        "circle",
+        theme.GREEN,
+        theme.GREEN,
+    )
 
 
 def _indices(logs: Logs) -> list[dict[str, Any]]:
@@ -287,17 +393,37 @@ def _indices(logs: Logs) -> list[dict[str, Any]]:
     ]
 
 
-def _marks(found: list[tuple[float, float, str]], name: str, symbol: str, fill: str, line: str) -> dict[str, Any]:
-    return {"type": "scatter", "x": [one[0] for one in found], "y": [one[1] for one in found], "mode": "markers", "name": name,
-            "hovertext": [one[2] for one in found], "hoverinfo": "text", "showlegend": bool(found), "meta": "legend",
-            "marker": {"symbol": symbol, "size": 10, "color": fill, "line": {"color": line, "width": 1.6}}}  # fmt: skip
+def _marks(
+    found: list[tuple[float, float, str]], name: str, symbol: str, fill: str, line: str
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": [one[0] for one in found],
+        "y": [one[1] for one in found],
+        "mode": "markers",
+        "name": name,
+        "hovertext": [one[2] for one in found],
+        "hoverinfo": "text",
+        "showlegend": bool(found),
+        "meta": "legend",
+        "marker": {"symbol": symbol, "size": 10, "color": fill, "line": {"color": line, "width": 1.6}},
+    }
 
 
 def _down(logs: Logs) -> dict[str, Any]:
     rows = [row for row in logs.rows if row.view is None]
-    return {"type": "scatter", "x": [max(row.last, logs.first - 1) + 0.8 for row in rows], "y": [row.y for row in rows], "mode": "text",
-            "text": ["<b>✕</b>"] * len(rows), "textposition": "middle center", "name": "crashed",
-            "textfont": {"color": theme.VERMILLION, "size": 18}, "hoverinfo": "skip", "showlegend": False}  # fmt: skip
+    return {
+        "type": "scatter",
+        "x": [max(row.last, logs.first - 1) + 0.8 for row in rows],
+        "y": [row.y for row in rows],
+        "mode": "text",
+        "text": ["<b>✕</b>"] * len(rows),
+        "textposition": "middle center",
+        "name": "crashed",
+        "textfont": {"color": theme.VERMILLION, "size": 18},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
 
 
 # --- layout -----------------------------------------------------------------------------------------
@@ -308,7 +434,11 @@ def _axes(logs: Logs) -> dict[str, Any]:
     ticks = [index for index in range(logs.first, logs.last + 1) if (index - logs.first) % step == 0]
     names = [f"<b>{lanes.plain(row.node)}</b>  {lanes.plain(lanes.label_of(row.view))}" for row in logs.rows]
     return {
-        "xaxis": {"range": [logs.first - 1, logs.last + 1], "tickvals": ticks, "ticktext": [str(one) for one in ticks]},
+        "xaxis": {
+            "range": [logs.first - 1, logs.last + 1],
+            "tickvals": ticks,
+            "ticktext": [str(one) for one in ticks],
+        },
         "yaxis": {"tickvals": [row.y for row in logs.rows], "ticktext": names},
     }
 
@@ -317,11 +447,22 @@ def _layout(figure: go.Figure, logs: Logs, titled: bool) -> go.Figure:
     rows = max(1, theme.legend_rows(figure, "legend", logs.width - LEFT_PX - RIGHT_PX))
     top_px = (36 if titled else 10) + 24 * rows
     figure.update_layout(
-        _axes(logs), height=round(top_px + ROW_PX * len(logs.rows) + BOTTOM_PX), barmode="overlay",
-        margin={"l": LEFT_PX, "r": RIGHT_PX, "t": top_px, "b": BOTTOM_PX}, dragmode=False,
+        _axes(logs),
+        height=round(top_px + ROW_PX * len(logs.rows) + BOTTOM_PX),
+        barmode="overlay",
+        margin={"l": LEFT_PX, "r": RIGHT_PX, "t": top_px, "b": BOTTOM_PX},
+        dragmode=False,
         legend={"y": 1 + 2 / (ROW_PX * len(logs.rows))},
-    )  # fmt: skip
-    figure.update_xaxes(title_text="log index", showgrid=False, ticks="", fixedrange=True, tickfont={"size": 13})
-    figure.update_yaxes(range=[0.42 - len(logs.rows), 0.58], showgrid=False, ticks="", showline=False, fixedrange=True,
-                        tickfont={"size": 13, "color": theme.INK})  # fmt: skip
+    )
+    figure.update_xaxes(
+        title_text="log index", showgrid=False, ticks="", fixedrange=True, tickfont={"size": 13}
+    )
+    figure.update_yaxes(
+        range=[0.42 - len(logs.rows), 0.58],
+        showgrid=False,
+        ticks="",
+        showline=False,
+        fixedrange=True,
+        tickfont={"size": 13, "color": theme.INK},
+    )
     return figure

@@ -10,8 +10,10 @@ import plotly.graph_objects as go
 from distlib.core.node import NodeId
 from distlib.core.trace import Trace
 from distlib.figures import lanes, theme
+from distlib.figures.lane_bars import bars
 from distlib.figures.lanes import Segment
-from distlib.figures.spacetime import LEFT_PX, RIGHT_PX, ROW_PX, Picture, bars, fault_marks
+from distlib.figures.marks import fault_marks
+from distlib.figures.picture import LEFT_PX, RIGHT_PX, ROW_PX, Picture
 
 LANE_PX, BOTTOM_PX = 40, 56
 LED = ("leader", "coordinator")
@@ -29,14 +31,16 @@ def role_timeline(
 ) -> go.Figure:
     """Each node's roles and terms in the window, and a row on top that marks the time without a leader.
 
-    The row appears for protocols that have leaders. ``roles`` fixes which traces exist, for updates in place. Raises
-    ``ValueError`` for a reversed or empty window and an unknown node.
+    The row appears for protocols that have leaders. ``roles`` fixes which traces exist, for updates in place.
+    Raises ``ValueError`` for a reversed or empty window and an unknown node.
     """
     start, end = lanes.window(trace, start_ms, end_ms)
     chosen = lanes.chosen_nodes(trace, nodes)
     picture = Picture(trace, chosen, start, end, [], [], 0, width, [])
     parts = lanes.segments(trace, chosen)
-    roles = theme.in_order({part.role for part in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
+    roles = (
+        theme.in_order({part.role for part in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
+    )
     figure = theme.figure(title=title, width=width)
     gaps = leaderless(lanes.segments(trace, trace.nodes), trace.end_ms)
     figure.add_traces([_gaps(picture, gaps), *bars(picture, parts, roles, half=0.36), fault_marks(picture)])
@@ -65,14 +69,37 @@ def _gaps(picture: Picture, gaps: list[tuple[float, float]] | None) -> go.Bar:
     ]
     wide = [picture.px(end - start) for start, end in shown]
     return go.Bar(
-        orientation="h", base=[start for start, _ in shown], x=[end - start for start, end in shown], y=[1.0] * len(shown),
-        width=0.56, name="no leader", legend="legend2", showlegend=bool(shown), hoverinfo="text",
+        orientation="h",
+        base=[start for start, _ in shown],
+        x=[end - start for start, end in shown],
+        y=[1.0] * len(shown),
+        width=0.56,
+        name="no leader",
+        legend="legend2",
+        showlegend=bool(shown),
+        hoverinfo="text",
         text=[_gap_label(end - start, px) for (start, end), px in zip(shown, wide, strict=True)],
-        hovertext=[f"<b>no leader</b> for {end - start:,.1f} ms<br>{start:,.2f} to {end:,.2f} ms" for start, end in shown],
-        textposition="inside", insidetextanchor="middle", textangle=0, constraintext="none", textfont={"color": theme.INK},
-        marker={"color": "#fbe3d6", "line": {"width": 1, "color": theme.VERMILLION},
-                "pattern": {"shape": "x", "fgcolor": "#f3c3a9", "size": 6, "solidity": 0.15, "fillmode": "overlay"}},
-    )  # fmt: skip
+        hovertext=[
+            f"<b>no leader</b> for {end - start:,.1f} ms<br>{start:,.2f} to {end:,.2f} ms"
+            for start, end in shown
+        ],
+        textposition="inside",
+        insidetextanchor="middle",
+        textangle=0,
+        constraintext="none",
+        textfont={"color": theme.INK},
+        marker={
+            "color": "#fbe3d6",
+            "line": {"width": 1, "color": theme.VERMILLION},
+            "pattern": {
+                "shape": "x",
+                "fgcolor": "#f3c3a9",
+                "size": 6,
+                "solidity": 0.15,
+                "fillmode": "overlay",
+            },
+        },
+    )
 
 
 def _gap_label(length_ms: float, room_px: float) -> str:
@@ -88,15 +115,27 @@ def _layout(figure: go.Figure, picture: Picture, titled: bool, gaps: list[Any] |
     lanes_px = LANE_PX * (len(picture.nodes) - 0.5 + top)
     top_px = (36 if titled else 10) + ROW_PX * rows + 4
     ticks = [picture.y(node) for node in picture.nodes] + ([1.0] if gaps is not None else [])
-    names = [f"<b>{lanes.plain(node)}</b>" for node in picture.nodes] + (["leader?"] if gaps is not None else [])
+    names = [f"<b>{lanes.plain(node)}</b>" for node in picture.nodes] + (
+        ["leader?"] if gaps is not None else []
+    )
     figure.update_layout(
-        height=round(lanes_px + top_px + BOTTOM_PX), barmode="overlay", uniformtext={"minsize": 10, "mode": "hide"},
+        height=round(lanes_px + top_px + BOTTOM_PX),
+        barmode="overlay",
+        uniformtext={"minsize": 10, "mode": "hide"},
         margin={"l": LEFT_PX, "r": RIGHT_PX, "t": top_px, "b": BOTTOM_PX},
         legend2={"orientation": "h", "x": 0, "xanchor": "left", "y": 1 + 4 / lanes_px, "yanchor": "bottom"},
-    )  # fmt: skip
-    figure.update_xaxes(range=[picture.start_ms, picture.end_ms], title_text="virtual time (ms)", tickformat=",")
+    )
+    figure.update_xaxes(
+        range=[picture.start_ms, picture.end_ms], title_text="virtual time (ms)", tickformat=","
+    )
     figure.update_yaxes(
-        range=[0.5 - len(picture.nodes), top], tickvals=ticks, ticktext=names, fixedrange=True, showgrid=False, ticks="",
-        showline=False, tickfont={"size": 13, "color": theme.INK},
-    )  # fmt: skip
+        range=[0.5 - len(picture.nodes), top],
+        tickvals=ticks,
+        ticktext=names,
+        fixedrange=True,
+        showgrid=False,
+        ticks="",
+        showline=False,
+        tickfont={"size": 13, "color": theme.INK},
+    )
     return figure

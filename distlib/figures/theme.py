@@ -1,7 +1,7 @@
 """Colours, fonts, line styles and the plotly template: the one place for how the course looks.
 
-The hues are those of Okabe & Ito (2008), which people with any colour vision tell apart. A colour never stands alone:
-lanes carry words, message kinds differ in dash too, faults have signs, and what is not alive is hatched.
+The hues are those of Okabe & Ito (2008), which people with any colour vision tell apart. A colour never stands
+alone: lanes carry words, message kinds differ in dash too, faults have signs, and what is not alive is hatched.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def role_style(role: str) -> RoleStyle:
 
 
 def kind_styles(kinds: Iterable[str]) -> dict[str, KindStyle]:
-    """A style for each message kind: the named ones as in :data:`KINDS`, others in turn, by their order in ``kinds``."""
+    """A style for each message kind: the named ones as in :data:`KINDS`, others in turn, by their order in
+    ``kinds``.
+    """
     styles: dict[str, KindStyle] = {}
     unnamed = 0
     for kind in kinds:
@@ -148,8 +150,16 @@ def _axis(**changes: object) -> dict[str, object]:
 TEMPLATE = go.layout.Template(
     layout={
         "font": {"family": FONT, "size": 12, "color": INK},
-        "title": {"font": {"size": 17, "color": INK}, "x": 0, "xref": "paper", "xanchor": "left", "y": 0.98,
-                  "yref": "container", "yanchor": "top", "subtitle": {"font": {"size": 13, "color": SOFT}}},
+        "title": {
+            "font": {"size": 17, "color": INK},
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "y": 0.98,
+            "yref": "container",
+            "yanchor": "top",
+            "subtitle": {"font": {"size": 13, "color": SOFT}},
+        },
         "paper_bgcolor": PAPER,
         "plot_bgcolor": PAPER,
         "colorway": [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK],
@@ -157,18 +167,36 @@ TEMPLATE = go.layout.Template(
         "width": WIDTH,
         "hovermode": "closest",
         "hoverdistance": 30,
-        "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": FAINT, "align": "left",
-                       "font": {"family": FONT, "size": 12, "color": INK}, "namelength": -1},
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom",
-                   "font": {"size": 12, "color": INK}, "bgcolor": "rgba(255,255,255,0)", "tracegroupgap": 0},
+        "hoverlabel": {
+            "bgcolor": "#ffffff",
+            "bordercolor": FAINT,
+            "align": "left",
+            "font": {"family": FONT, "size": 12, "color": INK},
+            "namelength": -1,
+        },
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1.0,
+            "yanchor": "bottom",
+            "font": {"size": 12, "color": INK},
+            "bgcolor": "rgba(255,255,255,0)",
+            "tracegroupgap": 0,
+        },
         "xaxis": _axis(),
         "yaxis": _axis(),
         "bargap": 0,
         "dragmode": "pan",
-        "modebar": {"orientation": "h", "bgcolor": "rgba(255,255,255,0.7)", "color": FAINT, "activecolor": SOFT,
-                    "remove": ["select2d", "lasso2d", "autoScale2d"]},
+        "modebar": {
+            "orientation": "h",
+            "bgcolor": "rgba(255,255,255,0.7)",
+            "color": FAINT,
+            "activecolor": SOFT,
+            "remove": ["select2d", "lasso2d", "autoScale2d"],
+        },
     }
-)  # fmt: skip
+)
 
 
 def figure(*, title: str = "", subtitle: str = "", height: int = 420, width: int = WIDTH) -> go.Figure:
@@ -180,7 +208,9 @@ def figure(*, title: str = "", subtitle: str = "", height: int = 420, width: int
 
 
 def legend_rows(figure: go.Figure, legend: str, room_px: float) -> int:
-    """How many rows a horizontal legend takes in ``room_px``: one while all fits, else equal columns as plotly makes them."""
+    """How many rows a horizontal legend takes in ``room_px``: one while all fits, else equal columns as plotly
+    makes them.
+    """
     widths = [
         len(one.name) * CHAR + 62
         for one in figure.data

@@ -11,8 +11,10 @@ import plotly.graph_objects as go
 from distlib.core.node import NodeId
 from distlib.core.trace import Trace
 from distlib.figures import lanes, theme
+from distlib.figures.message_lines import message_path
+from distlib.figures.picture import BOTTOM, TOP, Picture, picture_of
 from distlib.figures.player import add_player, moments
-from distlib.figures.spacetime import BOTTOM, TOP, Picture, message_path, picture_of, spacetime
+from distlib.figures.spacetime import spacetime
 
 SIDE_PX = 172
 """Room at the right for what each node shows at the cursor's time."""
@@ -46,16 +48,21 @@ class Views:
 def time_travel(trace: Trace, *, frames: int = 60, **options: Any) -> go.Figure:
     """The diagram of :func:`~distlib.figures.spacetime.spacetime`, whose ``options`` it takes, with a time cursor.
 
-    The slider and the play button move through ``frames`` instants of the window; messages in flight are drawn bold with a
-    dot where they are, and each node's role, term and commit index at that time stand at the right. All of it is in the
-    figure, so it works in a static page. Raises ``ValueError`` as ``spacetime`` does, and for ``frames`` outside 2 to 400.
+    The slider and the play button move through ``frames`` instants of the window; messages in flight are drawn bold
+    with a dot where they are, and each node's role, term and commit index at that time stand at the right. All of
+    it is in the figure, so it works in a static page. Raises ``ValueError`` as ``spacetime`` does, and for
+    ``frames`` outside 2 to 400.
     """
     width = options.pop("width", theme.WIDTH)
     figure = spacetime(trace, width=width - SIDE_PX, **options)
     picture = picture_of(
-        trace, options.get("nodes"), lanes.window(trace, options.get("start_ms"), options.get("end_ms")),
-        options.get("fold_routine", True), options.get("max_messages", 400), width - SIDE_PX,
-    )  # fmt: skip
+        trace,
+        options.get("nodes"),
+        lanes.window(trace, options.get("start_ms"), options.get("end_ms")),
+        options.get("fold_routine", True),
+        options.get("max_messages", 400),
+        width - SIDE_PX,
+    )
     times = moments(picture.start_ms, picture.end_ms, frames)
     views = Views(trace)
     first = len(figure.data)
@@ -69,37 +76,74 @@ def time_travel(trace: Trace, *, frames: int = 60, **options: Any) -> go.Figure:
     )
     moving, kept = list(range(first, len(figure.data))), _kept(figure, first)
     same = [{"type": figure.data[number].type} for number in kept]
-    drawn = [go.Frame(data=[*_moving(picture, views, time_ms), *same], traces=moving + kept) for time_ms in times]
+    drawn = [
+        go.Frame(data=[*_moving(picture, views, time_ms), *same], traces=moving + kept) for time_ms in times
+    ]
     return add_player(figure, drawn, times, below_px=44)
 
 
 def _kept(figure: go.Figure, first: int) -> list[int]:
-    """Traces that each frame must name though they stay as they are: plotly clears the bars, and whole layers, that it does not."""
+    """Traces that each frame must name though they stay as they are: plotly clears the bars, and whole layers, that
+    it does not.
+    """
     bars = [number for number in range(first) if figure.data[number].type == "bar"]
-    below = [n for n in range(first) if figure.data[n].type == "scatter" and figure.data[n].yaxis != "y2" and figure.data[n].x]
+    below = [
+        n
+        for n in range(first)
+        if figure.data[n].type == "scatter" and figure.data[n].yaxis != "y2" and figure.data[n].x
+    ]
     return bars + below[:1]
 
 
 def _moving(picture: Picture, views: Views, at_ms: float, styled: bool = False) -> list[go.Scatter]:
-    """The traces that change from frame to frame; only the first ones carry their style. None is ever without a point:
-    plotly would not redraw it.
+    """The traces that change from frame to frame; only the first ones carry their style. None is ever without a
+    point: plotly would not redraw it.
     """
     low = 0.02 - BOTTOM - len(picture.nodes) + 1
     x, y, heads = _in_flight(picture, at_ms)
     cursor: dict[str, Any] = {"x": [at_ms, at_ms], "y": [low, TOP - 0.04]}
     flying: dict[str, Any] = {"x": x or [None], "y": y or [None]}
-    dots: dict[str, Any] = {"x": [head[0] for head in heads] or [None], "y": [head[1] for head in heads] or [None],
-                            "hovertext": [head[2] for head in heads]}  # fmt: skip
+    dots: dict[str, Any] = {
+        "x": [head[0] for head in heads] or [None],
+        "y": [head[1] for head in heads] or [None],
+        "hovertext": [head[2] for head in heads],
+    }
     now: dict[str, Any] = {"text": [state_text(picture.trace, views, node, at_ms) for node in picture.nodes]}
     if styled:
-        cursor |= {"mode": "lines", "name": "now", "line": {"color": theme.INK, "width": 1.5}, "hoverinfo": "skip", "yaxis": "y2"}
-        flying |= {"mode": "lines", "line": {"color": theme.INK, "width": 2.6}, "hoverinfo": "skip", "yaxis": "y2"}
-        dots |= {"mode": "markers", "hoverinfo": "text", "yaxis": "y2",
-                 "marker": {"size": 9, "color": theme.YELLOW, "line": {"color": theme.INK, "width": 1.5}}}  # fmt: skip
-        now |= {"x": [1.0] * len(picture.nodes), "y": [picture.y(node) for node in picture.nodes], "xaxis": "x2", "yaxis": "y2",
-                "mode": "text", "textposition": "middle right", "cliponaxis": False, "hoverinfo": "skip",
-                "textfont": {"size": 12, "color": theme.INK}}  # fmt: skip
-    return [go.Scatter(**part, **({"showlegend": False} if styled else {})) for part in (cursor, flying, dots, now)]
+        cursor |= {
+            "mode": "lines",
+            "name": "now",
+            "line": {"color": theme.INK, "width": 1.5},
+            "hoverinfo": "skip",
+            "yaxis": "y2",
+        }
+        flying |= {
+            "mode": "lines",
+            "line": {"color": theme.INK, "width": 2.6},
+            "hoverinfo": "skip",
+            "yaxis": "y2",
+        }
+        dots |= {
+            "mode": "markers",
+            "hoverinfo": "text",
+            "yaxis": "y2",
+            "marker": {"size": 9, "color": theme.YELLOW, "line": {"color": theme.INK, "width": 1.5}},
+        }
+        now |= {
+            "x": [1.0] * len(picture.nodes),
+            "y": [picture.y(node) for node in picture.nodes],
+            "xaxis": "x2",
+            "yaxis": "y2",
+            "mode": "text",
+            "textposition": "middle right",
+            "cliponaxis": False,
+            "hoverinfo": "skip",
+            "textfont": {"size": 12, "color": theme.INK},
+        }
+    return [
+        go.Scatter(**part, **({"showlegend": False} if styled else {}))
+        for part in (cursor, flying, dots, now)
+    ]
 
 
 def _in_flight(picture: Picture, at_ms: float) -> tuple[list[Any], list[Any], list[tuple[float, float, str]]]:

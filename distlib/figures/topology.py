@@ -30,6 +30,7 @@ class Map(NamedTuple):
     views: Views
     kinds: tuple[str, ...]
     roles: tuple[str, ...]
+    used: frozenset[str]
     flights: list[Flight]
     unit_px: float
 
@@ -53,8 +54,8 @@ def topology(
     """The cluster at ``at_ms``: nodes by role and term, messages where they are on their way, links that are cut.
 
     ``layout`` is ``circle`` (networkx's circular layout, the first node on top) or ``star`` (the first node in the
-    middle). ``kinds`` and ``roles`` fix which traces exist, for updates in place. Raises ``ValueError`` for a time outside
-    the run, an unknown node or layout.
+    middle). ``kinds`` and ``roles`` fix which traces exist, for updates in place. Raises ``ValueError`` for a time
+    outside the run, an unknown node or layout.
     """
     theme.check_time("at_ms", at_ms, 0.0, max(trace.end_ms, 0.0))
     drawn = _map(trace, nodes, layout, kinds, roles, (at_ms, at_ms), height)
@@ -75,10 +76,11 @@ def topology_animation(
     width: int = 720,
     height: int = 520,
 ) -> go.Figure:
-    """:func:`topology` at ``frames`` instants of the window, with a play button and a slider that work in a static page.
+    """:func:`topology` at ``frames`` instants of the window, with a play button and a slider that work in a static
+    page.
 
-    Raises ``ValueError`` as :func:`topology` and :func:`~distlib.figures.spacetime.spacetime` do, and for ``frames`` outside
-    2 to 400.
+    Raises ``ValueError`` as :func:`topology` and :func:`~distlib.figures.spacetime.spacetime` do, and for
+    ``frames`` outside 2 to 400.
     """
     window = lanes.window(trace, start_ms, end_ms)
     times = moments(*window, frames)
@@ -87,8 +89,13 @@ def topology_animation(
     figure.add_traces([go.Scatter(**part) for part in _parts(drawn, times[0], styled=True)])
     _layout(figure, drawn, bool(title))
     drawings = [_parts(drawn, time_ms) for time_ms in times]
-    moving = [number for number, part in enumerate(drawings[0]) if any(one[number] != part for one in drawings)]
-    steps = [go.Frame(data=[{"type": "scatter", **one[number]} for number in moving], traces=moving) for one in drawings]
+    moving = [
+        number for number, part in enumerate(drawings[0]) if any(one[number] != part for one in drawings)
+    ]
+    steps = [
+        go.Frame(data=[{"type": "scatter", **one[number]} for number in moving], traces=moving)
+        for one in drawings
+    ]
     return add_player(figure, steps, times, below_px=PLAYER_BELOW_PX)
 
 
@@ -102,13 +109,28 @@ def _map(
     height: int,
 ) -> Map:
     chosen = lanes.chosen_nodes(trace, nodes)
-    flights = [one for one in lanes.flights(trace, *window, chosen) if one.sender in chosen]
+    earlier = max(
+        0.0, window[0] - 5 * LINGER_MS
+    )  # to show the crosses of messages that were lost just before
+    flights = [one for one in lanes.flights(trace, earlier, window[1], chosen) if one.sender in chosen]
     flights = [one for one in flights if one.sender != one.receiver]
+    used = frozenset(one.kind for one in flights if one.end_ms >= window[0])
     parts = lanes.segments(trace, chosen)
-    found_kinds = theme.in_order({one.kind for one in flights}, tuple(theme.KINDS)) if kinds is None else tuple(kinds)
-    found_roles = theme.in_order({one.role for one in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
-    return Map(trace, chosen, _places(chosen, layout), Views(trace), found_kinds, found_roles, flights,
-               (height - 100) / 2.64)  # fmt: skip
+    found_kinds = theme.in_order(used, tuple(theme.KINDS)) if kinds is None else tuple(kinds)
+    found_roles = (
+        theme.in_order({one.role for one in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
+    )
+    return Map(
+        trace,
+        chosen,
+        _places(chosen, layout),
+        Views(trace),
+        found_kinds,
+        found_roles,
+        used,
+        flights,
+        (height - 100) / 2.64,
+    )
 
 
 def _places(nodes: tuple[NodeId, ...], layout: str) -> dict[NodeId, tuple[float, float]]:
@@ -149,20 +171,39 @@ def _links(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
             line[0].extend([x0, x1, None])
             line[1].extend([y0, y1, None])
             if ways:
-                text = f"{one} ⇹ {other} cut" if len(ways) == 2 else f"{ways[0][0]} ↛ {ways[0][1]} cut, one way"
+                text = (
+                    f"{one} ⇹ {other} cut" if len(ways) == 2 else f"{ways[0][0]} ↛ {ways[0][1]} cut, one way"
+                )
                 share = 0.5 if len(ways) == 2 else (0.62 if ways[0] == (one, other) else 0.38)
                 crosses.append((x0 + share * (x1 - x0), y0 + share * (y1 - y0), lanes.plain(text)))
     parts: list[dict[str, Any]] = [
         {"x": whole[0] or [None], "y": whole[1] or [None]},
         {"x": broken[0] or [None], "y": broken[1] or [None]},
-        {"x": [one[0] for one in crosses] or [None], "y": [one[1] for one in crosses] or [None], "hovertext": [one[2] for one in crosses]},
+        {
+            "x": [one[0] for one in crosses] or [None],
+            "y": [one[1] for one in crosses] or [None],
+            "hovertext": [one[2] for one in crosses],
+        },
     ]
     if styled:
-        parts[0] |= {"mode": "lines", "hoverinfo": "skip", "line": {"color": theme.GRID, "width": 2}, "showlegend": False}
-        parts[1] |= {"mode": "lines", "hoverinfo": "skip", "line": {"color": theme.PURPLE, "width": 1.5, "dash": "dash"},
-                     "showlegend": False}  # fmt: skip
-        parts[2] |= {"mode": "markers", "hoverinfo": "text", "showlegend": False,
-                     "marker": {"symbol": "x-thin", "size": 11, "line": {"color": theme.PURPLE, "width": 2.5}}}  # fmt: skip
+        parts[0] |= {
+            "mode": "lines",
+            "hoverinfo": "skip",
+            "line": {"color": theme.GRID, "width": 2},
+            "showlegend": False,
+        }
+        parts[1] |= {
+            "mode": "lines",
+            "hoverinfo": "skip",
+            "line": {"color": theme.PURPLE, "width": 1.5, "dash": "dash"},
+            "showlegend": False,
+        }
+        parts[2] |= {
+            "mode": "markers",
+            "hoverinfo": "text",
+            "showlegend": False,
+            "marker": {"symbol": "x-thin", "size": 11, "line": {"color": theme.PURPLE, "width": 2.5}},
+        }
     return parts
 
 
@@ -187,17 +228,24 @@ def _progress(flight: Flight, at_ms: float) -> float | None:
 def _tracks(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
     """One trace a kind: the way so far as a line, the message itself as an arrowhead."""
     flying: dict[str, list[tuple[Flight, float]]] = {kind: [] for kind in (*drawn.kinds, theme.OTHER)}
-    used = {flight.kind for flight in drawn.flights}
+    listed = drawn.used | ({theme.OTHER} if drawn.used.difference(drawn.kinds) else set())
     for flight in drawn.flights:
         share = _progress(flight, at_ms)
         if share is not None:
             flying[flight.kind if flight.kind in flying else theme.OTHER].append((flight, share))
     styles = theme.kind_styles((*drawn.kinds, theme.OTHER))
-    return [_track(drawn, kind, found, styles[kind], kind in used, styled) for kind, found in flying.items()]
+    return [
+        _track(drawn, kind, found, styles[kind], kind in listed, styled) for kind, found in flying.items()
+    ]
 
 
 def _track(
-    drawn: Map, kind: str, found: list[tuple[Flight, float]], style: theme.KindStyle, listed: bool, styled: bool
+    drawn: Map,
+    kind: str,
+    found: list[tuple[Flight, float]],
+    style: theme.KindStyle,
+    listed: bool,
+    styled: bool,
 ) -> dict[str, Any]:
     x: list[float | None] = []
     y: list[float | None] = []
@@ -217,8 +265,13 @@ def _track(
         x, y, text, size, angle = [None], [None], [""], [0], [0.0]
     part: dict[str, Any] = {"x": x, "y": y, "hovertext": text, "marker": {"size": size, "angle": angle}}
     if styled:
-        part |= {"mode": "lines+markers", "name": kind, "hoverinfo": "text", "showlegend": listed,
-                 "line": {"color": style.colour, "dash": style.dash, "width": 2}}  # fmt: skip
+        part |= {
+            "mode": "lines+markers",
+            "name": kind,
+            "hoverinfo": "text",
+            "showlegend": listed,
+            "line": {"color": style.colour, "dash": style.dash, "width": 2},
+        }
         part["marker"] |= {"symbol": "arrow", "color": style.colour, "line": {"width": 0}, "opacity": 1}
     return part
 
@@ -236,12 +289,19 @@ def _stopped(drawn: Map, at_ms: float, styled: bool) -> dict[str, Any]:
         linger = max(LINGER_MS, 0.4 * (flight.arrive_ms - flight.start_ms))
         if flight.fate == LOST and at_ms < flight.end_ms + linger:
             found.append((*_where(drawn, flight, STOPS[LOST]), lanes.flight_text(flight)))
-    part: dict[str, Any] = {"x": [one[0] for one in found] or [None], "y": [one[1] for one in found] or [None],
-                            "hovertext": [one[2] for one in found]}  # fmt: skip
+    part: dict[str, Any] = {
+        "x": [one[0] for one in found] or [None],
+        "y": [one[1] for one in found] or [None],
+        "hovertext": [one[2] for one in found],
+    }
     if styled:
-        part |= {"mode": "markers", "name": "lost", "hoverinfo": "text",
-                 "showlegend": any(flight.fate == LOST for flight in drawn.flights),
-                 "marker": {"symbol": "x-thin", "size": 12, "line": {"color": theme.INK, "width": 2.5}}}  # fmt: skip
+        part |= {
+            "mode": "markers",
+            "name": "lost",
+            "hoverinfo": "text",
+            "showlegend": any(flight.fate == LOST for flight in drawn.flights),
+            "marker": {"symbol": "x-thin", "size": 12, "line": {"color": theme.INK, "width": 2.5}},
+        }
     return part
 
 
@@ -258,13 +318,23 @@ def _discs(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
             "y": [drawn.place[node][1] for node in nodes] or [None],
             "text": [f"<b>{lanes.plain(node)}</b>" for node in nodes],
             "hovertext": [_hover(drawn, node, at_ms) for node in nodes],
-        }  # fmt: skip
+        }
         if styled:
             hollow = role == theme.CRASHED
-            part |= {"mode": "markers+text", "name": role, "hoverinfo": "text", "legend": "legend2",
-                     "showlegend": role != theme.OTHER, "textfont": {"color": style.text, "size": 15},
-                     "marker": {"size": 2 * RADIUS_PX, "color": style.fill, "symbol": "circle",
-                                "line": {"color": theme.VERMILLION if hollow else theme.PAPER, "width": 2}}}  # fmt: skip
+            part |= {
+                "mode": "markers+text",
+                "name": role,
+                "hoverinfo": "text",
+                "legend": "legend2",
+                "showlegend": role != theme.OTHER,
+                "textfont": {"color": style.text, "size": 15},
+                "marker": {
+                    "size": 2 * RADIUS_PX,
+                    "color": style.fill,
+                    "symbol": "circle",
+                    "line": {"color": theme.VERMILLION if hollow else theme.PAPER, "width": 2},
+                },
+            }
         discs.append(part)
     return discs
 
@@ -298,12 +368,25 @@ def _states(drawn: Map, at_ms: float, styled: bool) -> dict[str, Any]:
     if styled:
         places = [drawn.place[node] for node in drawn.nodes]
         beside = [len(places) > 1 and abs(y) <= 0.6 and abs(x) > 0.3 for x, y in places]
-        part |= {"x": [x + math.copysign(drawn.units(RADIUS_PX + 4), x) * side for (x, _), side in zip(places, beside, strict=True)],
-                 "y": [y + (0.0 if side else math.copysign(drawn.units(RADIUS_PX + 12), y or -1)) for (_, y), side in zip(places, beside, strict=True)],
-                 "textposition": ["middle center" if not side else "middle right" if x > 0 else "middle left"
-                                  for (x, _), side in zip(places, beside, strict=True)],
-                 "mode": "text", "textfont": {"size": 13, "color": theme.INK}, "hoverinfo": "skip",
-                 "showlegend": False, "cliponaxis": False}  # fmt: skip
+        part |= {
+            "x": [
+                x + math.copysign(drawn.units(RADIUS_PX + 4), x) * side
+                for (x, _), side in zip(places, beside, strict=True)
+            ],
+            "y": [
+                y + (0.0 if side else math.copysign(drawn.units(RADIUS_PX + 12), y or -1))
+                for (_, y), side in zip(places, beside, strict=True)
+            ],
+            "textposition": [
+                "middle center" if not side else "middle right" if x > 0 else "middle left"
+                for (x, _), side in zip(places, beside, strict=True)
+            ],
+            "mode": "text",
+            "textfont": {"size": 13, "color": theme.INK},
+            "hoverinfo": "skip",
+            "showlegend": False,
+            "cliponaxis": False,
+        }
     return part
 
 
@@ -312,10 +395,18 @@ def _layout(figure: go.Figure, drawn: Map, titled: bool) -> go.Figure:
     top = (36 if titled else 8) + 24 * (rows + 1)
     axes_px = figure.layout.height - top - 12
     figure.update_layout(
-        margin={"l": 16, "r": 16, "t": top, "b": 12}, dragmode=False,
-        legend={"y": 1 + 26 / axes_px}, legend2={"orientation": "h", "x": 0, "xanchor": "left", "y": 1 + 2 / axes_px,
-                                                 "yanchor": "bottom", "itemsizing": "constant"},
-    )  # fmt: skip
+        margin={"l": 16, "r": 16, "t": top, "b": 12},
+        dragmode=False,
+        legend={"y": 1 + 26 / axes_px},
+        legend2={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1 + 2 / axes_px,
+            "yanchor": "bottom",
+            "itemsizing": "constant",
+        },
+    )
     figure.update_xaxes(visible=False, range=[-1.6, 1.6], fixedrange=True)
     figure.update_yaxes(visible=False, range=[-1.32, 1.32], fixedrange=True, scaleanchor="x")
     return figure
