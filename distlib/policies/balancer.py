@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from distlib.core.seeds import Seeds
 from distlib.policies import balancing
 from distlib.policies.balancing import CENTRAL, OWN, Policy
-from distlib.policies.knowledge import answered, draw_below, new_knowledge, send, set_available
+from distlib.policies.knowledge import answered, draw_below, enter, new_knowledge, send, set_available
 
 PLAIN: dict[int, Any] = {  # each policy's own source, for a debugger or a reader
     balancing.RANDOM: lambda rule, known, now, client: plain(balancing.random_backend)(known, 0),
@@ -49,6 +49,7 @@ class Balancer:
         ...
         balancer.answer(backend, response_s=0.12, now=0.12)
 
+    ``servers`` is the number of requests that a backend serves at a time (who waits for idle ones must know), and
     ``number`` tells balancers in front of the same backends apart. The same seed and number make the same choices as
     the compiled engine does. With ``compiled=False`` the policy's own source runs, line by line.
     """
@@ -61,6 +62,7 @@ class Balancer:
         *,
         number: int = 0,
         clients: int = 1,
+        servers: int = 1,
         compiled: bool = True,
     ) -> None:
         if backends < 1:
@@ -78,6 +80,7 @@ class Balancer:
             keys=choice_keys(seed, number, 1),
             weights=policy.backend_weights(backends),
             preference=policy.preference(backends, clients),
+            servers=servers,
         )
         member_set = set(policy.members(number, backends).tolist())
         for backend in set(range(backends)) - member_set:
@@ -113,6 +116,7 @@ class Balancer:
             )
         backend = self._choice(now, client)
         send(self.known, 0, backend)
+        enter(self.known, backend)
         return backend
 
     def _choice(self, now: float, client: int) -> int:

@@ -127,7 +127,7 @@ def cost(rule: Rule, known: Known, me: int, backend: int, now: float) -> float:
     """Requests in flight per unit of weight, this one included; with peak EWMA, that times the response time."""
     in_flight = requests_in_flight(rule, known, me, backend, now)
     if rule.kind != RESPONSE_TIME:
-        return (in_flight + 1) / known.weight[backend]
+        return (in_flight + 1) * known.share[backend]
     observe_latency(rule, known, me, backend, 0.0, now)  # time alone forgives a slow answer
     latency = known.latency[me, backend]
     if latency == 0.0 and in_flight > 0:
@@ -258,7 +258,8 @@ def check_weights(weights: tuple[float, ...], *, whole: bool = False) -> None:
     for backend, weight in enumerate(weights):
         if not (math.isfinite(weight) and weight > 0):
             raise ValueError(
-                f"weights[{backend}] is {weight!r}; a weight is a positive number (leave a backend out to send it nothing)"
+                f"weights[{backend}] is {weight!r}; "
+                "it takes a positive number (leave a backend out to send it nothing)"
             )
         if whole and weight != int(weight):
             raise ValueError(
@@ -417,7 +418,7 @@ class KeyAffinity(Policy):
         order = self.preference(backends, clients)
         if self.bound > 0 or order is None:
             return None
-        return np.bincount(order[:, 0], weights=popularity, minlength=backends)
+        return np.bincount(order[:, 0], weights=popularity, minlength=backends).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def fresh(dispatcher: Any) -> Any:
 
 
 @compiled
-def bits(key: np.uint64, count: int) -> np.uint64:
+def bits(key: np.uint64, count: int | np.uint64) -> np.uint64:
     """64 random bits: draw number ``count`` (0, 1, 2, ...) of the stream ``key``."""
     z = key + (np.uint64(count) + ONE) * GOLDEN
     z = (z ^ (z >> S30)) * MIX_1
@@ -78,7 +78,7 @@ def bits(key: np.uint64, count: int) -> np.uint64:
 
 
 @compiled
-def uniform(key: np.uint64, count: int) -> float:
+def uniform(key: np.uint64, count: int | np.uint64) -> float:
     """Draw number ``count`` as a number strictly between 0 and 1, on the midpoints of a grid of 2**-52."""
     return (np.float64(bits(key, count) >> S12) + 0.5) * 2.0**-52
 

@@ -134,7 +134,7 @@ class Ring:
         )  # wraps modulo 2**64
         if self.points.size == 1:
             arcs = np.ones(1)
-        return np.bincount(self.owner_at, weights=arcs, minlength=len(self.nodes))
+        return np.bincount(self.owner_at, weights=arcs, minlength=len(self.nodes)).astype(np.float64)
 
     def orders(self, hashes: Hashes) -> NDArray[np.int32]:
         """For each hash all nodes in clockwise order of first appearance, shape (hashes, nodes)."""
@@ -239,7 +239,7 @@ def jump_steps(key: np.uint64, buckets: int) -> int:
     while j < buckets:
         b = j
         key = key * JUMP_MULTIPLIER + JUMP_ONE
-        j = np.int64((b + 1) * (np.float64(2147483648.0) / np.float64((key >> JUMP_SHIFT) + JUMP_ONE)))
+        j = int((b + 1) * (np.float64(2147483648.0) / np.float64((key >> JUMP_SHIFT) + JUMP_ONE)))
     return b
 
 

@@ -34,7 +34,7 @@ class Rule(NamedTuple):
     bound: float  # bounded loads: highest load over mean load; 0 for no bound
     delay_s: float  # an answer is heard this much after it left the backend
     refresh_s: float  # loads are read from a bulletin board that is refreshed so often; 0: live
-
+    ejects: bool = False  # failures in a row are counted
 
 
 class Known(NamedTuple):
@@ -46,6 +46,7 @@ class Known(NamedTuple):
     size: Ints  # (m,)
     available: NDArray[np.bool_]  # (m, n) the same as flags
     weight: Floats  # (n,)
+    share: Floats  # (n,) 1/weight, because a product is quicker than a quotient
     in_flight: Ints  # (m, n) requests sent and not yet heard of again
     posted: Ints  # (n,) the bulletin board
     credit: Floats  # (m, n) weighted round robin
@@ -93,9 +94,8 @@ def hear(rule: Rule, known: Known, backend: int, now: float) -> None:
     while job >= 0 and known.departure[job] + rule.delay_s <= now:
         me = known.sender[job] if known.sender.size > 1 else 0
         at = known.departure[job]
-        answered(
-            rule, known, me, backend, at - known.arrival[job], at + rule.delay_s, known.status[job] == FAILED
-        )
+        failed = rule.ejects and known.status[job] == FAILED
+        answered(rule, known, me, backend, at - known.arrival[job], at + rule.delay_s, failed)
         known.heard[backend] = job
         job = known.following[job]
 
@@ -106,7 +106,8 @@ def answered(
 ) -> None:
     """One request of this balancer came back."""
     known.in_flight[me, backend] -= 1
-    known.failures[me, backend] = known.failures[me, backend] + 1 if failed else 0
+    if rule.ejects:
+        known.failures[me, backend] = known.failures[me, backend] + 1 if failed else 0
     if rule.decay_s > 0.0:
         observe_latency(rule, known, me, backend, response_s, now)
 
@@ -125,11 +126,16 @@ def observe_latency(rule: Rule, known: Known, me: int, backend: int, response_s:
 
 @compiled
 def send(known: Known, me: int, backend: int) -> None:
-    """Count a request that goes to ``backend`` now."""
+    """Count a request that goes to ``backend`` now, on the balancer's side."""
     known.in_flight[me, backend] += 1
+
+
+@compiled
+def enter(known: Known, backend: int) -> None:
+    """Count it on the backend's side; one without a free server leaves the idle queue."""
     known.in_system[backend] += 1
     if known.in_system[backend] >= known.servers[backend]:
-        known.token[backend] = -1  # no longer idle: leaves the idle queue
+        known.token[backend] = -1
 
 
 @compiled
@@ -205,6 +211,7 @@ def new_knowledge(
     """
     m, n = balancers, backends
     arrival = np.zeros(0) if arrival is None else arrival
+    weights = np.ones(n) if weights is None else weights
     jobs = arrival.size
     departure = np.empty(jobs + n)
     departure[jobs:] = -np.inf
@@ -217,7 +224,8 @@ def new_knowledge(
         members=np.tile(np.arange(n), (m, 1)),
         size=np.full(m, n),
         available=np.ones((m, n), np.bool_),
-        weight=np.ones(n) if weights is None else weights,
+        weight=weights,
+        share=1.0 / weights,
         in_flight=np.zeros((m, n), np.int64),
         posted=np.zeros(n, np.int64),
         credit=np.zeros((m, n)),

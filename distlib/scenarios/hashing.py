@@ -45,7 +45,7 @@ class RingView:
     expected_deviation: float
 
 
-def ring_view(params: RingParams = RingParams()) -> RingView:  # noqa: B008 (frozen)
+def ring_view(params: RingParams = RingParams()) -> RingView:
     """Virtual nodes, arcs, shares and loads of one ring."""
     ring = Ring(tuple(range(params.nodes)), params.virtual_nodes, params.weights, params.seed)
     hashes = hash_keys(range(params.keys))
@@ -77,7 +77,7 @@ class MovementParams(Parameters):
     keys: int = parameter(50_000, "keys", low=100, high=5_000_000, scale="log", help="keys looked at")
 
 
-def key_movement(params: MovementParams = MovementParams()) -> pd.DataFrame:  # noqa: B008 (frozen)
+def key_movement(params: MovementParams = MovementParams()) -> pd.DataFrame:
     """Columns method, moved, needless (moved between nodes that were there before and after), least, peak.
 
     ``moved`` and ``needless`` are shares of all keys, ``least`` the share that must move, ``peak`` the fullest node's
@@ -115,8 +115,11 @@ class MaglevParams(Parameters):
     seed: int = parameter(0, "seed", low=0, high=2**31 - 1, help="another seed, other preferences")
 
 
-def maglev_fill(params: MaglevParams = MaglevParams()) -> pd.DataFrame:  # noqa: B008 (frozen)
-    """Columns turn, node, slot: who claimed which slot, in order. Raises ``ValueError`` for a size that is not prime."""
+def maglev_fill(params: MaglevParams = MaglevParams()) -> pd.DataFrame:
+    """Columns turn, node, slot: who claimed which slot, in order.
+
+    Raises ``ValueError`` for a size that is not prime.
+    """
     table = Maglev(params.nodes, params.size, params.seed)
     names = [table.nodes[index] for index in table.table[table.claims]]
     return pd.DataFrame({"turn": range(params.size), "node": names, "slot": table.claims})

@@ -8,7 +8,6 @@ scenario meet the same arrivals and the same service times. Times are in units o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,8 +24,7 @@ from distlib.policies.balancing import (
     Random,
     RoundRobin,
 )
-from distlib.sim.balls import balls_into_bins
-from distlib.sim.service import Backends, ServiceParams, compare, simulate
+from distlib.sim.service import Backends, ServiceParams, simulate
 from distlib.sim.service_result import ServiceResult
 from distlib.sim.workload import (
     Deterministic,
@@ -178,7 +176,7 @@ class Comparison:
     counts: pd.DataFrame = field(repr=False)
 
 
-def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparison:  # noqa: B008 (frozen)
+def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparison:
     """The same requests under every policy.
 
     Raises ``ValueError`` when a policy would be unstable, unless ``allow_unstable`` is set.
@@ -251,7 +249,7 @@ def check_loads(loads: tuple[float, ...]) -> None:
             )
 
 
-def load_curve(params: LoadCurveParams = LoadCurveParams()) -> pd.DataFrame:  # noqa: B008 (frozen)
+def load_curve(params: LoadCurveParams = LoadCurveParams()) -> pd.DataFrame:
     """Columns policy, load, mean_s, low_s, high_s (95 % confidence by batch means), p99_s, theory_s."""
     service, backends = service_times(params.service, params.cv2), Backends(params.backends)
     rows = []
@@ -313,22 +311,21 @@ class HeatMapParams(Parameters):
                 raise ValueError(f"cv2s holds {cv2!r}; each takes a number from 0 (constant) to 1000")
 
 
-def heat_map(params: HeatMapParams = HeatMapParams()) -> pd.DataFrame:  # noqa: B008 (frozen)
+def heat_map(params: HeatMapParams = HeatMapParams()) -> pd.DataFrame:
     """Columns policy, cv2, load, mean_s and slowdown (mean response over that of the central queue)."""
     backends = Backends(params.backends)
     rows = []
     for cv2 in params.cv2s:
         service = service_of_cv2(cv2)
         for load in params.loads:
-            common = {"load": load, "backends": backends, "service": service}
-            best = simulate(
-                service_params(CentralQueue(), requests=params.requests, seed=params.seed, **common)
-            ).mean_s
+            means = {}
+            for name in ("central queue", *params.policies):
+                run = service_params(POLICIES[name], load, backends, service, params.requests, params.seed)
+                means[name] = simulate(run).mean_s
             for name in params.policies:
-                run = service_params(POLICIES[name], requests=params.requests, seed=params.seed, **common)
-                mean = simulate(run).mean_s
+                slowdown = means[name] / means["central queue"]
                 rows.append(
-                    {"policy": name, "cv2": cv2, "load": load, "mean_s": mean, "slowdown": mean / best}
+                    {"policy": name, "cv2": cv2, "load": load, "mean_s": means[name], "slowdown": slowdown}
                 )
     return pd.DataFrame(rows)
 
@@ -366,7 +363,7 @@ class StaleParams(Parameters):
                 )
 
 
-def stale_information(params: StaleParams = StaleParams()) -> pd.DataFrame:  # noqa: B008 (frozen)
+def stale_information(params: StaleParams = StaleParams()) -> pd.DataFrame:
     """Columns policy, interval_s, mean_s, low_s, high_s: everybody runs to the backend that *was* idle."""
     rows = []
     for name in params.policies:
@@ -417,16 +414,19 @@ class LiveQueuesParams(Parameters):
 
 @dataclass(frozen=True, eq=False)
 class LiveQueues:
-    """``lengths`` has the columns time_s, backend, requests; ``waiting`` time_s, waiting; ``unstable`` says why, or is empty."""
+    """``lengths`` has the columns time_s, backend, requests; ``waiting`` has time_s, waiting.
+
+    ``unstable`` says why queues grow for ever, and is empty when they do not.
+    """
 
     lengths: pd.DataFrame
     waiting: pd.DataFrame
     unstable: str
 
 
-def live_queues(params: LiveQueuesParams = LiveQueuesParams()) -> LiveQueues:  # noqa: B008 (frozen)
+def live_queues(params: LiveQueuesParams = LiveQueuesParams()) -> LiveQueues:
     """Requests at every backend, frame by frame."""
-    times = params.start_s + params.frame_s * np.arange(params.frames)
+    times = params.start_s + params.frame_s * np.arange(params.frames, dtype=np.float64)
     backends = Backends(params.backends, speeds=(params.slow_speed,) if params.slow_speed != 1 else ())
     rate = params.load * backends.capacity
     result = simulate(
@@ -452,103 +452,3 @@ def live_queues(params: LiveQueuesParams = LiveQueuesParams()) -> LiveQueues:  #
     return LiveQueues(
         table, pd.DataFrame({"time_s": times, "waiting": result.waiting(times)}), result.unstable
     )
-
-
-@dataclass(frozen=True)
-class SupermarketParams(Parameters):
-    """The table of d choices: λ × d, simulated with a finite number of servers beside the limit."""
-
-    loads: tuple[float, ...] = field(
-        default=(0.5, 0.7, 0.8, 0.9, 0.95, 0.99), metadata={"help": "λ per server"}
-    )
-    choices: tuple[int, ...] = field(default=(1, 2, 3, 5), metadata={"help": "d"})
-    servers: int = parameter(
-        100, "servers", low=2, high=10_000, scale="log", help="the published table has 100"
-    )
-    requests: int = parameter(200_000, "requests", low=1000, high=100_000_000, scale="log", help="per cell")
-    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same arrivals and service times")
-
-    def check(self) -> None:
-        """Loads within the stable range."""
-        check_loads(self.loads)
-
-
-def supermarket_table(params: SupermarketParams = SupermarketParams()) -> pd.DataFrame:  # noqa: B008 (frozen)
-    """Columns choices, load, simulated_s, standard_error_s, limit_s (n → ∞) and excess (simulated over limit − 1).
-
-    The layout of Mitzenmacher (IEEE TPDS 2001), table 1: distinct servers, exponential service of mean 1. His column
-    "prediction" is ``limit_s``.
-    """
-    rows = []
-    for d, load in cells(params):
-        run = service_params(
-            LeastRequest(d), load, Backends(params.servers), Exponential(), params.requests, params.seed
-        )
-        result = simulate(run)
-        limit = choice_theory.supermarket_response(load, d)
-        rows.append(
-            {
-                "choices": d,
-                "load": load,
-                "simulated_s": result.mean_s,
-                "standard_error_s": result.response.standard_error,
-                "limit_s": limit,
-                "excess": result.mean_s / limit - 1.0,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def cells(params: SupermarketParams) -> Iterator[tuple[int, float]]:
-    """(d, λ), row by row."""
-    return ((d, load) for d in params.choices for load in params.loads)
-
-
-@dataclass(frozen=True)
-class BinsParams(Parameters):
-    """Balls into bins."""
-
-    bins: int = parameter(100_000, "bins", low=1000, high=10_000_000, scale="log", help="and as many balls")
-    choices: tuple[int, ...] = field(default=(1, 2, 3), metadata={"help": "d"})
-    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same throws")
-
-
-def fullest_bin(params: BinsParams = BinsParams()) -> pd.DataFrame:  # noqa: B008 (frozen)
-    """Columns choices, balls (in a bin), share (of bins with at least so many), theory."""
-    rows = []
-    for d in params.choices:
-        load = balls_into_bins(params.bins, d, seed=params.seed)
-        at_least = np.bincount(load)[::-1].cumsum()[::-1] / params.bins
-        expected = choice_theory.bins_with_at_least(1.0, d)
-        rows += [
-            {"choices": d, "balls": k, "share": share, "theory": expected[k]}
-            for k, share in enumerate(at_least)
-        ]
-    return pd.DataFrame(rows)
-
-
-__all__ = [
-    "FIVE",
-    "POLICIES",
-    "BinsParams",
-    "Comparison",
-    "ComparisonParams",
-    "HeatMapParams",
-    "LiveQueues",
-    "LiveQueuesParams",
-    "LoadCurveParams",
-    "StaleParams",
-    "SupermarketParams",
-    "compare",
-    "fullest_bin",
-    "heat_map",
-    "live_queues",
-    "load_curve",
-    "policy_comparison",
-    "service_of_cv2",
-    "service_times",
-    "stale_information",
-    "supermarket_table",
-    "theory_curve",
-    "theory_s",
-]

@@ -210,8 +210,9 @@ class ServiceParams(Parameters):
             return ""
         if self.load >= 1:
             return (
-                f"load is {self.load:.4g}: {self.arrivals.mean_rate_per_s:g} requests/s of {self.service.expected_s:g} s "
-                f"each for servers that do {self.backends.capacity:g} s of work a second, so the queue grows for ever"
+                f"load is {self.load:.4g}: {self.arrivals.mean_rate_per_s:g} requests/s of "
+                f"{self.service.expected_s:g} s each for servers that do {self.backends.capacity:g} s of work "
+                "a second, so the queue grows for ever"
             )
         if (busiest := self.busiest()) >= 1:
             return (
@@ -372,9 +373,9 @@ def run_event_driven(params: ServiceParams) -> ServiceResult:
 
 def rule_of(params: ServiceParams) -> Rule:
     """The policy's constants, and how old its information is; a policy that looks at no load has no use for a board."""
-    return params.policy.rule(
-        params.information_delay_s, params.refresh_interval_s if params.policy.needs_load else 0.0
-    )
+    refresh_s = params.refresh_interval_s if params.policy.needs_load else 0.0
+    rule = params.policy.rule(params.information_delay_s, refresh_s)
+    return rule._replace(ejects=params.ejection is not None)
 
 
 def new_outcome(requests: int) -> Outcome:
@@ -457,4 +458,3 @@ def compare(params: ServiceParams, policies: tuple[Policy, ...]) -> dict[str, Se
         raise ValueError(f"two policies have the same label: {', '.join(labels)}")
     values: dict[str, Any] = {item.name: getattr(params, item.name) for item in fields(params) if item.init}
     return {policy.label: simulate(ServiceParams(**{**values, "policy": policy})) for policy in policies}
-

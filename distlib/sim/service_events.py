@@ -20,6 +20,7 @@ from distlib.policies.knowledge import (
     UNAVAILABLE,
     Known,
     Rule,
+    enter,
     hear,
     leave,
     list_answer,
@@ -136,6 +137,7 @@ def admit(
         turn_away(known, outcome, job, station, REJECTED)
         return
     send(known, me, station)
+    enter(known, station)
     outcome.backend[job] = station
     outcome.start[job] = now
     if not world.up[station]:

@@ -21,6 +21,7 @@ from distlib.policies.knowledge import (
     UNAVAILABLE,
     Known,
     Rule,
+    enter,
     leave,
     list_answer,
     post_loads,
@@ -48,7 +49,13 @@ class Outcome(NamedTuple):
 
 @compiled
 def run_any(
-    rule: Rule, known: Known, stations: Stations, service: Floats, client: NDArray[np.int32], outcome: Outcome, track: bool
+    rule: Rule,
+    known: Known,
+    stations: Stations,
+    service: Floats,
+    client: NDArray[np.int32],
+    outcome: Outcome,
+    track: bool,
 ) -> None:
     """Serve all requests; ``track`` says that loads matter, so that answers must be listed."""
     next_post = 0.0
@@ -63,7 +70,9 @@ def run_any(
 
 
 @compiled
-def run_least_request(rule: Rule, known: Known, stations: Stations, service: Floats, outcome: Outcome) -> None:
+def run_least_request(
+    rule: Rule, known: Known, stations: Stations, service: Floats, outcome: Outcome
+) -> None:
     """The same for the policy that deserves a loop of its own: with no other in the way it runs twice as fast."""
     next_post = 0.0
     for job in range(known.arrival.size):
@@ -113,6 +122,7 @@ def place(
         if 0 <= stations.waiting_room <= known.in_system[station] - known.servers[station]:
             turn_away(known, outcome, job, station, REJECTED)
             return
+        enter(known, station)
     serve(known, stations, service, outcome, station, job, now)
     if track:
         send(known, me, station)
@@ -136,7 +146,10 @@ def serve(
     free, machine = stations.free[station], stations.machine[station]
     start = max(now, free[0])
     backend = machine[0]
-    departure = start + service[job] / stations.speed[backend]
+    duration = service[job]
+    if stations.speed[backend] != 1.0:  # most often there is nothing to divide
+        duration /= stations.speed[backend]
+    departure = start + duration
     at = 1
     while at < free.size and free[at] < departure:
         free[at - 1] = free[at]

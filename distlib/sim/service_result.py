@@ -160,7 +160,9 @@ class ServiceResult:
         for backend in range(self.backends):
             here = (self.backend == backend) & self._present
             came, went = np.sort(entered[here]), np.sort(self.departure_s[here])
-            out[:, backend] = np.searchsorted(came, times_s, side="right") - np.searchsorted(went, times_s, side="right")
+            out[:, backend] = np.searchsorted(came, times_s, side="right") - np.searchsorted(
+                went, times_s, side="right"
+            )
         return out
 
     def waiting(self, times_s: Sequence[float] | Floats) -> NDArray[np.int64]:

@@ -24,7 +24,13 @@ def simulate_step_by_step(params: service.ServiceParams, *, compiled: bool = Tru
     load = service.workload(params)
     balancers = [
         Balancer(
-            params.policy, params.backends.count, params.seed, number=me, clients=params.clients, compiled=compiled
+            params.policy,
+            params.backends.count,
+            params.seed,
+            number=me,
+            clients=params.clients,
+            servers=params.backends.servers,
+            compiled=compiled,
         )
         for me in range(params.balancers)
     ]

@@ -29,7 +29,11 @@ from distlib.theory import choices, hashing, queueing
 def run(policy, load, backends, requests, **more):
     return simulate(
         ServiceParams(
-            policy=policy, arrivals=Poisson(load * backends), backends=Backends(backends), requests=requests, **more
+            policy=policy,
+            arrivals=Poisson(load * backends),
+            backends=Backends(backends),
+            requests=requests,
+            **more,
         )
     )
 
@@ -67,7 +71,7 @@ def test_shorter_of_two_queues():
 @pytest.mark.parametrize(
     ("policy", "backends", "expected"),
     [
-        (Random(), 1, lambda load: queueing.mm1_response(load)),
+        (Random(), 1, queueing.mm1_response),
         (CentralQueue(), 10, lambda load: queueing.mmc_response(10, load)),
         (RoundRobin(), 10, lambda load: queueing.round_robin_response(10, load)),
     ],
@@ -150,7 +154,10 @@ def test_ranking_flips_with_service_variance():
     assert turn.mean_s < run(LeastRequest(), 0.9, 10, requests, **constant).mean_s
     for cv2 in (4.0, 10.0):
         varied = {"service": Hyperexponential(variability=cv2)}
-        ratio = run(RoundRobin(), 0.9, 10, requests, **varied).mean_s / run(LeastRequest(), 0.9, 10, requests, **varied).mean_s
+        ratio = (
+            run(RoundRobin(), 0.9, 10, requests, **varied).mean_s
+            / run(LeastRequest(), 0.9, 10, requests, **varied).mean_s
+        )
         assert ratio > 3
 
 
@@ -213,7 +220,10 @@ def test_jump_moves_one_in_eleven_to_the_new_bucket():
     assert (after[moved] == 10).all()
 
 
-@pytest.mark.parametrize(("key", "buckets", "bucket"), [(0, 1, 0), (1, 1, 0), (42, 57, 43), (0xDEAD10CC, 666, 361), (256, 1024, 520)])
+@pytest.mark.parametrize(
+    ("key", "buckets", "bucket"),
+    [(0, 1, 0), (1, 1, 0), (42, 57, 43), (0xDEAD10CC, 666, 361), (256, 1024, 520)],
+)
 def test_jump_vectors(key, buckets, bucket):
     """Lamping & Veach 2014, figure 1: values that other implementations test against."""
     assert jump(key, buckets) == bucket
@@ -256,7 +266,9 @@ def test_processor_sharing_forgets_the_distribution():
 
 def test_loss_and_delay_formulas():
     """Erlang (1917), M/M/1/K: rejected shares .12166 (c = 10, a = 8) and .05081 (K = 10, ρ = .9), 3 M requests."""
-    loss = ServiceParams(arrivals=Poisson(8.0), backends=Backends(1, servers=10, queue_limit=0), requests=3_000_000)
+    loss = ServiceParams(
+        arrivals=Poisson(8.0), backends=Backends(1, servers=10, queue_limit=0), requests=3_000_000
+    )
     assert simulate(loss).rejected_share == pytest.approx(0.12166, rel=0.01)
     room = ServiceParams(arrivals=Poisson(0.9), backends=Backends(1, queue_limit=9), requests=3_000_000)
     assert simulate(room).rejected_share == pytest.approx(0.05081, rel=0.02)

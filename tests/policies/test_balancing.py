@@ -146,7 +146,10 @@ def test_least_response_time_avoids_the_slow_and_forgives_with_time():
 
 
 def test_key_affinity_is_faithful_and_bounded():
-    free, bounded = Balancer(KeyAffinity("ring"), 5, clients=1), Balancer(KeyAffinity("ring", bound=1.25), 5, clients=1)
+    free, bounded = (
+        Balancer(KeyAffinity("ring"), 5, clients=1),
+        Balancer(KeyAffinity("ring", bound=1.25), 5, clients=1),
+    )
     for _ in range(100):
         free.choose(client=0)
         bounded.choose(client=0)
@@ -188,7 +191,7 @@ def test_a_policy_of_ones_own_that_answers_nonsense_is_told():
     ("build", "message"),
     [
         (lambda: Balancer(Random(), 0), "backends is 0; a balancer needs at least one"),
-        (lambda: WeightedRoundRobin((1, 0)), r"weights\[1\] is 0; a weight is a positive number"),
+        (lambda: WeightedRoundRobin((1, 0)), r"weights\[1\] is 0; it takes a positive number"),
         (lambda: SmoothWeightedRoundRobin((0, 0)), r"weights\[0\] is 0"),
         (lambda: LeastRequest(weights=(1, -2)), r"weights\[1\] is -2"),
         (lambda: WeightedRoundRobin((1.5, 1)), "takes a whole number"),

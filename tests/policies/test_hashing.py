@@ -5,10 +5,21 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distlib.policies.hashing import METHODS, Maglev, Rendezvous, Ring, hash64, hash_keys, jump, modulo, owners, preference_order
+from distlib.policies.hashing import (
+    METHODS,
+    Maglev,
+    Rendezvous,
+    Ring,
+    hash64,
+    hash_keys,
+    jump,
+    modulo,
+    owners,
+    preference_order,
+)
 
 KEYS = hash_keys(range(20_000))
 
@@ -24,11 +35,13 @@ def published_jump(key: int, num_buckets: int) -> int:
     return b
 
 
+@settings(deadline=None)  # the first call may compile
 @given(st.integers(0, 2**64 - 1), st.integers(1, 2**31 - 1))
 def test_jump_agrees_with_the_published_function_on_any_input(key, buckets):
     assert jump(key, buckets) == published_jump(key, buckets)
 
 
+@settings(deadline=None)  # the first call may compile
 @given(st.integers(-(2**70), 2**70))
 def test_jump_takes_any_whole_number_as_a_key(key):
     assert jump(key, 1000) == published_jump(key, 1000)
@@ -79,6 +92,7 @@ def test_one_node_owns_the_whole_ring():
     assert Ring(("only",), virtual_nodes=3).shares() == pytest.approx([1.0])
 
 
+@settings(deadline=None)  # the first call may compile
 @given(st.sampled_from([1.01, 1.25, 1.5, 2.0, 5.0]), st.integers(1, 12))
 def test_bounded_loads_stay_under_the_bound_and_move_only_what_overflows(bound, nodes):
     ring = Ring(range(nodes), virtual_nodes=5)
@@ -104,6 +118,7 @@ def test_rendezvous_weight_change_moves_keys_only_to_the_heavier_node():
     assert (after[before != after] == 3).all()
 
 
+@settings(deadline=None)  # the first call may compile
 @given(st.integers(1, 40), st.sampled_from([41, 101, 1009]))
 def test_maglev_tables_are_as_even_as_can_be(nodes, size):
     table = Maglev(tuple(range(nodes)), size)

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import simpy
 
-from distlib.policies.balancing import CentralQueue, RoundRobin
+from distlib.policies.balancing import CentralQueue, LeastRequest, RoundRobin
 from distlib.sim.service import Backends, ServiceParams, simulate
 from distlib.sim.workload import Exponential, Hyperexponential, Poisson
-from distlib.policies.balancing import LeastRequest
 
 REQUESTS = 3000
 

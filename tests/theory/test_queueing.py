@@ -48,7 +48,9 @@ def test_mmc_is_the_birth_death_chain(servers, load):
 
 
 def test_the_tail_of_mmc_where_both_rates_coincide():
-    assert q.mmc_response_tail(2.0, 2, 0.5) == pytest.approx(q.mmc_response_tail(2.0, 2, 0.5 + 1e-7), abs=1e-6)
+    assert q.mmc_response_tail(2.0, 2, 0.5) == pytest.approx(
+        q.mmc_response_tail(2.0, 2, 0.5 + 1e-7), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize(("servers", "offered"), [(1, 0.5), (10, 8.0), (10, 10.0), (3, 30.0)])
@@ -110,15 +112,22 @@ def gim1_response_by_iteration(transform, steps=20_000):
 
 @pytest.mark.parametrize("load", [0.2, 0.5, 0.9])
 def test_gim1_by_fixed_point_iteration_and_numerical_transforms(load):
-    uniform = lambda s: quad(lambda a: math.exp(-s * a) * load / 2, 0, 2 / load)[0]  # noqa: E731  U(0, 2/ρ)
+    def uniform(s):  # gaps from U(0, 2/ρ)
+        return quad(lambda a: math.exp(-s * a) * load / 2, 0, 2 / load)[0]
+
     assert q.gim1_response(uniform, load) == pytest.approx(gim1_response_by_iteration(uniform, 400), abs=1e-6)
     for stages in (1, 2, 10):
         density = erlang(stages, scale=1 / (stages * load)).pdf
-        transform = lambda s, pdf=density: quad(lambda a: math.exp(-s * a) * pdf(a), 0, 60 / load, limit=300)[0]  # noqa: E731
+
+        def transform(s, pdf=density):
+            return quad(lambda a: math.exp(-s * a) * pdf(a), 0, 60 / load, limit=300)[0]
+
         sigma = q.erlang_sigma(stages, load)
         assert transform(1 - sigma) == pytest.approx(sigma, abs=1e-7)
         assert q.round_robin_response(stages, load) == pytest.approx(1 / (1 - sigma), abs=1e-9)
-    assert q.dm1_response(load) == pytest.approx(gim1_response_by_iteration(lambda s: math.exp(-s / load)), abs=1e-6)
+    assert q.dm1_response(load) == pytest.approx(
+        gim1_response_by_iteration(lambda s: math.exp(-s / load)), abs=1e-6
+    )
     assert q.round_robin_response(1, load) == pytest.approx(q.mm1_response(load), abs=1e-9)
 
 
@@ -128,12 +137,20 @@ def test_times_scale_with_the_service_time():
     assert q.mmc_response(4, 0.6, 0.02) == pytest.approx(0.02 * q.mmc_response(4, 0.6))
     assert q.mdc_response(4, 0.6, 0.02) == pytest.approx(0.02 * q.mdc_response(4, 0.6))
     assert q.round_robin_response(4, 0.6, 0.02) == pytest.approx(0.02 * q.round_robin_response(4, 0.6))
-    assert q.round_robin_response_quantile(0.5, 4, 0.6) == pytest.approx(q.round_robin_response(4, 0.6) * math.log(2))
+    assert q.round_robin_response_quantile(0.5, 4, 0.6) == pytest.approx(
+        q.round_robin_response(4, 0.6) * math.log(2)
+    )
 
 
 def test_no_load_no_wait():
     assert q.mm1_response(0) == q.mmc_response(3, 0) == q.round_robin_response(3, 0) == q.dm1_response(0) == 1
-    assert q.mg1_response(0, 4) == q.mdc_response(3, 0) == q.mg1_sharing_response(0) == q.mm1k_response(0, 4) == 1
+    assert (
+        q.mg1_response(0, 4)
+        == q.mdc_response(3, 0)
+        == q.mg1_sharing_response(0)
+        == q.mm1k_response(0, 4)
+        == 1
+    )
 
 
 FORMULAS = [
@@ -157,14 +174,16 @@ FORMULAS = [
 @pytest.mark.parametrize("formula", FORMULAS)
 @pytest.mark.parametrize("load", [1.0, 1.2])
 def test_an_overloaded_queue_has_no_mean(formula, load):
-    with pytest.raises(ValueError, match="grows for ever and has no mean; the formula holds for a load below 1"):
+    with pytest.raises(
+        ValueError, match="grows for ever and has no mean; the formula holds for a load below 1"
+    ):
         formula(load)
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
 @pytest.mark.parametrize("load", [-0.1, math.nan, math.inf])
 def test_an_absurd_load_is_named(formula, load):
-    with pytest.raises(ValueError, match="load is .*at least 0 and below 1"):
+    with pytest.raises(ValueError, match=r"load is .*at least 0 and below 1"):
         formula(load)
 
 
