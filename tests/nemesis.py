@@ -1,10 +1,10 @@
 """Raft under a nemesis, over many seeds: ``python -m tests.nemesis --seeds 10000`` (both cores, with progress).
 
-Each seed makes up a cluster (size, variant, timeouts), a network (loss, duplication, reordering, latency, disk), a fault
-schedule (crashes, pauses, partitions of three kinds, slow nodes and links, clock drift) and clients, and runs them for
-some seconds of virtual time. Figure 3's properties are watched after every event; at the end, servers that applied
-equally much must agree, and the clients' history must be linearizable. The last line counts what happened, because a
-run in which nothing happens proves nothing. Exits with 1 if anything broke; every problem names its seed.
+Each seed makes up a cluster (size, variant, timeouts), a network (loss, duplication, reordering, latency, disk), a
+fault schedule (crashes, pauses, partitions of three kinds, slow nodes and links, clock drift) and clients, and runs
+them for some seconds of virtual time. Figure 3's properties are watched after every event; at the end, servers that
+applied equally much must agree, and the clients' history must be linearizable. The last line counts what happened,
+because a run in which nothing happens proves nothing. Exits with 1 if anything broke; every problem names its seed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import sys
 import time
 from collections import Counter as Tally
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import Pool
 from random import Random
 from typing import Any
@@ -28,13 +28,25 @@ from distlib.protocols.raft_snapshot import SnapshotInstalled, Snapshots, Snapsh
 from distlib.protocols.raft_variants import LeaderLease, PreVote
 from distlib.protocols.state_machine import Add, CompareAndSet, Get, Put
 from distlib.sim.cluster import Cluster
-from distlib.sim.fault import Bridge, Crash, Drift, Heal, Nemesis, OneWay, Partition, Pause, Restart, Resume
+from distlib.sim.fault import (
+    Bridge,
+    Crash,
+    Drift,
+    Fault,
+    Heal,
+    Nemesis,
+    OneWay,
+    Partition,
+    Pause,
+    Restart,
+    Resume,
+)
 from distlib.sim.latency import Exponential, LogNormal, Uniform
 from distlib.sim.network import Network
 from tests.raft_cluster import Counter, cluster, history, names
 
 FAULTS_UNTIL_MS, END_MS = 2_500.0, 4_000.0
-OPERATIONS = 25
+OPERATIONS = 40
 
 
 @dataclass
@@ -52,22 +64,24 @@ class MembershipLease(Membership, PreVote, LeaderLease):
     """Everything there is."""
 
 
-KINDS: tuple[type[Raft], ...] = (Raft, Snapshots, Membership, PreVote, LeaderLease, MembershipPreVote, LeaseSnapshots, MembershipLease)  # fmt: skip
+KINDS: tuple[type[Raft], ...] = (
+    Raft, Snapshots, Membership, PreVote, LeaderLease, MembershipPreVote, LeaseSnapshots, MembershipLease,
+)  # fmt: skip
 SIZES = (1, 2, 3, 3, 3, 4, 5, 5, 5, 5)
 
 
 def run(seed: int) -> tuple[int, Tally[str], list[str]]:
     """One seed: itself, what happened, and what broke."""
-    world, clients = build(seed)
+    world = build(seed)
     trace = world.run(END_MS)
     problems = [str(violation) for violation in trace.violations] + disagreements(world)
     verdict = check(history(trace.outputs), Counter(), configuration_limit=200_000)
     if verdict.verdict is Verdict.NOT_LINEARIZABLE:
-        problems.append(f"not linearizable: {verdict}")
+        problems.append("the clients' history is not linearizable")
     return seed, tally(world, trace, verdict.verdict), problems
 
 
-def build(seed: int) -> tuple[Cluster, list[RaftClient]]:
+def build(seed: int) -> Cluster:
     """The cluster, its faults and its clients that ``seed`` makes up."""
     random = Seeds(seed).stream("plan")
     kind = KINDS[seed % len(KINDS)]
@@ -80,18 +94,44 @@ def build(seed: int) -> tuple[Cluster, list[RaftClient]]:
     }
     if issubclass(kind, Snapshots):
         settings["snapshot_after"] = random.choice([3, 10, 30])
-    clients = [RaftClient(f"C{number}", everybody, commands(random), timeout_ms=150) for number in (1, 2, 3)]
+    clients = [
+        RaftClient(f"C{number}", everybody, commands(random), think_ms=(0, 100), timeout_ms=150)
+        for number in (1, 2, 3)
+    ]
     if issubclass(kind, Membership) and count > 2:
         settings["initial_servers"] = everybody[: random.randint(1, count)]
-        clients.append(RaftClient("Admin", everybody, changes(random, everybody), think_ms=(0, 200), timeout_ms=150))
-    faults = nemesis(random).schedule(everybody, seed, FAULTS_UNTIL_MS)
+        clients.append(
+            RaftClient("Admin", everybody, changes(random, everybody), think_ms=(0, 200), timeout_ms=150)
+        )
+    loyal = random.choice(everybody)  # a client that knows one server only, which may be a leader of the past
+    clients.append(RaftClient("C4", (loyal,), commands(random), think_ms=(0, 60), timeout_ms=100))
+    faults = [
+        with_clients(fault, [client.id for client in clients], random)
+        for fault in nemesis(random).schedule(everybody, seed, FAULTS_UNTIL_MS)
+    ]
     ends = [Heal(FAULTS_UNTIL_MS + 500)]
     for one in everybody:
         ends += [Restart(FAULTS_UNTIL_MS + 500, one), Resume(FAULTS_UNTIL_MS + 500, one)]  # type: ignore[list-item]
-    world = cluster(
-        count, kind, clients=clients, network=network(random), seed=seed, faults=(*faults, *ends), record=False, **settings
+    return cluster(
+        count,
+        kind,
+        clients=clients,
+        network=network(random),
+        seed=seed,
+        faults=(*faults, *ends),
+        record=False,
+        **settings,
     )
-    return world, clients
+
+
+def with_clients(fault: Fault, clients: list[str], random: Random) -> Fault:
+    """A partition has clients on both sides."""
+    if not isinstance(fault, Partition):
+        return fault
+    groups = [list(group) for group in fault.groups]
+    for client in clients:
+        random.choice(groups).append(client)
+    return replace(fault, groups=tuple(map(tuple, groups)))
 
 
 def nemesis(random: Random) -> Nemesis:
@@ -119,7 +159,14 @@ def commands(random: Random) -> tuple[Any, ...]:
         key = random.choice("xy")
         value = random.randrange(1, 6)
         made.append(
-            random.choice([Get(key), Put(key, random.randrange(10_000)), Add(key, 1), CompareAndSet(key, value, value + 1)])
+            random.choice(
+                [
+                    Get(key),
+                    Put(key, random.randrange(10_000)),
+                    Add(key, 1),
+                    CompareAndSet(key, value, value + 1),
+                ]
+            )
         )
     return tuple(made)
 
@@ -172,13 +219,17 @@ def tally(world: Cluster, trace: Trace, verdict: Verdict) -> Tally[str]:
     )
 
 
-def run_many(first: int, count: int, processes: int, progress: bool = True) -> tuple[Tally[str], list[tuple[int, str]]]:
+def run_many(
+    first: int, count: int, processes: int, progress: bool = True
+) -> tuple[Tally[str], list[tuple[int, str]]]:
     """All seeds from ``first`` on; the sums, and every problem with its seed."""
     total: Tally[str] = Tally()
     problems: list[tuple[int, str]] = []
     began = time.monotonic()
     with Pool(processes) as pool:
-        for done, (seed, counts, broken) in enumerate(pool.imap_unordered(run, range(first, first + count), 10), 1):
+        for done, (seed, counts, broken) in enumerate(
+            pool.imap_unordered(run, range(first, first + count), 10), 1
+        ):
             total.update(counts)
             for problem in broken:
                 problems.append((seed, problem))
@@ -186,7 +237,8 @@ def run_many(first: int, count: int, processes: int, progress: bool = True) -> t
             if progress and (done % max(1, count // 100) == 0 or done == count):
                 spent = time.monotonic() - began
                 left = spent / done * (count - done)
-                print(f"\r{done}/{count} seeds, {len(problems)} problems, {left:.0f} s left   ", end="", file=sys.stderr, flush=True)  # fmt: skip
+                line = f"\r{done}/{count} seeds, {len(problems)} problems, {left:.0f} s left   "
+                print(line, end="", file=sys.stderr, flush=True)
     return total, problems
 
 

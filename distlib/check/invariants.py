@@ -76,7 +76,7 @@ class ElectionSafety:
 
 
 class LeaderAppendOnly:
-    """A leader never overwrites or deletes entries in its log, it only appends. The ghost: each leader's term and log."""
+    """A leader never overwrites or deletes entries in its log, it only appends. The ghost: leaders' terms and logs."""
 
     name = "Leader Append-Only"
     paper = "Raft, figure 3 and §5.3"
@@ -164,7 +164,7 @@ class LeaderCompleteness:
         return ((), frozenset())
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Checks a new leader against all that was committed, and what was newly committed against the leaders of now."""
+        """Checks a new leader against all that was committed, and new commits against the leaders of now."""
         server: Any = nodes[changed]
         if not is_server(server):
             return ghost
@@ -202,7 +202,7 @@ def _newly_committed(committed: tuple[Any, ...], server: Any) -> tuple[Any, ...]
 
 
 class StateMachineSafety:
-    """No two servers apply different entries at one index. The ghost: the entries applied, and how far each server is."""
+    """No two servers apply different entries at one index. The ghost: the entries applied, and how far each is."""
 
     name = "State Machine Safety"
     paper = "Raft, figure 3 and §5.4.3"

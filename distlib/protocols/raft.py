@@ -319,7 +319,7 @@ class Raft(Node):
         self.hear_round(sender, reply.read_round or 0)
 
     def acknowledge(self, server: NodeId, index: Index) -> None:
-        """Leaders: the logs agree up to ``index``; go on at once where one batch was not enough. Old news changes nothing."""
+        """Leaders: the logs agree up to ``index``; go on at once if one batch was too little. Old news: no change."""
         if index <= self.match_index[server]:
             return
         sent_all = self.next_index[server] + self.batch > self.log.last_index

@@ -1,8 +1,9 @@
-"""Membership changes, one server at a time (Ongaro's thesis, *Consensus: Bridging Theory and Practice*, 2014, chapter 4).
+"""Membership changes, one server at a time (Ongaro, *Consensus: Bridging Theory and Practice*, 2014, chapter 4).
 
-A configuration is an entry of the log, in force from the moment it is appended, committed or not (§4.1). Any majority of
-the old configuration and any majority of the new share a server, because they differ by one. The bug in the thesis's
-first version is fixed: a leader changes nothing before it has committed an entry of its own term (Ongaro, raft-dev, 2015).
+A configuration is an entry of the log, in force from the moment it is appended, committed or not (§4.1). Any majority
+of the old configuration and any majority of the new share a server, because they differ by one. The bug in the
+thesis's version is fixed: a leader changes nothing before it has committed an entry of its own term (Ongaro on the
+raft-dev list, 10 July 2015). The thesis's rounds of catching up (§4.2.1) are left out: who joins counts at once.
 """
 
 from __future__ import annotations

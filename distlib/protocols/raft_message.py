@@ -101,7 +101,7 @@ class ReadRequest:
 
 @dataclass(frozen=True, slots=True)
 class ClientReply:
-    """``ok``: the ``result`` of request ``serial``. Else nothing is known: ask again, the ``leader`` if there is one."""
+    """``ok``: the ``result`` of request ``serial``. Else nothing is known: ask again (the ``leader``, if named)."""
 
     serial: int | None
     ok: bool

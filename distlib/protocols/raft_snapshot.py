@@ -30,7 +30,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class InstallSnapshot:
-    """The leader no longer has the entries that a follower lacks and sends its snapshot, here in one piece (figure 13)."""
+    """The leader has discarded what a follower lacks, and sends its snapshot, here in one piece (figure 13)."""
 
     term: Term
     snapshot: Snapshot

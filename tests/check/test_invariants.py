@@ -1,4 +1,4 @@
-"""Raft's invariants can fail: each broken rule is caught, by the right property, with a witness that says what happened.
+"""Raft's invariants can fail: each broken rule is caught, by the right property, with a witness of what happened.
 
 And they don't cry wolf: the correct protocol passes the same scripts.
 """
@@ -21,7 +21,18 @@ from distlib.check.invariants import (
     raft_invariants,
 )
 from distlib.core.invariant import Broken
-from distlib.protocols.raft import AppendEntries, AppendReply, Entry, Index, Log, NoOp, Raft, RequestVote, Role, Vote
+from distlib.protocols.raft import (
+    AppendEntries,
+    AppendReply,
+    Entry,
+    Index,
+    Log,
+    NoOp,
+    Raft,
+    RequestVote,
+    Role,
+    Vote,
+)
 from distlib.protocols.raft_client import RaftClient
 from distlib.protocols.state_machine import Add, Put
 from distlib.sim.cluster import Cluster
@@ -100,7 +111,7 @@ def test_election_safety_names_both_leaders() -> None:
     assert ElectionSafety().after(ghost, members, "S1") is ghost
     members["S1"].role = Role.FOLLOWER
     members["S2"].role, members["S2"].current_term = Role.LEADER, 4
-    with pytest.raises(Broken, match="S2 leads term 4, which S1 has led already"):
+    with pytest.raises(Broken, match=r"S2 leads term 4, which S1 has led already"):
         ElectionSafety().after(ghost, members, "S2")
     members["S2"].current_term = 5
     assert ElectionSafety().after(ghost, members, "S2") is not ghost
@@ -115,7 +126,9 @@ def test_leader_append_only_names_the_entry_that_changed() -> None:
     ghost = check.after(ghost, members, "S1")
     assert check.after(ghost, members, "S1") is ghost
     first.log = first.log.truncated_from(3)
-    with pytest.raises(Broken, match=r"S1, leader of term 1, had entry 1:more at index 3 and now has no entry there"):
+    with pytest.raises(
+        Broken, match=r"S1, leader of term 1, had entry 1:more at index 3 and now has no entry there"
+    ):
         check.after(ghost, members, "S1")
     first.role = Role.FOLLOWER  # a follower may
     check.after(ghost, members, "S1")
@@ -130,7 +143,10 @@ def test_log_matching_names_where_the_logs_part() -> None:
         ghost = check.after(ghost, members, name)
     assert check.after(ghost, members, "S1") is ghost
     with_log(members["S2"], 1, 2, 3, 3)
-    with pytest.raises(Broken, match=r"S2 and S1 both have term 3 at index 3, but at index 2 S2 has entry 2:c2.2 and S1 has entry 1:c2.1"):
+    with pytest.raises(
+        Broken,
+        match=r"S2 and S1 both have term 3 at index 3, but at index 2 S2 has entry 2:c2.2 and S1 has entry 1:c2.1",
+    ):
         check.after(ghost, members, "S2")
 
 
@@ -144,7 +160,10 @@ def test_leader_completeness_asks_only_leaders_of_greater_terms() -> None:
     ghost = check.after(ghost, members, "S1")
     assert check.after(ghost, members, "S3") is ghost
     members["S3"].current_term = 3
-    with pytest.raises(Broken, match="entry 2:c1.2 at index 1 was committed in term 2, but S3, leader of term 3, has no entry there"):
+    with pytest.raises(
+        Broken,
+        match=r"entry 2:c1.2 at index 1 was committed in term 2, but S3, leader of term 3, has no entry there",
+    ):
         check.after(ghost, members, "S3")
 
 
@@ -168,7 +187,9 @@ def test_state_machine_safety_names_both_entries() -> None:
     members["S1"].last_applied = 2
     ghost = check.after(ghost, members, "S1")
     with_log(members["S2"], 1, 3).last_applied = 2
-    with pytest.raises(Broken, match="S2 applied entry 3:c2.3 at index 2, where entry 2:c2.2 was applied before"):
+    with pytest.raises(
+        Broken, match=r"S2 applied entry 3:c2.3 at index 2, where entry 2:c2.2 was applied before"
+    ):
         check.after(ghost, members, "S2")
 
 
@@ -183,7 +204,9 @@ def test_committed_survives_counts_holders_when_something_is_committed_and_when_
     ghost = check.after(ghost, members, "S1")
     assert check.after(ghost, members, "S1") is ghost
     with_log(members["S2"], 1)
-    with pytest.raises(Broken, match="entry 1:c2.1 at index 2 for committed, but of S1, S2, S3 only S1 has it: no majority"):
+    with pytest.raises(
+        Broken, match=r"entry 1:c2.1 at index 2 for committed, but of S1, S2, S3 only S1 has it: no majority"
+    ):
         check.after(ghost, members, "S2")
 
 
@@ -262,7 +285,9 @@ class KeepsConflicts(Raft):
 
 
 def storm(kind: type[Raft], seed: int) -> Cluster:
-    clients = [RaftClient(f"C{one}", names(5), tuple(Add("x") for _ in range(40)), timeout_ms=100) for one in (1, 2)]
+    clients = [
+        RaftClient(f"C{one}", names(5), tuple(Add("x") for _ in range(40)), timeout_ms=100) for one in (1, 2)
+    ]
     return cluster(
         5,
         kind,
@@ -331,7 +356,9 @@ def figure_8(kind: type[Raft]) -> Watch:
     watch.timeout(first, "heartbeat")
     watch.exchange(first, "S2")  # (a) S1 leads term 1 and replicates index 2 to S2 only, then crashes
     watch.crash(first)
-    watch.timeout(fifth)  # (b) S5 wins term 2 with the votes of S3 and S4, and appends another entry at index 2
+    watch.timeout(
+        fifth
+    )  # (b) S5 wins term 2 with the votes of S3 and S4, and appends another entry at index 2
     votes = [(fifth, voter) for voter in ("S3", "S4")]
     for candidate, voter in votes:
         watch.tell(candidate, voter, RequestVote(2, 1, 1))
@@ -367,7 +394,10 @@ def test_figure_8_breaks_commitment_by_counting_and_not_raft() -> None:
     """Figure 8: an entry of an old term on a majority can still be overwritten."""
     broken = figure_8(CountsOldTerms).broken
     assert {"Committed Entries Survive", "Leader Completeness", "State Machine Safety"} <= set(broken)
-    assert "entry 1:x←2 at index 2 was committed in term 3, but S5, leader of term 4, has entry 2:no-op" in broken["Leader Completeness"]
+    assert (
+        "entry 1:x←2 at index 2 was committed in term 3, but S5, leader of term 4, has entry 2:no-op"
+        in broken["Leader Completeness"]
+    )
     assert figure_8(Raft).broken == {}
 
 

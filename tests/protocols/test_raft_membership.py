@@ -37,7 +37,9 @@ def lead(initial: tuple[str, ...] = ("S1", "S2", "S3"), commit: bool = True) -> 
 
 
 def answers(server: Membership) -> list[Any]:
-    return [one.message for one in server.take_effects() if isinstance(getattr(one, "message", None), ClientReply)]
+    return [
+        one.message for one in server.take_effects() if isinstance(getattr(one, "message", None), ClientReply)
+    ]
 
 
 def changing(commands: tuple[Any, ...], seed: int = 1, **settings: Any) -> tuple[Cluster, Any]:
@@ -51,7 +53,7 @@ def changing(commands: tuple[Any, ...], seed: int = 1, **settings: Any) -> tuple
 
 @pytest.mark.parametrize("initial", [(), ("S1", "S1"), ("S1", "S9")])
 def test_an_initial_configuration_that_cannot_be_is_named(initial: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="initial_servers is .*at least one of S1, S2, each once"):
+    with pytest.raises(ValueError, match=r"initial_servers is .*at least one of S1, S2, each once"):
         Membership("S1", ("S2",), initial_servers=initial)
 
 
@@ -60,7 +62,9 @@ def test_servers_join_one_by_one_and_take_part() -> None:
     assert not trace.violations
     admin = [one.event.result for one in trace.outputs_of(Returned) if one.node == "Admin"]
     assert admin == [("S1", "S2", "S3", "S4"), names(5)]
-    assert {node.machine_state for node in world.nodes.values() if isinstance(node, Membership)} == {(("x", 60),)}
+    assert {node.machine_state for node in world.nodes.values() if isinstance(node, Membership)} == {
+        (("x", 60),)
+    }
     assert {one.node for one in trace.outputs_of(ConfigurationCommitted)} == set(names(5))
 
 

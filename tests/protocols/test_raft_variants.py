@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from distlib.protocols.raft import AppendEntries, AppendReply, ClientReply, Raft, ReadRequest, RequestVote, Role, Vote
+from distlib.protocols.raft import (
+    AppendEntries,
+    AppendReply,
+    ClientReply,
+    Raft,
+    ReadRequest,
+    RequestVote,
+    Role,
+    Vote,
+)
 from distlib.protocols.raft_client import RaftClient, Returned
 from distlib.protocols.raft_variants import LeaderLease, Loyal, PreVote, PreVoteReply, RequestPreVote
 from distlib.protocols.state_machine import Get, Put
@@ -145,7 +154,7 @@ def test_a_new_term_earns_its_lease_anew() -> None:
 
 @pytest.mark.parametrize("drift", [-0.1, 1.0])
 def test_a_drift_that_cannot_be_is_named(drift: float) -> None:
-    with pytest.raises(ValueError, match="LeaderLease.clock_drift is .*from 0 to below 1"):
+    with pytest.raises(ValueError, match=r"LeaderLease.clock_drift is .*from 0 to below 1"):
         LeaderLease("S1", (), clock_drift=drift)
 
 
