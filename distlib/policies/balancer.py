@@ -75,6 +75,7 @@ class Balancer:
         self.backends = backends
         self.compiled = compiled
         self.rule = policy.rule()
+        self.memory: dict[str, Any] = {}  # what a policy of the reader's own remembers between two requests
         self.known = new_knowledge(
             backends,
             keys=choice_keys(seed, number, 1),
