@@ -76,7 +76,7 @@ def arc_line(spans: np.ndarray, radius: float) -> tuple[list[float | None], list
     y: list[float | None] = []
     for start, end in spans:
         length = (end - start) % 1.0 or 1.0
-        turns = start + np.linspace(0.0, length, max(2, math.ceil(180 * length) + 1))
+        turns = start + np.linspace(0.0, length, max(2, math.ceil(360 * length) + 1))
         x += [*np.round(radius * np.sin(2 * np.pi * turns), 4).tolist(), None]
         y += [*np.round(radius * np.cos(2 * np.pi * turns), 4).tolist(), None]
     return x, y
@@ -196,7 +196,7 @@ def key_movement(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     """
     check_columns(table, "method", "moved", "needless", "least", "peak")
     figure = theme.figure(title=title, height=100 + 56 * len(table))
-    names = [METHOD_WORDS.get(name, name) for name in table["method"]]
+    names = [METHOD_WORDS.get(name, name) + "  " for name in table["method"]]
     hatch = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.VERMILLION, "size": 7, "solidity": 0.2}
     figure.add_trace(
         go.Bar(y=names, x=table["moved"] - table["needless"], orientation="h", name="to the new node, or from the one that left",
