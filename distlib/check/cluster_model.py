@@ -26,7 +26,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from distlib.check import world as parts
-from distlib.check.handling import Event, Handling, Received, Start
+from distlib.check.cluster_setting import budget_of, check_links, check_requests, made_nodes
+from distlib.check.handling import Event, Handled, Handling, Received, Start
 from distlib.check.model import Model, shorten
 from distlib.check.property import Property, always
 from distlib.check.symmetry import Renaming
@@ -46,7 +47,6 @@ from distlib.check.world import (
     Restart,
     Timeout,
     World,
-    budget_of,
     encode,
 )
 from distlib.core.invariant import Broken, Invariant, Violation
@@ -92,12 +92,13 @@ class ClusterModel(Model[World, Action]):
         interchangeable: Sequence[NodeId] = (),
         cache_entries: int = 2**20,
     ) -> None:
-        self.made = _made(make_nodes)
+        self.make_nodes = make_nodes
+        self.made = made_nodes(make_nodes)
         self.ids = tuple(self.made)
         self.invariants = tuple(invariants)
-        self.requests = _check_requests(requests, self.ids)
+        self.requests = check_requests(requests, self.ids)
         self.faults, self.fifo, self.cache_entries = faults, fifo, cache_entries
-        self.partitioned = _check_links(partitioned, self.ids)
+        self.partitioned = check_links(partitioned, self.ids)
         self.timeouts = budget_of("timeouts", timeouts, None)
         self.limits, self.full = self._budgets()
         self.initials = [node.state() for node in self.made.values()]
@@ -163,10 +164,32 @@ class ClusterModel(Model[World, Action]):
 
     def next_state(self, world: World, action: Action) -> World:
         """The world after ``action``. Raises ValueError when ``world`` does not allow it."""
-        for choice in self._choices(world):
-            if choice[0] is action or choice[0] == action:
-                return self._move(world, *choice[1:])
-        raise ValueError(f"{self!r} does not allow '{action}' in {shorten(str(world))}")
+        choice = self._choice(world, action)
+        if choice is None:
+            raise ValueError(f"{self!r} does not allow '{action}' in {shorten(str(world))}")
+        return self._move(world, *choice[1:])
+
+    def allows(self, world: World, action: Action) -> bool:
+        """Whether ``action`` is a step out of ``world``."""
+        return self._choice(world, action) is not None
+
+    def handled(self, world: World, action: Action) -> Handled | None:
+        """What the node that ``action`` concerns does, sends and tells; None where no node handles anything."""
+        choice = self._choice(world, action)
+        if choice is None or choice[1] is None:
+            return None
+        name, state, timers = world.nodes[choice[1]].value
+        return self.handling.run(name, state, timers, self._event(choice[2]))
+
+    def allowing(self, actions: Sequence[Action]) -> ClusterModel:
+        """The same cluster with just the budgets that ``actions`` need, and no link cut: to take a path again."""
+        kinds = [type(action) for action in actions]
+        faults = Faults(kinds.count(Restart), kinds.count(Drop), kinds.count(Duplicate))
+        requests = [(action.node, action.message) for action in actions if isinstance(action, Request)]
+        return ClusterModel(
+            self.make_nodes, invariants=self.invariants, requests=requests, faults=faults,
+            timeouts=kinds.count(Timeout), fifo=self.fifo, cache_entries=self.cache_entries,
+        )  # fmt: skip
 
     def canonical(self, world: World) -> Hashable:
         """The least of all renamings of ``world`` by the interchangeable nodes."""
@@ -204,6 +227,32 @@ class ClusterModel(Model[World, Action]):
                 yield self._variant(Duplicate, action), None, None, more, _spent(left, 1)
         yield from self._rare_choices(nodes, network, left)
 
+    def _choice(self, world: World, action: Action) -> Choice | None:
+        """``action`` as a choice in ``world``; None if it is not allowed there."""
+        if isinstance(action, (Timeout, Request, Restart)):
+            rare = (
+                self._rare_choices(world.nodes, world.network, world.left)
+                if world.broken is None
+                else iter(())
+            )
+            return next((choice for choice in rare if choice[0] == action), None)
+        if world.broken is not None or action.receiver not in self.ids:
+            return None
+        envelope = self._letter(action.sender, action.receiver, action.message)
+        if envelope not in world.network:
+            return None
+        first = envelope
+        if self.fifo:
+            link = self._link(envelope)
+            first = next(one for one in world.network if self._link(one) == link)
+        alone = world._replace(network=(first,))
+        found = next((choice for choice in self._choices(alone) if choice[0] == action), None)
+        if found is None:
+            return None
+        at, extra = world.network.index(envelope), found[3]
+        network = world.network[:at] + world.network[at + 1 :]
+        return (*found[:3], self._sent(network, extra), found[4])
+
     @staticmethod
     def _variant(kind: type[Drop] | type[Duplicate], action: Deliver) -> Drop | Duplicate:
         return kind(action.sender, action.receiver, action.message)
@@ -217,19 +266,14 @@ class ClusterModel(Model[World, Action]):
                     yield firing, where, firing, network, _spent(left, *budgets)
         for number, letters in enumerate(self._asked, self._first_request):
             if left[number]:
+                spent = _spent(left, number)
                 for letter in letters:
                     where, action, _ = self._routes[letter]
-                    yield (
-                        Request(action.receiver, action.message),
-                        where,
-                        letter,
-                        network,
-                        _spent(left, number),
-                    )
-        for where, budget in self._crash_budgets:
-            if left[budget]:
+                    yield Request(action.receiver, action.message), where, letter, network, spent
+        for where, budgets in self._crash_budgets:
+            if all(left[budget] for budget in budgets):
                 restart = self._restarts[where]
-                yield restart, where, restart, network, _spent(left, budget)
+                yield restart, where, restart, network, _spent(left, *budgets)
 
     def _timers(self, local: Local) -> tuple[tuple[Timeout, tuple[int, ...]], ...]:
         """The timers of ``local`` that may fire at all, with the budgets that each firing takes from."""
@@ -256,14 +300,14 @@ class ClusterModel(Model[World, Action]):
         budgets |= {f"timeout {key}": most for key, most in self.timeouts.items()}
         budgets |= {f"crashes {key}": most for key, most in crashes.items()}
         names = tuple(budgets)
-        self._crash_budgets = [
-            (where, names.index(f"crashes {key}"))
-            for where, name in enumerate(self.ids) for key in ("*", name) if key in crashes
-        ]  # fmt: skip
+        limited = [
+            [names.index(f"crashes {key}") for key in ("*", name) if key in crashes] for name in self.ids
+        ]
+        self._crash_budgets = [(where, tuple(taken)) for where, taken in enumerate(limited) if taken]
         self._first_request = len(names)
         self._alarms: dict[Local, tuple[tuple[Timeout, tuple[int, ...]], ...]] = {}
         names += tuple(f"request {number}" for number in range(len(self.requests)))
-        return names, (*budgets.values(), *[1] * len(self.requests))
+        return names, (*budgets.values(), *self.requests.values())
 
     # --- taking a step --------------------------------------------------------------------------------
 
@@ -419,39 +463,3 @@ def _spent(left: tuple[int, ...], *budgets: int) -> tuple[int, ...]:
 
 def _client(message: Any) -> NodeId:
     return getattr(message, "client", None) or OUTSIDE
-
-
-def _made(make_nodes: Callable[[], Iterable[Node]]) -> dict[NodeId, Node]:
-    if not callable(make_nodes):
-        raise TypeError(
-            f"make_nodes is {make_nodes!r}; it takes a function without arguments that returns the nodes"
-        )
-    nodes = list(make_nodes())
-    for node in nodes:
-        if not isinstance(node, Node):
-            raise TypeError(f"make_nodes() returned {node!r}; it takes nodes (distlib.core.node.Node)")
-    made = {node.id: node for node in nodes}
-    if not nodes or len(made) < len(nodes):
-        raise ValueError(f"make_nodes() returned the nodes {[node.id for node in nodes]}; "
-                         "a cluster takes at least one, each with an id of its own")  # fmt: skip
-    return made
-
-
-def _check_requests(
-    requests: Sequence[tuple[NodeId | None, Any]], ids: tuple[NodeId, ...]
-) -> tuple[tuple[NodeId | None, Any], ...]:
-    for number, pair in enumerate(requests):
-        if not (isinstance(pair, tuple) and len(pair) == 2 and (pair[0] is None or pair[0] in ids)):
-            raise ValueError(f"requests[{number}] is {pair!r}; it takes a pair (node, message), where node is "
-                             f"None for any, or one of {', '.join(ids)}")  # fmt: skip
-    return tuple(requests)
-
-
-def _check_links(links: Iterable[Link], ids: tuple[NodeId, ...]) -> frozenset[Link]:
-    cut = frozenset(links)
-    for link in cut:
-        if not (isinstance(link, tuple) and len(link) == 2 and set(link) <= set(ids)):
-            raise ValueError(
-                f"partitioned holds {link!r}; it takes pairs (sender, receiver) of {', '.join(ids)}"
-            )
-    return cut

@@ -7,7 +7,7 @@ encoding, a ``bytes`` object: hashing, comparing and sorting whole worlds happen
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -270,20 +270,3 @@ def _tag(kind: type) -> bytes:
 @cache
 def _fields(kind: type) -> tuple[str, ...]:
     return tuple(item.name for item in fields(kind))
-
-
-def budget_of(name: str, given: int | Mapping[str, int], allowed: Iterable[str] | None) -> dict[str, int]:
-    """A budget as a mapping; a number counts for all (``"*"``). Raises TypeError or ValueError, naming the
-    parameter.
-    """
-    if isinstance(given, int):
-        given = {"*": given}
-    if not isinstance(given, Mapping):
-        raise TypeError(f"{name} is {given!r}; it takes a whole number, or a mapping to whole numbers")
-    for key, count in given.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            where = name if key == "*" else f"{name}[{key!r}]"
-            raise ValueError(f"{where} is {count!r}; it takes a whole number of at least 0")
-        if allowed is not None and key != "*" and key not in allowed:
-            raise ValueError(f"{name} names {key!r}; it takes {', '.join(allowed)}")
-    return dict(given)

@@ -56,6 +56,16 @@ class Happened(NamedTuple):
     event: Any
 
 
+class Fired(NamedTuple):
+    """The timer ``name``/``key`` of ``node`` fired; ``number`` orders it among the messages of that time."""
+
+    time_ms: float
+    number: int
+    node: NodeId
+    name: str
+    key: Any
+
+
 @dataclass(frozen=True)
 class Trace:
     """One run: the messages, the states that nodes showed, the faults applied and the outputs.
@@ -63,7 +73,8 @@ class Trace:
     ``sent`` holds plain tuples in the form of :class:`Sent`; ``fates`` names the fate of every copy that was
     *not* delivered, by number; ``late`` the time at which a copy was handled, where the receiver was paused
     or busy when it came; ``duplicates`` the numbers of extra copies. ``violations`` are the invariants that
-    broke, as found live. ``stopped`` says why the run ended.
+    broke, as found live. ``stopped`` says why the run ended. ``timeouts`` and ``restarts`` (time_ms, number,
+    node) are what a run needs beside its messages to be taken again, step by step (`distlib.check.replay`).
     """
 
     nodes: tuple[NodeId, ...]
@@ -79,6 +90,8 @@ class Trace:
     violations: tuple[Any, ...] = ()
     stopped: str = "time"
     events: int = 0
+    timeouts: tuple[Fired, ...] = ()
+    restarts: tuple[tuple[float, int, NodeId], ...] = ()
 
     @cached_property
     def messages(self) -> pd.DataFrame:

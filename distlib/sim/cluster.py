@@ -17,7 +17,7 @@ from distlib.core.clock import EventQueue
 from distlib.core.invariant import Broken, Invariant, Violation
 from distlib.core.node import CancelTimer, Node, NodeId, Output, Send, SetTimer
 from distlib.core.seeds import Seeds
-from distlib.core.trace import CUT, DOWN, Happened, Trace
+from distlib.core.trace import CUT, DOWN, Fired, Happened, Trace
 from distlib.sim.fault import (
     Bridge,
     Crash,
@@ -319,7 +319,7 @@ class Cluster:
     def _at(self, at_ms: float, method: Callable[[Any], None], argument: Any) -> int:
         queue = self.queue
         queue.count += 1
-        heappush(queue.heap, (at_ms, queue.count, None, method, argument, None))
+        heappush(queue.heap, (float(at_ms), queue.count, None, method, argument, None))
         return queue.count
 
     def _after(self, name: NodeId) -> None:
@@ -370,6 +370,8 @@ class Cluster:
         del machine.timers[name, key]
         node = machine.node
         node.now_ms = machine.clock_ms(self.now_ms)
+        if self.recorder.record:
+            self.recorder.timeouts.append(Fired(self.now_ms, number, node.id, name, key))
         self._guard(node.id, f"timer {name}", node.timeout, name, key)
         self._after(node.id)
 
@@ -463,6 +465,8 @@ class Cluster:
     def _restart(self, machine: Machine, boot: int) -> None:
         if machine.down and boot == machine.boot:
             machine.down = False
+            if self.recorder.record:
+                self.recorder.restarts.append((self.now_ms, self.queue.count, machine.node.id))
             self._start_node(machine.node.id)
 
     def _resume(self, machine: Machine) -> None:

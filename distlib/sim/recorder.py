@@ -7,7 +7,7 @@ from typing import Any
 
 from distlib.core.invariant import Violation
 from distlib.core.node import NodeId
-from distlib.core.trace import IN_FLIGHT, Happened, Seen, Trace
+from distlib.core.trace import IN_FLIGHT, Fired, Happened, Seen, Trace
 
 
 class Recorder:
@@ -25,6 +25,8 @@ class Recorder:
         self.faults: list[Happened] = []
         self.outputs: list[Happened] = []
         self.violations: list[Violation] = []
+        self.timeouts: list[Fired] = []
+        self.restarts: list[tuple[float, int, NodeId]] = []
         self._shown: dict[NodeId, Any] = {}
 
     def show(self, time_ms: float, node: NodeId, view: Any) -> None:
@@ -66,4 +68,6 @@ class Recorder:
             violations=tuple(self.violations),
             stopped=stopped,
             events=events,
+            timeouts=tuple(self.timeouts),
+            restarts=tuple(self.restarts),
         )
