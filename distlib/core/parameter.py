@@ -24,7 +24,8 @@ class Spec:
 
     ``low`` and ``high`` bound the value itself, both ends of a range, or every item of a tuple of numbers.
     ``scale`` is ``"log"`` where a slider should move by factors. ``choices`` lists the allowed values (or,
-    with ``several=True``, the values from which a tuple is picked).
+    with ``several=True``, the values from which a tuple is picked). ``only_with`` names another parameter and the value
+    of it that gives this one a meaning: without it, no control is shown.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Spec:
     choices: tuple[Any, ...] | None = None
     several: bool = False
     at_least: int = 0
+    only_with: tuple[str, Any] | None = None
     help: str = ""
 
 
@@ -51,27 +53,25 @@ def parameter(
     choices: Sequence[Any] | None = None,
     several: bool = False,
     at_least: int = 0,
+    only_with: tuple[str, Any] | None = None,
     help: str = "",
 ) -> Any:
     """A dataclass field with its :class:`Spec`; see there for the meaning of each argument."""
     spec = Spec(
-        label,
-        unit,
-        low,
-        high,
-        step,
-        scale,
-        None if choices is None else tuple(choices),
-        several,
-        at_least,
-        help,
-    )
+        label, unit, low, high, step, scale, None if choices is None else tuple(choices),
+        several, at_least, only_with, help,
+    )  # fmt: skip
     return field(default=default, metadata={KEY: spec})
 
 
 def spec_of(item: Field[Any]) -> Spec | None:
     """The :class:`Spec` of a dataclass field, or None for a plain one."""
     return item.metadata.get(KEY)
+
+
+def is_whole(item: Field[Any]) -> bool:
+    """Whether the parameter is declared to take whole numbers only."""
+    return item.type in (int, "int")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _check(owner: str, item: Field[Any], spec: Spec, value: Any) -> None:
         if not isinstance(value, str):
             raise TypeError(f"{name} is {value!r}; it takes a string")
     else:
-        _check_number(name, spec, value, whole=isinstance(default, int) and not isinstance(default, bool))
+        _check_number(name, spec, value, whole=is_whole(item))
 
 
 def _check_number(name: str, spec: Spec, value: Any, *, whole: bool) -> None:

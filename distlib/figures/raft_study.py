@@ -35,22 +35,31 @@ def failover_panels(
             times = np.sort(np.asarray(found.get(line, ())))
             figure.add_trace(
                 go.Scatter(
-                    x=times, y=100 * (np.arange(len(times)) + 0.5) / max(len(times), 1), mode="lines",
-                    name=f"{line} ms", line={"color": style.colour, "dash": style.dash, "width": 2.4, "shape": "hv"},
-                    hovertemplate=f"{line} ms, ours: %{{y:.0f}} % within %{{x:.0f}} ms<extra></extra>", **group,
+                    x=times,
+                    y=100 * (np.arange(len(times)) + 0.5) / max(len(times), 1),
+                    mode="lines",
+                    name=f"{line} ms",
+                    line={"color": style.colour, "dash": style.dash, "width": 2.4, "shape": "hv"},
+                    hovertemplate=f"{line} ms, ours: %{{y:.0f}} % within %{{x:.0f}} ms<extra></extra>",
+                    **group,
                 ),
-                row, 1,
-            )  # fmt: skip
+                row,
+                1,
+            )
             known = published.get(line, {})
             figure.add_trace(
                 go.Scatter(
-                    x=[known[f"p{q}"] for q in STATISTICS if f"p{q}" in known], y=[q for q in STATISTICS if known],
-                    mode="markers", showlegend=False,
+                    x=[known[f"p{q}"] for q in STATISTICS if f"p{q}" in known],
+                    y=[q for q in STATISTICS if known],
+                    mode="markers",
+                    showlegend=False,
                     marker={"color": style.colour, "size": 8, "symbol": "circle-open", "line": {"width": 2}},
-                    hovertemplate=f"{line} ms, published: %{{y}} % within %{{x:.0f}} ms<extra></extra>", **group,
+                    hovertemplate=f"{line} ms, published: %{{y}} % within %{{x:.0f}} ms<extra></extra>",
+                    **group,
                 ),
-                row, 1,
-            )  # fmt: skip
+                row,
+                1,
+            )
     figure.update_layout(base.layout)
     figure.update_layout(margin={"l": 64, "r": 130, "t": 56, "b": 56}, hovermode="closest")
     for row in range(1, len(panels) + 1):
@@ -85,30 +94,45 @@ def split_vote_curve(curve: pd.DataFrame, simulated: pd.DataFrame, mark: float |
     spread = 300 * simulated["standard_error"]
     figure.add_trace(
         go.Scatter(
-            x=curve["latency"], y=100 * curve["probability"], mode="lines", name="formula",
-            line={"color": blue.colour, "width": 2.4}, hovertemplate="formula: %{y:.2f} %<extra></extra>",
+            x=curve["latency"],
+            y=100 * curve["probability"],
+            mode="lines",
+            name="formula",
+            line={"color": blue.colour, "width": 2.4},
+            hovertemplate="formula: %{y:.2f} %<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.add_trace(
         go.Scatter(
-            x=simulated["latency"], y=100 * simulated["share"], mode="markers", name="simulated (± 3 standard errors)",
+            x=simulated["latency"],
+            y=100 * simulated["share"],
+            mode="markers",
+            name="simulated (± 3 standard errors)",
             marker={"color": orange.colour, "size": 9, "symbol": "diamond"},
             error_y={
-                "array": spread, "arrayminus": np.minimum(spread, 100 * simulated["share"]),
-                "symmetric": False, "thickness": 1.5, "color": orange.colour,
+                "array": spread,
+                "arrayminus": np.minimum(spread, 100 * simulated["share"]),
+                "symmetric": False,
+                "thickness": 1.5,
+                "color": orange.colour,
             },
             hovertemplate="simulated: %{y:.2f} %<extra></extra>",
         )
-    )  # fmt: skip
+    )
     here = curve.iloc[[(curve["latency"] - mark).abs().argmin()]] if mark is not None else curve.iloc[:0]
     figure.add_trace(
         go.Scatter(
-            x=here["latency"], y=100 * here["probability"], mode="markers+text", showlegend=False, cliponaxis=False,
-            text=[f"  your setting: {100 * p:.1f} %" for p in here["probability"]], textposition="middle right",
+            x=here["latency"],
+            y=100 * here["probability"],
+            mode="markers+text",
+            showlegend=False,
+            cliponaxis=False,
+            text=[f"  your setting: {100 * p:.1f} %" for p in here["probability"]],
+            textposition="middle right",
             marker={"size": 15, "symbol": "circle-open", "color": theme.INK, "line": {"width": 2}},
             hovertemplate="%{y:.2f} %<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.update_xaxes(title_text="one-way latency as a fraction of the timeout range", rangemode="tozero")
     figure.update_yaxes(title_text="elections whose first vote splits, %", rangemode="tozero")
     return figure
@@ -130,20 +154,32 @@ def throughput_chart(table: pd.DataFrame) -> go.Figure:
         for column, values, unit in ((1, "commits_per_s", "commits/s"), (2, "p50_ms", "ms median")):
             figure.add_trace(
                 go.Scatter(
-                    x=rows["servers"], y=rows[values], mode="lines+markers", name=placement, line=line,
-                    marker={"size": 8}, legendgroup=placement, showlegend=column == 1,
+                    x=rows["servers"],
+                    y=rows[values],
+                    mode="lines+markers",
+                    name=placement,
+                    line=line,
+                    marker={"size": 8},
+                    legendgroup=placement,
+                    showlegend=column == 1,
                     hovertemplate=f"{placement}, %{{x}} servers: %{{y:,.0f}} {unit}<extra></extra>",
                 ),
-                1, column,
-            )  # fmt: skip
+                1,
+                column,
+            )
         figure.add_trace(
             go.Scatter(
-                x=rows["servers"], y=rows["p99_ms"], mode="markers", legendgroup=placement, showlegend=False,
+                x=rows["servers"],
+                y=rows["p99_ms"],
+                mode="markers",
+                legendgroup=placement,
+                showlegend=False,
                 marker={"size": 8, "symbol": "circle-open", "color": style.colour, "line": {"width": 2}},
                 hovertemplate=f"{placement}, %{{x}} servers: %{{y:,.0f}} ms at the 99th percentile<extra></extra>",
             ),
-            1, 2,
-        )  # fmt: skip
+            1,
+            2,
+        )
     figure.update_layout(theme.figure(height=420).layout)
     figure.update_layout(margin={"l": 64, "r": 24, "t": 96, "b": 56}, legend={"y": 1.12})
     figure.update_annotations(font_size=14)

@@ -8,6 +8,14 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "CourseMap": "course_map",
+    "installed": "course_map",
+    "FormulaLab": "formulas",
+    "HashRingLab": "hashing",
+    "LiveQueuesLab": "load_balancing",
+    "LoadBalancingLab": "load_balancing",
+    "LoadCurveLab": "load_balancing",
+    "StaleLab": "load_balancing",
     "FailoverStudyLab": "raft",
     "RaftElectionLab": "raft",
     "RaftPartitionLab": "raft",
@@ -17,6 +25,8 @@ _HOMES = {
     "Prediction": "quiz",
     "Question": "quiz",
     "Quiz": "quiz",
+    "prediction": "quiz",
+    "quiz": "quiz",
     "source": "quiz",
     "Lab": "lab",
     "Verdict": "markup",

@@ -15,7 +15,7 @@ from typing import Any
 import ipywidgets as w
 import traitlets
 
-from distlib.core.parameter import Parameters, Spec, spec_of
+from distlib.core.parameter import Parameters, Spec, is_whole, spec_of
 
 LARGEST = 2**53 - 1
 """The largest whole number that a browser holds exactly."""
@@ -75,7 +75,7 @@ class Control:
 
     def __init__(self, item: Field[Any], spec: Spec, instant: bool) -> None:
         self.spec = spec
-        self.whole = isinstance(item.default, int) and not isinstance(item.default, bool)
+        self.whole = is_whole(item)
         self.wide = spec.several
         self.widget = _widget(item, spec, instant)
         self.box: w.Widget = _with_dice(self.widget) if item.name == "seed" else self.widget
@@ -125,6 +125,19 @@ class Controls:
             if spec is not None:
                 control = self._controls[item.name] = Control(item, spec, instant)
                 control.widget.observe(lambda _change: changed(), "value")
+        for name, spec in params.specs().items():
+            if spec.only_with is not None:
+                self._show_only_with(name, *spec.only_with)
+
+    def _show_only_with(self, name: str, other: str, value: Any) -> None:
+        """Show the control ``name`` while the control ``other`` stands on ``value``."""
+        layout, switch = self._controls[name].box.layout, self._controls[other].widget
+
+        def follow(_change: Any = None) -> None:
+            layout.display = None if switch.value == value else "none"
+
+        switch.observe(follow, "value")
+        follow()
 
     def add_widget(self, name: str, widget: Any) -> None:
         """Let a widget that is no parameter be found by name."""
@@ -226,11 +239,10 @@ def _widget(item: Field[Any], spec: Spec, instant: bool) -> Any:
     common["continuous_update"] = instant
     if isinstance(default, tuple):
         return _range(item.name, default, spec, common)
-    return _number(item.name, default, spec, common)
+    return _number(item.name, default, spec, common, is_whole(item))
 
 
-def _number(name: str, default: Any, spec: Spec, common: dict[str, Any]) -> Any:
-    whole = isinstance(default, int)
+def _number(name: str, default: Any, spec: Spec, common: dict[str, Any], whole: bool) -> Any:
     bounded = spec.low is not None and spec.high is not None
     if name == "seed" or not bounded:
         low = -LARGEST if spec.low is None else spec.low

@@ -52,6 +52,7 @@ ul.lab-verdicts li > * { text-indent: 0; }
   }
 .lab-share button { font-size: 12px; padding: 2px 10px; cursor: pointer; }
 .lab .widget-toggle-buttons .widget-toggle-button { width: auto; }
+.lab .lab-option { text-align: left; padding: 2px 12px; white-space: normal; line-height: 1.4; }
 </style>"""
 
 

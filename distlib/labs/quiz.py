@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
 from IPython.display import Code
 
 from distlib.labs import markup
+
+QUESTIONS = Path(__file__).parent / "questions"
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,8 @@ class Quiz:
             layout = w.Layout(
                 width="auto", max_width="900px", height="auto", min_height="28px", margin="2px 0"
             )
-            button = w.Button(description=text, layout=layout, style={"text_align": "left"}, tooltip=text)
+            button = w.Button(description=text, layout=layout, tooltip=text)
+            button.add_class("lab-option")
             button.on_click(lambda _button, chosen=position: self.answer(number, chosen))
             made.append(button)
         return made
@@ -106,6 +112,33 @@ class Prediction(Quiz):
         super().__init__(Question(text, tuple(options), right, why), title="Your prediction")
 
 
+def prediction(chapter: str, name: str) -> Prediction:
+    """The prediction called ``name`` of a chapter. Raises ``ValueError`` for a chapter or a name that is not there."""
+    known = {one["name"]: one for one in _asked(chapter).get("prediction", [])}
+    if name not in known:
+        raise ValueError(
+            f"{chapter} has no prediction {name!r}; it has {', '.join(map(repr, known)) or 'none'}"
+        )
+    one = known[name]
+    return Prediction(one["text"], one["options"], one["right"], one["why"])
+
+
+def quiz(chapter: str) -> Quiz:
+    """The quiz of a chapter. Raises ``ValueError`` for a chapter without one."""
+    asked = _asked(chapter).get("quiz", [])
+    return Quiz(*(Question(one["text"], tuple(one["options"]), one["right"], one["why"]) for one in asked))
+
+
+def _asked(chapter: str) -> dict[str, Any]:
+    """The questions of a chapter: in files of their own, so that no cell gives the answer away."""
+    file = QUESTIONS / f"{chapter}.toml"
+    if not file.exists():
+        known = ", ".join(sorted(one.stem for one in QUESTIONS.glob("*.toml")))
+        raise ValueError(f"there are no questions for {chapter!r}; there are some for {known}")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
 def source(*objects: Any) -> Code:
-    """The source of classes, methods or functions of the library, as it is, for reading in a notebook."""
-    return Code("\n".join(textwrap.dedent(inspect.getsource(one)) for one in objects), language="python")
+    """The source of classes, methods or functions of the library, for reading; hints for the type checker left out."""
+    text = "\n".join(textwrap.dedent(inspect.getsource(one)) for one in objects)
+    return Code(re.sub(r"  # (type: ignore|noqa)\S*.*", "", text), language="python")

@@ -100,7 +100,7 @@ class RaftLab(Lab):
         "map": draw_map,
     }
 
-    def run(self, params: RaftParams, progress: Progress) -> Trace:
+    def run(self, params: Any, progress: Progress) -> Trace:
         """A cluster without faults."""
         return params.cluster().run(params.duration_ms)
 
@@ -138,7 +138,7 @@ class RaftElectionLab(RaftLab):
         "Lossy network": {"loss": 0.3},
     }  # fmt: skip
 
-    def run(self, params: ElectionParams, progress: Progress) -> Trace:
+    def run(self, params: Any, progress: Progress) -> Trace:
         """An election, a crash, an election."""
         return election(params)
 
@@ -153,7 +153,7 @@ class SplitVoteLab(RaftLab):
         "Spread the timers": {"election_timeout_ms": (150, 300)},
     }
 
-    def run(self, params: SplitVoteParams, progress: Progress) -> Trace:
+    def run(self, params: Any, progress: Progress) -> Trace:
         """All timers start together."""
         return split_vote(params)
 
@@ -168,7 +168,7 @@ class RaftPartitionLab(RaftLab):
         "… and after it": {"figure": "logs", "moment": 0.8},
     }
 
-    def run(self, params: PartitionParams, progress: Progress) -> Trace:
+    def run(self, params: Any, progress: Progress) -> Trace:
         """Cut, work, heal."""
         return partition(params)
 
@@ -181,7 +181,7 @@ class ThroughputLab(Lab):
     figures = {"throughput and latency": throughput_chart}
     presets = {"One client": {"clients": 1}, "Slow disks": {"disk_ms": 10.0}}
 
-    def run(self, params: ThroughputParams, progress: Progress) -> pd.DataFrame:
+    def run(self, params: Any, progress: Progress) -> pd.DataFrame:
         """Fifteen clusters: five sizes in three places."""
         return throughput(params, progress)
 
@@ -208,7 +208,7 @@ class FailoverStudyLab(Lab):
     presets = {"The paper's 1,000 trials": {"trials": 1000}, "A quick look": {"trials": 30}}
     long = True
 
-    def run(self, params: FailoverParams, progress: Progress) -> dict[str, list[float]]:
+    def run(self, params: Any, progress: Progress) -> dict[str, list[float]]:
         """Ten lines, on all cores."""
         return study(params, (*RANDOMNESS, *SCALE), progress=progress)
 
@@ -263,7 +263,7 @@ class SplitChanceLab(Lab):
     params = SplitChanceParams
     figures = {"chance of a split vote": lambda result: split_vote_curve(*result)}
 
-    def run(self, params: SplitChanceParams, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame, float]:
+    def run(self, params: Any, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame, float]:
         """The formula on a grid, simulations at six points."""
         alive = params.servers - params.crashed
         grid = np.linspace(0, 0.32, 65)

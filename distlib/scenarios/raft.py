@@ -37,7 +37,7 @@ class RaftParams(Parameters):
 
     servers: int = parameter(5, "servers", low=1, high=9, help="size of the cluster")
     election_timeout_ms: tuple[float, float] = parameter(
-        (150, 300), "election timeout", unit="ms", low=1, high=3000, step=1,
+        (150, 300), "election timeout", unit="ms", low=1, high=1500, step=1,
         help="each server draws its timeout uniformly from this range, anew each time (§5.2)",
     )  # fmt: skip
     heartbeat_ms: float = parameter(
@@ -48,17 +48,17 @@ class RaftParams(Parameters):
     )
     latency_ms: float = parameter(
         5, "mean one-way latency", unit="ms", low=0.1, high=500, scale="log",
-        help="of the latency model; not used with regions",
+        help="of the latency model; with regions, measured round trips are used instead",
     )  # fmt: skip
     regions: tuple[str, ...] = parameter(
         FIVE_REGIONS, "regions", choices=tuple(REGIONS), several=True, at_least=1,
-        help="where the servers stand, in turn, when the latency model is 'regions'",
+        only_with=("latency", "regions"), help="where the servers stand, in turn, when the latency model is 'regions'",
     )  # fmt: skip
     loss: float = parameter(
         0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost"
     )
     duration_ms: float = parameter(
-        1500, "duration", unit="ms", low=100, high=60_000, step=100, help="virtual time shown"
+        1500, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
     )
     seed: int = parameter(
         7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
@@ -191,11 +191,11 @@ class SplitVoteParams(RaftParams):
 
     servers: int = parameter(4, "servers", low=2, high=9, help="an even number splits most easily")
     election_timeout_ms: tuple[float, float] = parameter(
-        (150, 152), "election timeout", unit="ms", low=1, high=3000, step=1,
+        (150, 152), "election timeout", unit="ms", low=1, high=1500, step=1,
         help="narrow: split votes; spread it, and they vanish",
     )  # fmt: skip
     duration_ms: float = parameter(
-        1000, "duration", unit="ms", low=100, high=60_000, step=100, help="virtual time shown"
+        1000, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
     )
 
 
@@ -221,13 +221,13 @@ class PartitionParams(RaftParams):
         help="leader and one follower here, the rest there",
     )
     heal_ms: float = parameter(
-        1400, "heals at", unit="ms", low=0, high=60_000, step=10, help="then the logs are repaired"
+        1400, "heals at", unit="ms", low=0, high=10_000, step=10, help="then the logs are repaired"
     )
     commands: int = parameter(
         3, "commands on each side", low=0, high=20, help="asked of the old leader and of the new one"
     )
     duration_ms: float = parameter(
-        2200, "duration", unit="ms", low=100, high=60_000, step=100, help="virtual time shown"
+        2200, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
     )
 
     def check(self) -> None:

@@ -82,7 +82,9 @@ def trials_of(timeout_ms: Range, params: FailoverParams) -> list[Trial]:
     """The trials of one line; a tenth of them where there is no randomness, as in the paper."""
     count = params.trials if timeout_ms[0] < timeout_ms[1] else max(2, params.trials // 10)
     seeds = Seeds(params.seed)
-    return [Trial(timeout_ms, seeds.number("trial", label(timeout_ms), number) >> 1) for number in range(count)]
+    return [
+        Trial(timeout_ms, seeds.number("trial", label(timeout_ms), number) >> 1) for number in range(count)
+    ]
 
 
 def downtime_ms(trial: Trial) -> float:

@@ -52,7 +52,13 @@ class ThroughputParams(Parameters):
         help="what a server needs for each message it receives, one at a time",
     )  # fmt: skip
     disk_ms: float = parameter(
-        0.0, "disk write", unit="ms", low=0, high=50, step=0.5, help="before an acknowledgement; one write at a time"
+        0.0,
+        "disk write",
+        unit="ms",
+        low=0,
+        high=50,
+        step=0.5,
+        help="before an acknowledgement; one write at a time",
     )
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here")
 
