@@ -18,7 +18,7 @@ Nodes = Mapping[NodeId, Node]
 
 def is_server(node: Node) -> bool:
     """Whether ``node`` takes part in Raft."""
-    return hasattr(node, "current_term") and hasattr(node, "log")
+    return hasattr(node, "current_term")
 
 
 def is_leader(node: Any) -> bool:

@@ -10,6 +10,7 @@ from distlib.protocols.raft import (
     AppendEntries,
     AppendReply,
     ClientReply,
+    ClientRequest,
     Raft,
     ReadRequest,
     RequestVote,
@@ -19,7 +20,7 @@ from distlib.protocols.raft import (
 from distlib.protocols.raft_client import RaftClient, Returned
 from distlib.protocols.raft_variants import LeaderLease, Loyal, PreVote, PreVoteReply, RequestPreVote
 from distlib.protocols.state_machine import Get, Put
-from distlib.sim.fault import Partition
+from distlib.sim.fault import Drift, Partition
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 from tests.raft_cluster import cluster, elect, leader, names
@@ -167,3 +168,25 @@ def test_leases_save_messages() -> None:
         return len(trace.sent)
 
     assert reading(LeaderLease) < 0.7 * reading(Raft)
+
+
+@pytest.mark.parametrize(("rate", "stale"), [(0.4, True), (0.95, False)])
+def test_a_lease_is_only_as_good_as_the_bound_on_the_clocks(rate: float, stale: bool) -> None:
+    """Thesis §6.4.1: with a clock slower than the bound allows, a deposed leader answers from the past."""
+    world = cluster(3, LeaderLease, clients=[RaftClient("C1", names(3))], election_timeout_ms=(150, 200))
+    old = elect(world)
+    world.schedule(Drift(world.now_ms + 1, old.id, rate))
+    world.run(world.now_ms + 300)
+    lease_ms = old.lease_until_ms
+    world.run(world.now_ms + 300, until=lambda _now: old.lease_until_ms > lease_ms)
+    others = tuple(one for one in names(3) if one != old.id)
+    world.schedule(Partition(world.now_ms, ((old.id, "C1"), others)))
+    world.run(world.now_ms + 250, until=lambda _now: leader(world) is not old)
+    new = leader(world)
+    assert new is not old
+    world.post(world.now_ms + 1, new.id, ClientRequest(Put("x", 1)))
+    world.run(world.now_ms + 5)
+    assert new.machine_state == (("x", 1),)
+    world.post(world.now_ms + 1, old.id, ReadRequest(Get("x"), "C1", 1), sender="C1")
+    trace = world.run(world.now_ms + 5)
+    assert any(one[4] == ClientReply(1, True, None, old.id) for one in trace.sent) == stale
