@@ -64,7 +64,7 @@ ROLES = {
 
 # The hue says what a message is for, the dash whether it asks (solid) or answers (dotted).
 KINDS = {
-    "PreVote": KindStyle(ORANGE, "dash"),
+    "RequestPreVote": KindStyle(ORANGE, "dash"),
     "PreVoteReply": KindStyle(ORANGE, "dot"),
     "RequestVote": KindStyle(VERMILLION),
     "Vote": KindStyle(VERMILLION, "dot"),
@@ -82,6 +82,14 @@ KINDS = {
     "ReadRequest": KindStyle(GREEN, "dash"),
     "Heartbeat": KindStyle("#8fa6ba"),
 }
+
+RAFT_KINDS = (
+    "RequestPreVote", "PreVoteReply", "RequestVote", "Vote", "AppendEntries", "AppendReply", "InstallSnapshot",
+    "SnapshotReply", "ClientRequest", "ReadRequest", "ClientReply",
+)  # fmt: skip
+RAFT_ROLES = ("follower", "pre-candidate", "candidate", "leader", "client", CRASHED)
+"""All that a Raft run can show: given as ``kinds`` and ``roles``, any two runs have the same traces (heartbeats folded)."""
+
 ROUTINE = KindStyle("#c3ccd5")
 
 _CYCLE = [

@@ -49,6 +49,15 @@ def test_a_figure_with_frames_is_refused_as_widgets_have_none() -> None:
         update(go.FigureWidget(), time_travel(run.trace(), frames=3))
 
 
+def test_rafts_fixed_kinds_and_roles_are_those_of_its_messages_and_views() -> None:
+    from distlib.protocols import raft, raft_message, raft_snapshot, raft_variants
+
+    for kind in theme.RAFT_KINDS:
+        assert any(hasattr(module, kind) for module in (raft_message, raft_snapshot, raft_variants)), kind
+    assert {role.value for role in raft.Role} <= set(theme.RAFT_ROLES)
+    assert set(theme.RAFT_KINDS) <= set(theme.KINDS) and set(theme.RAFT_ROLES) <= set(theme.ROLES)
+
+
 def test_unknown_kinds_get_a_look_of_their_own_and_known_ones_keep_theirs() -> None:
     styles = theme.kind_styles(("Ping", "Vote", "Pong"))
     assert styles["Vote"] == theme.KINDS["Vote"]
