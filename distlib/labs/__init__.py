@@ -16,6 +16,7 @@ _HOMES = {
     "LoadBalancingLab": "load_balancing",
     "LoadCurveLab": "load_balancing",
     "StaleLab": "load_balancing",
+    "RealBalancingLab": "real_balancing",
     "FailoverStudyLab": "raft",
     "RaftElectionLab": "raft",
     "RaftPartitionLab": "raft",
