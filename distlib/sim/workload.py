@@ -32,12 +32,22 @@ def unit_exponentials(key: int, start: int, out: Floats) -> None:
 
 
 @compiled
-def running_sum(gaps: Floats) -> None:
-    """Turn gaps between arrivals into arrival times, in place and in order (as a clock would add them)."""
-    now = 0.0
+def running_sum(gaps: Floats, scale: float, now: float) -> float:
+    """Turn gaps (times ``scale``) into arrival times after ``now``, in place, in order, as a clock would add them."""
     for i in range(gaps.size):
-        now += gaps[i]
+        now += gaps[i] * scale
         gaps[i] = now
+    return now
+
+
+def poisson_times(key: int, count: int, rate_per_s: float) -> Floats:
+    """The first ``count`` arrivals of a Poisson process, block by block while each is in the cache."""
+    times, now = np.empty(count), 0.0
+    for low in range(0, count, BLOCK):
+        block = times[low : low + BLOCK]
+        unit_exponentials(key, low, block)
+        now = running_sum(block, 1.0 / rate_per_s, now)
+    return times
 
 
 @dataclass(frozen=True)
@@ -70,11 +80,7 @@ class Poisson(Arrivals):
 
     def times(self, key: int, count: int) -> Floats:
         """Running sum of exponential gaps."""
-        times = np.empty(count)
-        unit_exponentials(key, 0, times)
-        times *= 1.0 / self.rate_per_s
-        running_sum(times)
-        return times
+        return poisson_times(key, count, self.rate_per_s)
 
 
 @dataclass(frozen=True)
@@ -151,9 +157,7 @@ class Diurnal(Arrivals):
 
     def times(self, key: int, count: int) -> Floats:
         """Unit Poisson times, mapped through the inverse of the expected number of arrivals."""
-        expected = np.empty(count)
-        unit_exponentials(key, 0, expected)
-        running_sum(expected)
+        expected = poisson_times(key, count, 1.0)
         return invert_diurnal(expected, self.rate_per_s, self.swing, self.period_s)
 
 
@@ -204,7 +208,7 @@ class Replay(Arrivals):
         """The gaps of the record, from its first arrival on."""
         gaps = np.diff(np.asarray(self.recorded_s, np.float64))
         times = np.resize(gaps, count)
-        running_sum(times)
+        running_sum(times, 1.0, 0.0)
         return times
 
 
