@@ -88,7 +88,7 @@ RAFT_KINDS = (
     "SnapshotReply", "ClientRequest", "ReadRequest", "ClientReply",
 )  # fmt: skip
 RAFT_ROLES = ("follower", "pre-candidate", "candidate", "leader", "client", CRASHED)
-"""All that a Raft run can show: given as ``kinds`` and ``roles``, any two runs have the same traces (heartbeats folded)."""
+"""All that a Raft run can show: given as ``kinds`` and ``roles``, any two runs have the same traces."""
 
 ROUTINE = KindStyle("#c3ccd5")
 

@@ -67,15 +67,7 @@ def test_unknown_kinds_get_a_look_of_their_own_and_known_ones_keep_theirs() -> N
 
 def test_no_two_roles_or_kinds_differ_by_colour_alone() -> None:
     """Kinds of one hue differ in dash; hues of Okabe & Ito differ for all kinds of colour vision."""
-    raft = (
-        "PreVote",
-        "RequestVote",
-        "Vote",
-        "AppendEntries",
-        "AppendReply",
-        "InstallSnapshot",
-        "ClientRequest",
-    )
+    raft = theme.RAFT_KINDS
     styles = theme.kind_styles(raft)
     assert len(set(styles.values())) == len(raft)
     assert theme.role_style(theme.CRASHED).hatch and theme.role_style(theme.PAUSED).hatch
