@@ -122,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    many, few, rounds = (1_000_000, 5_000, 2) if quick else (10_000_000, 50_000, 5)
+    many, few, rounds = (1_000_000, 5_000, 2) if quick else (5_000_000, 50_000, 7)
     first_calls()
     ours(CentralQueue(), SERVERS, 1000)
     ours(LeastRequest(2), BACKENDS, 1000)

@@ -97,6 +97,10 @@ class ServiceResult:
         return response[~np.isnan(response)] if self.status.any() else response
 
     @cached_property
+    def _ordered_s(self) -> Floats:
+        return np.sort(self.observed_s)
+
+    @cached_property
     def response(self) -> Estimate:
         """Mean response time with the standard error of batch means."""
         return batch_means(self.observed_s)
@@ -110,11 +114,17 @@ class ServiceResult:
         """Response time that ``percent`` % of the answered requests do not exceed; NaN when there are none."""
         if not 0 <= percent <= 100:
             raise ValueError(f"percent is {percent!r}; it takes a number from 0 to 100")
-        return float(np.percentile(self.observed_s, percent)) if self.observed_s.size else math.nan
+        ordered = self._ordered_s
+        if ordered.size == 0:
+            return math.nan
+        at = percent / 100.0 * (ordered.size - 1)
+        low = math.floor(at)  # between two observations the quantile goes in a straight line
+        high = min(low + 1, ordered.size - 1)
+        return float(ordered[low] + (at - low) * (ordered[high] - ordered[low]))
 
     def ccdf(self, points: int = 200) -> tuple[Floats, Floats]:
         """(t, P(response > t)) at ``points`` response times, spaced so that the far tail is seen."""
-        ordered = np.sort(self.observed_s)
+        ordered = self._ordered_s
         if ordered.size == 0:
             return np.zeros(0), np.zeros(0)
         tail = np.geomspace(1.0, 1.0 / ordered.size, points)
