@@ -18,7 +18,9 @@ MOST_ROWS = 40
 SHADES = [[0.0, "#ffffff"], [0.25, "#d6e6f2"], [0.5, "#8fbfe0"], [0.75, "#2f83bd"], [1.0, "#08324f"]]
 
 
-def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str = "", title: str = "") -> go.Figure:
+def live_queues(
+    lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str = "", title: str = ""
+) -> go.Figure:
     """Every backend's queue as a bar that grows and shrinks: one request in service, the others waiting.
 
     ``lengths`` has the columns time_s, backend, requests; ``waiting`` time_s, waiting. Requests that wait in front
@@ -58,7 +60,9 @@ def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str =
     return drawn
 
 
-def _bars(row: np.ndarray, names: list[str], shared: bool, top: int, styled: bool = False) -> list[dict[str, Any]]:
+def _bars(
+    row: np.ndarray, names: list[str], shared: bool, top: int, styled: bool = False
+) -> list[dict[str, Any]]:
     busy = np.minimum(row, 1)
     if shared:
         busy[0] = 0
@@ -135,7 +139,8 @@ def policy_heat_map(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     for number, name in enumerate(names):
         grid = table[table["policy"] == name].pivot(index="cv2", columns="load", values="slowdown")
         text = [
-            [_cell(value, best[cv2, load] == name) for load, value in row.items()] for cv2, row in grid.iterrows()
+            [_cell(value, best[cv2, load] == name) for load, value in row.items()]
+            for cv2, row in grid.iterrows()
         ]
         figure.add_trace(
             go.Heatmap(
@@ -239,7 +244,11 @@ def fullest_bins(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     )
     ticks = [1, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6]
     figure.update_yaxes(
-        type="log", range=[-6.3, 0.2], title_text="share of bins", tickvals=ticks, ticktext=[f"{100 * t:g} %" for t in ticks]
+        type="log",
+        range=[-6.3, 0.2],
+        title_text="share of bins",
+        tickvals=ticks,
+        ticktext=[f"{100 * t:g} %" for t in ticks],
     )
     figure.update_xaxes(title_text="at least so many balls", dtick=1)
     return figure

@@ -24,7 +24,9 @@ def node_style(node: int) -> theme.KindStyle:
     return theme.series_style(node)
 
 
-def ring(arcs: pd.DataFrame, shares: pd.DataFrame, *, expected_deviation: float | None = None, title: str = "") -> go.Figure:
+def ring(
+    arcs: pd.DataFrame, shares: pd.DataFrame, *, expected_deviation: float | None = None, title: str = ""
+) -> go.Figure:
     """A consistent hash ring: every virtual node owns the arc that ends at it; at the right what each node owns.
 
     ``arcs`` has the columns start, end (turns of the circle), node; ``shares`` node, share, keys.
@@ -48,8 +50,12 @@ def ring(arcs: pd.DataFrame, shares: pd.DataFrame, *, expected_deviation: float 
     )  # fmt: skip
     _round_axes(figure)
     names = [f"N{node}" for node in shares["node"]]
-    figure.update_xaxes(row=1, col=2, tickvals=list(range(len(names))), ticktext=names, title_text="node", ticks="")
-    top = 1.2 * max(float(shares["share"].max()), float((shares["keys"] / max(shares["keys"].sum(), 1)).max()))
+    figure.update_xaxes(
+        row=1, col=2, tickvals=list(range(len(names))), ticktext=names, title_text="node", ticks=""
+    )
+    top = 1.2 * max(
+        float(shares["share"].max()), float((shares["keys"] / max(shares["keys"].sum(), 1)).max())
+    )
     figure.update_yaxes(row=1, col=2, title_text="share", tickformat=".0%", range=[0, top])
     return figure
 
@@ -85,7 +91,10 @@ def arc_line(spans: np.ndarray, radius: float) -> tuple[list[float | None], list
 def _points(arcs: pd.DataFrame) -> go.Scatter:
     """The virtual nodes themselves, as ticks across the ring."""
     turns = 2 * np.pi * arcs["end"].to_numpy(float)
-    x, y = ([part for one in values for part in (0.95 * one, 1.05 * one, None)] for values in (np.sin(turns), np.cos(turns)))
+    x, y = (
+        [part for one in values for part in (0.95 * one, 1.05 * one, None)]
+        for values in (np.sin(turns), np.cos(turns))
+    )
     return go.Scatter(x=x, y=y, mode="lines", hoverinfo="skip", name="virtual node (end of its arc)",
                       line={"color": theme.INK, "width": 1.2 if len(arcs) <= 300 else 0.4},
                       showlegend=len(arcs) <= 300)  # fmt: skip
@@ -215,7 +224,9 @@ def key_movement(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     )  # fmt: skip
     figure.update_layout(barmode="stack", bargap=0.45, margin={"l": 104, "r": 60, "t": 76 if title else 44, "b": 52},
                          legend={"y": 1.0, "traceorder": "normal"})  # fmt: skip
-    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont={"size": 13, "color": theme.INK})
+    figure.update_yaxes(
+        autorange="reversed", showgrid=False, ticks="", tickfont={"size": 13, "color": theme.INK}
+    )
     figure.update_xaxes(title_text="share of all keys that move", tickformat=".0%", rangemode="tozero")
     return figure
 
@@ -229,7 +240,9 @@ def maglev_table(claims: pd.DataFrame, *, title: str = "") -> go.Figure:
     check_columns(claims, "turn", "node", "slot")
     size = len(claims)
     if size > 100:
-        raise ValueError(f"the table has {size:,} slots; one that can be drawn has at most 100, for example 13 or 31")
+        raise ValueError(
+            f"the table has {size:,} slots; one that can be drawn has at most 100, for example 13 or 31"
+        )
     nodes = sorted(set(claims["node"]), key=str)
     figure = theme.figure(title=title, height=190)
     figure.add_traces([go.Bar(**part) for part in _slots(claims, nodes, size, styled=True)])
@@ -237,7 +250,9 @@ def maglev_table(claims: pd.DataFrame, *, title: str = "") -> go.Figure:
         bargap=0.08, barmode="overlay", margin={"l": 24, "r": 24, "t": 84 if title else 52, "b": 48}, showlegend=False,
         annotations=_turn(claims, size), uniformtext={"minsize": 8, "mode": "show"},
     )  # fmt: skip
-    figure.update_xaxes(title_text="slot of the table", dtick=1 if size <= 31 else 10, ticks="", range=[-0.6, size - 0.4])
+    figure.update_xaxes(
+        title_text="slot of the table", dtick=1 if size <= 31 else 10, ticks="", range=[-0.6, size - 0.4]
+    )
     figure.update_yaxes(visible=False, range=[0, 1])
     moving = list(range(len(nodes)))
     frames = [
@@ -270,6 +285,10 @@ def _turn(claims: pd.DataFrame, filled: int) -> list[dict[str, Any]]:
     counts = claims["node"][:filled].value_counts()
     has = ", ".join(f"{node} has {counts.get(node, 0)}" for node in sorted(set(claims["node"]), key=str))
     last = claims.iloc[filled - 1] if filled else None
-    text = f"turn {filled}: <b>{last['node']}</b> claims slot <b>{last['slot']}</b> · {has}" if last is not None else "empty"
+    text = (
+        f"turn {filled}: <b>{last['node']}</b> claims slot <b>{last['slot']}</b> · {has}"
+        if last is not None
+        else "empty"
+    )
     return [{"text": text, "x": 0, "xref": "paper", "xanchor": "left", "y": 1.04, "yref": "paper", "yanchor": "bottom",
              "showarrow": False, "font": {"size": 14, "color": theme.INK}}]  # fmt: skip

@@ -54,7 +54,9 @@ class HashRingLab(Lab):
     def run(self, params: RingParams, progress: Progress) -> RingSteps:
         """Three rings."""
         fewer = _with_nodes(params, params.nodes - 1) if params.nodes > 1 else None
-        return RingSteps(ring_view(params), ring_view(_with_nodes(params, params.nodes + 1)), fewer and ring_view(fewer))
+        return RingSteps(
+            ring_view(params), ring_view(_with_nodes(params, params.nodes + 1)), fewer and ring_view(fewer)
+        )
 
     def table(self, result: RingSteps) -> pd.DataFrame:
         """Evenness, measured and expected; what moves."""

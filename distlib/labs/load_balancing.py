@@ -73,7 +73,11 @@ class LiveQueuesLab(Lab):
         """Whether queues stay finite, and whether work is left lying."""
         lengths = result.lengths.pivot(index="time_s", columns="backend", values="requests").to_numpy()
         lost = wasted(lengths, result.waiting["waiting"].to_numpy())
-        when = f"not at t = {result.waiting['time_s'].to_numpy()[lost.argmax()]:g}, for one" if lost.any() else ""
+        when = (
+            f"not at t = {result.waiting['time_s'].to_numpy()[lost.argmax()]:g}, for one"
+            if lost.any()
+            else ""
+        )
         return [
             ("Queues stay finite", not result.unstable, result.unstable),
             ("No request waits while a backend is idle", not lost.any(), when),
@@ -158,7 +162,8 @@ def draw_load_curve(found: tuple[LoadCurveParams, pd.DataFrame], log_scale: bool
     """Response against load, theory through the points."""
     params, points = found
     theory = [
-        theory_curve(name, params.backends, params.service, params.cv2).assign(policy=name) for name in params.policies
+        theory_curve(name, params.backends, params.service, params.cv2).assign(policy=name)
+        for name in params.policies
     ]
     return queueing.response_against_load(points, pd.concat(theory), log_y=log_scale)
 
@@ -203,7 +208,11 @@ class StaleLab(Lab):
     title = "Stale information, and the herd"
     params = StaleParams
     figures = {"age of information": balancing.herd_curve}
-    presets = {"Ten backends": {"backends": 10}, "A hundred": {"backends": 100}, "Half the load": {"load": 0.5}}
+    presets = {
+        "Ten backends": {"backends": 10},
+        "A hundred": {"backends": 100},
+        "Half the load": {"load": 0.5},
+    }
 
     def run(self, params: StaleParams, progress: Progress) -> pd.DataFrame:
         """One run a policy and refresh interval."""

@@ -79,7 +79,9 @@ def quantile_estimate(result: ServiceResult, probability: float) -> Estimate:
     """A quantile of the response with its standard error, from quantiles of batches."""
     observed = result.observed_s
     length = observed.size // LONG_BATCHES
-    batches = np.quantile(observed[: length * LONG_BATCHES].reshape(LONG_BATCHES, length), probability, axis=1)
+    batches = np.quantile(
+        observed[: length * LONG_BATCHES].reshape(LONG_BATCHES, length), probability, axis=1
+    )
     return Estimate(
         float(np.quantile(observed, probability)), float(batches.std(ddof=1) / math.sqrt(LONG_BATCHES))
     )
