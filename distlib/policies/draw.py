@@ -86,7 +86,7 @@ def uniform(key: np.uint64, count: int | np.uint64) -> float:
 @compiled
 def below(key: np.uint64, count: int, size: int) -> int:
     """Draw number ``count`` as a whole number from 0 to ``size`` - 1 (bias below ``size`` / 2**32)."""
-    return np.int64(((bits(key, count) >> S32) * np.uint64(size)) >> S32)
+    return np.int64(((bits(key, count) >> S32) * np.uint64(size)) >> S32)  # type: ignore[return-value]  # an int64 when compiled
 
 
 @compiled
