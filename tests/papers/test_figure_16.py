@@ -21,7 +21,7 @@ from distlib.scenarios.raft_failover import (
 from distlib.theory.election import expected_first_timeout, split_vote_probability
 
 TRIALS = 200
-"""Trials a line. The relative standard error of a median is at most 5 % on the wide lines, so 15 % are three of them."""
+"""Trials a line: a median's relative standard error is at most 5 % on the wide lines, and 15 % are three of them."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_the_median_of_the_other_lines_is_within_a_factor_of_two(
 
 def test_the_lines_stand_in_the_published_order(found: dict[str, list[float]]) -> None:
     """Figure 16: more randomness, less downtime; shorter timeouts, less downtime."""
-    for panel in (NARROW[:2] + [(150, 175)], list(SCALE)[::-1]):
+    for panel in ([*NARROW[:2], (150, 175)], list(SCALE)[::-1]):
         medians = [np.median(found[label(line)]) for line in panel]
         assert medians == sorted(medians, reverse=True)
 
@@ -103,8 +103,13 @@ def test_the_first_of_s_timeouts_comes_after_one_part_in_s_plus_one() -> None:
 
 @pytest.mark.parametrize(
     ("servers", "alive", "latency", "message"),
-    [(5, 6, 0.1, "alive is 6"), (5, 2, 0.1, "without a majority"), (5, 4, 1.1, "latency is 1.1"), (5, 0, 0, "alive is 0")],
-)  # fmt: skip
+    [
+        (5, 6, 0.1, "alive is 6"),
+        (5, 2, 0.1, "without a majority"),
+        (5, 4, 1.1, r"latency is 1\.1"),
+        (5, 0, 0, "alive is 0"),
+    ],
+)
 def test_the_formula_says_where_it_holds(servers: int, alive: int, latency: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         split_vote_probability(servers, alive, latency)

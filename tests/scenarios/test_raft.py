@@ -201,11 +201,11 @@ def test_a_malformed_file_is_told_by_its_field(change: dict[str, Any], message: 
 
 def test_what_is_no_json_and_what_is_no_scenario_is_told(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(ValueError, match="run.json is not JSON"):
+    with pytest.raises(ValueError, match=r"run\.json is not JSON"):
         file.load(tmp_path / "run.json")
 
     class Local(Parameters):
         pass
 
-    with pytest.raises(ValueError, match="only classes of distlib.scenarios can be rebuilt"):
+    with pytest.raises(ValueError, match=r"only classes of distlib\.scenarios can be rebuilt"):
         file.to_text(Local())
