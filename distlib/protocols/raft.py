@@ -314,8 +314,10 @@ class Raft(Node):
         if reply.match_index is not None:
             self.acknowledge(sender, reply.match_index)
         elif reply.conflict_index is not None:  # else it refused what we sent in an earlier term
-            self.next_index[sender] = self.back_off(sender, reply.conflict_index, reply.conflict_term)
-            self.replicate_to(sender)
+            first = self.back_off(sender, reply.conflict_index, reply.conflict_term)
+            if first < self.next_index[sender]:  # else the refusal is old news
+                self.next_index[sender] = first
+                self.replicate_to(sender)
         self.hear_round(sender, reply.read_round or 0)
 
     def acknowledge(self, server: NodeId, index: Index) -> None:
@@ -333,7 +335,7 @@ class Raft(Node):
         """§5.3: the next entry to try: after our last of the conflicting term, else before all of that term."""
         ours = self.log.last_index_of(conflict_term, before=self.next_index[server])
         hint = max(conflict_index, ours + 1)
-        return max(self.match_index[server] + 1, min(hint, self.next_index[server] - 1))
+        return max(self.match_index[server] + 1, hint)
 
     # --- commitment (§5.3, §5.4.2) -----------------------------------------------------------------------
 

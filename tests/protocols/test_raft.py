@@ -270,6 +270,16 @@ def test_a_refusal_of_an_earlier_terms_message_is_no_conflict() -> None:
     assert server.role is Role.LEADER
 
 
+def test_an_old_refusal_brings_forth_no_message() -> None:
+    """Else duplicated refusals would breed: each would call for another AppendEntries, and that for another answer."""
+    server = lead(Raft("S1", ("S2", "S3")))
+    server.receive("S2", AppendReply(1, True, match_index=1))
+    server.take_effects()
+    server.receive("S2", AppendReply(1, False, conflict_index=1))
+    assert server.next_index["S2"] == 2
+    assert server.take_effects() == []
+
+
 @pytest.mark.parametrize("batch", [1, 3, 64])
 def test_a_long_missing_log_is_repaired_batch_by_batch(batch: int) -> None:
     world = cluster(3, faults=[Crash(500, "S3", 1_000)], batch=batch, seed=4)
