@@ -1,7 +1,7 @@
 """The space-time diagram (Lamport 1978): one lane a node, time to the right, messages as slanted lines.
 
 The figure's traces keep their number and order for the same ``kinds`` and ``roles``, so that a FigureWidget
-can be updated in place (:func:`distlib.figures.inplace.update`). Everything is drawn as traces, nothing as
+can be updated in place (as :mod:`distlib.labs.picture` does). Everything is drawn as traces, nothing as
 layout shapes. Messages lie on the axis y, lanes and marks on y2 above it, so that a message passes under the
 lanes between (a ``zorder`` would do the same, but makes plotly's animations blink).
 """

@@ -1,0 +1,92 @@
+"""Sweeps: results in order on any executor, progress to the end, errors and stops come out."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from distlib.sim.sweep import sweep
+
+
+def square(number: int) -> int:
+    if number == 13:
+        raise ValueError("thirteen")
+    return number * number
+
+
+def where(_number: int) -> int:
+    return os.getpid()
+
+
+class Later(Executor):
+    """An executor of somebody else's making: computes in a thread of its own, newest first."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
+        threading.Timer(0.05, self.work).start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.waiting.append((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def work(self) -> None:
+        for future, job in reversed(self.waiting):
+            future.set_result(job())
+
+
+@pytest.mark.parametrize("batch", [None, 1, 7, 1000])
+def test_results_come_in_order_with_progress_to_the_end(batch: int | None) -> None:
+    seen: list[tuple[int, int]] = []
+    with ThreadPoolExecutor(4) as pool:
+        found = sweep(
+            square,
+            range(20, 60),
+            executor=pool,
+            batch=batch,
+            progress=lambda done, total: seen.append((done, total)),
+        )
+    assert found == [number * number for number in range(20, 60)]
+    assert seen[-1] == (40, 40) and seen == sorted(seen)
+
+
+def test_any_executor_will_do() -> None:
+    assert sweep(square, range(5), executor=Later(), batch=1) == [0, 1, 4, 9, 16]
+
+
+def test_without_an_executor_it_uses_processes_and_ends_them() -> None:
+    found = set(sweep(where, range(20), batch=1))
+    assert os.getpid() not in found
+    for process in found:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_nothing_to_do_is_done() -> None:
+    assert sweep(square, [], executor=Later()) == []
+
+
+def test_an_error_comes_out_and_what_has_not_begun_is_cancelled() -> None:
+    begun: list[int] = []
+
+    def slow(number: int) -> int:
+        begun.append(number)
+        return square(number)
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="thirteen"):
+        sweep(slow, [13, *range(20, 3000)], executor=pool, batch=1)
+    assert len(begun) < 2981
+
+
+def test_progress_may_stop_the_sweep() -> None:
+    def stop(done: int, total: int) -> None:
+        if done >= 3:
+            raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
+        sweep(square, range(14, 5000), executor=pool, batch=1, progress=stop)
