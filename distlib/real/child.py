@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import tempfile
@@ -124,7 +125,7 @@ def precise_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _while_wanted(work: Awaitable[None]) -> None:
-    """Do ``work``, and give it up when standard input ends."""
+    """Do ``work``; give it up, but not its clean-up, when standard input ends or SIGTERM comes."""
     loop, doing = asyncio.get_running_loop(), asyncio.ensure_future(work)
 
     def watch() -> None:
@@ -133,6 +134,8 @@ async def _while_wanted(work: Awaitable[None]) -> None:
         loop.call_soon_threadsafe(doing.cancel)
 
     threading.Thread(target=watch, daemon=True).start()
+    with suppress(NotImplementedError):  # Windows has no such handlers, nor such signals
+        loop.add_signal_handler(signal.SIGTERM, doing.cancel)
     await doing
 
 
