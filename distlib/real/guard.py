@@ -6,24 +6,30 @@ nginx knows nothing of its parent; this process does, and ends nginx by its proc
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 from collections.abc import Mapping
 from typing import Any
 
 from distlib.real.child import Tell, run_child
+from distlib.real.http_message import BadMessageError, Connection, Message
 
 HOST = "127.0.0.1"
 READY_S = 10.0
+ANSWER_S = 1.0
 END_S = 2.0
 
 
 async def work(task: Mapping[str, Any], tell: Tell) -> None:
-    """Run the command of ``task``, tell its process id once it listens, end it when nobody wants it any more."""
+    """Run the command of ``task`` and tell its process id once it is ready.
+
+    When nobody wants it any more, end it and remove its directory ``home``.
+    """
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(*task["command"], stdin=nothing, stdout=nothing)
     try:
         async with asyncio.timeout(READY_S):
-            while process.returncode is None and not await _listens(task["port"]):
+            while process.returncode is None and not await _is_ready(task["port"], task["token"]):
                 await asyncio.sleep(0.02)
         if process.returncode is not None:
             raise SystemExit(process.returncode or 1)  # its own words are on standard error
@@ -31,15 +37,21 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
         await process.wait()
     finally:
         await _end(process)
+        shutil.rmtree(task["home"], ignore_errors=True)
 
 
-async def _listens(port: int) -> bool:
+async def _is_ready(port: int, token: str) -> bool:
+    """Whether what listens there is our program and no other: its configuration makes it repeat the token."""
+    request = Message(f"GET /ready/{token} HTTP/1.1", (("Host", HOST),))
     try:
-        _, writer = await asyncio.open_connection(HOST, port)
-    except ConnectionError:
+        async with asyncio.timeout(ANSWER_S):
+            connection = await Connection.open(HOST, port)
+            try:
+                return token.encode() in (await connection.ask(request)).body
+            finally:
+                connection.close()
+    except (OSError, BadMessageError):  # a timeout is an OSError too
         return False
-    writer.close()
-    return True
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

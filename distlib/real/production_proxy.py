@@ -71,6 +71,7 @@ http {{
     }}
     server {{
         listen {HOST}:{port} backlog=1024;
+        location = /ready/{home.name} {{ return 200 {home.name}; }}
         location / {{
             proxy_pass http://backends;
             proxy_http_version 1.1;
@@ -101,6 +102,7 @@ defaults
     http-reuse always
 frontend front
     bind {HOST}:{port}
+    http-request return status 200 content-type text/plain string {home.name} if {{ path /ready/{home.name} }}
     default_backend backends
 backend backends
     balance {HAPROXY[method]}
@@ -160,10 +162,12 @@ class ProductionProxy:
         home = Path(self._home.name)
         for attempt in range(ATTEMPTS):  # another program may take the free port before this one does
             self.port = free_port()
+            home.mkdir(exist_ok=True)  # the guard of a failed attempt has removed it
             file = home / "configuration"
             file.write_text(configuration(method, ports, self.port, home))
             command = [path, *(one.format(home=home) for one in arguments), str(file)]
-            self._child = Child("guard", {"command": command, "port": self.port})
+            task = {"command": command, "port": self.port, "token": home.name, "home": str(home)}
+            self._child = Child("guard", task)
             try:
                 self.pid = int(self._child.hear()["pid"])
                 return

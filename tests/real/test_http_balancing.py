@@ -328,15 +328,28 @@ def test_an_interrupt_ends_every_process_thread_and_socket(error: type[BaseExcep
 
 def test_a_killed_parent_leaves_no_child(tmp_path: Path) -> None:
     """As when a kernel is restarted: SIGKILL runs no clean-up of ours. A foreign program below a guard goes too."""
-    port = free_port()
-    program = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
+    port, home = free_port(), tmp_path / "home"
+    home.mkdir()
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from http.server import BaseHTTPRequestHandler, HTTPServer\n"
+        "class Echo(BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200)\n"
+        "        self.send_header('Content-Length', str(len(self.path)))\n"
+        "        self.end_headers()\n"
+        "        self.wfile.write(self.path.encode())\n"
+        f"HTTPServer(('127.0.0.1', {port}), Echo).serve_forever()\n"
+    )
     script = tmp_path / "parent.py"
     script.write_text(
         "import sys, time\n"
         "from distlib.real.child import Child\n"
         "workers = Child('workers', {'speeds': [1.0], 'servers': 1})\n"
         "workers.hear()\n"
-        f"guard = Child('guard', {{'command': [sys.executable, '-c', {program!r}], 'port': {port}}})\n"
+        f"task = {{'port': {port}, 'token': 'abc', 'home': {str(home)!r}}}\n"
+        f"task['command'] = [sys.executable, {str(program)!r}]\n"
+        "guard = Child('guard', task)\n"
         "print(workers.pid, guard.pid, guard.hear()['pid'], flush=True)\n"
         "time.sleep(60)\n"
     )
@@ -354,6 +367,7 @@ def test_a_killed_parent_leaves_no_child(tmp_path: Path) -> None:
     parent.send_signal(signal.SIGKILL)
     parent.wait(10)
     assert all_gone(pids)
+    assert not home.exists()
 
 
 # --- what a person can get wrong ---------------------------------------------------------------------------
