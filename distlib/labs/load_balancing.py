@@ -202,12 +202,17 @@ class LoadCurveLab(Lab):
         return {"load curve": result[1]}
 
 
+def draw_herd(found: pd.DataFrame) -> Any:
+    """Response against the age of the information."""
+    return balancing.herd_curve(found)
+
+
 class StaleLab(Lab):
     """What becomes of least request when everybody reads the same old numbers."""
 
     title = "Stale information, and the herd"
     params = StaleParams
-    figures = {"age of information": balancing.herd_curve}
+    figures = {"age of information": draw_herd}
     presets = {
         "Ten backends": {"backends": 10},
         "A hundred": {"backends": 100},

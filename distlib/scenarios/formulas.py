@@ -222,7 +222,7 @@ FORMULAS: dict[str, Formula] = {
     ),
     "two backends": Formula(
         (choices.shorter_of_two_response,), "load ρ", RESPONSE, "policy", tuple(TWO), two_backends_value,
-        lambda name, load, n, seed: run(TWO[name], Backends(2), load, n, seed).response,
+        lambda name, load, n, seed: run(TWO[name], Backends(2), load, n, seed).response, LOADS[1:46:4],
     ),
     "d choices": Formula(
         (choices.supermarket_tail, choices.supermarket_response), "load ρ", RESPONSE, "choices d", (1, 2, 3, 5),
