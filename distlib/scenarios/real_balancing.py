@@ -120,7 +120,7 @@ class RealBalancingParams(Parameters):
     duration_s: float = parameter(
         4.0, "duration", unit="s", low=0.5, high=60.0, step=0.5, help="real time, per policy and proxy"
     )
-    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same requests")
+    seed: int = parameter(4, "seed", low=0, high=2**31 - 1, help="same seed, same requests")
 
     @property
     def backends(self) -> Backends:
