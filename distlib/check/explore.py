@@ -5,7 +5,8 @@
     >>> explore(model, search=RandomWalks(seed=7, max_walks=1000), max_depth=50)
 
 Write a model by subclassing `Model`. The result says what was found *and how far the search looked*.
- What a verdict means: "holds" is a proof by enumeration for this model with these parameters, and for nothing
+
+What a verdict means: "holds" is a proof by enumeration for this model with these parameters, and for nothing
 larger. "violated" comes with a path that anyone can replay. "unknown" means that nothing was found before a
 bound was reached. Whole states are kept by default, so the search is exact. With store="hashes" only 64 bits
 of each state are kept, and two of n states are taken for one with a probability below n²/2⁶⁵ (3·10⁻⁸ for a
@@ -114,15 +115,25 @@ def explore(
     asked for and all are reached, at a bound, at a stop, or when nothing is left. What was found by then is
     kept, after Ctrl-C as well.
 
-    Parameters ---------- search: `BreadthFirst` (the default), `DepthFirst` or `RandomWalks`. start: states
-    to start from instead of `model.initial_states()`, such as one that the learner has reached by hand.
-    until: end the search when a state satisfies this predicate; the path to it is in the result. store:
-    "states" keeps whole states and is exact; "hashes" keeps 64 bits of each, and less memory. symmetry: count
-    states that are renamings of each other once; the model must define `canonical`. max_states: distinct
-    states to visit. max_depth: states on a path, the initial one included. max_seconds: seconds of search.
-    max_bytes: estimated bytes held, 2 GiB unless given, None for no bound. stop: a `threading.Event` or a
-    function without arguments; the search ends soon after it is set or returns True. on_progress: called
-    about ten times a second with a `Progress`, in the thread that called `explore`.
+    Parameters
+    ----------
+    search:
+        `BreadthFirst` (the default), `DepthFirst` or `RandomWalks`.
+    start:
+        states to start from instead of `model.initial_states()`, such as one that a learner has reached by hand.
+    until:
+        end the search when a state satisfies this predicate; the path to it is in the result.
+    store:
+        "states" keeps whole states and is exact; "hashes" keeps 64 bits of each, and less memory.
+    symmetry:
+        count states that are renamings of each other once; the model must define `canonical`.
+    max_states, max_depth, max_seconds, max_bytes:
+        bounds: distinct states to visit; states on a path, the initial one included; seconds of search; estimated
+        bytes held (2 GiB unless given, None for no bound).
+    stop:
+        a `threading.Event` or a function without arguments; the search ends soon after it is set or returns True.
+    on_progress:
+        called about ten times a second with a `Progress`, in the thread that called `explore`.
 
     Raises TypeError or ValueError for a wrong argument, `ModelError` when the model or a property breaks its
     contract.

@@ -1,5 +1,6 @@
 """What the explorer searches: a state machine behind a small interface.
- A `Model` says where a system may start and which steps each state allows; everything else (the order of the
+
+A `Model` says where a system may start and which steps each state allows; everything else (the order of the
 search, the bounds, the properties) belongs to `distlib.check.explore`. A state is any immutable, hashable
 value. A model of mutable objects overrides `fingerprint` and must return a new object from every step.
 """

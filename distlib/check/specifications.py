@@ -1,7 +1,8 @@
 """Abstract specifications as Models: each is a page to read beside its TLA+ original in the public TLA+
 examples (github.com/tlaplus/Examples, directory `specifications`), whose model checker TLC publishes the
 state counts.
- The action names are those of the originals. A step is generated once for every way in which its action is
+
+The action names are those of the originals. A step is generated once for every way in which its action is
 enabled, also when the ways lead to the same state, because that is how TLC counts "states generated".
 """
 
