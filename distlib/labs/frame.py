@@ -82,14 +82,15 @@ class Frame:
             "Export", "download", "Write the chosen kinds of files into exports/", self._export
         )
         for text, values in lab.presets.items():
-            buttons[text] = self._button(text, "magic", _preset_tooltip(values), partial(lab.set, **values))
+            buttons[text] = self._button(text, "magic", _preset_tooltip(values), partial(lab.preset, text))
         self.kinds = Chips(export.KINDS, export.KINDS, "", "Write this kind of file when Export is pressed")
         return buttons
 
     def _laid_out(self) -> w.VBox:
         lab = self.lab
-        presets = [self.buttons[text] for text in lab.presets]
-        actions = [self.buttons[text] for text in ("Run", "Reset", "Share", "Export") if text in self.buttons]
+        above = [*lab.presets, "Run"] if lab.long else [*lab.presets]  # Run stands where its progress will
+        presets = [self.buttons[text] for text in above]
+        actions = [self.buttons[text] for text in ("Reset", "Share", "Export")]
         row = w.Layout(flex_flow="row wrap", align_items="center", margin="4px 0 0")
         self._view = lab.controls.grid(list(type(lab).view.specs()))
         parts = [

@@ -141,14 +141,19 @@ class Lab:
 
     def set(self, **values: Any) -> None:
         """Set several values at once, as with the arguments of the class, and run on them if need be."""
-        self._check_names(values)
-        standing = {**self._standing(), **values}
-        params, view = _made(type(self).params, standing), _made(type(self).view, standing)
-        self._give(params, view, standing["figure"])
-        if params != self.params or self.error is not None or not self._has_result:
+        if self._put(values):
             self.start()
         else:
             self._redraw()
+
+    def preset(self, name: str) -> None:
+        """What the button of the preset ``name`` does: set its values; a ``long`` run waits for a press on Run."""
+        if not self._put(self.presets[name]):
+            self._redraw()
+        elif self.long:
+            self._wait_for_run()
+        else:
+            self.start()
 
     def reset(self) -> None:
         """Go back to the values that the lab was opened with."""
@@ -256,6 +261,17 @@ class Lab:
         }
         return {**hidden, **self.controls.values()}
 
+    def _put(self, values: Mapping[str, Any]) -> bool:
+        """Set these values on the controls; whether that asks for another run than the one in the picture."""
+        self._check_names(values)
+        standing = {**self._standing(), **values}
+        params, view = _made(type(self).params, standing), _made(type(self).view, standing)
+        self._give(params, view, standing["figure"])
+        if params != self.params or self.error is not None or not self._has_result:
+            return True
+        self._behind = False
+        return False
+
     def _give(self, params: Parameters, view: Parameters, figure: str) -> None:
         self._quiet = True
         try:
@@ -270,10 +286,13 @@ class Lab:
         if self._quiet:
             return
         if self.long:
-            self._behind = True
-            self._frame.show_waiting_for_run()
+            self._wait_for_run()
         else:
             self.start()
+
+    def _wait_for_run(self) -> None:
+        self._behind = True
+        self._frame.show_waiting_for_run()
 
     # --- from a run to the screen ---------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -340,6 +341,22 @@ def test_a_study_begins_with_a_press_on_run() -> None:
     assert not is_stale(lab)
     lab.set(trials=7)
     assert len(lab.result) == 7
+
+
+def test_a_preset_of_a_study_waits_for_run_too() -> None:
+    class PressedLab(StudyLab):
+        long = True
+        presets: ClassVar[dict[str, dict[str, int]]] = {"Many": {"trials": 8}, "Few": {"trials": 5}}
+
+    lab = PressedLab(trials=5)
+    lab._frame.buttons["Many"].click()
+    assert lab.controls.trials.value == 8 and len(lab.result) == 5
+    assert "Press Run" in said(lab) and is_stale(lab)
+    lab._frame.buttons["Few"].click()
+    assert said(lab) == "" and not is_stale(lab) and len(lab.result) == 5
+    lab._frame.buttons["Many"].click()
+    lab._frame.buttons["Run"].click()
+    assert len(lab.result) == 8 and said(lab) == ""
 
 
 # --- pictures -----------------------------------------------------------------------------------------------

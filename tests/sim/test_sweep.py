@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
@@ -90,3 +91,18 @@ def test_progress_may_stop_the_sweep() -> None:
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
         sweep(square, range(14, 5000), executor=pool, batch=1, progress=stop)
+
+
+def test_a_sweep_hears_that_it_shall_stop_while_a_group_is_still_at_work() -> None:
+    release = Event()
+
+    def stop(done: int, total: int) -> None:
+        release.set()
+        raise KeyboardInterrupt
+
+    def wait(number: int) -> int:
+        assert release.wait(60)
+        return number
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
+        sweep(wait, [1], executor=pool, batch=1, progress=stop)
