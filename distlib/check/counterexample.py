@@ -206,8 +206,9 @@ def _from_json(data: Any, known: Mapping[str, type]) -> Any:
     if isinstance(data, list):
         return tuple(_from_json(item, known) for item in data)
     if isinstance(data, dict):
-        kind = _class(data.get("class"), known, object)
+        kind: Any = _class(data.get("class"), known, object)
         if not is_dataclass(kind) or not getattr(kind, "__dataclass_params__").frozen:  # noqa: B009
             raise ValueError(f"the file names {data.get('class')!r} where a frozen dataclass is due")
-        return kind(**{name: _from_json(item, known) for name, item in data.items() if name != "class"})
+        make: Any = kind
+        return make(**{name: _from_json(item, known) for name, item in data.items() if name != "class"})
     return data

@@ -55,6 +55,10 @@ class Handled(NamedTuple):
     failure: Violation | None = None
 
 
+class Endless(BaseException):
+    """Raised from outside into a handler that does not come back; no ``except Exception`` of its own stops it."""
+
+
 class _Wrong(Exception):
     """The node did something that no runtime can carry out; the text says what, in words."""
 
@@ -79,7 +83,7 @@ class Handling:
             effects = node.take_effects()
             after = self._state(node, name)
             running, sends, outputs = self._carry_out(name, timers, event, effects)
-        except Exception as error:
+        except (Exception, SystemExit, Endless) as error:
             self._tidy(node, name)
             return Handled(state, timers, failure=Violation(HANDLER, _blame(name, event, state, node, error)))
         return Handled(after, running, sends, outputs)
@@ -171,9 +175,11 @@ def _settings(node: Node) -> dict[str, tuple[Any, str]]:
     return {name: (value, repr(value)) for name, value in vars(node).items() if name not in states}
 
 
-def _blame(name: NodeId, event: Event, state: tuple[Any, ...], node: Node, error: Exception) -> str:
+def _blame(name: NodeId, event: Event, state: tuple[Any, ...], node: Node, error: BaseException) -> str:
     if isinstance(error, _Wrong):
         what = str(error)
+    elif isinstance(error, Endless):
+        what = str(error).removeprefix(f"{name} ")
     elif isinstance(error, FrozenInstanceError):
         what = f"tried to change a constant ({error}): messages and log entries are never changed, only made anew"
     else:
@@ -183,7 +189,7 @@ def _blame(name: NodeId, event: Event, state: tuple[Any, ...], node: Node, error
     return f"{name} {what}; at: {event}; its state was: {held}"
 
 
-def _line_of(error: Exception) -> str:
+def _line_of(error: BaseException) -> str:
     """Where in the node's class it was raised, as ``(in on_vote, line 12)``."""
     trace, place = error.__traceback__, ""
     while trace is not None:

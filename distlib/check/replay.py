@@ -202,7 +202,7 @@ def _change(old: Any, new: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "–" if value is None else describe(value) or "''"
+    return "–" if value is None else describe((value,))[1:-1] or "''"  # as a part, so that ballots stay short
 
 
 # ------------------------------------------------------------ trace to path

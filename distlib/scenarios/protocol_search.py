@@ -25,11 +25,16 @@ from distlib.check.explore import (
     explore,
     explore_staged,
 )
+from distlib.check.handling import HANDLER
+from distlib.check.replay import actions_of
 from distlib.check.shrink import shrink
 from distlib.check.world import Drop, Duplicate, Request, Restart, Timeout, World
 from distlib.core.node import Node
 
 Kind = Literal["safety", "liveness"]
+
+DANGEROUS = ("did not come back", "SystemExit", "MemoryError")
+"""Failures of a handler that are not to be taken again and again, to make a path smaller."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Outcome:
     ``invariant`` is the invariant that broke, ``example`` the minimal counterexample, None for a failure that is no
     path (a history, a run in which nothing happens). ``looked`` says how far the search looked, ``complete`` whether it
     ended by its own bounds rather than by the time it was given. ``seed`` is
-    the seed of the simulated run that failed.
+    the seed of the simulated run that failed, ``steps`` the counterexample in words.
     """
 
     search: str
@@ -51,11 +56,12 @@ class Outcome:
     invariant: str = ""
     example: Counterexample | None = None
     seed: int | None = None
+    steps: tuple[str, ...] = ()
 
     @property
     def events(self) -> int:
         """Steps of the counterexample; 0 without one."""
-        return len(self.example.actions) if self.example is not None else 0
+        return len(self.steps)
 
     def __str__(self) -> str:
         verdict = (
@@ -64,16 +70,21 @@ class Outcome:
         return f"{self.search}: {verdict} ({self.looked}; {self.elapsed_s:.1f} s)"
 
 
+Run = Callable[[type[Any], float], Outcome]
+"""What searches a class, for at most so many seconds."""
+
+
 @dataclass(frozen=True)
 class ProtocolSearch:
     """A named search: ``search(kind)`` runs it on a protocol class, for at most ``max_seconds``."""
 
     name: str
     finds: str  # what it is good at, in a sentence
-    run: Callable[[type[Any], float], Outcome]
+    run: Run
     kind: Kind = "safety"
 
     def __call__(self, node_class: type[Node], max_seconds: float = 60.0) -> Outcome:
+        """Run the search on ``node_class``."""
         start = perf_counter()
         outcome = self.run(node_class, max_seconds)
         return replace(outcome, search=self.name, elapsed_s=perf_counter() - start)
@@ -87,20 +98,28 @@ def concluded(result: Result, model: ClusterModel) -> Outcome:
     complete = not (result.stopped_by or "").startswith(("max_seconds", "max_bytes", "Ctrl-C"))
     if result.violation is None or not result.path:
         return Outcome("", "", looked, complete, result.elapsed_s, result.distinct)
-    example = counterexample(model, shrink(model, result.path))
+    broken = result.path[-1].state.broken
+    if broken.invariant == HANDLER and any(word in broken.witness for word in DANGEROUS):
+        return Outcome(
+            "", f"{broken.invariant}: {broken.witness}", looked, True, result.elapsed_s, result.distinct,
+            broken.invariant, steps=tuple(map(str, actions_of(result.path))),
+        )  # fmt: skip
+    return exemplified(counterexample(model, shrink(model, result.path)), looked, result.distinct)
+
+
+def exemplified(example: Counterexample, looked: str, distinct: int = 0, seed: int | None = None) -> Outcome:
+    """A failure that has a counterexample."""
     broken = example.broken
     return Outcome(
-        "", f"{broken.invariant}: {broken.witness}", looked, True, result.elapsed_s, result.distinct,
-        broken.invariant, example,
+        "", f"{broken.invariant}: {broken.witness}", looked, True, 0.0, distinct, broken.invariant, example, seed,
+        tuple(map(str, example.actions)),
     )  # fmt: skip
 
 
 # ------------------------------------------------------------ how to search
 
 
-def breadth(
-    make: Callable[..., ClusterModel], max_states: int, **options: Any
-) -> Callable[[type[Any], float], Outcome]:
+def breadth(make: Callable[..., ClusterModel], max_states: int, **options: Any) -> Run:
     """Breadth-first over the model that ``make`` makes of a class and ``options``."""
 
     def run(kind: type[Any], max_seconds: float) -> Outcome:
@@ -117,9 +136,7 @@ def often(action: Any) -> float:
     return 3.0 if isinstance(action, (Timeout, Request)) else 10.0
 
 
-def walks(
-    make: Callable[..., ClusterModel], max_walks: int, max_depth: int, **options: Any
-) -> Callable[[type[Any], float], Outcome]:
+def walks(make: Callable[..., ClusterModel], max_walks: int, max_depth: int, **options: Any) -> Run:
     """Seeded random walks, with weights that keep faults rare."""
 
     def run(kind: type[Any], max_seconds: float) -> Outcome:
@@ -139,9 +156,7 @@ class Leg:
     max_states: int = 40_000
 
 
-def staged(
-    make: Callable[..., ClusterModel], *legs: Leg, **common: Any
-) -> Callable[[type[Any], float], Outcome]:
+def staged(make: Callable[..., ClusterModel], *legs: Leg, **common: Any) -> Run:
     """Search in legs; a goal that a class never reaches ends the search there."""
 
     def run(kind: type[Any], max_seconds: float) -> Outcome:

@@ -18,7 +18,7 @@ from distlib.core.trace import Happened, Trace
 from distlib.protocols.raft import Applied, BecameLeader, Raft
 from distlib.protocols.raft_client import Invoked, RaftClient, Returned
 from distlib.protocols.state_machine import CompareAndSet, Get, Put
-from distlib.scenarios.protocol_search import Outcome
+from distlib.scenarios.protocol_search import DANGEROUS, Outcome, exemplified
 from distlib.sim.cluster import Cluster, NodeError
 from distlib.sim.fault import Crash, Fault, Nemesis
 from distlib.sim.latency import Uniform
@@ -100,17 +100,16 @@ def _runs(kind: type[Raft], max_seconds: float, problem: Any, *, history_only: b
 
 def _failed(kind: type[Raft], seed: int, cluster: Cluster, failure: str, history_only: bool) -> Outcome:
     """The failure with its minimal path, where the explorer can take it."""
-    outcome = Outcome("", failure, f"a simulated run with seed {seed}", True, seed=seed)
-    if history_only:
+    looked = f"a simulated run with seed {seed}"
+    outcome = Outcome("", failure, looked, True, seed=seed)
+    if history_only or any(word in failure for word in DANGEROUS):
         return outcome
     model = ClusterModel(lambda: nodes(kind, 5 if seed % 2 else 3, 2, seed), invariants=raft_invariants())
     try:
         example = counterexample(model, shrink_run(model, cluster.trace()))
     except ValueError:
         return outcome
-    broken = example.broken
-    return Outcome("", f"{broken.invariant}: {broken.witness}", outcome.looked, True, invariant=broken.invariant,
-                   example=example, seed=seed)  # fmt: skip
+    return exemplified(example, looked, seed=seed)
 
 
 # ------------------------------------------------------------ liveness
@@ -208,7 +207,7 @@ def _operation(command: Any) -> tuple[str, Any]:
     return "read", None
 
 
-def failed_run(kind: type[Raft], search: str, seed: int) -> Trace:
+def failed_run(kind: type[Any], search: str, seed: int) -> Trace:
     """The run that failed, again, for a figure."""
     cluster = calm(kind, seed) if search == "liveness" else run(kind, seed)
     try:

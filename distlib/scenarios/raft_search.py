@@ -10,7 +10,9 @@ from distlib.check.world import Faults, World
 from distlib.protocols.raft import ClientRequest, Raft
 from distlib.protocols.state_machine import Put
 from distlib.scenarios.protocol_search import Leg, ProtocolSearch, breadth, staged, walks
-from distlib.scenarios.raft_run import linearizable_histories, live_cluster, nemesis_runs
+from distlib.scenarios.raft_run import failed_run, linearizable_histories, live_cluster, nemesis_runs
+
+__all__ = ["FIGURE_8", "NAMES", "RAFT_SEARCHES", "failed_run", "raft_model"]
 
 NAMES = ("S1", "S2", "S3")
 
@@ -35,7 +37,7 @@ def _servers(world: World) -> tuple[Any, Any, Any]:
 
 def first_leader_known(world: World) -> bool:
     """S1 leads term 1, nobody has its entry yet, and S3 knows of the term."""
-    one, two, three = _servers(world)
+    _, two, three = _servers(world)
     return (
         leads("S1", 1)(world) and three.current_term == 1 and not (two.log.last_index or three.log.last_index)
     )
@@ -97,37 +99,14 @@ def stale_leader(world: World) -> bool:
 
 RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
     ProtocolSearch(
-        "elections",
-        "two candidates and nothing else: every order of their messages",
-        breadth(raft_model, 60_000, timeouts={"S1.election": 1, "S2.election": 1}),
+        "simulated faults", "real timers, five servers, clients; crashes, partitions, loss", nemesis_runs
     ),
     ProtocolSearch(
-        "elections with a crash",
-        "what must be durable in an election",
-        breadth(raft_model, 40_000, timeouts={"S1.election": 1, "S2.election": 1}, faults=Faults(crashes=1)),
+        "client histories", "answers that no single server could have given", linearizable_histories
     ),
+    ProtocolSearch("liveness", "a protocol that is safe because it does nothing", live_cluster, "liveness"),
     ProtocolSearch(
-        "duplicates",
-        "messages that are counted twice",
-        breadth(
-            raft_model,
-            40_000,
-            timeouts={"S1.election": 1},
-            faults=Faults(duplicates=2),
-            requests=[("S1", PUT[1])],
-        ),
-    ),
-    ProtocolSearch(
-        "after a commit",
-        "what a committed entry survives: crashes, restarts, another leader",
-        staged(
-            raft_model,
-            Leg({"timeouts": {"S1.election": 1}}, entry_is_committed),
-            Leg(
-                {"timeouts": {"S2.election": 1, "S3.election": 1}, "faults": Faults(crashes=1)},
-                max_states=40_000,
-            ),
-        ),
+        "figure 8", "commitment of entries of earlier terms (§5.4.2)", staged(raft_model, *FIGURE_8, batch=1)
     ),
     ProtocolSearch(
         "stale leader",
@@ -140,15 +119,38 @@ RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
         ),
     ),
     ProtocolSearch(
-        "figure 8", "commitment of entries of earlier terms (§5.4.2)", staged(raft_model, *FIGURE_8, batch=1)
+        "after a commit",
+        "what a committed entry survives: crashes, restarts, another leader",
+        staged(
+            raft_model,
+            Leg({"timeouts": {"S1.election": 1}}, entry_is_committed),
+            Leg(
+                {"timeouts": {"S2.election": 1, "S3.election": 1}, "faults": Faults(crashes=1)},
+                max_states=25_000,
+            ),
+        ),
     ),
-    ProtocolSearch("random walks", "long mixtures of everything", walks(raft_model, 500, 80, **RAFT_WALKS)),
     ProtocolSearch(
-        "simulated faults", "real timers, five servers, clients; crashes, partitions, loss", nemesis_runs
+        "duplicates",
+        "messages that are counted twice",
+        breadth(
+            raft_model,
+            25_000,
+            timeouts={"S1.election": 1},
+            faults=Faults(duplicates=2),
+            requests=[("S1", PUT[1])],
+        ),
     ),
     ProtocolSearch(
-        "client histories", "answers that no single server could have given", linearizable_histories
+        "elections with a crash",
+        "what must be durable in an election",
+        breadth(raft_model, 30_000, timeouts={"S1.election": 1, "S2.election": 1}, faults=Faults(crashes=1)),
     ),
-    ProtocolSearch("liveness", "a protocol that is safe because it does nothing", live_cluster, "liveness"),
+    ProtocolSearch(
+        "elections",
+        "two candidates and nothing else: every order of their messages",
+        breadth(raft_model, 60_000, timeouts={"S1.election": 1, "S2.election": 1}),
+    ),
+    ProtocolSearch("random walks", "long mixtures of everything", walks(raft_model, 300, 80, **RAFT_WALKS)),
 )
 """Every search that a Raft class has to stand; the shipped `Raft` passes all of them."""
