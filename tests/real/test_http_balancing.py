@@ -135,21 +135,18 @@ def test_a_policy_written_by_the_reader_runs_before_real_servers(workers: Worker
     assert measured.counts.tolist() == [0, 0, 0, 20]
 
 
-def test_a_slow_worker_gets_less_under_least_request_and_as_much_under_round_robin() -> None:
+def test_a_slow_worker_takes_longer_and_gets_less_under_least_request() -> None:
     """Speeds 1 and 1/10 at 70 % of their joint capacity: half each would be 385 % of what the slow one can do.
 
     Balanced by need it gets about an eleventh; a third leaves room for chance and a busy machine.
     """
     load = schedule(200, rate_per_s=0.7 * 1.1 / 0.004, work_s=0.004)
     with Workers((1.0, 0.1)) as two:
-        aware = run(LeastRequest(), two, load)
-        blind = run(RoundRobin(), two, schedule(20))
-    assert aware.lost == blind.lost == 0
-    assert aware.counts[1] < 200 / 3
-    assert blind.counts.tolist() == [10, 10]
-    np.testing.assert_allclose(
-        blind.work_s[blind.backend == 1], 10 * schedule(20).service_s[blind.backend == 1], atol=1e-6
-    )
+        measured = run(LeastRequest(), two, load)
+    assert measured.lost == 0
+    assert 0 < measured.counts[1] < 200 / 3
+    slow = measured.backend == 1
+    np.testing.assert_allclose(measured.work_s[slow], 10 * load.service_s[slow], atol=1e-6)
 
 
 # --- no coordinated omission -------------------------------------------------------------------------------
