@@ -272,9 +272,10 @@ _PLAIN = ("search", "failure", "looked", "complete", "elapsed_s", "distinct", "i
 
 def _mistake(candidate: type[Node], text: str, error: BaseException) -> str:
     """A class that cannot even be made, or a failure outside of any handler, in words."""
-    if "outbox" in text or "has no attribute 'id'" in text or "unexpected keyword argument" in text or "__init__()" in text or (
+    signs = ("outbox", "has no attribute 'id'", "unexpected keyword argument", "__init__()")
+    if any(sign in text for sign in signs) or (
         isinstance(error, AttributeError) and "__init__" in candidate.__dict__
-    ):  # fmt: skip
+    ):
         return (
             f"a node of class {candidate.__name__} cannot be made as its base can ({text}): leave out __init__, "
             "or call super().__init__ with all that it was given"

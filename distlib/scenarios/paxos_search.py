@@ -162,10 +162,6 @@ def failed_run(kind: type[Any], search: str, seed: int) -> Trace:
 # ------------------------------------------------------------ the searches
 
 PAXOS_SEARCHES: tuple[ProtocolSearch, ...] = (
-    ProtocolSearch("simulated faults", "real timers; crashes, partitions, loss", nemesis_runs),
-    ProtocolSearch(
-        "liveness", "a protocol that is safe because it does nothing", live_nodes, "liveness"
-    ),
     ProtocolSearch(
         "three ballots", "the choice of the value, when acceptors report different ones",
         staged(
@@ -207,6 +203,10 @@ PAXOS_SEARCHES: tuple[ProtocolSearch, ...] = (
             Leg({"requests": [A, B]}, backs_off, max_states=60_000),
             Leg({"timeouts": {"S1.backoff": 1}}, max_states=25_000),
         ),
+    ),
+    ProtocolSearch("simulated faults", "real timers; crashes, partitions, loss", nemesis_runs),
+    ProtocolSearch(
+        "liveness", "a protocol that is safe because it does nothing", live_nodes, "liveness"
     ),
     ProtocolSearch(
         "learners", "what learners believe, while acceptances of two ballots mix",

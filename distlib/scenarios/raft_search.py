@@ -99,13 +99,6 @@ def stale_leader(world: World) -> bool:
 
 RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
     ProtocolSearch(
-        "simulated faults", "real timers, five servers, clients; crashes, partitions, loss", nemesis_runs
-    ),
-    ProtocolSearch(
-        "client histories", "answers that no single server could have given", linearizable_histories
-    ),
-    ProtocolSearch("liveness", "a protocol that is safe because it does nothing", live_cluster, "liveness"),
-    ProtocolSearch(
         "figure 8", "commitment of entries of earlier terms (§5.4.2)", staged(raft_model, *FIGURE_8, batch=1)
     ),
     ProtocolSearch(
@@ -117,6 +110,11 @@ RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
             Leg({"timeouts": {"S2.election": 1}}, stale_leader),
             Leg({"timeouts": {"S1.heartbeat": 1}}, max_states=40_000),
         ),
+    ),
+    ProtocolSearch(
+        "elections with a crash",
+        "what must be durable in an election",
+        breadth(raft_model, 30_000, timeouts={"S1.election": 1, "S2.election": 1}, faults=Faults(crashes=1)),
     ),
     ProtocolSearch(
         "after a commit",
@@ -131,6 +129,11 @@ RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
         ),
     ),
     ProtocolSearch(
+        "elections",
+        "two candidates and nothing else: every order of their messages",
+        breadth(raft_model, 60_000, timeouts={"S1.election": 1, "S2.election": 1}),
+    ),
+    ProtocolSearch(
         "duplicates",
         "messages that are counted twice",
         breadth(
@@ -142,15 +145,12 @@ RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
         ),
     ),
     ProtocolSearch(
-        "elections with a crash",
-        "what must be durable in an election",
-        breadth(raft_model, 30_000, timeouts={"S1.election": 1, "S2.election": 1}, faults=Faults(crashes=1)),
+        "simulated faults", "real timers, five servers, clients; crashes, partitions, loss", nemesis_runs
     ),
     ProtocolSearch(
-        "elections",
-        "two candidates and nothing else: every order of their messages",
-        breadth(raft_model, 60_000, timeouts={"S1.election": 1, "S2.election": 1}),
+        "client histories", "answers that no single server could have given", linearizable_histories
     ),
+    ProtocolSearch("liveness", "a protocol that is safe because it does nothing", live_cluster, "liveness"),
     ProtocolSearch("random walks", "long mixtures of everything", walks(raft_model, 300, 80, **RAFT_WALKS)),
 )
 """Every search that a Raft class has to stand; the shipped `Raft` passes all of them."""
