@@ -1,0 +1,318 @@
+"""A tree of branches under a space-time diagram, on the same axis of steps: going back and choosing differently.
+
+:func:`step_diagram` draws a :class:`Scene`: the space-time diagram of one branch, in which step k happens at time k, with
+what belongs to stepping by hand: stubs for the messages in flight, a veil over what has not happened yet, and the tree of
+all branches below. Its last traces are those of :func:`recent_traces`, which hold only what is younger than step
+``since``: between two steps nothing else changes, so that a click costs as little late in a run as early.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from distlib.core.node import NodeId
+from distlib.core.trace import Trace, kind_of
+from distlib.figures import lanes, theme
+from distlib.figures.lane_bars import bars
+from distlib.figures.lanes import Segment
+from distlib.figures.marks import fault_marks, happening_ticks, partition_bands, violation_lines
+from distlib.figures.message_lines import duplicate_marks, message_lines, undelivered_crosses
+from distlib.figures.picture import HALF, Picture, picture_of
+from distlib.figures.spacetime import _layout as lay_out_lanes
+
+TREE_PX, GAP_PX = 104, 26
+"""Height of the tree, and of the gap above it."""
+CLICKABLE = ("branches", "this branch", "fork or end", "broken here")
+"""Names of the traces whose ``customdata`` are numbers of states."""
+EXTRA = 8
+"""So many traces beyond those that past and present have both."""
+MOST = 2000
+"""More messages than a window of steps can hold."""
+_TIME = re.compile(r"(after )?([\d,]+)\.\d\d ms")
+
+
+class Twig(NamedTuple):
+    """A state in the tree: its number, its parent's (None at the root), its depth, words, and whether it is broken."""
+
+    number: int
+    parent: int | None
+    depth: int
+    label: str
+    broken: bool = False
+
+
+class Stub(NamedTuple):
+    """A message in flight: who sent it, to whom, at which step, what it says, and whether it is held up."""
+
+    sender: NodeId
+    receiver: NodeId
+    sent_at: int
+    label: str
+    held: bool = False
+
+
+def rows_of(twigs: Sequence[Twig]) -> dict[int, int]:
+    """The row of each state, from 0 at the top: a first child keeps its parent's row, others take the first free one.
+
+    ``twigs`` in any order in which parents come before their children. No two branches overlap in a row.
+    """
+    children: dict[int | None, list[Twig]] = {}
+    for twig in twigs:
+        children.setdefault(twig.parent, []).append(twig)
+    ends: dict[int, int] = {}  # of the chain of first children that begins with a state: its last depth
+    for twig in reversed(twigs):
+        first = children.get(twig.number)
+        ends[twig.number] = ends[first[0].number] if first else twig.depth
+    rows: dict[int, int] = {}
+    taken: list[list[tuple[int, int]]] = []
+    for twig in twigs:
+        siblings = children[twig.parent]
+        if twig.parent is not None and twig is siblings[0]:
+            rows[twig.number] = rows[twig.parent]
+            continue
+        span, row = (twig.depth - 1, ends[twig.number]), rows.get(twig.parent, -1) + 1 if twig.parent is not None else 0
+        while row < len(taken) and any(span[0] <= high and low <= span[1] for low, high in taken[row]):
+            row += 1
+        while len(taken) <= row:
+            taken.append([])
+        taken[row].append(span)
+        rows[twig.number] = row
+    return rows
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What :func:`step_diagram` draws.
+
+    ``trace`` of the current branch in steps, lasting until the window's end; all states of the tree, parents before
+    children; the numbers of those on the branch, from the root on; what is in flight; the first and last step shown.
+    """
+
+    trace: Trace
+    twigs: Sequence[Twig]
+    here: Sequence[int]
+    stubs: Sequence[Stub]
+    window: tuple[float, float]
+
+    @cached_property
+    def known(self) -> dict[int, Twig]:
+        """The states by number."""
+        return {twig.number: twig for twig in self.twigs}
+
+    @cached_property
+    def rows(self) -> dict[int, int]:
+        """See :func:`rows_of`."""
+        return rows_of(self.twigs)
+
+    @cached_property
+    def now(self) -> int:
+        """The current step."""
+        return self.known[self.here[-1]].depth
+
+    @cached_property
+    def picture(self) -> Picture:
+        """What the space-time diagram shows."""
+        return picture_of(self.trace, None, self.window, False, MOST, theme.WIDTH)
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of messages in the trace, in the theme's order."""
+        return theme.in_order({kind_of(copy[4]) for copy in self.trace.sent}, tuple(theme.KINDS))
+
+    @cached_property
+    def roles(self) -> tuple[str, ...]:
+        """The roles in the trace, in the theme's order."""
+        return theme.in_order({lanes.role_of(seen.view) for seen in self.trace.states}, tuple(theme.ROLES))
+
+
+def step_diagram(scene: Scene, since: float | None = None) -> go.Figure:
+    """The whole figure. ``since`` parts what is drawn once from :func:`recent_traces` (default: the current step).
+
+    Raises ``ValueError`` when the branch names a state that is not in the tree, or is empty.
+    """
+    missing = [number for number in scene.here if number not in scene.known]
+    if missing or not scene.here:
+        raise ValueError(f"here names the states {missing or 'of no path'}; the tree has {len(scene.twigs)} states")
+    since = scene.now if since is None else since
+    recent = recent_traces(scene, since, scene.kinds, scene.roles)
+    past = _branch_traces(scene, (-1.0, since), scene.kinds, scene.roles)
+    past += _tree(scene, [twig for twig in scene.twigs if twig.depth <= since])
+    for old, new in zip(past, recent, strict=False):
+        if old.showlegend:
+            new.showlegend = False
+    figure = theme.figure()
+    figure.add_traces([*past, *recent])
+    in_steps(figure.data)
+    lay_out_lanes(figure, scene.picture, False)
+    _lay_out(figure, scene.window, max(scene.rows.values()))
+    return figure
+
+
+def recent_traces(scene: Scene, since: float, kinds: Sequence[str], roles: Sequence[str]) -> list[Any]:
+    """The traces that a step may change: what ended after step ``since``, the tree after it, and where we are."""
+    here = _tree(scene, [twig for twig in scene.twigs if twig.depth > since])
+    return [
+        *_branch_traces(scene, (since, scene.window[1] + 1), kinds, roles), *here,
+        *partition_bands(scene.picture), fault_marks(scene.picture), violation_lines(scene.picture),
+        _veil(scene), _stubs(scene), _position(scene),
+    ]  # fmt: skip
+
+
+def _branch_traces(
+    scene: Scene, after: tuple[float, float], kinds: Sequence[str], roles: Sequence[str]
+) -> list[go.Scatter | go.Bar]:
+    """Messages, lanes and ticks of what ended in the given steps (the first one excluded)."""
+    low, high = after
+    picture = scene.picture
+    picture = picture._replace(flights=[one for one in picture.flights if low < one.end_ms <= high])
+    parts = [part for part in lanes.segments(scene.trace, picture.nodes) if low < _end(part, scene) <= high]
+    ticks = picture._replace(start_ms=max(low + 0.5, picture.start_ms), end_ms=min(high, picture.end_ms))
+    return [
+        *message_lines(picture, kinds), *bars(picture, parts, roles), undelivered_crosses(picture),
+        duplicate_marks(picture), happening_ticks(ticks),
+    ]  # fmt: skip
+
+
+def _end(part: Segment, scene: Scene) -> float:
+    """When a stretch of a lane ends; one that lasts on ends with the window."""
+    return scene.window[1] + 1 if part.end_ms >= scene.trace.end_ms else part.end_ms
+
+
+def in_steps(traces: Sequence[Any]) -> None:
+    """Say *step 3* instead of *3.00 ms* in every hover text."""
+    for trace in traces:
+        if trace.hovertext is not None and any(" ms" in text for text in trace.hovertext):
+            trace.hovertext = [_in_steps(text) for text in trace.hovertext]
+
+
+def _in_steps(text: str) -> str:
+    if " ms" not in text:
+        return text
+    return _TIME.sub(lambda found: f"after {found[2]} steps" if found[1] else f"step {found[2]}", text)
+
+
+def _veil(scene: Scene) -> go.Scatter:
+    """What has not happened yet is pale."""
+    low, high, left, right = 0.5 - len(scene.trace.nodes), 0.5, scene.now + 0.3, scene.window[1] + 1
+    return go.Scatter(
+        x=[left, right, right, left, left], y=[low, low, high, high, low],
+        mode="lines", fill="toself", fillcolor="rgba(255,255,255,0.75)", line={"width": 0}, yaxis="y2",
+        hoverinfo="skip", name="not yet", showlegend=False,
+    )  # fmt: skip
+
+
+def _stubs(scene: Scene) -> go.Scatter:
+    """Short dotted lines that leave the sender's lane towards the receiver: what is in flight."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    text: list[str] = []
+    nodes, (low, high) = scene.trace.nodes, scene.window
+    for stub in scene.stubs:
+        if stub.sender not in nodes or stub.sent_at < low:
+            continue
+        origin, to = -float(nodes.index(stub.sender)), -float(nodes.index(stub.receiver))
+        down = 1.0 if to < origin else -1.0
+        first = origin - down * HALF
+        reach = 0.2 + 0.06 * min(abs(to - origin), 3)
+        held = " (held up)" if stub.held else ""
+        said = f"<b>in flight</b>{held}  {lanes.plain(stub.label)}<br>sent step {stub.sent_at}"
+        x += [stub.sent_at, stub.sent_at + (high - low) / 70, None]
+        y += [first, round(first - down * reach, 3), None]
+        text += [said, said, ""]
+    return go.Scatter(
+        x=x, y=y, hovertext=text, hoverinfo="text", mode="lines", name="in flight", showlegend=True,
+        legend="legend2", line={"color": theme.SOFT, "width": 1.8, "dash": "dot"},
+    )  # fmt: skip
+
+
+def _points(chosen: Sequence[Twig | None], rows: dict[int, int], **options: Any) -> go.Scatter:
+    return go.Scatter(
+        x=[None if one is None else one.depth for one in chosen],
+        y=[None if one is None else -rows[one.number] for one in chosen],
+        customdata=[None if one is None else one.number for one in chosen],
+        hovertext=["" if one is None else _said(one) for one in chosen],
+        hoverinfo="text", yaxis="y3", showlegend=False, **options,
+    )  # fmt: skip
+
+
+def _position(scene: Scene) -> go.Scatter:
+    """Where we are in the tree."""
+    here = [scene.known[scene.here[-1]]]
+    marker = {"size": 15, "color": theme.BLUE, "line": {"width": 2, "color": theme.PAPER}}
+    return _points(here, scene.rows, mode="markers", name="you are here", marker=marker)
+
+
+def _tree(scene: Scene, part: Sequence[Twig]) -> list[go.Scatter]:
+    """The tree, as far as it lies in ``part``: edges to its states, the current branch, forks and ends, broken states."""
+    low, high = scene.window
+    known, rows = scene.known, scene.rows
+    shown = [twig for twig in part if low - 1 <= twig.depth <= high]
+    count: dict[int | None, int] = {}
+    for twig in scene.twigs:
+        count[twig.parent] = count.get(twig.parent, 0) + 1
+    inside = {twig.number for twig in shown}
+    mine = [known[number] for number in scene.here if number in inside]
+    if mine and mine[0].parent in known:
+        mine.insert(0, known[mine[0].parent])  # type: ignore[index]
+    broken = [twig for twig in shown if twig.broken]
+    knots = [twig for twig in shown if count.get(twig.number, 0) != 1 and not twig.broken]
+    return [
+        _points(_chains(shown, known), rows, mode="lines", name=CLICKABLE[0], line={"color": theme.FAINT, "width": 2.5}),
+        _points(mine, rows, mode="lines", name=CLICKABLE[1], line={"color": theme.BLUE, "width": 4}),
+        _points(knots, rows, mode="markers", name=CLICKABLE[2],
+                marker={"size": 9, "color": theme.PAPER, "line": {"width": 2, "color": theme.SOFT}}),
+        _points(broken, rows, mode="text", name=CLICKABLE[3], text=["<b>✗</b>"] * len(broken),
+                textfont={"size": 17, "color": theme.ALARM}),
+    ]  # fmt: skip
+
+
+def _chains(shown: Sequence[Twig], known: dict[int, Twig]) -> list[Twig | None]:
+    """All edges as chains of states with gaps between; each edge once."""
+    following: dict[int | None, list[Twig]] = {}
+    for twig in shown:
+        following.setdefault(twig.parent, []).append(twig)
+    inside = {twig.number for twig in shown}
+    found: list[Twig | None] = []
+    for twig in shown:
+        siblings = following[twig.parent]
+        if twig.parent in inside and twig is siblings[0]:
+            continue  # the chain that its parent is on goes on through it
+        if twig.parent is not None:
+            found.append(known[twig.parent])
+        one: Twig | None = twig
+        while one is not None:
+            found.append(one)
+            one = next(iter(following.get(one.number, ())), None)
+        found.append(None)
+    return found
+
+
+def _said(twig: Twig) -> str:
+    label = twig.label if len(twig.label) <= 90 else f"{twig.label[:89]}…"
+    return f"<b>step {twig.depth}</b>  {escape(label, quote=False)}<br>click to go there"
+
+
+def _lay_out(figure: go.Figure, window: tuple[float, float], deepest: int) -> None:
+    """Make room for the tree below the lanes; all that stands in fractions of the height moves with it."""
+    layout = figure.layout
+    old = layout.height - layout.margin.t - layout.margin.b
+    new = old + TREE_PX + GAP_PX
+    lanes_from = (TREE_PX + GAP_PX) / new
+    for legend in (layout.legend, layout.legend2):
+        legend.y = 1 + (legend.y - 1) * old / new
+    layout.height += TREE_PX + GAP_PX
+    layout.yaxis.domain = layout.yaxis2.domain = [lanes_from, 1]
+    room = max(deepest, 1)
+    layout.yaxis3 = {
+        "domain": [0, TREE_PX / new], "range": [-room - 0.5, 0.5], "fixedrange": True, "showgrid": False,
+        "zeroline": False, "showline": False, "ticks": "", "tickvals": [-room / 2], "ticktext": ["<b>branches</b>"],
+        "tickfont": {"size": 11, "color": theme.SOFT}, "tickangle": -90, "anchor": "x",
+    }  # fmt: skip
+    layout.xaxis.update(anchor="y3", range=list(window), tickformat=",d", title_text="step")
