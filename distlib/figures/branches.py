@@ -260,7 +260,7 @@ def _tree(scene: Scene, part: Sequence[Twig]) -> list[go.Scatter]:
     inside = {twig.number for twig in shown}
     mine = [known[number] for number in scene.here if number in inside]
     if mine and mine[0].parent in known:
-        mine.insert(0, known[mine[0].parent])  # type: ignore[index]
+        mine.insert(0, known[mine[0].parent])
     broken = [twig for twig in shown if twig.broken]
     knots = [twig for twig in shown if count.get(twig.number, 0) != 1 and not twig.broken]
     return [

@@ -23,6 +23,7 @@ _HOMES = {
     "SplitChanceLab": "raft",
     "SplitVoteLab": "raft",
     "ThroughputLab": "raft",
+    "StepLab": "step",
     "Prediction": "question",
     "Question": "question",
     "Quiz": "question",

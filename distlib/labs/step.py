@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -372,9 +373,9 @@ class StepLab:
     def _page(self) -> str:
         verdicts = markup.verdicts(markup.Verdict(*one) for one in self.verdicts)
         head = f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{self._frame.title}</title>"
-        lines = "".join(f"<li>{markup.escape(words)}</li>" for words in self.steps)
+        lines = "".join(f"<li>{escape(words)}</li>" for words in self.steps)
         return (
-            f"{head}{markup.STYLE}</head><body><div class='lab'><h1 class='lab-title'>{markup.escape(self._frame.title)}</h1>"
+            f"{head}{markup.STYLE}</head><body><div class='lab'><h1 class='lab-title'>{escape(self._frame.title)}</h1>"
             f"{to_html(self.diagram(), full_page=False)}{verdicts}<ol class='lab-witness'>{lines}</ol></div></body></html>\n"
         )
 

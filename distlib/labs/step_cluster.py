@@ -122,6 +122,7 @@ class StepCluster:
         Raises `Impossible` when ``moment`` does not allow it.
         """
         world, down, cut = moment
+        action: Any = step
         if world.broken is not None:
             raise Impossible(f"{world.broken.invariant} is broken: this branch ends here; go back, or undo")
         match step:
@@ -138,7 +139,6 @@ class StepCluster:
                 return moment._replace(cut=cut - set(self._known(links))), None
             case _:
                 self._check_way(moment, step)
-                action = step
         if not self.model.allows(world, action):
             raise Impossible(f"'{step}' is not possible now")
         return moment._replace(world=self.model.next_state(world, action)), self.model.handled(world, action)
@@ -296,7 +296,7 @@ def bounded(cluster: StepCluster, moment: Moment, timeouts: int, faults: Faults)
     cut |= {(sender, node) for node in down for sender in cluster.ids if sender != node}
     allowed = {"*": timeouts, **dict.fromkeys(down, 0)}
     spent = dict(zip(cluster.model.limits, moment.world.left, strict=True))
-    requests = []
+    requests: list[tuple[NodeId | None, Any]] = []
     for number, ((to, message), most) in enumerate(cluster.model.requests.items()):
         if spent[f"request {number}"] == most:
             requests += [(to, message)] if not down else [

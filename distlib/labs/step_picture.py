@@ -30,7 +30,7 @@ class StepPicture(Picture):
         self._window, self._window_of = (0.0, 0.0), 0
         self._drawn: tuple[Any, ...] = ()  # what the traces that stay were drawn from
         self._since, self._past_traces = -1.0, 0
-        self._names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._traces_of: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._recent: list[dict[str, Any]] = []
 
     def scene(self, cluster: StepCluster, tree: Tree, here: State, window: tuple[float, float]) -> Scene:
@@ -51,12 +51,12 @@ class StepPicture(Picture):
         if not inside:
             self._window, self._window_of = self.window(here.depth), self.shown
         scene = self.scene(cluster, tree, here, self._window)
-        known = set(scene.kinds) <= set(self._names[0]) and set(scene.roles) <= set(self._names[1])
+        known = set(scene.kinds) <= set(self._traces_of[0]) and set(scene.roles) <= set(self._traces_of[1])
         if inside and known and here.depth >= self._since and self._past(scene, self._since) == self._drawn:
             self._update(scene)
             return True
         self._since = float(here.depth - BACK)
-        self._drawn, self._names = self._past(scene, self._since), (scene.kinds, scene.roles)
+        self._drawn, self._traces_of = self._past(scene, self._since), (scene.kinds, scene.roles)
         figure = step_diagram(scene, self._since)
         self.show(figure)
         self._past_traces = (len(figure.data) - EXTRA) // 2
@@ -71,7 +71,7 @@ class StepPicture(Picture):
         return (tuple(scene.here[: max(0, int(since) + 1)]), tuple(old), max(scene.rows.values()))
 
     def _update(self, scene: Scene) -> None:
-        new = recent_traces(scene, self._since, *self._names)
+        new = recent_traces(scene, self._since, *self._traces_of)
         in_steps(new)
         traces = [trace.to_plotly_json() for trace in new]
         past = self._shown[0][: self._past_traces]
