@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from distlib.check.multi_paxos_invariants import multi_paxos_invariants
 from distlib.check.paxos_invariants import paxos_invariants
-from distlib.core.node import NodeId
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace, kind_of
@@ -19,6 +18,7 @@ from distlib.protocols.paxos_message import BallotStarted, Chosen, Propose, quor
 from distlib.protocols.raft import Raft
 from distlib.protocols.raft_client import Invoked, RaftClient, Returned
 from distlib.protocols.state_machine import Put
+from distlib.scenarios.raft import server_names
 from distlib.sim.cluster import Cluster
 from distlib.sim.fault import Crash
 from distlib.sim.latency import Constant, Uniform
@@ -26,11 +26,6 @@ from distlib.sim.network import Network
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def server_names(count: int) -> tuple[NodeId, ...]:
-    """S1, S2, …"""
-    return tuple(f"S{number}" for number in range(1, count + 1))
 
 
 @dataclass(frozen=True)
