@@ -31,7 +31,7 @@ def test_figure_8_is_found_in_stages_and_not_by_walks():
     found = search("figure 8")(CommitsOldTerms)
     assert found.invariant == "Leader Completeness"
     assert found.events == 18
-    raft_walks = [one for one in RAFT_SEARCHES if one.name == "random walks"][0]
+    raft_walks = next(one for one in RAFT_SEARCHES if one.name == "random walks")
     assert not raft_walks(CommitsOldTerms).failure
 
 
@@ -108,7 +108,7 @@ def test_liveness_is_looked_at():
 class Loops(Raft):
     def on_vote(self, sender, vote):
         while True:
-            try:
+            try:  # noqa: SIM105
                 pass
             except Exception:
                 pass
