@@ -128,11 +128,11 @@ class RaftParams(Parameters):
             return 2 * max((ms for _, _, ms in model.links), default=0.0)
         return 2 * model.mean_ms()
 
-    def cluster(self, faults: Sequence[Fault] = ()) -> Cluster:
-        """A new cluster of Raft servers under the invariants of figure 3."""
+    def cluster(self, faults: Sequence[Fault] = (), kind: type[Raft] = Raft) -> Cluster:
+        """A new cluster of Raft servers, or of a variant of Raft, under the invariants of figure 3."""
         names = server_names(self.servers)
         nodes = [
-            Raft(
+            kind(
                 name,
                 peers=tuple(peer for peer in names if peer != name),
                 election_timeout_ms=self.election_timeout_ms,
@@ -177,12 +177,12 @@ class ElectionParams(RaftParams):
     )
 
 
-def election(params: ElectionParams = ElectionParams()) -> Trace:
+def election(params: ElectionParams = ElectionParams(), kind: type[Raft] = Raft) -> Trace:
     """Servers start as followers; one is elected; the leader crashes; another takes over; the first one
-    comes back.
+    comes back. ``kind`` may be a variant of Raft.
     """
     crash = Crash(params.crash_ms, "@leader", params.down_ms)
-    return params.cluster((crash,)).run(params.duration_ms)
+    return params.cluster((crash,), kind).run(params.duration_ms)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distlib.check.invariants import raft_invariants
 from distlib.core.parameter import parameter
 from distlib.core.trace import Trace
 from distlib.protocols.raft import ClientRequest, Raft
 from distlib.protocols.state_machine import Put
 from distlib.scenarios.raft import RaftParams, leader_of, server_names
-from distlib.sim.cluster import Cluster
 from distlib.sim.fault import Partition
 
 
@@ -33,17 +31,7 @@ def rejoin(kind: type[Raft] = Raft, params: RejoinParams = RejoinParams()) -> Tr
     it stands again and again while it is alone, and comes back with a higher term. Without a leader at ``cut_ms``
     nobody is cut off.
     """
-    names = server_names(params.servers)
-    servers = [
-        kind(
-            name,
-            peers=tuple(peer for peer in names if peer != name),
-            election_timeout_ms=params.election_timeout_ms,
-            heartbeat_ms=params.heartbeat_ms,
-        )
-        for name in names
-    ]
-    cluster = Cluster(servers, params.network(), seed=params.seed, invariants=raft_invariants())
+    names, cluster = server_names(params.servers), params.cluster(kind=kind)
     cluster.run(params.cut_ms)
     leader = leader_of(cluster)
     if leader is not None:
