@@ -302,9 +302,13 @@ def _formula_traces(
     return [go.Scatter(**formula), go.Scatter(**simulated)]
 
 
+def _short(setting: object) -> str:
+    return f"{setting:g}" if isinstance(setting, float) else str(setting)
+
+
 def _setting_slider(settings: Sequence[object], active: int, name: str) -> dict[str, Any]:
     still = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
-    steps = [{"label": str(one), "method": "animate", "args": [[str(one)], still]} for one in settings]
+    steps = [{"label": _short(one), "method": "animate", "args": [[str(one)], still]} for one in settings]
     return {
         "active": active, "steps": steps, "x": 0, "len": 1, "y": 0, "yanchor": "top", "pad": {"t": 52},
         "currentvalue": {"prefix": f"{name} = ", "font": {"size": 13, "color": theme.INK}},

@@ -25,7 +25,9 @@ from distlib.sim.service_result import Estimate, ServiceResult, batch_means
 from distlib.sim.workload import Deterministic, Exponential, Pareto, Poisson, ServiceTimes
 from distlib.theory import choices, hashing, queueing
 
-LOADS = tuple(float(x) for x in np.round(np.linspace(0.02, 0.96, 48), 3))
+LOADS = tuple(
+    float(x) for x in np.round(1.0 - np.geomspace(0.98, 0.04, 60), 4)
+)  # dense where curves are steep
 POINTS = (0.2, 0.4, 0.6, 0.75, 0.9)
 STATISTICS: dict[str, float] = {"median": 0.5, "p90": 0.9, "p99": 0.99}
 SHARED: dict[str, ServiceTimes] = {
@@ -55,7 +57,11 @@ class Formula:
     simulated: Callable[[Any, float, int, int], Estimate]
     grid: tuple[float, ...] = LOADS
     at: tuple[float, ...] = POINTS
-    log_y: bool = False
+
+    @property
+    def log_y(self) -> bool:
+        """Times of 1 and more look best on a logarithmic scale."""
+        return self.y.endswith("(mean service times)")
 
 
 def run(
@@ -117,12 +123,13 @@ def rejected_share(backends: Backends, load: float, requests: int, seed: int) ->
 
 def two_backends_value(policy: str, load: float) -> float:
     """Four ways to share two servers."""
-    return {
+    known: dict[str, Callable[[float], float]] = {
         "random": queueing.mm1_response,
         "round robin": lambda load: queueing.round_robin_response(2, load),
         "shorter queue": choices.shorter_of_two_response,
         "central queue": lambda load: queueing.mmc_response(2, load),
-    }[policy](load)
+    }
+    return known[policy](load)
 
 
 TWO: dict[str, Policy] = {
@@ -222,7 +229,7 @@ FORMULAS: dict[str, Formula] = {
     ),
     "two backends": Formula(
         (choices.shorter_of_two_response,), "load ρ", RESPONSE, "policy", tuple(TWO), two_backends_value,
-        lambda name, load, n, seed: run(TWO[name], Backends(2), load, n, seed).response, LOADS[1:46:4],
+        lambda name, load, n, seed: run(TWO[name], Backends(2), load, n, seed).response, LOADS[::5],
     ),
     "d choices": Formula(
         (choices.supermarket_tail, choices.supermarket_response), "load ρ", RESPONSE, "choices d", (1, 2, 3, 5),
@@ -272,7 +279,8 @@ class FormulaData:
 
     def table(self) -> pd.DataFrame:
         """One row a point: formula, simulated, and the difference in standard errors."""
-        values = [self.formula.value(one.setting, one.x) for one in self.points.itertuples()]
+        pairs = zip(self.points["setting"], self.points["x"].astype(float), strict=True)
+        values = [self.formula.value(one, x) for one, x in pairs]
         errors = self.points["error"] / 3.0
         return pd.DataFrame(
             {
@@ -292,7 +300,7 @@ def formula_data(params: FormulaParams | str = FormulaParams()) -> FormulaData: 
     params = FormulaParams(formula=params) if isinstance(params, str) else params
     formula = FORMULAS[params.formula]
     curve = [(one, x, formula.value(one, x)) for one in formula.settings for x in formula.grid]
-    points = []
+    points: list[tuple[Any, float, float, float]] = []
     for one in formula.settings:
         for x in formula.at:
             seed = 1000 * params.seed + len(points)  # every point a sample of its own
