@@ -171,7 +171,8 @@ class Handling:
 
 
 def _settings(node: Node) -> dict[str, tuple[Any, str]]:
-    states = {*type(node).state_names(), "outbox", "effects", "now_ms"}
+    computed = getattr(type(node), "computed", ())  # what a class keeps that follows from its state
+    states = {*type(node).state_names(), *computed, "outbox", "effects", "now_ms"}
     return {name: (value, repr(value)) for name, value in vars(node).items() if name not in states}
 
 
