@@ -146,7 +146,7 @@ def throughput_chart(table: pd.DataFrame) -> go.Figure:
     figure = make_subplots(
         rows=1,
         cols=2,
-        subplot_titles=["commits a second", "commit latency (line: median, dot: 99th percentile)"],
+        subplot_titles=["commits a second", "commit latency, ms (line: median, dot: 99th percentile)"],
     )
     for number, (placement, rows) in enumerate(table.groupby("placement", sort=False)):
         style = theme.series_style(number)

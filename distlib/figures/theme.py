@@ -220,7 +220,7 @@ def legend_rows(figure: go.Figure, legend: str, room_px: float) -> int:
     makes them.
     """
     widths = [
-        len(one.name) * 6.1 + 45
+        len(one.name) * 6.3 + 45
         for one in figure.data
         if one.showlegend and (one.legend or "legend") == legend
     ]
