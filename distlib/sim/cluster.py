@@ -134,10 +134,7 @@ class Cluster:
     def trace(self, stopped: str = "running") -> Trace:
         """Everything that has happened so far."""
         waiting = [event for machine in self.machines.values() for event in machine.waiting]
-        under_way = [
-            event[4][0] if event[3] == self._work else event  # a message that its receiver has yet to read
-            for event in (*self.queue.heap, *waiting)
-        ]
+        under_way = map(self._unread, (*self.queue.heap, *waiting))
         return self.recorder.trace(
             tuple(self.nodes), self.seeds.seed, self.now_ms, under_way, stopped, self.events
         )
@@ -279,6 +276,10 @@ class Cluster:
             self._at(machine.busy_until_ms, self._work, (event, machine.boot))
         else:
             self._deliver(event)
+
+    def _unread(self, event: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The message that a busy machine has yet to read, where ``event`` is its coming to it; else ``event``."""
+        return event[4][0] if event[3] == self._work else event
 
     def _work(self, job: tuple[tuple[Any, ...], int]) -> None:
         """A machine is done with a message that arrived earlier."""
@@ -453,7 +454,7 @@ class Cluster:
         self.wire.cut = frozenset[Link]().union(*self._cuts.values())
 
     def _crash(self, machine: Machine) -> None:
-        for event in machine.crash():
+        for event in map(self._unread, machine.crash()):
             if event[2] is not None:
                 self.recorder.fates[event[1]] = DOWN
         name = machine.node.id

@@ -38,9 +38,10 @@ class Machine:
     @property
     def troubled(self) -> bool:
         """Whether an event for this machine needs a closer look before the node may have it."""
-        return (
-            self.down or self.paused or bool(self.extra_ms) or self.clock_rate != 1.0 or self._set_at_ms > 0
-        )
+        slow = (
+            bool(self.extra_ms) or self.busy_until_ms > 0.0
+        )  # it may still have to read what came while it was
+        return self.down or self.paused or slow or self.clock_rate != 1.0 or self._set_at_ms > 0.0
 
     def start(self) -> None:
         """The disk holds what the node holds: nothing is yet to be written."""

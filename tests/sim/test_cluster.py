@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from distlib.core.invariant import Broken
@@ -230,6 +230,25 @@ def test_slow_nodes_and_slow_links_delay_and_processing_takes_turns() -> None:
     assert sorted(busy.messages["delivered_ms"]) == [14, 17]
 
 
+@pytest.mark.parametrize(
+    "fault", [SlowNode(12, "B", 8, 20), Pause(12, "B", 20), Crash(12, "B", 20), Drift(0, "A", 2.0)]
+)
+def test_the_fast_loop_takes_over_after_a_fault_only_when_all_is_as_before(fault: Fault) -> None:
+    """``until`` makes the cluster take the careful steps; both ways must agree to the byte after a fault, too."""
+
+    def run(**how: Any) -> Trace:
+        nodes = [Beacon("A", ("B",), 3.0), Beacon("B", ("A",), 5.0)]
+        return Cluster(nodes, Network(Uniform(1, 2)), seed=3, faults=(fault,)).run(150, **how)
+
+    assert run().to_bytes() == run(until=lambda cluster: False).to_bytes()
+
+
+def test_a_slow_node_that_pauses_and_crashes_loses_what_it_had_not_read() -> None:
+    faults = (SlowNode(0, "B", 15), Pause(12, "B"), Crash(40, "B", 1))
+    trace = pair(faults=faults).run(45)
+    assert fates(trace) == [DOWN, DOWN, DOWN, IN_FLIGHT] and not told(trace)
+
+
 def test_a_fast_clock_beats_faster_and_the_node_sees_its_own_time() -> None:
     trace = pair(faults=(Drift(0, "A", 2.0), Drift(0, "B", 0.5))).run(60)
     beats = list(trace.messages["sent_ms"])
@@ -412,7 +431,8 @@ def test_every_nemesis_makes_faults_that_the_cluster_accepts(kind: str, size: in
     assert made == Nemesis(kinds=(kind,), gap_ms=20).schedule(nodes, 7, 1000)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
+@example(161)  # a slow machine that was paused and crashed
 @given(st.integers(0, 10**6))
 def test_under_any_nemesis_every_copy_has_one_fate_and_none_travels_back_in_time(seed: int) -> None:
     faults = Nemesis(gap_ms=30, length_ms=25).schedule("ABCD", seed, 300)
