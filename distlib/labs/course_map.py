@@ -100,15 +100,7 @@ class CourseMap:
 
     def _repr_html_(self) -> str:
         places, here = self._places(), set(self.available())
-        lines = "".join(
-            f'<path d="M{x1 + BOX_W:.0f},{y1 + BOX_H / 2:.0f} C{(x1 + BOX_W + x2) / 2:.0f},{y1 + BOX_H / 2:.0f} '
-            f'{(x1 + BOX_W + x2) / 2:.0f},{y2 + BOX_H / 2:.0f} {x2:.0f},{y2 + BOX_H / 2:.0f}" '
-            'fill="none" stroke="#b3bcc5" stroke-width="1.5"/>'
-            if x1 != x2
-            else f'<path d="M{x1 + BOX_W / 2:.0f},{y1 + BOX_H:.0f} L{x2 + BOX_W / 2:.0f},{y2:.0f}" '
-            'fill="none" stroke="#b3bcc5" stroke-width="1.5"/>'
-            for (x1, y1), (x2, y2) in ((places[one], places[other]) for one, other in self.graph.edges)
-        )
+        lines = "".join(_line(places[one], places[other]) for one, other in self.graph.edges)
         boxes = "".join(
             self._box(chapter, places[chapter.name], chapter.name in here) for chapter in CHAPTERS
         )
@@ -129,6 +121,21 @@ class CourseMap:
             f"{'→' if chapter.name in here else ' '} {chapter.number:4} {chapter.title} · {chapter.heading}"
             for chapter in CHAPTERS
         )
+
+
+def _line(one: tuple[float, float], other: tuple[float, float]) -> str:
+    """From the box at ``one`` to that at ``other``; within a column it goes round the boxes in between."""
+    (x1, y1), (x2, y2) = one, other
+    middle1, middle2 = y1 + BOX_H / 2, y2 + BOX_H / 2
+    if x1 != x2:
+        right, bend = x1 + BOX_W, (x1 + BOX_W + x2) / 2
+        path = f"M{right:.0f},{middle1:.0f} C{bend:.0f},{middle1:.0f} {bend:.0f},{middle2:.0f} {x2:.0f},{middle2:.0f}"
+    elif y2 - y1 < 2 * BOX_H:
+        path = f"M{x1 + BOX_W / 2:.0f},{y1 + BOX_H:.0f} L{x2 + BOX_W / 2:.0f},{y2:.0f}"
+    else:
+        right, out = x1 + BOX_W, x1 + BOX_W + 34
+        path = f"M{right:.0f},{middle1:.0f} C{out:.0f},{middle1:.0f} {out:.0f},{middle2:.0f} {right:.0f},{middle2:.0f}"
+    return f'<path d="{path}" fill="none" stroke="#b3bcc5" stroke-width="1.5"/>'
 
 
 PACKAGES = {
