@@ -106,6 +106,21 @@ def configured(name: NodeId, *members: NodeId) -> Goal:
     return lambda world: set(world.node(name).servers()) == set(members)
 
 
+def configuration_committed(name: NodeId, *members: NodeId) -> Goal:
+    """``name`` takes ``members`` for the cluster, and knows that this is committed."""
+
+    def committed(world: World) -> bool:
+        server = world.node(name)
+        return bool(server.configuration()[0] <= server.commit_index)
+
+    return both(configured(name, *members), committed)
+
+
+def all_asked(world: World) -> bool:
+    """The clients have asked all that they want."""
+    return not any(world.left[-2:])
+
+
 # ------------------------------------------------------------ situations
 
 DIVERGENT_LOGS = (
@@ -150,10 +165,21 @@ RECONFIGURATION = (
         both(leads(S1, 1), configured(S1, *servers(5)), configured(S5, *servers(5)), has_entries(S4, 0))),
     Leg({"timeouts": {"S2.election": 2}, "partitioned": cut(S1, S5, count=5)}, leads(S2, 2)),
     Leg({"requests": [(S2, RemoveServer(S1))], "partitioned": cut(S1, S5, count=5)},
-        both(configured(S2, S2, S3, S4), configured(S3, S2, S3, S4))),
+        both(configured(S3, S2, S3, S4), configuration_committed(S2, S2, S3, S4))),
     Leg({"timeouts": {"S1.election": 2}, "partitioned": cut(S2, S3, count=5), "faults": Faults(crashes={S1: 1})}),
 )  # fmt: skip
 """S1 adds S5, and tells only it; S2, whom the others elect, removes S1; then S1 stands again, with S5 and S4."""
+
+TWO_SIDES = cut(S1, S5, count=5)
+THREE_CHANGES = (
+    Leg({"timeouts": {"S1.election": 1}}, both(leads(S1, 1), has_committed(S1, 1))),
+    Leg({"requests": [(S1, AddServer(S5))], "partitioned": cut(S2, S3, S4, count=5)}, has_entries(S5, 2)),
+    Leg({"requests": [(S1, RemoveServer(S2)), (S1, RemoveServer(S3))],
+         "partitioned": cut(S2, S3, S4, count=5)}, all_asked),
+    Leg({"timeouts": {"S2.election": 1},
+         "partitioned": [link for link in TWO_SIDES if {*link} != {S1, S5}]}, max_states=30_000),
+)  # fmt: skip
+"""S1 adds S5 and is asked to remove S2 and S3 at once; then S1 and S5 stand apart from the others, who elect S2."""
 
 
 # ------------------------------------------------------------ simulated runs
@@ -284,6 +310,10 @@ MUSEUM_SEARCHES: tuple[ProtocolSearch, ...] = (
     ProtocolSearch("stale suffix", "entries behind those that agree", staged(raft_cluster, *STALE_SUFFIX, batch=1)),
     ProtocolSearch(
         "reconfiguration", "two majorities of two memberships", staged(membership_cluster, *RECONFIGURATION)
+    ),
+    ProtocolSearch(
+        "three changes", "a membership that changes faster than it is committed",
+        staged(membership_cluster, *THREE_CHANGES),
     ),
     ProtocolSearch(
         "stale reads", "answers of a leader that has been deposed and doesn't know",
