@@ -47,7 +47,7 @@ class Frame:
         self.stop_button = w.Button(
             description="Stop",
             icon="stop",
-            tooltip="Stop this run and keep what it has",
+            tooltip="Stop this run",
             layout=w.Layout(width="auto"),
         )
         self.stop_button.on_click(lambda _button: self.lab.stop())
