@@ -1,8 +1,8 @@
 """A tree of branches under a space-time diagram, on the same axis of steps: going back and choosing differently.
 
-:func:`step_diagram` draws a :class:`Scene`: the space-time diagram of one branch, in which step k happens at time k, with
-what belongs to stepping by hand: stubs for the messages in flight, a veil over what has not happened yet, and the tree of
-all branches below. Its last traces are those of :func:`recent_traces`, which hold only what is younger than step
+:func:`step_diagram` draws a :class:`Scene`: the space-time diagram of one branch, in which step k happens at time k,
+with what belongs to stepping by hand: stubs for the messages in flight, a veil over what has not happened yet, and the
+tree of all branches below. Its last traces are those of :func:`recent_traces`, which hold only what is younger than step
 ``since``: between two steps nothing else changes, so that a click costs as little late in a run as early.
 """
 
@@ -250,7 +250,7 @@ def _position(scene: Scene) -> go.Scatter:
 
 
 def _tree(scene: Scene, part: Sequence[Twig]) -> list[go.Scatter]:
-    """The tree, as far as it lies in ``part``: edges to its states, the current branch, forks and ends, broken states."""
+    """The tree, as far as it lies in ``part``: edges to its states, our branch, forks and ends, broken states."""
     low, high = scene.window
     known, rows = scene.known, scene.rows
     shown = [twig for twig in part if low - 1 <= twig.depth <= high]
@@ -264,7 +264,8 @@ def _tree(scene: Scene, part: Sequence[Twig]) -> list[go.Scatter]:
     broken = [twig for twig in shown if twig.broken]
     knots = [twig for twig in shown if count.get(twig.number, 0) != 1 and not twig.broken]
     return [
-        _points(_chains(shown, known), rows, mode="lines", name=CLICKABLE[0], line={"color": theme.FAINT, "width": 2.5}),
+        _points(_chains(shown, known), rows, mode="lines", name=CLICKABLE[0],
+                line={"color": theme.FAINT, "width": 2.5}),
         _points(mine, rows, mode="lines", name=CLICKABLE[1], line={"color": theme.BLUE, "width": 4}),
         _points(knots, rows, mode="markers", name=CLICKABLE[2],
                 marker={"size": 9, "color": theme.PAPER, "line": {"width": 2, "color": theme.SOFT}}),

@@ -3,8 +3,8 @@
     StepLab(Raft)                        # or Paxos, MultiPaxos, a broken variant, a class of your own
     StepLab.on(model)                    # any cluster that `ClusterModel` takes
 
-Everything works without a screen, too: ``lab.fire("S1")``, ``lab.deliver("S1 → S2")``, ``lab.back()``, ``lab.play(20, seed=3)``,
-``lab.find()``; ``lab.state`` is where we are, ``lab.messages`` what is in flight.
+Everything works without a screen, too: ``lab.fire("S1")``, ``lab.deliver("S1 → S2")``, ``lab.back()``,
+``lab.play(20, seed=3)``, ``lab.find()``; ``lab.state`` is where we are, ``lab.messages`` what is in flight.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ from distlib.labs.work import Job, Progress, Stopped, Worker
 class StepLab:
     """A cluster under the reader's hands, and the tree of everything that was tried.
 
-    ``protocol`` is Raft, Paxos, MultiPaxos or a subclass (or a `ClusterModel`, see :meth:`on`), run by ``servers`` nodes.
-    ``steps`` are steps in words, to begin with; ``shown`` is how many steps the picture shows.
+    ``protocol`` is Raft, Paxos, MultiPaxos or a subclass (or a `ClusterModel`, see :meth:`on`), run by ``servers``
+    nodes. ``steps`` are steps in words, to begin with; ``shown`` is how many steps the picture shows.
 
-    A step that the cluster does not allow raises `distlib.labs.step_cluster.Impossible` (a ``ValueError``) here, and is a
-    message in the lab when a button was pressed. What the reader's own class does wrong is a broken invariant, *no handler
-    fails*; if not even its nodes can be made, the lab says why, and ``error`` holds the exception.
+    A step that the cluster does not allow raises `distlib.labs.step_cluster.Impossible` (a ``ValueError``) here, and
+    is a message in the lab when a button was pressed. What the reader's own class does wrong is a broken invariant,
+    *no handler fails*; if not even its nodes can be made, the lab says why, and ``error`` holds the exception.
     """
 
     def __init__(
@@ -226,7 +226,7 @@ class StepLab:
         """Go to any state of the tree. Raises ``ValueError`` for a number that no state has."""
         with self._lock:
             if number not in self.tree.states:
-                raise ValueError(f"there is no state {number!r}; the tree has {len(self.tree)}, go back to 0 for the start")
+                raise ValueError(f"there is no state {number!r} among the {len(self.tree)} of the tree; 0 is the start")
             if number != self.state.number:
                 self._undo.append((self.state, []))
                 self.state = self.tree.states[number]
@@ -255,7 +255,7 @@ class StepLab:
             return self.state
 
     def play(self, steps: int = 20, seed: int = 7, *, faults: bool = False) -> State:
-        """Go on at random, by ``steps`` steps or to a violation; the same seed from the same state always goes the same way.
+        """Go on at random, by ``steps`` steps or to a violation; the same seed always goes the same way from here.
 
         With ``faults``, messages get lost and doubled, nodes crash and restart.
         """
@@ -284,9 +284,10 @@ class StepLab:
     # --- searching ------------------------------------------------------------------------------------------
 
     def find(self, **reach: Any) -> None:
-        """Search for a violation from here, in the background (:meth:`wait` waits for the end), and go there if one is found.
+        """Search for a violation from here, in the background (:meth:`wait` waits for the end), and go there.
 
-        Keyword arguments are those of `distlib.labs.step_search.Reach`: timeouts, crashes, losses, duplicates, seconds, seed.
+        Keyword arguments are those of `distlib.labs.step_search.Reach`: timeouts, crashes, losses, duplicates,
+        seconds, seed.
         """
         asked, here = Reach(**reach), self.state
         if here.broken is not None:
@@ -321,7 +322,7 @@ class StepLab:
             made += [state] if new else []
         if found.steps:
             self._arrive(self.state, state, made)
-        broken = "" if state.broken is None else f"{state.broken.invariant} breaks {state.depth - here.depth} steps on. "
+        broken = f"{state.broken.invariant} breaks {state.depth - here.depth} steps on. " if state.broken else ""
         self._frame.say("warning" if found.steps else "note", f"{broken}{found.said}")
 
     def stop(self) -> None:
@@ -345,7 +346,7 @@ class StepLab:
         return f"StepLab({self.protocol.__name__}{servers}{extra})"
 
     def export(self, *kinds: str) -> list[Path]:
-        """Write files of these kinds (html: the diagram; json: the tree, for :meth:`load`; none means both) into
+        """Write files of these kinds (html: the diagram; json: the tree, for :meth:`load`; none: both) into
         ``exports/``; return their paths. Raises ``ValueError`` for an unknown kind.
         """
         for kind in kinds:
@@ -374,14 +375,16 @@ class StepLab:
         verdicts = markup.verdicts(markup.Verdict(*one) for one in self.verdicts)
         head = f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{self._frame.title}</title>"
         lines = "".join(f"<li>{escape(words)}</li>" for words in self.steps)
+        title = f"<h1 class='lab-title'>{escape(self._frame.title)}</h1>"
         return (
-            f"{head}{markup.STYLE}</head><body><div class='lab'><h1 class='lab-title'>{escape(self._frame.title)}</h1>"
-            f"{to_html(self.diagram(), full_page=False)}{verdicts}<ol class='lab-witness'>{lines}</ol></div></body></html>\n"
+            f"{head}{markup.STYLE}</head><body><div class='lab'>{title}"
+            f"{to_html(self.diagram(), full_page=False)}{verdicts}<ol class='lab-witness'>{lines}</ol>"
+            "</div></body></html>\n"
         )
 
     @classmethod
     def load(cls, path: str | Path, protocol: type[Node] | ClusterModel | None = None) -> StepLab:
-        """The lab, with its whole tree, from an exported JSON file. ``protocol`` is needed for a class of the reader's own.
+        """The lab, with its whole tree, from an exported JSON file; a class of the reader's own must be given again.
 
         Raises ``ValueError`` naming the file and the field that is wrong.
         """
@@ -400,6 +403,8 @@ class StepLab:
         return f"{self._frame.title}: {words}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        if self.error is None:
+            self.picture.renew()
         return self._frame.box._repr_mimebundle_(**kwargs)
 
     # --- the screen -----------------------------------------------------------------------------------------

@@ -10,7 +10,17 @@ from typing import Any
 
 from distlib.check.world import Deliver, Drop, Duplicate
 from distlib.core.node import Node
-from distlib.labs.step_cluster import Crash, Cut, Impossible, Mend, Restart, Step, StepCluster, links_of, text_of
+from distlib.labs.step_cluster import (
+    Crash,
+    Cut,
+    Impossible,
+    Mend,
+    Restart,
+    Step,
+    StepCluster,
+    links_of,
+    text_of,
+)
 from distlib.labs.step_tree import State, Tree, twigs_of
 
 HOME = "distlib.protocols."
@@ -33,7 +43,7 @@ def step_called(cluster: StepCluster, state: State, text: str) -> Step:
 
 
 def walk(tree: Tree, steps: Sequence[str]) -> State:
-    """The state that ``steps`` lead to, in words, from the start. Raises ``ValueError`` naming the step that cannot be."""
+    """The state that ``steps``, in words, lead to from the start. Raises ``ValueError`` naming what cannot be."""
     state = tree.root
     for number, text in enumerate(steps, 1):
         try:
@@ -73,9 +83,11 @@ def read(path: Path) -> dict[str, Any]:
     for number, pair in enumerate(data["states"]):
         right = isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int) and isinstance(pair[1], str)
         if not right or not 0 <= pair[0] <= number:
-            raise ValueError(f"{path.name}: states[{number}] is {pair!r}; it takes [number of an earlier state, step in words]")
+            wanted = "[number of an earlier state, step in words]"
+            raise ValueError(f"{path.name}: states[{number}] is {pair!r}; it takes {wanted}")
     if not 0 <= data["here"] <= len(data["states"]):
-        raise ValueError(f"{path.name}: here is {data['here']}; it takes the number of a state, 0 to {len(data['states'])}")
+        last = len(data["states"])
+        raise ValueError(f"{path.name}: here is {data['here']}; it takes the number of a state, 0 to {last}")
     return data
 
 

@@ -73,8 +73,8 @@ class StepFrame:
         self.seed, seed = self._number("seed", 7, 0, 2**31, "The same seed goes the same way", 84)
         self.faults = w.Checkbox(value=False, description="with losses, copies and crashes", indent=False,
                                  layout=w.Layout(width="auto"))  # fmt: skip
-        return w.HBox([self._button("Play on", "play", "Go on at random from here", self._play), count, seed, self.faults],
-                      layout=w.Layout(**ROW))  # fmt: skip
+        button = self._button("Play on", "play", "Go on at random from here", self._play)
+        return w.HBox([button, count, seed, self.faults], layout=w.Layout(**ROW))
 
     def _search(self) -> w.HBox:
         self.timeouts, timeouts = self._number("timeouts ≤", 3, 0, 50, "How often timers may fire in the search")

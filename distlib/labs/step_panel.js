@@ -16,10 +16,9 @@ function message(one, ended) {
     button("duplicate", one.id, "copy", "the network makes a second copy", "", ended) + "</li>";
 }
 
-function plain(act, ended) {
-  return (one) => `<li>${button(act, one.id, `<span class="step-link">${clean(one.link)}</span><b>${clean(one.kind)}</b> ` +
-    `<span class="step-soft">${clean(one.rest)}</span>`, one.title, "step-main", ended)}</li>`;
-}
+const chips = (title, items, act, ended) => !items.length ? "" : `<div class="step-links"><span class="step-soft">${title}</span> ` +
+  items.map((one) => button(act, one.id, `<b>${clean(one.link)}</b> ${clean(one.kind)} ${clean(one.rest)}`, one.title, "", ended))
+    .join("") + "</div>";
 
 function list(title, items, draw, empty) {
   const body = items.length ? `<ul>${items.map(draw).join("")}</ul>` : `<p class="step-soft">${empty}</p>`;
@@ -52,11 +51,10 @@ function draw(root, now) {
   const links = now.links.map((one) => button("link", one.id, `${one.cut ? "✂ " : ""}${clean(one.text)}`,
     one.cut ? "mend this link" : "cut this link, both ways", one.cut ? "step-cut" : "", !!now.ended)).join("");
   root.innerHTML = `<div class="step-head"><b>${clean(now.where)}</b> <span class="step-soft">${clean(now.last)}</span></div>` +
-    `<div class="step-next">${ended}` +
+    `<div class="step-next">${ended}` + chips("timers", now.timers, "fire", !!now.ended) +
+    chips("clients", now.requests, "request", !!now.ended) +
     list(`In flight <span class="step-soft">${now.flying}</span>`, now.messages, (one) => message(one, !!now.ended),
       "no message is in flight") + more +
-    list("Timers", now.timers, plain("fire", !!now.ended), "no timer is running") +
-    list("Clients", now.requests, plain("request", !!now.ended), "no client has anything to ask") +
     `</div><div class="step-state"><table>${now.nodes.map((one) => node(one, !!now.ended)).join("")}</table>` +
     `<div class="step-links"><span class="step-soft">links</span> ${links}</div>` +
     `<ul class="step-verdicts">${now.verdicts.map(verdict).join("")}</ul></div>`;

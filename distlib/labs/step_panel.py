@@ -40,6 +40,7 @@ class Panel(anywidget.AnyWidget):
 def content_of(cluster: StepCluster, state: State) -> dict[str, Any]:
     """What the panel shows of ``state``."""
     moment, broken = state.moment, state.broken
+    ended = f"{broken.invariant} is broken: this branch ends here. Go back, undo, or choose another." if broken else ""
     messages = [
         {
             "id": str(copy.number),
@@ -66,7 +67,7 @@ def content_of(cluster: StepCluster, state: State) -> dict[str, Any]:
         "state": state.number, "flying": len(state.flying), "more": max(0, len(state.flying) - ROWS),
         "messages": messages, "timers": timers, "requests": requests, "nodes": _nodes(cluster, state),
         "links": _links(cluster, state), "verdicts": verdicts_of(cluster, state),
-        "ended": f"{broken.invariant} is broken: this branch ends here. Go back, undo, or choose another." if broken else "",
+        "ended": ended,
     }  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any
 
+import plotly.graph_objects as go
+
 from distlib.figures.branches import CLICKABLE, EXTRA, Scene, in_steps, recent_traces, step_diagram
 from distlib.labs.picture import Picture, _assign
 from distlib.labs.step_cluster import StepCluster
@@ -81,6 +83,14 @@ class StepPicture(Picture):
             for target, old, now in zip(self.widget.data[self._past_traces :], self._recent, traces, strict=True):
                 _assign(target, old, now)
         self._recent, self._shown = traces, (past + traces, self._shown[1])
+
+    def renew(self) -> None:
+        """A new widget with what is shown: a view that opens later would mix it with what was shown before."""
+        config = self.widget._config
+        self.widget = go.FigureWidget({"data": self._shown[0], "layout": self._shown[1]})
+        self.widget._config = config
+        self.box.children = (self.widget, self.player)
+        self._listen()
 
     def _listen(self) -> None:
         """Each new trace of the tree hears clicks."""

@@ -46,7 +46,7 @@ def find(cluster: StepCluster, moment: Moment, reach: Reach, progress: Progress)
     model, start = bounded(cluster, moment, reach.timeouts, faults)
     result = _explore(model, start, BreadthFirst(), None, reach, progress, 0.0)
     if result.violation is not None:
-        return Found(_by_hand(actions_of(result.path)), f"{_counted(result)}. It is as short as any within these bounds.")
+        return Found(_by_hand(actions_of(result.path)), f"{_counted(result)}. None is shorter.")
     if result.exhausted:
         return Found((), f"Nothing within these bounds ({model.bounds_text()}): {_counted(result)}, all there are.")
     if progress.stopping:
@@ -54,7 +54,8 @@ def find(cluster: StepCluster, moment: Moment, reach: Reach, progress: Progress)
     walks = _explore(model, start, RandomWalks(reach.seed, 10**9), WALK_DEPTH, reach, progress, reach.seconds / 2)
     if walks.violation is not None:
         path = shortened(model, start, actions_of(walks.path))
-        return Found(_by_hand(path), f"A random walk found it (after {_counted(result)}); steps it can do without are left out.")
+        said = f"A random walk found it (after {_counted(result)}); steps it can do without are left out."
+        return Found(_by_hand(path), said)
     return Found((), f"Nothing found in {_counted(result)} and {walks.walks or 0:,} random walks; that proves nothing.")
 
 

@@ -163,6 +163,6 @@ class Tree:
 def twigs_of(tree: Tree) -> list[Twig]:
     """The tree as the diagram draws it, parents before children."""
     return [
-        Twig(state.number, None if state.parent is None else state.parent.number, state.depth, state.text, bool(state.broken))
-        for state in tree
-    ]  # fmt: skip
+        Twig(one.number, None if one.parent is None else one.parent.number, one.depth, one.text, bool(one.broken))
+        for one in tree
+    ]
