@@ -18,7 +18,7 @@ from distlib.labs import (
     prediction,
     quiz,
 )
-from distlib.labs.load_balancing import wasted
+from distlib.labs.load_balancing import MOMENTS, wasted, wasted_share
 from distlib.scenarios.formulas import FORMULAS, theory_tails
 from distlib.scenarios.load_balancing import ComparisonParams
 
@@ -95,6 +95,13 @@ def test_a_film_of_more_moments_than_a_figure_takes_is_refused_in_words() -> Non
 def test_wasted_moments() -> None:
     lengths = np.array([[0, 3], [1, 2], [0, 1]])
     assert wasted(lengths, np.array([2, 1, 0])).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("policy", ["random", "two choices", "central queue"])
+def test_the_quick_count_of_wasted_moments_is_the_result_of_looking(policy: str) -> None:
+    run = LoadBalancingLab(requests=5000, policies=(policy,)).result[1].results[policy]
+    times = np.linspace(0.1, 0.95, MOMENTS) * run.arrival_s[-1]
+    assert wasted_share(run) == wasted(run.queue_lengths(times), run.waiting(times)).mean()
 
 
 def test_a_herd_is_slower_than_chance() -> None:
