@@ -53,13 +53,11 @@ def test_200_000_requests_under_five_policies_repaint_quickly(lab: LabPage, jupy
     """40,000 requests under each of five policies for every move; the time is logged, never asserted."""
     cell = "from distlib.labs import LoadBalancingLab\nlab = LoadBalancingLab()\nlab"
     page = shown(lab, jupyterlab, "lab_balancing.ipynb", cell)
-    for label in ("load ρ", "backends"):
+    for label, key in (("load ρ", "ArrowLeft"), ("backends", "ArrowRight")):
         before = page.figure_data()
-        page.step_slider(label, key="ArrowLeft")
+        page.step_slider(label, key=key)
         assert len(page.wait_for_change(before)) == len(before), "updated in place"
-        times = [
-            page.repaint_ms(lambda label=label: page.step_slider(label, key="ArrowLeft")) for _ in range(9)
-        ]
+        times = [page.repaint_ms(lambda one=(label, key): page.step_slider(*one)) for _ in range(9)]
         log.info(
             "200,000 requests, %s: median %.0f ms of %d moves", label, statistics.median(times), len(times)
         )
