@@ -22,8 +22,9 @@ Invariant = Callable[[VotingState], bool]
 class Induction:
     """What `induction` found; ``print`` it.
 
-    ``holding`` of all ``states`` satisfy the invariant, ``steps`` lead out of them. ``escape`` is a counterexample to
-    induction: a state that satisfies the invariant, a step, and the state after it, which does not.
+    ``holding`` of all ``states`` satisfy the invariant, ``steps`` lead out of them (both counted up to ``escape``).
+    ``escape`` is a counterexample to induction: a state that satisfies the invariant, a step, and the state after it,
+    which does not.
     """
 
     names: tuple[str, ...]
@@ -42,12 +43,14 @@ class Induction:
         what = " and ".join(self.names)
         if not self.starts:
             return f"{what}: does not even hold at the start"
-        head = f"{what}: {self.holding:,} of all {self.states:,} states satisfy it"
         if self.escape is None:
-            return f"{head}, and all {self.steps:,} steps out of them stay inside. It is inductive."
+            return (
+                f"{what}: {self.holding:,} of all {self.states:,} states satisfy it, and all {self.steps:,} steps "
+                "out of them stay inside. It is inductive."
+            )
         before, action, after = self.escape
         return (
-            f"{head}. Not inductive: a step leads out.\n"
+            f"{what}: not inductive. State {self.holding:,} of those that satisfy it has a step that leads out.\n"
             f"  before  {shown(before)}\n  step    {told(action)}\n  after   {shown(after)}"
         )
 
