@@ -44,7 +44,8 @@ def live_queues(
     figure.add_traces([go.Bar(**part) for part in _bars(counts[0], names, shared, top, styled=True)])
     figure.update_layout(
         barmode="stack", bargap=0.25, margin={"l": 64, "r": 24, "t": 92 if title else 64, "b": 48},
-        legend={"y": 1.0, "x": 1, "xanchor": "right", "traceorder": "normal"}, annotations=_says(counts[0], shared, unstable),
+        legend={"y": 1.0, "x": 1, "xanchor": "right", "traceorder": "normal"},
+        annotations=_says(counts[0], shared, unstable),
     )  # fmt: skip
     figure.update_xaxes(title_text="", ticks="", tickfont={"color": theme.INK})
     figure.update_yaxes(title_text="requests at the backend", range=[0, top * 1.09], tickformat="d", nticks=9)
@@ -76,7 +77,8 @@ def _bars(
                    "textfont": {"color": theme.ALARM, "size": 12}, "cliponaxis": False,
                    "hovertemplate": "%{x}: %{y} in service<extra></extra>"}  # fmt: skip
         hatch = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.ORANGE, "size": 7, "solidity": 0.2}
-        waits |= {"x": names, "name": "waiting", "marker": {"color": theme.ORANGE, "pattern": hatch, "line": {"color": theme.ORANGE, "width": 1}},
+        look = {"color": theme.ORANGE, "pattern": hatch, "line": {"color": theme.ORANGE, "width": 1}}
+        waits |= {"x": names, "name": "waiting", "marker": look,
                   "textposition": "outside", "textfont": {"color": theme.SOFT, "size": 12}, "cliponaxis": False,
                   "hovertemplate": "%{x}: %{y} waiting<extra></extra>"}  # fmt: skip
     return [served, waits]
@@ -149,7 +151,8 @@ def policy_heat_map(table: pd.DataFrame, *, title: str = "") -> go.Figure:
                 colorscale=SHADES, xgap=1, ygap=1, showscale=number == 0,
                 colorbar={"tickvals": [0, 0.301, 0.699, 1, 1.3], "ticktext": ["1×", "2×", "5×", "10×", "20×"],
                           "outlinewidth": 0, "thickness": 12, "len": 1, "title": {"text": ""}},
-                hovertemplate=f"<b>{name}</b><br>c² %{{y}}, ρ = %{{x}}: %{{text}} times the central queue<extra></extra>",
+                hovertemplate=f"<b>{name}</b><br>c² %{{y}}, ρ = %{{x}}: %{{text}} times"
+                " the central queue<extra></extra>",
             ),
             number // 4 + 1, number % 4 + 1,
         )  # fmt: skip
@@ -188,7 +191,8 @@ def herd_curve(table: pd.DataFrame, *, title: str = "") -> go.Figure:
         band = np.concatenate([rows["high_s"], np.maximum(rows["low_s"], 0.5 * rows["mean_s"])[::-1]])
         figure.add_trace(
             go.Scatter(
-                x=np.concatenate([x, x[::-1]]), y=band, fill="toself", mode="lines", line={"width": 0}, hoverinfo="skip",
+                x=np.concatenate([x, x[::-1]]), y=band, fill="toself", mode="lines", line={"width": 0},
+                hoverinfo="skip",
                 fillcolor=translucent(style.colour, 0.15), showlegend=False, legendgroup=name,
             )
         )  # fmt: skip
@@ -207,7 +211,8 @@ def herd_curve(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     )
     figure.update_xaxes(
         type="log", title_text="time between two refreshes of the load information (mean service times)",
-        tickvals=[live if one == 0 else one for one in given], ticktext=["live" if one == 0 else f"{one:g}" for one in given],
+        tickvals=[live if one == 0 else one for one in given],
+        ticktext=["live" if one == 0 else f"{one:g}" for one in given],
     )  # fmt: skip
     ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
     figure.update_yaxes(type="log", title_text="mean response (mean service times)", tickvals=ticks)
@@ -224,7 +229,7 @@ def fullest_bins(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     figure = theme.figure(title=title, height=400)
     for number, (choices, rows) in enumerate(table[table["share"] > 0].groupby("choices")):
         style = theme.series_style(number)
-        name = f"{choices} choice{'s' if choices > 1 else ''}, fullest bin {int(rows['balls'].max())}"
+        name = f"{choices} choice{'' if choices == 1 else 's'}, fullest bin {int(rows['balls'].max())}"
         figure.add_trace(
             go.Scatter(
                 x=rows["balls"], y=rows["theory"], mode="lines", line={"color": style.colour, "width": 2}, name=name,

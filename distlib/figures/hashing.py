@@ -77,7 +77,10 @@ def _arc_trace(arcs: pd.DataFrame, node: int, radius: float, width: float) -> go
 
 
 def arc_line(spans: np.ndarray, radius: float) -> tuple[list[float | None], list[float | None]]:
-    """Arcs (start, end in turns; one that passes 0 has start > end) as one line, broken between arcs; clockwise from noon."""
+    """Arcs (start, end in turns; one that passes 0 has start > end) as one line, broken between arcs; clockwise.
+
+    The circle starts at noon.
+    """
     x: list[float | None] = []
     y: list[float | None] = []
     for start, end in spans:
@@ -129,7 +132,8 @@ def _share_bars(shares: pd.DataFrame, deviation: float | None) -> list[Any]:
                    marker={"symbol": "diamond", "size": 9 if n <= 40 else 4, "color": theme.INK,
                            "line": {"color": theme.PAPER, "width": 1}},
                    hovertemplate="N%{x}: %{customdata:,} keys, %{y:.2%}<extra></extra>"),
-        go.Scatter(x=[-0.5, n - 0.5], y=[mean, mean], mode="lines", line={"color": theme.INK, "width": 1, "dash": "dash"},
+        go.Scatter(x=[-0.5, n - 0.5], y=[mean, mean], mode="lines",
+                   line={"color": theme.INK, "width": 1, "dash": "dash"},
                    hoverinfo="skip", showlegend=False),
     ]  # fmt: skip
 
@@ -187,7 +191,8 @@ def _wedges(moved: pd.DataFrame, share: float) -> go.Scatter:
         x += [*outer[0][:-1], *inner[0][-2::-1], outer[0][0], None]
         y += [*outer[1][:-1], *inner[1][-2::-1], outer[1][0], None]
     return go.Scatter(x=x, y=y, fill="toself", mode="lines", line={"color": theme.INK, "width": 0.6},
-                      fillcolor="rgba(230,159,0,0.45)", name="changes hands", hoverinfo="skip", showlegend=share > 0)  # fmt: skip
+                      fillcolor="rgba(230,159,0,0.45)", name="changes hands", hoverinfo="skip",
+                      showlegend=share > 0)  # fmt: skip
 
 
 def _round_axes(figure: go.Figure) -> None:
@@ -208,7 +213,8 @@ def key_movement(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     names = [METHOD_WORDS.get(name, name) + "  " for name in table["method"]]
     hatch = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.VERMILLION, "size": 7, "solidity": 0.2}
     figure.add_trace(
-        go.Bar(y=names, x=table["moved"] - table["needless"], orientation="h", name="to the new node, or from the one that left",
+        go.Bar(y=names, x=table["moved"] - table["needless"], orientation="h",
+               name="to the new node, or from the one that left",
                marker={"color": theme.BLUE}, hovertemplate="%{y}: %{x:.2%}<extra></extra>")
     )  # fmt: skip
     figure.add_trace(

@@ -152,7 +152,11 @@ def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True, title: str = "
     colours = [policy_style(name, names).colour for name in names]
     figure.add_trace(_spans(summary, rows))
     for column, label, symbol in STATISTICS:
-        small = {"symbol": symbol, "size": 15 if symbol == "line-ns" else 10, "color": colours}
+        small: dict[str, Any] = {
+            "symbol": symbol,
+            "size": 15 if symbol == "line-ns" else 10,
+            "color": colours,
+        }
         small["line"] = {"color": colours, "width": 3 if symbol == "line-ns" else 1}
         figure.add_trace(
             go.Scatter(
@@ -297,7 +301,8 @@ def _formula_traces(
         formula |= {"mode": "lines", "name": "formula", "line": {"color": blue.colour, "width": 2.6},
                     "hovertemplate": "formula: %{y:.5g}<extra></extra>"}  # fmt: skip
         simulated |= {"mode": "markers", "name": "simulated, ± 3 standard errors", "marker": {"color": orange.colour,
-                      "size": 8, "symbol": "diamond"}, "hovertemplate": "simulated: %{y:.5g}<extra></extra>"}  # fmt: skip
+                      "size": 8, "symbol": "diamond"},
+                      "hovertemplate": "simulated: %{y:.5g}<extra></extra>"}  # fmt: skip
         simulated["error_y"] = {"array": dots["error"], "thickness": 1.4, "color": orange.colour}
     return [go.Scatter(**formula), go.Scatter(**simulated)]
 

@@ -53,10 +53,8 @@ class HashRingLab(Lab):
 
     def run(self, params: RingParams, progress: Progress) -> RingSteps:
         """Three rings."""
-        fewer = _with_nodes(params, params.nodes - 1) if params.nodes > 1 else None
-        return RingSteps(
-            ring_view(params), ring_view(_with_nodes(params, params.nodes + 1)), fewer and ring_view(fewer)
-        )
+        fewer = ring_view(_with_nodes(params, params.nodes - 1)) if params.nodes > 1 else None
+        return RingSteps(ring_view(params), ring_view(_with_nodes(params, params.nodes + 1)), fewer)
 
     def table(self, result: RingSteps) -> pd.DataFrame:
         """Evenness, measured and expected; what moves."""

@@ -250,6 +250,7 @@ class StaleLab(Lab):
         oldest = result[result["interval_s"] == result["interval_s"].max()].set_index("policy")["mean_s"]
         if not {"random", "least request"} <= set(oldest.index):
             return []
-        said = f"{oldest['least request']:.3g} against {oldest['random']:.3g}, refreshed every {result['interval_s'].max():g}"
+        every = f"refreshed every {result['interval_s'].max():g}"
+        said = f"{oldest['least request']:.3g} against {oldest['random']:.3g}, {every}"
         holds = bool(oldest["least request"] < oldest["random"])
         return [("Least request beats random even with the oldest information", holds, said)]

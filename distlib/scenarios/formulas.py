@@ -186,12 +186,12 @@ FORMULAS: dict[str, Formula] = {
     ),
     "M/M/c": Formula(
         (queueing.mmc_wait, queueing.mmc_response), "load ρ", RESPONSE, "servers c", (1, 2, 5, 10, 50),
-        lambda c, load: queueing.mmc_response(c, load),
+        queueing.mmc_response,
         lambda c, load, n, seed: run(CentralQueue(), Backends(c), load, n, seed).response,
     ),
     "Erlang C": Formula(
         (queueing.erlang_c,), "load ρ", "share of requests that wait", "servers c", (1, 2, 5, 10, 50),
-        lambda c, load: queueing.erlang_c(c, load), waiting_share,
+        queueing.erlang_c, waiting_share,
     ),
     "Erlang B": Formula(
         (queueing.erlang_b,), "offered traffic per server, a / c", "share of requests turned away", "servers c",
@@ -219,12 +219,12 @@ FORMULAS: dict[str, Formula] = {
     ),
     "round robin": Formula(
         (queueing.gim1_sigma, queueing.erlang_sigma, queueing.round_robin_response), "load ρ", RESPONSE, "backends n",
-        (1, 2, 5, 10, 100), lambda n, load: queueing.round_robin_response(n, load),
+        (1, 2, 5, 10, 100), queueing.round_robin_response,
         lambda n, load, count, seed: run(RoundRobin(), Backends(n), load, count, seed).response,
     ),
     "round robin, constant service": Formula(
         (queueing.mdc_wait,), "load ρ", RESPONSE, "backends c", (1, 2, 5, 10, 50),
-        lambda c, load: queueing.mdc_response(c, load),
+        queueing.mdc_response,
         lambda c, load, n, seed: run(RoundRobin(), Backends(c), load, n, seed, Deterministic()).response,
     ),
     "two backends": Formula(
@@ -295,7 +295,7 @@ class FormulaData:
         )
 
 
-def formula_data(params: FormulaParams | str = FormulaParams()) -> FormulaData:  # noqa: B008 (frozen)
+def formula_data(params: FormulaParams | str = FormulaParams()) -> FormulaData:
     """Curve and simulated points of one formula, for each of its settings. A name stands for its default parameters."""
     params = FormulaParams(formula=params) if isinstance(params, str) else params
     formula = FORMULAS[params.formula]

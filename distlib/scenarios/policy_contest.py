@@ -137,7 +137,7 @@ def asked_sticky(results: dict[str, dict[str, ServiceResult]]) -> list[tuple[str
     for name, by_policy in results.items():
         sticks, mine = stickiness(by_policy[YOURS]), by_policy[YOURS].percentile_s(99)
         bounded = by_policy["hashing, bounded"].percentile_s(99)
-        said.append((f"{name}: {sticks:.0%} of the requests go to their client's usual backend; at least 65 % are asked",
+        said.append((f"{name}: {sticks:.0%} of the requests go to their client's usual backend; at least 65 % is asked",
                      sticks >= 0.65))  # fmt: skip
         said.append(
             (
