@@ -19,7 +19,7 @@ from distlib.figures.roles import role_timeline
 from distlib.figures.spacetime import spacetime
 from distlib.figures.topology import topology
 from distlib.labs.lab import Lab
-from distlib.labs.work import Progress
+from distlib.labs.work import Progress, Stopped
 from distlib.scenarios.raft import (
     ElectionParams,
     PartitionParams,
@@ -210,7 +210,7 @@ class FailoverStudyLab(Lab):
 
     def run(self, params: Any, progress: Progress) -> dict[str, list[float]]:
         """Ten lines, on all cores."""
-        return study(params, (*RANDOMNESS, *SCALE), progress=progress)
+        return study(params, (*RANDOMNESS, *SCALE), progress=progress, stops=(Stopped,))
 
     def table(self, result: dict[str, list[float]]) -> pd.DataFrame:
         """Medians, ours and published."""

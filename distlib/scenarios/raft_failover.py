@@ -12,8 +12,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -127,15 +129,21 @@ def study(
     *,
     executor: Executor | None = None,
     progress: ProgressCallback | None = None,
+    stops: tuple[type[BaseException], ...] = (),
 ) -> dict[str, list[float]]:
     """Downtimes in ms of every trial, by line. See :func:`distlib.sim.sweep.sweep` for ``executor`` and
-    ``progress``.
+    ``progress``; when ``progress`` raises one of ``stops``, the study ends early with the trials it has.
     """
-    trials = [trial for line in dict.fromkeys(lines) for trial in trials_of(line, params)]
-    times = sweep(downtime_ms, trials, executor=executor, batch=BATCH, progress=progress)
+    columns = [trials_of(line, params) for line in dict.fromkeys(lines)]
+    trials = [
+        trial for row in zip_longest(*columns) for trial in row if trial is not None
+    ]  # all lines advance
+    times: dict[int, float] = {}
+    with suppress(*stops):
+        sweep(downtime_ms, trials, executor=executor, batch=BATCH, progress=progress, found=times)
     found: dict[str, list[float]] = {label(line): [] for line in lines}
-    for trial, time_ms in zip(trials, times, strict=True):
-        found[label(trial.timeout_ms)].append(time_ms)
+    for position in sorted(times):
+        found[label(trials[position].timeout_ms)].append(times[position])
     return found
 
 
@@ -160,6 +168,8 @@ def comparison(found: Mapping[str, Sequence[float]]) -> pd.DataFrame:
 
     rows = []
     for line, times in found.items():
+        if not times:
+            continue  # a study that was stopped early
         ours = {f"p{q}": float(np.percentile(times, q)) for q in PERCENTILES}
         ours |= {"mean": float(np.mean(times)), "max": max(times)}
         known = published()[line]

@@ -26,6 +26,7 @@ def sweep(
     executor: Executor | None = None,
     batch: int | None = None,
     progress: ProgressCallback | None = None,
+    found: dict[int, Result] | None = None,
 ) -> list[Result]:
     """``[function(argument) for argument in arguments]``, computed by ``executor``, results in order.
 
@@ -33,37 +34,38 @@ def sweep(
     ``concurrent.futures`` pool, Dask's ``client.get_executor()``, ipyparallel's ``client.executor()``.
     Without one, a pool of processes, one a core, lives as long as the call (``function`` must then be
     importable). Arguments travel in groups of ``batch``. An exception of ``function``, or one that
-    ``progress`` raises to stop, cancels what has not begun and is raised here.
+    ``progress`` raises to stop, cancels what has not begun and is raised here; what was computed by then stands
+    in ``found``, by position, if it was given.
     """
     if executor is None:
         pool = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver"))
         try:
-            found = sweep(function, arguments, executor=pool, batch=batch, progress=progress)
+            results = sweep(function, arguments, executor=pool, batch=batch, progress=progress, found=found)
         except BaseException:  # whoever stops it shall not wait for the groups that have begun
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         pool.shutdown()
-        return found
+        return results
     total = len(arguments)
+    known: dict[int, Result] = {} if found is None else found
     size = batch or max(1, total // 200)
-    groups = [arguments[start : start + size] for start in range(0, total, size)]
     finished: SimpleQueue[Future[list[Result]]] = SimpleQueue()
-    futures = []
+    futures: dict[Future[list[Result]], int] = {}
     try:
-        for group in groups:
-            future = executor.submit(_all_of, function, group)
+        for start in range(0, total, size):
+            future = executor.submit(_all_of, function, arguments[start : start + size])
+            futures[future] = start
             future.add_done_callback(finished.put)
-            futures.append(future)
-        done = 0
         for _ in futures:
-            done += len(_next(finished, progress, done, total).result())
+            future = _next(finished, progress, len(known), total)
+            known.update(enumerate(future.result(), futures[future]))
             if progress is not None:
-                progress(done, total)
+                progress(len(known), total)
     except BaseException:
         for future in futures:
             future.cancel()
         raise
-    return [result for future in futures for result in future.result()]
+    return [known[position] for position in range(total)]
 
 
 def _next(

@@ -66,6 +66,18 @@ def test_the_table_sets_ours_beside_the_published(found: dict[str, list[float]])
     assert set(table.statistic) == {"p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99", "mean", "max"}
 
 
+def test_a_study_that_is_stopped_keeps_what_it_has_of_every_line() -> None:
+    def stop(done: int, total: int) -> None:
+        if done >= 12:
+            raise InterruptedError
+
+    found = study(FailoverParams(trials=400), SCALE, progress=stop, stops=(InterruptedError,))
+    assert 12 <= sum(map(len, found.values())) < 2000 and all(found.values())
+    assert set(comparison(found).line) == set(found)
+    with pytest.raises(InterruptedError):
+        study(FailoverParams(trials=400), SCALE, progress=stop)
+
+
 def test_without_randomness_elections_take_over_ten_seconds() -> None:
     """§9.3: "consistently took longer than 10 seconds" at 150–150 ms; four trials (each has hundreds of terms)."""
     times = [downtime_ms(trial) for trial in trials_of((150, 150), FailoverParams(trials=40))]
