@@ -65,6 +65,12 @@ def third_try(world: World) -> bool:
     return two.phase is Phase.PREPARING and two.ballot > two.accepted_ballot and two.ballot.round > 1
 
 
+def proposes_again(world: World) -> bool:
+    """S2 is in phase 2 of that ballot, for "b"."""
+    two = world.node("S2")
+    return two.phase is Phase.PROPOSING and two.ballot.round > 2 and two.proposal == "b"
+
+
 def lossy(kind: type[Paxos], seed: int) -> Cluster:
     """Three nodes, one of which proposes, over a network that loses three messages of ten."""
     nodes = [kind(name, NAMES, value="a" if name == "S1" else None) for name in NAMES]
@@ -111,6 +117,7 @@ PAXOS_MUSEUM_SEARCHES: tuple[ProtocolSearch, ...] = (
             Leg({}, accepted_again),
             Leg({}, heard_twice),
             Leg({"timeouts": {"S2.backoff": 1}}, third_try),
+            Leg({}, proposes_again),
             Leg({}, max_states=30_000),
             learners=("S3",),
         ),
