@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from distlib.figures import theme
 from distlib.figures.queueing import check_columns
 
-KINDS = {"correct": "✓", "safety": "", "liveness": "⧗", "masked": "◐"}
+KINDS = {"correct": "✓", "safety": "", "liveness": "∞", "masked": "◐"}
 """The sign beside a row's name: correct protocols, liveness bugs, bugs that another rule masks."""
 
 ROW_PX = 21
@@ -56,7 +56,7 @@ def kill_matrix(table: pd.DataFrame, *, title: str = "") -> go.Figure:
         margin={"l": int(longest * theme.CHAR) + 24, "r": 14, "t": 84 if title else 50, "b": 44}
     )
     figure.add_annotation(
-        text="✓ correct   ⧗ liveness   ◐ masked by another rule   – not found in the time given",
+        text="✓ correct   ∞ liveness   ◐ masked by another rule   – not found in the time given",
         xref="paper", yref="paper", x=0, y=0, yshift=-28, xanchor="left", showarrow=False,
         font={"size": 12, "color": theme.SOFT},
     )  # fmt: skip

@@ -28,7 +28,7 @@ def two_sources(right: str, broken: str, *, names: tuple[str, str], title: str =
         figure.add_annotation(_words(0.5 * column, -0.6, f"<b>{escape(name)}</b>", theme.FONT))
         for number, line in enumerate(text):
             changed = line[:1] in "−+"
-            shown = escape(line).replace(" ", "\u00a0")
+            shown = escape(line, quote=False).replace(" ", "\u00a0")
             figure.add_annotation(
                 _words(0.5 * column, number + 0.5, f"<b>{shown}</b>" if changed else shown, theme.MONO)
             )

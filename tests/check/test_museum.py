@@ -196,3 +196,19 @@ def test_names_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match="Raft and Paxos"):
         pieces("Zab")
     assert piece("ReportsNothing").right is Paxos
+
+
+# --- the kill matrix, and its figure ---------------------------------------------------------------------------------
+
+
+def test_the_stored_matrix_kills_every_bug_and_nothing_else():
+    from distlib.figures.kill_matrix import kill_matrix
+    from distlib.scenarios.kill_matrix import stored
+
+    matrix = stored()
+    killed = set(matrix.loc[matrix["verdict"] == "found", "variant"])
+    assert killed == {one.name for one in BUGS}
+    assert {kind.__name__ for kinds in SHIPPED.values() for kind in kinds} <= set(matrix["variant"])
+    assert matrix.loc[matrix["verdict"] == "found", "elapsed_s"].max() < 30
+    shown = kill_matrix(matrix[matrix["protocol"] == "Paxos"]).data[0]
+    assert "✓ Paxos" in shown.y and "∞ NeverPauses" in shown.y and "◐ TakesBackItsDecision" in shown.y
