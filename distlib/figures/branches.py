@@ -2,8 +2,8 @@
 
 :func:`step_diagram` draws a :class:`Scene`: the space-time diagram of one branch, in which step k happens at time k,
 with what belongs to stepping by hand: stubs for the messages in flight, a veil over what has not happened yet, and the
-tree of all branches below. Its last traces are those of :func:`recent_traces`, which hold only what is younger than step
-``since``: between two steps nothing else changes, so that a click costs as little late in a run as early.
+tree of all branches below. Its last traces are those of :func:`recent_traces`, which hold only what is younger than
+step ``since``: between two steps nothing else changes, so that a click costs as little late in a run as early.
 """
 
 from __future__ import annotations

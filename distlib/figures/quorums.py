@@ -19,8 +19,8 @@ def intersection_graph(
 ) -> go.Figure:
     """Quorums of phase 1 above, of phase 2 below, acceptors between; a line says that an acceptor is in a quorum.
 
-    One quorum of phase 1 is chosen (the first that misses one of phase 2, if there is one, else the first): its members
-    are bold, and each quorum of phase 2 is green (it shares a member: named below it) or red and crossed (it does not).
+    One quorum of phase 1 is chosen (the first that misses one of phase 2, if there is one, else the first): its
+    members are bold, and each quorum of phase 2 is a green square (it shares a member) or a red cross (it does not).
     Raises ``ValueError`` when a phase has no quorum.
     """
     if not phase1 or not phase2:
@@ -31,12 +31,12 @@ def intersection_graph(
         phase1 = [chosen, *phase1]
         graph, place = _graph(phase1, phase2)
     figure = theme.figure(height=400, width=width)
-    marked = [edge for edge in graph.edges if edge[0] == (1, chosen)]
+    marked = [edge for edge in graph.edges if (1, chosen) in edge]
     figure.add_traces([
         _edges([edge for edge in graph.edges if edge not in marked], place, theme.GRID, 1.2, "is in"),
         _edges(marked, place, theme.VERMILLION, 3.5, "is in the chosen quorum"),
     ])  # fmt: skip
-    lower = [two for two in phase2[:MOST]]
+    lower = phase2[:MOST]
     meets = [two for two in lower if set(two) & set(chosen)]
     misses = [two for two in lower if not set(two) & set(chosen)]
     figure.add_traces([
@@ -50,8 +50,8 @@ def intersection_graph(
     more = f"   ({hidden} quorums more are not drawn)" if hidden else ""
     figure.update_layout(margin={"l": 90, "r": 24, "t": 44, "b": 30}, legend={"y": 1.02})
     figure.update_xaxes(visible=False, range=[-0.04, 1.04])
-    figure.update_yaxes(tickvals=[0, 1, 2], ticktext=["phase 2", "acceptors", "phase 1"], range=[-0.5, 2.3], showgrid=False,
-                        showline=False, ticks="")  # fmt: skip
+    figure.update_yaxes(tickvals=[0, 1, 2], ticktext=["phase 2", "acceptors", "phase 1"], range=[-0.5, 2.3],
+                        showgrid=False,                        showline=False, ticks="")  # fmt: skip
     figure.add_trace(go.Scatter(x=[0.5], y=[-0.42], mode="text", text=[more], textfont={"color": theme.SOFT},
                                 showlegend=False, hoverinfo="skip"))  # fmt: skip
     return figure
@@ -87,7 +87,8 @@ def _spots(nodes: list, place: dict, name: str, colour: str, symbol: str) -> go.
     few = len(nodes) <= 10
     return go.Scatter(
         x=[place[node][0] for node in nodes], y=[place[node][1] for node in nodes],
-        mode="markers+text" if few else "markers", text=words, hovertext=[f"{{{', '.join(node[1])}}}" for node in nodes],
+        mode="markers+text" if few else "markers", text=words,
+        hovertext=[f"{{{', '.join(node[1])}}}" for node in nodes],
         hoverinfo="text", textposition="top center" if nodes and nodes[0][0] == 1 else "bottom center",
         textfont={"size": 11, "color": theme.SOFT}, name=name, showlegend=bool(nodes),
         marker={"size": 13, "color": colour, "symbol": symbol, "line": {"width": 1, "color": theme.PAPER}},
@@ -106,11 +107,13 @@ def _people(graph: nx.Graph, place: dict, chosen: tuple[str, ...]) -> go.Scatter
     )  # fmt: skip
 
 
-def availability_by_size(sizes: pd.DataFrame, chosen: tuple[int, int], *, width: int = theme.WIDTH) -> go.Figure:
-    """How often each phase is impossible, against the size of phase 2's quorum; the pair that is chosen is marked.
+def availability_by_size(
+    sizes: pd.DataFrame, chosen: tuple[int, int], *, width: int = theme.WIDTH
+) -> go.Figure:
+    """How often each phase is impossible, against the size of phase 2's quorum; the chosen pair is marked.
 
-    ``sizes`` has the columns phase2, phase1, available1, available2, both (probabilities). Raises ``ValueError`` for a
-    missing column.
+    ``sizes`` has the columns phase2, phase1, available1, available2, both (probabilities). Raises ``ValueError`` for
+    a missing column.
     """
     missing = {"phase2", "phase1", "available1", "available2", "both"} - set(sizes.columns)
     if missing:

@@ -53,7 +53,10 @@ class PaxosView(Parameters):
 def _window(trace: Trace, window: str) -> dict[str, float]:
     third = trace.end_ms / 3
     start = {"second third": third, "last third": 2 * third}.get(window, 0.0)
-    return {"start_ms": start, "end_ms": trace.end_ms if window in ("whole run", "last third") else start + third}
+    return {
+        "start_ms": start,
+        "end_ms": trace.end_ms if window in ("whole run", "last third") else start + third,
+    }
 
 
 def draw_spacetime(trace: Trace, window: str) -> Any:
@@ -90,7 +93,9 @@ class _PaxosLab(Lab):
         rows = {
             "ballots begun": str(len(result.outputs_of(BallotStarted))),
             "chosen value": str(learnt[0].event.value) if learnt else "none yet",
-            "first known": f"{learnt[0].time_ms:,.0f} ms, by {learnt[0].node}" if learnt else "nobody knows one",
+            "first known": f"{learnt[0].time_ms:,.0f} ms, by {learnt[0].node}"
+            if learnt
+            else "nobody knows one",
             "nodes that know it": str(len(learnt)),
             "messages": f"{len(result.sent):,}",
         }
@@ -117,7 +122,13 @@ class SingleDecreeLab(_PaxosLab):
         "Rivals": {"proposers": 3, "stagger_ms": 4.0},
         "Lossy network": {"loss": 0.3, "duration_ms": 800.0},
         "Small quorums of phase 2": {"phase1_quorum": 4, "phase2_quorum": 2},
-        "Quorums that don't intersect": {"phase1_quorum": 2, "phase2_quorum": 2, "unsafe": True, "stagger_ms": 60.0},
+        "Quorums that don't intersect": {
+            "phase1_quorum": 2,
+            "phase2_quorum": 2,
+            "unsafe": True,
+            "stagger_ms": 14.0,
+            "seed": 2,
+        },
     }
 
     def run(self, params: Any, progress: Progress) -> Trace:
@@ -145,7 +156,7 @@ class DuelLab(_PaxosLab):
         "How long a pause?": {"figure": "rounds against backoff"},
     }
     widths_ms = (0, 5, 10, 20, 40, 80, 160, 320)
-    trials = 20
+    trials = 10
 
     def run(self, params: Any, progress: Progress) -> tuple[Trace, pd.DataFrame]:
         """The duel, and duels like it with pauses of other lengths."""
@@ -185,7 +196,7 @@ def _study(params: DuelParams, width_ms: float, trials: int) -> pd.DataFrame:
     if key not in _known:
         if len(_known) > 256:
             _known.clear()
-        _known[key] = backoff_study(params, widths_ms=(width_ms,), trials=trials)
+        _known[key] = backoff_study(params, widths_ms=(width_ms,), trials=trials, limit_ms=1500.0)
     return _known[key]
 
 
@@ -203,7 +214,9 @@ class QuorumLab(Lab):
     params = QuorumParams
     figures = {
         "intersection": draw_intersection,
-        "availability": lambda found: availability_by_size(found.sizes, (found.params.phase1, found.params.phase2)),
+        "availability": lambda found: availability_by_size(
+            found.sizes, (found.params.phase1, found.params.phase2)
+        ),
     }
     presets = {
         "Majorities": {"acceptors": 5, "phase1": 3, "phase2": 3},
@@ -233,13 +246,18 @@ class QuorumLab(Lab):
     def verdicts(self, result: Quorums) -> Sequence[tuple[str, bool | None, str]]:
         """The only requirement of Flexible Paxos."""
         apart = result.apart
-        witness = f"{{{', '.join(apart[0][0])}}} and {{{', '.join(apart[0][1])}}} share nobody" if apart else ""
+        witness = (
+            f"{{{', '.join(apart[0][0])}}} and {{{', '.join(apart[0][1])}}} share nobody" if apart else ""
+        )
         return [("Every quorum of phase 1 meets every quorum of phase 2", not apart, witness)]
 
     def data(self, result: Quorums) -> dict[str, pd.DataFrame]:
         """Pairs and availability."""
         rows = [(" ".join(one), " ".join(two), " ".join(shared)) for one, two, shared in result.pairs]
-        return {"pairs": pd.DataFrame(rows, columns=["phase1", "phase2", "shared"]), "availability": result.sizes}
+        return {
+            "pairs": pd.DataFrame(rows, columns=["phase1", "phase2", "shared"]),
+            "availability": result.sizes,
+        }
 
 
 class LeaderChangeLab(Lab):
@@ -280,12 +298,16 @@ class LeaderChangeLab(Lab):
         }  # fmt: skip
 
 
+def _draw_bars(comparison: pd.DataFrame) -> Any:
+    return protocol_bars(comparison)
+
+
 class ComparisonLab(Lab):
     """Paxos, Multi-Paxos and Raft side by side: messages, round trips, leader change."""
 
     title = "Paxos, Multi-Paxos and Raft side by side"
     params = CompareParams
-    figures = {"side by side": lambda found: protocol_bars(found)}
+    figures = {"side by side": _draw_bars}
     presets = {"Three servers": {"servers": 3}, "Far apart": {"latency_ms": 75.0, "timeout_ms": (600, 1200)}}
 
     def run(self, params: Any, progress: Progress) -> pd.DataFrame:

@@ -107,7 +107,8 @@ SHAPES: Mapping[str, Shape] = {
         "queue", "x was in before y, and y comes out first (after Herlihy & Wing 1990, figure 1).", False,
     ),
     "two hold the lock": Shape(
-        _rows(("A", "acquire", None, None, 0, 1), ("B", "acquire", None, None, 2, 4), ("A", "release", None, None, 5, 6)),
+        _rows(("A", "acquire", None, None, 0, 1), ("B", "acquire", None, None, 2, 4),
+              ("A", "release", None, None, 5, 6)),
         "lock", "B was given the lock before A had let go of it.", False,
     ),
 }  # fmt: skip
@@ -145,7 +146,9 @@ def history_called(name: str, seed: int = 7, lines: str = "") -> History:
     if name != OWN:
         raise ValueError(f"there is no history {name!r}; there are {', '.join(map(repr, NAMES))}")
     if not lines.strip():
-        raise ValueError("there are no lines of your own yet: write one operation a line into the box, as JSON")
+        raise ValueError(
+            "there are no lines of your own yet: write one operation a line into the box, as JSON"
+        )
     return parse_jsonl(lines, source="line")
 
 

@@ -48,7 +48,6 @@ class SingleDecreeParams(Parameters):
     phase1_quorum: int = parameter(
         0,
         "quorum of phase 1",
-        unit="acceptors",
         low=0,
         high=9,
         help="0: a majority, or what intersects phase 2's",
@@ -56,12 +55,11 @@ class SingleDecreeParams(Parameters):
     phase2_quorum: int = parameter(
         0,
         "quorum of phase 2",
-        unit="acceptors",
         low=0,
         high=9,
         help="0: a majority, or what intersects phase 1's",
     )
-    unsafe: bool = parameter(False, "allow quorums that don't intersect", help="to see agreement break")
+    unsafe: bool = parameter(False, "unsafe quorums", help="to see agreement break")
     backoff_ms: tuple[float, float] = parameter(
         (20, 60),
         "backoff",

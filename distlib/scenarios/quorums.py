@@ -12,18 +12,14 @@ from distlib.theory.quorums import intersect, missing_share, phases
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_PAIRS = 40_000
-
 
 @dataclass(frozen=True)
 class QuorumParams(Parameters):
     """Acceptors, the sizes of the quorums of both phases, and how often an acceptor is up."""
 
     acceptors: int = parameter(5, "acceptors", low=1, high=9, help="how many there are")
-    phase1: int = parameter(3, "quorum of phase 1", unit="acceptors", low=1, high=9, help="promises that a leader needs")
-    phase2: int = parameter(
-        3, "quorum of phase 2", unit="acceptors", low=1, high=9, help="acceptances that decide a value"
-    )
+    phase1: int = parameter(3, "quorum of phase 1", low=1, high=9, help="promises that a leader needs")
+    phase2: int = parameter(3, "quorum of phase 2", low=1, high=9, help="acceptances that decide a value")
     up: float = parameter(
         0.95, "an acceptor is up with", low=0.5, high=0.999, step=0.001, help="independently of the others"
     )
@@ -32,7 +28,9 @@ class QuorumParams(Parameters):
         """A quorum is some of the acceptors."""
         for name in ("phase1", "phase2"):
             if getattr(self, name) > self.acceptors:
-                raise ValueError(f"{name} is {getattr(self, name)}, more than the {self.acceptors} acceptors that there are")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, more than the {self.acceptors} acceptors that there are"
+                )
 
     def warnings(self) -> list[str]:
         """What goes wrong without intersection."""
@@ -48,8 +46,8 @@ class QuorumParams(Parameters):
 class Quorums:
     """What there is to see.
 
-    ``pairs``: the quorums of phase 1 and of phase 2 (tuples of acceptors), and what they share. ``sizes``: phase2, phase1
-    (the smallest that intersects it), and the availability of phase1, phase2 and both.
+    ``pairs``: the quorums of phase 1 and of phase 2 (tuples of acceptors), and what they share. ``sizes``: phase2,
+    phase1 (the smallest that intersects it), and the availability of phase1, phase2 and both.
     """
 
     params: QuorumParams

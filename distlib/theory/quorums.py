@@ -1,13 +1,13 @@
 """Quorums by their size: do they intersect, and how often is one available?
 
-With n acceptors of which each is up with probability p, independently of the others, a quorum of q is available with the
-upper tail of the binomial distribution,
+With n acceptors of which each is up with probability p, independently of the others, a quorum of q is available with
+the upper tail of the binomial distribution,
 
     A(n, q, p) = Σ_{k=q..n} C(n, k) p^k (1 - p)^(n - k).
 
-Flexible Paxos (Howard, Malkhi & Spiegelman, *Flexible Paxos: Quorum Intersection Revisited*, 2016, §3) asks no more than
-that each quorum of phase 1 (size q1) shares an acceptor with each of phase 2 (size q2), which sizes guarantee exactly
-when q1 + q2 > n.
+Flexible Paxos (Howard, Malkhi & Spiegelman, *Flexible Paxos: Quorum Intersection Revisited*, 2016, §3) asks no more
+than that each quorum of phase 1 (size q1) shares an acceptor with each of phase 2 (size q2), which sizes guarantee
+exactly when q1 + q2 > n.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from math import comb
 def availability(acceptors: int, quorum: int, up: float) -> float:
     """The probability that at least ``quorum`` of ``acceptors`` are up, each with probability ``up``.
 
-    Exact up to the last rounding: the sum is taken in fractions. Raises ``TypeError`` or ``ValueError`` for numbers that
-    cannot be.
+    Exact up to the last rounding: the sum is taken in fractions. Raises ``TypeError`` or ``ValueError`` for numbers
+    that cannot be.
     """
     _check_count("acceptors", acceptors, 1, 1000)
     _check_count("quorum", quorum, 0, acceptors)
     if isinstance(up, bool) or not isinstance(up, (int, float)) or not 0 <= up <= 1:
         raise ValueError(f"up is {up!r}; it takes a probability from 0 to 1")
     p = Fraction(up)
-    return float(sum(comb(acceptors, k) * p**k * (1 - p) ** (acceptors - k) for k in range(quorum, acceptors + 1)))
+    return float(
+        sum(comb(acceptors, k) * p**k * (1 - p) ** (acceptors - k) for k in range(quorum, acceptors + 1))
+    )
 
 
 def intersect(acceptors: int, phase1: int, phase2: int) -> bool:

@@ -84,6 +84,7 @@ def test_clicks_deliver_crash_cut_branch_and_the_tree_can_be_clicked(
 
 def click_on_tree(page: LabPage, step: int) -> None:
     """Click on the first row of the tree at ``step``."""
+    page.figure().evaluate("(figure) => figure.scrollIntoView({block: 'end'})")
     place = page.figure().evaluate(
         """(figure, step) => {
             const layout = figure._fullLayout, box = figure.getBoundingClientRect();
