@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import networkx as nx
 import pandas as pd
@@ -10,6 +11,7 @@ import plotly.graph_objects as go
 
 from distlib.figures import theme
 
+Places = dict[Any, Any]
 MOST = 21
 """So many quorums of a phase are drawn at most; with more, the first ones, and the figure says so."""
 
@@ -57,11 +59,11 @@ def intersection_graph(
     return figure
 
 
-def _graph(phase1: Sequence[tuple[str, ...]], phase2: Sequence[tuple[str, ...]]) -> tuple[nx.Graph, dict]:
+def _graph(phase1: Sequence[tuple[str, ...]], phase2: Sequence[tuple[str, ...]]) -> tuple[nx.Graph, Places]:
     """The graph of membership and a place for each of its nodes: three layers, each in the given order."""
     people = list(dict.fromkeys(name for one in (*phase1, *phase2) for name in one))
     graph = nx.Graph()
-    layers = [[(2, two) for two in phase2[:MOST]], [(0, (name,)) for name in sorted(people)],
+    layers: list[list[Any]] = [[(2, two) for two in phase2[:MOST]], [(0, (name,)) for name in sorted(people)],
               [(1, one) for one in phase1[:MOST]]]  # fmt: skip
     for height, layer in enumerate(layers):
         graph.add_nodes_from(layer, height=height)
@@ -74,7 +76,7 @@ def _graph(phase1: Sequence[tuple[str, ...]], phase2: Sequence[tuple[str, ...]])
     return graph, place
 
 
-def _edges(edges: list, place: dict, colour: str, width: float, name: str) -> go.Scatter:
+def _edges(edges: list[Any], place: Places, colour: str, width: float, name: str) -> go.Scatter:
     return go.Scatter(
         x=[x for one, two in edges for x in (place[one][0], place[two][0], None)],
         y=[y for one, two in edges for y in (place[one][1], place[two][1], None)],
@@ -82,7 +84,7 @@ def _edges(edges: list, place: dict, colour: str, width: float, name: str) -> go
     )  # fmt: skip
 
 
-def _spots(nodes: list, place: dict, name: str, colour: str, symbol: str) -> go.Scatter:
+def _spots(nodes: list[Any], place: Places, name: str, colour: str, symbol: str) -> go.Scatter:
     words = [" ".join(node[1]) for node in nodes]
     few = len(nodes) <= 10
     return go.Scatter(
@@ -95,7 +97,7 @@ def _spots(nodes: list, place: dict, name: str, colour: str, symbol: str) -> go.
     )  # fmt: skip
 
 
-def _people(graph: nx.Graph, place: dict, chosen: tuple[str, ...]) -> go.Scatter:
+def _people(graph: nx.Graph, place: Places, chosen: tuple[str, ...]) -> go.Scatter:
     nodes = [node for node in graph if node[0] == 0]
     inside = [node[1][0] in chosen for node in nodes]
     return go.Scatter(

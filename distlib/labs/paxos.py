@@ -50,7 +50,7 @@ class PaxosView(Parameters):
     )  # fmt: skip
 
 
-def _window(trace: Trace, window: str) -> dict[str, float]:
+def _window(trace: Trace, window: str) -> dict[str, Any]:
     third = trace.end_ms / 3
     start = {"second third": third, "last third": 2 * third}.get(window, 0.0)
     return {
@@ -87,7 +87,7 @@ class _PaxosLab(Lab):
     view = PaxosView
     figures = {"space-time": draw_spacetime, "roles": draw_roles}
 
-    def table(self, result: Trace) -> pd.DataFrame:
+    def table(self, result: Any) -> pd.DataFrame:
         """Ballots, the first to know, messages."""
         learnt = result.outputs_of(Chosen)
         rows = {
@@ -101,11 +101,11 @@ class _PaxosLab(Lab):
         }
         return pd.DataFrame({"in this run": list(rows), "value": list(rows.values())})
 
-    def verdicts(self, result: Trace) -> Sequence[tuple[str, bool | None, str]]:
+    def verdicts(self, result: Any) -> Sequence[tuple[str, bool | None, str]]:
         """Paxos's invariants, as they were checked live."""
         return _broken(result, paxos_invariants())
 
-    def data(self, result: Trace) -> dict[str, pd.DataFrame]:
+    def data(self, result: Any) -> dict[str, pd.DataFrame]:
         """Messages, states and outputs of the run."""
         return {
             "messages": result.messages.drop(columns="message"), "states": result.views,
@@ -170,11 +170,11 @@ class DuelLab(_PaxosLab):
                 raise
         return trace, pd.concat(parts, ignore_index=True)
 
-    def table(self, result: tuple[Trace, pd.DataFrame]) -> pd.DataFrame:
+    def table(self, result: Any) -> pd.DataFrame:
         """Of the duel shown."""
         return super().table(result[0])
 
-    def verdicts(self, result: tuple[Trace, pd.DataFrame]) -> Sequence[tuple[str, bool | None, str]]:
+    def verdicts(self, result: Any) -> Sequence[tuple[str, bool | None, str]]:
         """Safety holds in a livelock too; what fails is progress."""
         trace, _ = result
         known = bool(trace.outputs_of(Chosen))
@@ -182,7 +182,7 @@ class DuelLab(_PaxosLab):
         late = "" if known else f"{ballots} ballots in {trace.end_ms:,.0f} ms, and nobody has learnt a value"
         return [*super().verdicts(trace), ("Progress within this run", known, late)]
 
-    def data(self, result: tuple[Trace, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    def data(self, result: Any) -> dict[str, pd.DataFrame]:
         """The duel's messages, and the study."""
         return {**super().data(result[0]), "backoff": result[1]}
 

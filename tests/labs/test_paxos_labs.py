@@ -11,7 +11,8 @@ from distlib.figures.paxos_study import protocol_bars, rounds_against_backoff
 from distlib.figures.quorums import availability_by_size, intersection_graph
 from distlib.labs import ComparisonLab, DuelLab, HistoryLab, Lab, LeaderChangeLab, QuorumLab, SingleDecreeLab
 from distlib.scenarios.histories import OWN, to_jsonl
-from distlib.scenarios.quorums import QuorumParams, availability_by_size as sizes_of, quorums
+from distlib.scenarios.quorums import QuorumParams, quorums
+from distlib.scenarios.quorums import availability_by_size as sizes_of
 
 
 @pytest.fixture(autouse=True)
