@@ -37,6 +37,10 @@ from distlib.labs.picture import Picture
 from distlib.labs.work import Job, Progress, Stopped, Worker
 
 
+SHOW_S = 6.0
+"""How long showing a lab waits for its first run; a longer one is shown with its progress."""
+
+
 @dataclass(frozen=True)
 class NoOptions(Parameters):
     """The view of a lab without options."""
@@ -234,6 +238,7 @@ class Lab:
         return self.share()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self.wait(SHOW_S)  # a first picture that is nearly ready shall be there when the browser draws
         return self._frame.box._repr_mimebundle_(**kwargs)
 
     # --- values and controls --------------------------------------------------------------------------------
