@@ -58,10 +58,9 @@ def content_of(cluster: StepCluster, state: State) -> dict[str, Any]:
         for number, one in enumerate(cluster.timers(moment))
     ]  # fmt: skip
     requests = [
-        {"id": str(number), "link": f"→ {one.node}", "kind": kind_of(one.message), "rest": _words(one.message),
-         "title": "a client asks this"}
+        {"id": str(number), "link": f"→ {one.node}", "kind": "", "rest": _asked(one.message), "title": str(one)}
         for number, one in enumerate(cluster.requests(moment))
-    ]  # fmt: skip
+    ]
     return {
         "where": f"Step {state.depth}", "last": "" if state.parent is None else f"after: {state.text}",
         "state": state.number, "flying": len(state.flying), "more": max(0, len(state.flying) - ROWS),
@@ -110,6 +109,12 @@ def fields_of(node: Any, *, durable: bool = False) -> list[tuple[str, str]]:
 def _value(value: Any) -> str:
     words = describe(value)
     return words if len(words) <= LONG else f"{words[: LONG - 1]}…"
+
+
+def _asked(message: Any) -> str:
+    """What a client wants, in short: the command or the value, where there is one."""
+    wanted = getattr(message, "command", getattr(message, "value", None))
+    return describe(message) if wanted is None else str(wanted)
 
 
 def _words(message: Any) -> str:
