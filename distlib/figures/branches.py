@@ -77,7 +77,10 @@ def rows_of(twigs: Sequence[Twig]) -> dict[int, int]:
         if twig.parent is not None and twig is siblings[0]:
             rows[twig.number] = rows[twig.parent]
             continue
-        span, row = (twig.depth - 1, ends[twig.number]), rows.get(twig.parent, -1) + 1 if twig.parent is not None else 0
+        span, row = (
+            (twig.depth - 1, ends[twig.number]),
+            rows.get(twig.parent, -1) + 1 if twig.parent is not None else 0,
+        )
         while row < len(taken) and any(span[0] <= high and low <= span[1] for low, high in taken[row]):
             row += 1
         while len(taken) <= row:
@@ -139,7 +142,9 @@ def step_diagram(scene: Scene, since: float | None = None) -> go.Figure:
     """
     missing = [number for number in scene.here if number not in scene.known]
     if missing or not scene.here:
-        raise ValueError(f"here names the states {missing or 'of no path'}; the tree has {len(scene.twigs)} states")
+        raise ValueError(
+            f"here names the states {missing or 'of no path'}; the tree has {len(scene.twigs)} states"
+        )
     since = scene.now if since is None else since
     recent = recent_traces(scene, since, scene.kinds, scene.roles)
     past = _branch_traces(scene, (-1.0, since), scene.kinds, scene.roles)
@@ -160,8 +165,9 @@ def recent_traces(scene: Scene, since: float, kinds: Sequence[str], roles: Seque
     here = _tree(scene, [twig for twig in scene.twigs if twig.depth > since])
     return [
         *_branch_traces(scene, (since, scene.window[1] + 1), kinds, roles), *here,
+        _veil(scene),
         *partition_bands(scene.picture), fault_marks(scene.picture), violation_lines(scene.picture),
-        _veil(scene), _stubs(scene), _position(scene),
+        _stubs(scene), _position(scene),
     ]  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def fields_of(node: Any, *, durable: bool = False) -> list[tuple[str, str]]:
 
 
 def _value(value: Any) -> str:
-    words = describe(value)
+    words = str(value) if "__str__" in type(value).__dict__ else describe(value)
     return words if len(words) <= LONG else f"{words[: LONG - 1]}…"
 
 
