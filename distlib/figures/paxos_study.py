@@ -36,7 +36,8 @@ def rounds_against_backoff(study: pd.DataFrame, *, width: int = theme.WIDTH) -> 
         never = [label for label, share in zip(labels, study["decided"], strict=True) if share == 0]
         figure.add_trace(go.Scatter(
             x=never, y=[top * 1.12] * len(never), mode="markers+text", name="never decided", showlegend=False,
-            marker={"symbol": "x", "size": 12, "color": theme.ALARM}, text=[""] * (len(never) - 1) + ["livelock: none was decided"] * bool(never),
+            marker={"symbol": "x", "size": 12, "color": theme.ALARM},
+                text=[""] * (len(never) - 1) + ["livelock: none was decided"] * bool(never),
             textposition="middle right", textfont={"color": theme.ALARM}, hoverinfo="skip",
         ), row, 1)  # fmt: skip
         figure.update_yaxes(title_text=title, rangemode="tozero", range=[0, top * 1.3], row=row, col=1)
