@@ -279,10 +279,11 @@ def formula_curve(
         figure.update_layout(margin_b=130, sliders=[_setting_slider(settings, first, setting)])
     seen = pd.concat([points["value"] + points["error"], curve["value"]])
     top = 1.08 * float(min(seen.max(), 2.2 * max(points["value"].max(), 1e-12)))
-    low = float(curve["value"][curve["value"] > 0].min()) if log_y else 0.0
-    ticks = [part * 10.0**power for power in range(-2, 5) for part in (1, 2, 5)]
-    logarithmic = {"type": "log", "range": [np.log10(0.85 * low), np.log10(1.15 * top)], "tickvals": ticks}
-    scale: dict[str, Any] = logarithmic if log_y else {"range": [0, top]}
+    scale: dict[str, Any] = {"range": [0, top]}
+    if log_y:
+        low = float(curve["value"][curve["value"] > 0].min())
+        ticks = [part * 10.0**power for power in range(-2, 5) for part in (1, 2, 5)]
+        scale = {"type": "log", "range": [np.log10(0.85 * low), np.log10(1.15 * top)], "tickvals": ticks}
     figure.update_yaxes(title_text=y, **scale)
     figure.update_xaxes(title_text=x)
     return figure

@@ -238,6 +238,8 @@ class Lab:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         self.wait(SHOW_S)  # a first picture that is nearly ready shall be there when the browser draws
+        with self._lock:
+            self.picture.renew()
         return self._frame.box._repr_mimebundle_(**kwargs)
 
     # --- values and controls --------------------------------------------------------------------------------

@@ -65,6 +65,13 @@ class Picture:
         self._take_frames(figure)
         return in_place
 
+    def renew(self) -> None:
+        """A new widget with what is shown: a view that opens later would mix it with what was shown before."""
+        config = self.widget._config
+        self.widget = go.FigureWidget({"data": self._shown[0], "layout": self._shown[1]})
+        self.widget._config = config
+        self.box.children = (self.widget, self.player)
+
     def _change(self, traces: list[dict[str, Any]], layout: dict[str, Any]) -> None:
         old_traces, old_layout = self._shown
         with self.widget.batch_update():

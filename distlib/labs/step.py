@@ -57,7 +57,12 @@ class StepLab:
     """
 
     def __init__(
-        self, protocol: type[Node] | ClusterModel, servers: int = 3, *, steps: Sequence[str] = (), shown: int = 60
+        self,
+        protocol: type[Node] | ClusterModel,
+        servers: int = 3,
+        *,
+        steps: Sequence[str] = (),
+        shown: int = 60,
     ) -> None:
         if shown not in SHOWN:
             raise ValueError(f"shown is {shown!r}; choose one of {', '.join(map(str, SHOWN))}")
@@ -162,7 +167,9 @@ class StepLab:
             return self.take(known[which])
         fitting = [one for one in known if isinstance(which, str) and which in text_of(one)]
         if not fitting:
-            raise Impossible(f"no client has {which!r} to ask; there are: {'; '.join(map(text_of, known)) or 'none'}")
+            raise Impossible(
+                f"no client has {which!r} to ask; there are: {'; '.join(map(text_of, known)) or 'none'}"
+            )
         return self.take(fitting[0])
 
     def crash(self, node: NodeId) -> State:
@@ -226,7 +233,9 @@ class StepLab:
         """Go to any state of the tree. Raises ``ValueError`` for a number that no state has."""
         with self._lock:
             if number not in self.tree.states:
-                raise ValueError(f"there is no state {number!r} among the {len(self.tree)} of the tree; 0 is the start")
+                raise ValueError(
+                    f"there is no state {number!r} among the {len(self.tree)} of the tree; 0 is the start"
+                )
             if number != self.state.number:
                 self._undo.append((self.state, []))
                 self.state = self.tree.states[number]
@@ -322,7 +331,9 @@ class StepLab:
             made += [state] if new else []
         if found.steps:
             self._arrive(self.state, state, made)
-        broken = f"{state.broken.invariant} breaks {state.depth - here.depth} steps on. " if state.broken else ""
+        broken = (
+            f"{state.broken.invariant} breaks {state.depth - here.depth} steps on. " if state.broken else ""
+        )
         self._frame.say("warning" if found.steps else "note", f"{broken}{found.said}")
 
     def stop(self) -> None:
@@ -373,7 +384,9 @@ class StepLab:
 
     def _page(self) -> str:
         verdicts = markup.verdicts(markup.Verdict(*one) for one in self.verdicts)
-        head = f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{self._frame.title}</title>"
+        head = (
+            f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{self._frame.title}</title>"
+        )
         lines = "".join(f"<li>{escape(words)}</li>" for words in self.steps)
         title = f"<h1 class='lab-title'>{escape(self._frame.title)}</h1>"
         return (

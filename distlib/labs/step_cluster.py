@@ -232,7 +232,9 @@ def links_of(text: str) -> tuple[Link, ...]:
 # --- which step next, at random ---------------------------------------------------------------------------
 
 
-def drawn(cluster: StepCluster, moment: Moment, flying: Sequence[Deliver], random: Random, faults: bool) -> Step | None:
+def drawn(
+    cluster: StepCluster, moment: Moment, flying: Sequence[Deliver], random: Random, faults: bool
+) -> Step | None:
     """A random next step; None if there is none. Messages come most often, then timers, requests and faults."""
     sorts: list[tuple[float, Sequence[Step]]] = [
         (8.0, [one for one in flying if not moment.holds_up(one.sender, one.receiver)]),
@@ -287,7 +289,9 @@ def model_of(protocol: type[Node], servers: int) -> ClusterModel:
     )
 
 
-def bounded(cluster: StepCluster, moment: Moment, timeouts: int, faults: Faults) -> tuple[ClusterModel, World]:
+def bounded(
+    cluster: StepCluster, moment: Moment, timeouts: int, faults: Faults
+) -> tuple[ClusterModel, World]:
     """The model that a search from ``moment`` explores, and the world it starts in.
 
     Nodes that are down stay down, links that are cut stay cut; clients may still ask what they have not asked yet.

@@ -81,7 +81,12 @@ def read(path: Path) -> dict[str, Any]:
         if not isinstance(data.get(name), kind):
             raise ValueError(f"{path.name}: {name} is {data.get(name)!r}; it takes {words}")
     for number, pair in enumerate(data["states"]):
-        right = isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int) and isinstance(pair[1], str)
+        right = (
+            isinstance(pair, list)
+            and len(pair) == 2
+            and isinstance(pair[0], int)
+            and isinstance(pair[1], str)
+        )
         if not right or not 0 <= pair[0] <= number:
             wanted = "[number of an earlier state, step in words]"
             raise ValueError(f"{path.name}: states[{number}] is {pair!r}; it takes {wanted}")

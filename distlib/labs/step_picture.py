@@ -80,16 +80,15 @@ class StepPicture(Picture):
         for old, now in zip(past, traces, strict=False):
             now["showlegend"] = bool(now["showlegend"] and not old["showlegend"])
         with self.widget.batch_update():
-            for target, old, now in zip(self.widget.data[self._past_traces :], self._recent, traces, strict=True):
+            for target, old, now in zip(
+                self.widget.data[self._past_traces :], self._recent, traces, strict=True
+            ):
                 _assign(target, old, now)
         self._recent, self._shown = traces, (past + traces, self._shown[1])
 
     def renew(self) -> None:
-        """A new widget with what is shown: a view that opens later would mix it with what was shown before."""
-        config = self.widget._config
-        self.widget = go.FigureWidget({"data": self._shown[0], "layout": self._shown[1]})
-        self.widget._config = config
-        self.box.children = (self.widget, self.player)
+        """As for any picture; the new widget hears clicks, too."""
+        super().renew()
         self._listen()
 
     def _listen(self) -> None:
