@@ -6,8 +6,6 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any
 
-import plotly.graph_objects as go
-
 from distlib.figures.branches import CLICKABLE, EXTRA, Scene, in_steps, recent_traces, step_diagram
 from distlib.labs.picture import Picture, _assign
 from distlib.labs.step_cluster import StepCluster
