@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import pandas as pd
@@ -21,6 +25,31 @@ from distlib.scenarios.induction import induction, votes_are_safe
 
 NAMES = ("S1", "S2", "S3")
 Predicate = Callable[[Mapping[str, Any]], bool]
+
+
+LIMIT_S = 30.0
+"""After so long, a reader's function is taken for one that never comes back; the checks themselves take seconds."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in what runs longer; without an effect outside the main thread, and on Windows."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def give_up(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"your function did not come back within {seconds:g} s: a loop without end?")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(
+        signal.ITIMER_REAL, seconds, seconds
+    )  # again, where a failure is looked into by calling anew
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # ------------------------------------------------------------ states
@@ -45,7 +74,9 @@ def grade_state_count(count: int) -> Grade:
 # ------------------------------------------------------------ invariants
 
 
-def grade_invariant(predicate: Predicate, broken: type[Paxos], max_states: int = 8_000) -> Grade:
+def grade_invariant(
+    predicate: Predicate, broken: type[Paxos], max_states: int = 8_000, limit_s: float = LIMIT_S
+) -> Grade:
     """Exercise: a condition on the nodes that holds in Paxos always, and fails in ``broken`` within two ballots."""
     if not callable(predicate) or isinstance(predicate, type):
         return Grade(False, (f"give a function of the nodes, not {predicate!r}",))
@@ -57,14 +88,18 @@ def grade_invariant(predicate: Predicate, broken: type[Paxos], max_states: int =
         return answer
 
     try:
-        right = explore(_cluster(Paxos), always(holds, "your invariant"), max_states=max_states)
-        if right.verdict == "violated":
-            last = right.path[-1]
-            nodes = [f"{name}: {_acceptor(node)}" for name, node in last.state.all_nodes().items()]
-            return Grade(
-                False, ("it fails in correct Paxos, so it is no invariant:", f"after '{last.action}'", *nodes)
-            )
-        wrong = explore(_cluster(broken), always(holds, "your invariant"), max_states=max_states)
+        with time_limit(limit_s):
+            right = explore(_cluster(Paxos), always(holds, "your invariant"), max_states=max_states)
+            if right.verdict == "violated":
+                last = right.path[-1]
+                nodes = [f"{name}: {_acceptor(node)}" for name, node in last.state.all_nodes().items()]
+                return Grade(
+                    False,
+                    ("it fails in correct Paxos, so it is no invariant:", f"after '{last.action}'", *nodes),
+                )
+            wrong = explore(_cluster(broken), always(holds, "your invariant"), max_states=max_states)
+    except TimeoutError as error:
+        return Grade(False, (str(error),))
     except ModelError as error:
         return Grade(False, (str(error.__cause__ or error),))
     seen = f"it holds in the first {right.distinct:,} states of correct Paxos"
@@ -87,12 +122,15 @@ def _acceptor(node: Any) -> str:
     return f"promised {node.promised}, accepted {accepted}, own ballot {node.ballot}"
 
 
-def grade_conjunct(predicate: Callable[[Any], bool]) -> Grade:
+def grade_conjunct(predicate: Callable[[Any], bool], limit_s: float = LIMIT_S) -> Grade:
     """Exercise: what to add to *votes are safe*, so that together they are inductive in `Voting`."""
     if not callable(predicate) or isinstance(predicate, type):
         return Grade(False, (f"give a function of a state, not {predicate!r}",))
     try:
-        found = induction(Voting(), predicate, votes_are_safe)
+        with time_limit(limit_s):
+            found = induction(Voting(), predicate, votes_are_safe)
+    except TimeoutError as error:
+        return Grade(False, (str(error),))
     except Exception as error:  # whatever the reader's function raises
         return Grade(False, (f"your function raised {type(error).__name__}: {error}",))
     if not found.starts:

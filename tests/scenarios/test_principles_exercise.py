@@ -119,6 +119,17 @@ def test_the_missing_conjunct() -> None:
     assert "a function of a state" in str(grade_conjunct(True))
 
 
+def endless(_anything):
+    while True:
+        pass
+
+
+def test_a_function_that_never_comes_back_is_named() -> None:
+    words = "did not come back within 0.5 s"
+    assert words in str(grade_invariant(endless, AcceptsWithoutPromise, limit_s=0.5))
+    assert words in str(grade_conjunct(endless, limit_s=0.5))
+
+
 def test_only_the_linearizations_pass() -> None:
     """Two of 5,040 orders: the write that was called first comes third."""
     passing = ["".join(order) for order in permutations(ANSWERS) if grade_order(order)]

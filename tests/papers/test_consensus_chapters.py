@@ -1,0 +1,69 @@
+"""What the chapters on Paxos and on principles state, and their pictures show."""
+
+from __future__ import annotations
+
+from distlib.check.cluster_model import ClusterModel
+from distlib.check.explore import eventually, explore
+from distlib.check.paxos_invariants import paxos_invariants
+from distlib.check.specifications import Vote, Voting
+from distlib.core.trace import kind_of
+from distlib.protocols.as_written import OneRoundPaxos
+from distlib.protocols.multi_paxos_message import Applied
+from distlib.protocols.paxos import Paxos
+from distlib.scenarios.paxos import LeaderChangeParams, leader_change
+from distlib.scenarios.paxos_search import A, B, paxos_model
+
+NAMES = ("S1", "S2", "S3")
+
+
+def test_four_deliveries_break_the_articles_paxos() -> None:
+    """Lamport 2001, §2.2: without P2c, a later proposal gets a majority for another value."""
+
+    def nodes() -> list[OneRoundPaxos]:
+        wants = {"S1": "A", "S2": "B"}
+        return [OneRoundPaxos(name, NAMES, value=wants.get(name), learners=("S3",)) for name in NAMES]
+
+    found = explore(ClusterModel(nodes, invariants=paxos_invariants()))
+    assert found.verdict == "violated"
+    assert len(found.path) - 1 == 4
+
+
+class LowestFirst(Voting):
+    """Takes over the vote of the lowest ballot."""
+
+    def shows_safe_at(self, state, quorum, b, v):
+        if any(state.max_bal[a] < b for a in quorum):
+            return 0
+        earlier = [vote for a in quorum for vote in state.votes[a] if vote.ballot < b]
+        return earlier.count(Vote(min(earlier).ballot, v)) if earlier else 1
+
+
+def test_two_ballots_are_not_enough() -> None:
+    """An exhaustive search of two ballots calls the lowest ballot's value right; a third ballot refutes it."""
+    two, three = explore(LowestFirst(ballots=2)), explore(LowestFirst(ballots=3))
+    assert two.verdict == "holds" and two.exhausted
+    assert three.verdict == "violated"
+
+
+def test_some_schedule_keeps_paxos_undecided() -> None:
+    """Fischer, Lynch & Paterson 1985: a safe deterministic protocol has runs in which nobody decides."""
+
+    def somebody_knows(world):
+        return any(node.chosen is not None for node in world.all_nodes().values())
+
+    endless = paxos_model(Paxos, requests=[A, B], timeouts={"backoff": 20}, learners=("S3",))
+    unlucky = explore(endless, eventually(somebody_knows, within=60), max_states=1_000)
+    assert unlucky.verdict == "violated"
+    assert len(unlucky.path) - 1 == 60
+
+
+def test_a_hole_is_filled_with_a_no_op() -> None:
+    """Lamport 2001, §3: the new leader proposes a no-op where nothing was chosen, and the commands after it follow."""
+    lossy = LeaderChangeParams(
+        loss=0.4, clients=9, latency_ms=(2, 20), crash_ms=500, duration_ms=1100, seed=11
+    )
+    trace = leader_change(lossy)
+    assert not trace.violations
+    first = [happened.event for happened in trace.outputs_of(Applied)[:4]]
+    assert [event.slot for event in first] == [1, 2, 3, 4]
+    assert [kind_of(event.command) for event in first] == ["NoOp", "Put", "Put", "Put"]
