@@ -36,7 +36,7 @@ from distlib.labs.frame import Frame
 from distlib.labs.picture import Picture
 from distlib.labs.work import Job, Progress, Stopped, Worker
 
-SHOW_S = 6.0
+SHOW_S = 2.0
 """How long showing a lab waits for its first run; a longer one is shown with its progress."""
 
 

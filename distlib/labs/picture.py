@@ -57,7 +57,10 @@ class Picture:
         """Show ``figure``; True if the picture was changed in place, False if it was replaced."""
         traces, layout = _content(figure)
         in_place = self.figure is not None and _alike(self._shown, (traces, layout))
-        if in_place:
+        if self.figure is None:  # the browser may be about to open the empty widget, and would miss an update
+            self._shown = (traces, layout)
+            self.renew()
+        elif in_place:
             self._change(traces, layout)
         else:
             self._replace(traces, layout)

@@ -111,7 +111,7 @@ def test_export_writes_files_that_open_alone(toy: LabPage, browser: Browser) -> 
     toy.press("Export")
     html = toy.wait_for_file("exports/toy_walks.html")
     for name in ("toy_walks.json", "toy_walks_table-statistics.csv", "toy_walks.svg", "toy_walks.png"):
-        toy.wait_for_file(f"exports/{name}", timeout_s=60)
+        toy.wait_for_file(f"exports/{name}", timeout_s=120)
     toy.page.get_by_text("exports/toy_walks.png").wait_for()
     alone = browser.new_context().new_page()
     asked: list[str] = []

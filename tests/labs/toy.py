@@ -113,7 +113,7 @@ class StudyLab(Lab):
     figures = {"trials": lambda result: go.Figure(go.Scatter(y=result))}
     patience_s = 0.05
     gate: Any = threading.Event()
-    pace_s = 0.01
+    pace_s = 0.03
 
     def run(self, params: StudyParams, progress: Progress) -> list[int]:
         done: list[int] = []
