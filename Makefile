@@ -17,7 +17,8 @@ lab: $(readable)
 
 test: check
 	sh tools/browser.sh
-	$(bin)/python -m pytest -n 2 --dist loadgroup
+	$(bin)/python -m pytest -n 2 --dist loadgroup --ignore=tests/browser
+	$(bin)/python -m pytest tests/browser --log-cli-level=INFO
 
 # Lint, format, types, the floors of the house, notebooks without outputs.
 check: $(testable)

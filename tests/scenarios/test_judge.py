@@ -175,7 +175,7 @@ class Recurses(Raft):
     ("candidate", "status", "text"),
     [
         (Loops, "failed", "did not come back from on_vote within 2 s"),
-        (Hog, "failed", "MemoryError"),
+        (Hog, "failed", "MemoryError|did not come back from on_vote"),
         (Exits, "failed", "SystemExit: 3"),
         (Vanishes, "undecided", "exit code 3"),
         (ForgetsReturn, "failed", "ForgetsReturn.may_grant_vote returned None; it must return True or False"),
