@@ -168,10 +168,10 @@ def _status(
         return "failed", f"It should break {expected_failure!r}, but it breaks something else first."
     if failed is not None:
         return "failed", ""
-    return (
-        "passed",
-        f"{searches} searches found nothing. That proves nothing beyond the bounds that they state.",
-    )
+    cut = [outcome.search for outcome in outcomes if not outcome.complete]
+    short = f" Time cut short: {', '.join(cut)}; a larger budget_s lets them search on." if cut else ""
+    remark = f"{searches} searches found nothing. That proves nothing beyond the bounds that they state."
+    return "passed", remark + short
 
 
 # ------------------------------------------------------------ the other process
