@@ -90,9 +90,9 @@ def test_live_queues_play(lab: LabPage, jupyterlab: JupyterLab) -> None:
     page.wait_until_idle()
     assert page.figure_data() != before
     assert page.figure_layout()["annotations"][0]["text"] != said
+    played = page.figure_data()
     page.press("Two choices")
-    page.wait_until_idle()
-    assert max(page.figure_data()[1]["y"]) < max(before[1]["y"])
+    assert max(page.wait_for_change(played)[1]["y"]) < max(played[1]["y"])
 
 
 def test_the_exported_film_plays_alone(lab: LabPage, jupyterlab: JupyterLab, browser: Browser) -> None:

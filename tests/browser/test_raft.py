@@ -45,9 +45,9 @@ def test_sliders_repaint_and_export_writes_files(lab: LabPage, name: str) -> Non
     log.info("election lab, all sliders: median %.0f ms of %d moves", statistics.median(times), len(times))
     lab.press("Export")
     for ending in ("html", "svg", "png", "json"):
-        found = lab.wait_for_file(f"exports/*.{ending}", timeout_s=120)
+        found = lab.wait_for_file(f"exports/raft-election*.{ending}", timeout_s=120)
         assert Path(found).stat().st_size > 500
-    assert Path(lab.wait_for_file("exports/*messages*.csv")).read_text().count("\n") > 20
+    assert Path(lab.wait_for_file("exports/raft-election*messages*.csv")).read_text().count("\n") > 20
     lab.assert_no_errors()
 
 
