@@ -10,7 +10,7 @@ from distlib.check.invariants import raft_invariants
 from distlib.check.sequential import CompareAndSet as CompareAndSetRegister
 from distlib.core.node import Node
 from distlib.core.trace import Happened
-from distlib.protocols.raft import Raft
+from distlib.protocols.raft import Entry, Log, Raft, Role, Vote
 from distlib.protocols.raft_client import Invoked, RaftClient, Returned
 from distlib.protocols.state_machine import Add, CompareAndSet, Get, Put
 from distlib.sim.cluster import Cluster
@@ -128,3 +128,28 @@ def _operation(command: Any) -> tuple[str | None, Any]:
         case Add(amount=amount):
             return "add", amount
     return None, None
+
+
+def entries(*terms: int, first: int = 1) -> tuple[Entry, ...]:
+    return tuple(Entry(term, Put("x", index)) for index, term in enumerate(terms, first))
+
+
+def server(*terms: int, term: int | None = None, peers: int = 2) -> Raft:
+    """S1 as a follower that holds entries of these terms."""
+    made = Raft("S1", names(peers + 1)[1:])
+    made.start()
+    made.log = Log(entries(*terms))
+    made.current_term = max(terms, default=0) if term is None else term
+    made.take_effects()
+    return made
+
+
+def leading(*terms: int, peers: int = 2) -> Raft:
+    """S1 as the leader of the next term, with entries of these terms and its no-op."""
+    made = server(*terms, peers=peers)
+    made.timeout("election")
+    for peer in made.peers[: (peers + 1) // 2]:
+        made.receive(peer, Vote(made.current_term, True))
+    assert made.role is Role.LEADER
+    made.take_effects()
+    return made

@@ -31,32 +31,7 @@ from distlib.protocols.state_machine import Add, Get, Put
 from distlib.sim.fault import Crash, Partition
 from distlib.sim.latency import Constant, Uniform
 from distlib.sim.network import Network
-from tests.raft_cluster import cluster, elect, leader, names
-
-
-def entries(*terms: int, first: int = 1) -> tuple[Entry, ...]:
-    return tuple(Entry(term, Put("x", index)) for index, term in enumerate(terms, first))
-
-
-def server(*terms: int, term: int | None = None, peers: int = 2) -> Raft:
-    """S1 as a follower that holds entries of these terms."""
-    made = Raft("S1", names(peers + 1)[1:])
-    made.start()
-    made.log = Log(entries(*terms))
-    made.current_term = max(terms, default=0) if term is None else term
-    made.take_effects()
-    return made
-
-
-def leading(*terms: int, peers: int = 2) -> Raft:
-    """S1 as the leader of the next term, with entries of these terms and its no-op."""
-    made = server(*terms, peers=peers)
-    made.timeout("election")
-    for peer in made.peers[: (peers + 1) // 2]:
-        made.receive(peer, Vote(made.current_term, True))
-    assert made.role is Role.LEADER
-    made.take_effects()
-    return made
+from tests.raft_cluster import cluster, elect, entries, leader, leading, names, server
 
 
 def sent(node: Raft) -> list[tuple[str, Any]]:
