@@ -13,13 +13,13 @@ from collections.abc import Callable
 from time import process_time
 
 from benchmarks.explore import bare_loop
-from distlib.check.cluster_model import ClusterModel
-from distlib.check.explore import BreadthFirst, explore
-from distlib.check.world import Faults
-from distlib.protocols.paxos import Paxos
-from distlib.protocols.raft import Raft
-from distlib.scenarios.paxos_search import A, paxos_model
-from distlib.scenarios.raft_search import PUT, raft_model
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.cluster.world import Faults
+from distlib.check.explore.explore import BreadthFirst, explore
+from distlib.paxos.paxos import Paxos
+from distlib.paxos.searches import A, paxos_model
+from distlib.raft.raft import Raft
+from distlib.raft.searches import PUT, raft_model
 
 ROUNDS = 2
 MODELS: dict[str, Callable[[], ClusterModel]] = {

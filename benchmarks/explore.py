@@ -19,9 +19,9 @@ from hashlib import blake2b
 from time import perf_counter, process_time
 from typing import Any
 
-from distlib.check.explore import BreadthFirst, Model, Result, explore
-from distlib.check.ring import EWD840
-from distlib.check.specifications import Action, Paxos, TwoPhase, TwoPhaseState, Voting
+from distlib.check.explore.explore import BreadthFirst, Model, Result, explore
+from distlib.principles.ring import EWD840
+from distlib.principles.specifications import Action, Paxos, TwoPhase, TwoPhaseState, Voting
 
 ROUNDS = 3
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import statistics
 
-from distlib.real.http_balancing import percentiles_ms
-from distlib.real.production_proxy import NotInstalledError, find
-from distlib.scenarios.load_balancing import POLICIES
-from distlib.scenarios.real_balancing import FRONTS, OWN, RealBalancingParams, measure_policy, real_balancing
+from distlib.balancing.production_proxy import NotInstalledError, find
+from distlib.balancing.real_experiment import percentiles_ms
+from distlib.balancing.real_scenarios import FRONTS, OWN, RealBalancingParams, measure_policy, real_balancing
+from distlib.balancing.scenarios import POLICIES
 
 ROUNDS = 3
 LIGHT = RealBalancingParams(policies=("two choices",), mean_ms=10.0, load=0.3, duration_s=3.0)

@@ -24,10 +24,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from distlib.check.history import PORCUPINE, History, Operation
-from distlib.check.linearizability import Linearizability, check
-from distlib.check.readers import read_jepsen
-from distlib.check.sequential import CompareAndSet, KeyValue, Register, Specification
+from distlib.check.history.history import PORCUPINE, History, Operation
+from distlib.check.history.linearizability import Linearizability, check
+from distlib.check.history.readers import read_jepsen
+from distlib.check.history.sequential import CompareAndSet, KeyValue, Register, Specification
 
 
 def register_history(

@@ -21,19 +21,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from distlib.balancing.balancer import choice_keys
+from distlib.balancing.policies import CentralQueue, LeastRequest, Policy
+from distlib.balancing.scenarios import ComparisonParams, policy_comparison
 from distlib.core.seeds import Seeds
-from distlib.policies.balancer import choice_keys
-from distlib.policies.balancing import CentralQueue, LeastRequest, Policy
-from distlib.scenarios.load_balancing import ComparisonParams, policy_comparison
-from distlib.sim.service import Backends, ServiceParams, simulate
+from distlib.sim.service.service import Backends, ServiceParams, simulate
 from distlib.sim.workload import Poisson
 
 HERE = Path(__file__).parent
 LOAD, SERVERS, BACKENDS = 0.9, 10, 100
 FIRST_CALL = """
 import time
-from distlib.policies.balancing import CentralQueue, LeastRequest, RoundRobin
-from distlib.sim.service import Backends, ServiceParams, simulate
+from distlib.balancing.policies import CentralQueue, LeastRequest, RoundRobin
+from distlib.sim.service.service import Backends, ServiceParams, simulate
 for name, run in (
     ("central queue", ServiceParams(policy=CentralQueue(), requests=10)),
     ("least request", ServiceParams(policy=LeastRequest(2), requests=10)),

@@ -18,17 +18,8 @@ from multiprocessing import Pool
 from random import Random
 from typing import Any
 
-from distlib.check.linearizability import Verdict, check
-from distlib.core.seeds import Seeds
-from distlib.core.trace import Trace
-from distlib.protocols.raft import BecameLeader, Raft, committed_state
-from distlib.protocols.raft_client import Invoked, RaftClient, Returned
-from distlib.protocols.raft_membership import AddServer, ConfigurationCommitted, Membership, RemoveServer
-from distlib.protocols.raft_snapshot import SnapshotInstalled, Snapshots, SnapshotTaken
-from distlib.protocols.raft_variants import LeaderLease, PreVote
-from distlib.protocols.state_machine import Add, CompareAndSet, Get, Put
-from distlib.sim.cluster import Cluster
-from distlib.sim.fault import (
+from distlib.check.history.linearizability import Verdict, check
+from distlib.core.fault import (
     Bridge,
     Crash,
     Drift,
@@ -41,9 +32,18 @@ from distlib.sim.fault import (
     Restart,
     Resume,
 )
+from distlib.core.seeds import Seeds
+from distlib.core.trace import Trace
+from distlib.raft.membership import AddServer, ConfigurationCommitted, Membership, RemoveServer
+from distlib.raft.raft import BecameLeader, Raft, committed_state
+from distlib.raft.snapshot import SnapshotInstalled, Snapshots, SnapshotTaken
+from distlib.raft.variants import LeaderLease, PreVote
+from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.replication.state_machine import Add, CompareAndSet, Get, Put
+from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Exponential, LogNormal, Uniform
 from distlib.sim.network import Network
-from tests.raft_cluster import Counter, cluster, history, names
+from tests.raft.clusters import Counter, cluster, history, names
 
 FAULTS_UNTIL_MS, END_MS = 2_500.0, 4_000.0
 OPERATIONS = 40

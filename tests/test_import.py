@@ -60,7 +60,7 @@ def test_the_course_is_imported_from_anywhere(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["import distlib", "from distlib.labs import RaftLab", "import distlib.core"]
+    "statement", ["import distlib", "from distlib.labs.lab import Lab", "import distlib.core"]
 )
 @pytest.mark.parametrize("inside", [False, True], ids=["elsewhere", "in the repository"])
 def test_the_wrong_distlib_is_refused(environment: Environment, statement: str, inside: bool) -> None:

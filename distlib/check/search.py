@@ -1,354 +1,175 @@
-"""The searches behind `explore`: breadth-first and depth-first. What they share is the `Search`: visited
-states, counts, properties, and the way back from a state to the start.
+"""Named searches of protocol classes: what a Raft or a Paxos class has to stand, each in seconds.
+
+Every search takes a subclass and answers with an `Outcome`. They differ in what they can see: breadth-first finds the
+shortest counterexample near the start; random walks get deeper and miss what needs one exact order; a staged search is
+led to the place where a rule matters; simulated runs have real timers and clients; only the liveness searches notice
+that nothing happens. Their bounds are set so that the shipped Raft and Paxos pass each in seconds, and are stated in
+the outcome.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Hashable, Iterable, Iterator, MutableSequence, Sequence
-from dataclasses import dataclass
-from sys import getsizeof
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, Literal
 
-from distlib.check.bound import Memory, Watch
-from distlib.check.model import Model, ModelError, diagnose, digest, none_error, overrides, shorten, unusable
-from distlib.check.property import Property, holds, violation
-from distlib.check.result import Path, Progress, Step
+from distlib.check.cluster.counterexample import Counterexample, counterexample
+from distlib.check.cluster.handling import HANDLER
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.cluster.replay import actions_of
+from distlib.check.cluster.shrink import shrink
+from distlib.check.cluster.world import Drop, Duplicate, Request, Restart, Timeout, World
+from distlib.check.explore.explore import (
+    Bounds,
+    BreadthFirst,
+    RandomWalks,
+    Result,
+    Stage,
+    explore,
+    explore_staged,
+)
+from distlib.core.node import Node
 
-Store = Literal["states", "hashes"]
+Kind = Literal["safety", "liveness"]
+
+DANGEROUS = ("did not come back", "SystemExit", "MemoryError")
+"""Failures of a handler that are not to be taken again and again, to make a path smaller."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """What to search: a model, the states to start from, how states are told apart, and the properties."""
+class Outcome:
+    """What one search found: ``failure`` says what went wrong, in words; empty when nothing did.
 
-    model: Model[Any, Any]
-    start: tuple[Any, ...]
-    properties: tuple[Property, ...]
-    store: Store = "states"
-    symmetry: bool = False
-    goal: Property | None = None  # one of the properties, a *sometimes*: the search ends when it is reached
-
-    def key_of(self) -> Callable[[Any], Hashable] | None:
-        """The function from a state to what is kept of it; None when the state itself is kept."""
-        model = self.model
-        own: Callable[[Any], Hashable] | None = None
-        if self.symmetry:
-            own = model.canonical
-        elif overrides(model, "fingerprint"):
-            own = model.fingerprint
-        if self.store == "states":
-            return own
-        if own is None:
-            return digest
-        fingerprint = own
-        return lambda state: digest(fingerprint(state))
-
-    def of_kind(self, kind: str) -> list[Property]:
-        """The properties of one kind, in the order given."""
-        return [prop for prop in self.properties if prop.kind == kind]
-
-
-class Search:
-    """Visited states with their parents, the counts, and what was found so far.
-
-    Visited states are numbered in the order of discovery. `keys[i]` is what is kept of state i (itself, its
-    fingerprint or a 64-bit hash), `parents[i]` the number of the state it was found from (-1 at the start):
-    eight bytes. Actions are not stored: a path is found again by replaying the model along its keys.
+    ``invariant`` is the invariant that broke, ``example`` the minimal counterexample, None for a failure that is no
+    path (a history, a run in which nothing happens). ``looked`` says how far the search looked, ``complete`` whether it
+    ended by its own bounds rather than by the time it was given. ``seed`` is
+    the seed of the simulated run that failed, ``steps`` the counterexample in words.
     """
 
-    def __init__(self, task: Task, watch: Watch) -> None:
-        self.task = task
-        self.model = task.model
-        self.successors = task.model.successors
-        self.watch = watch
-        self.key_of = task.key_of()
-        self.max_states = watch.bounds.max_states or float("inf")
-        self.seen: set[Hashable] = set()
-        self.keys: MutableSequence[Any] = array("Q") if task.store == "hashes" else []
-        self.parents = array("q")
-        self.generated = self.expanded = self.depth = 0
-        self.stopped_by: str | None = None
-        self.always = task.of_kind("always")
-        self.wanted = task.of_kind("sometimes")
-        self.witnesses: dict[Property, tuple[str, Any]] = {}  # explanation, and where it was seen
-        self.frontier: Sequence[Any] = ()
-        self._kept, self._waiting = Memory([task.model]), Memory([task.model])
+    search: str
+    failure: str
+    looked: str
+    complete: bool
+    elapsed_s: float = 0.0
+    distinct: int = 0
+    invariant: str = ""
+    example: Counterexample | None = None
+    seed: int | None = None
+    steps: tuple[str, ...] = ()
 
-    def key(self, state: Any) -> Hashable:
-        """What is kept of *state*."""
-        return state if self.key_of is None else self.key_of(state)
+    @property
+    def events(self) -> int:
+        """Steps of the counterexample; 0 without one."""
+        return len(self.steps)
 
-    def begin(self) -> list[Any]:
-        """Record the initial states and return the distinct ones."""
-        fresh = []
-        for state in self.task.start:
-            problem = unusable(self.key_of, state)
-            if problem:
-                raise ModelError(f"{self.model!r}: an initial state {problem}")
-            self.generated += 1
-            if (key := self.key(state)) not in self.seen:
-                if len(self.seen) >= self.max_states:
-                    self.stopped_by = self._full()
-                    break
-                self.seen.add(key)
-                self.keys.append(key)
-                fresh.append(state)
-        self.parents.extend([-1] * len(fresh))
-        return fresh
-
-    def expand(self, state: Any, number: int) -> list[Any]:
-        """The successors of state *number* that were not seen before; they are recorded as its children.
-
-        This is the inner loop: whatever can be checked afterwards, or only when something failed, is not
-        checked here.
-        """
-        seen, key_of, keys, limit = self.seen, self.key_of, self.keys, self.max_states
-        fresh: list[Any] = []
-        generated = 0
-        before = hash(state) if key_of is None else keys[number]
-        for action, successor in self.successors(state):
-            generated += 1
-            key = successor if key_of is None else key_of(successor)
-            if key not in seen:
-                if successor is None:
-                    raise none_error(self.model, action, state)
-                if len(seen) >= limit:
-                    self.stopped_by = self._full()
-                    break
-                seen.add(key)
-                keys.append(key)
-                fresh.append(successor)
-        if (hash(state) if key_of is None else key_of(state)) != before:
-            raise self.changed_in_place(state)
-        self.parents.extend([number] * len(fresh))
-        self.generated += generated
-        self.expanded += 1
-        return fresh
-
-    def judge(self, state: Any, where: Any) -> None:
-        """Check *always* and *sometimes* in a new state; may end the search.
-
-        *where* is the state's number, or a function that gives the path to it.
-        """
-        try:
-            for prop in self.always:
-                if prop.predicate(state) is not True:
-                    self._look_closer(prop, state, where)
-            for prop in self.wanted:
-                if prop.predicate(state) is not False:
-                    self._look_closer(prop, state, where)
-        except ModelError:
-            raise
-        except Exception:
-            for prop in (*self.always, *self.wanted):  # again, slowly, to name the one that raised
-                self._look_closer(prop, state, where)
-            raise
-
-    def _look_closer(self, prop: Property, state: Any, where: Any) -> None:
-        if prop.kind == "always":
-            explanation = violation(self.model, prop, state)
-            if explanation is not None and prop not in self.witnesses:
-                self.witnesses[prop] = (explanation, where() if callable(where) else where)
-                self.stopped_by = "the counterexample"
-        elif holds(self.model, prop, state):
-            self.witnesses[prop] = ("", where() if callable(where) else where)
-            self.wanted = [other for other in self.wanted if other is not prop]
-            if prop is self.task.goal and self.stopped_by is None:
-                self.stopped_by = "the goal"
-            elif not self.wanted and not self.always and self.stopped_by is None:
-                self.stopped_by = "every property being decided"
-
-    def changed_in_place(self, state: Any) -> ModelError:
-        """The error for a model that changed a state it was given."""
-        return ModelError(
-            f"{self.model!r}: a state was changed in place while its successors were computed. "
-            "next_state must return a new state and leave the given one as it is. "
-            f"It is now {shorten(state)}{self._culprit(state)}"
+    def __str__(self) -> str:
+        verdict = (
+            f"FAILED: {self.failure}" if self.failure else "passed" if self.complete else "passed, cut short"
         )
-
-    def _culprit(self, state: Any) -> str:
-        if overrides(self.model, "successors"):
-            return ""
-        try:
-            for action in self.model.actions(state):
-                before = hash(self.key(state))
-                self.model.next_state(state, action)
-                if hash(self.key(state)) != before:
-                    return f"; action {action!r} changes it"
-        except Exception:
-            return ""
-        return ""
-
-    def progress(self, elapsed_s: float) -> Progress:
-        """The live numbers."""
-        waiting = max(0, len(self.keys) - self.expanded)
-        return Progress(len(self.seen), self.generated, self.depth, waiting, elapsed_s, self.memory())
-
-    def memory(self) -> int:
-        """Estimated bytes of everything the search holds."""
-        tables = (
-            getsizeof(self.seen) + getsizeof(self.keys) + getsizeof(self.parents) + getsizeof(self.frontier)
-        )
-        kept = (
-            36 * len(self.keys) if isinstance(self.keys, array) else self._kept.of(self.keys)
-        )  # an int has 36 bytes
-        waiting = (
-            0 if self.key_of is None else self._waiting.of(self.frontier)
-        )  # else the frontier's states are the keys
-        return tables + kept + waiting
-
-    def path_to(self, number: int) -> Path:
-        """The path on which state *number* was first found."""
-        chain = []
-        while number >= 0:
-            chain.append(self.keys[number])
-            number = self.parents[number]
-        return replay(self.task, self.key_of, chain[::-1])
-
-    def _full(self) -> str:
-        return f"max_states={self.max_states:,}"
+        return f"{self.search}: {verdict} ({self.looked}; {self.elapsed_s:.1f} s)"
 
 
-def replay(task: Task, key_of: Callable[[Any], Hashable] | None, keys: Sequence[Hashable]) -> Path:
-    """The path through *keys*, found again by taking the model's steps."""
-
-    def matching(steps: Iterable[tuple[Any, Any]], key: Hashable) -> Step:
-        for action, state in steps:
-            if (state if key_of is None else key_of(state)) == key:
-                return Step(action, state)
-        raise ModelError(
-            f"{task.model!r}: a path could not be replayed, so the model is not deterministic: "
-            "the same state must give the same successors every time"
-        )
-
-    path = [matching(((None, state) for state in task.start), keys[0])]
-    for key in keys[1:]:
-        path.append(matching(task.model.successors(path[-1].state), key))
-    return tuple(path)
+Run = Callable[[type[Any], float], Outcome]
+"""What searches a class, for at most so many seconds."""
 
 
-def breadth_first(search: Search) -> bool:
-    """Visit states in order of their distance from the start; returns whether the space was exhausted.
+@dataclass(frozen=True)
+class ProtocolSearch:
+    """A named search: ``search(kind)`` runs it on a protocol class, for at most ``max_seconds``."""
 
-    The first path found to any state is a shortest one.
-    """
-    level = search.begin()
-    search.depth = 1
-    for number, state in enumerate(level):
-        search.judge(state, number)
-    first = 0
-    while level and not search.stopped_by:
-        if search.depth == search.watch.bounds.max_depth:
-            search.stopped_by = f"max_depth={search.depth:,}"
-            break
-        following = _next_level(search, level, first)
-        first += len(level)
-        level = following
-    return search.stopped_by is None
+    name: str
+    finds: str  # what it is good at, in a sentence
+    run: Run
+    kind: Kind = "safety"
+
+    def __call__(self, node_class: type[Node], max_seconds: float = 60.0) -> Outcome:
+        """Run the search on ``node_class``."""
+        start = perf_counter()
+        outcome = self.run(node_class, max_seconds)
+        return replace(outcome, search=self.name, elapsed_s=perf_counter() - start)
 
 
-def _next_level(search: Search, level: list[Any], first: int) -> list[Any]:
-    """Expand every state of one level; *first* is the number of its first state."""
-    following: list[Any] = []
-    search.frontier = following
-    for number, state in enumerate(level, first):
-        try:
-            fresh = search.expand(state, number)
-        except Exception as error:
-            raise diagnose(search.model, search.key_of, state, error) from error
-        if fresh:
-            if not following:
-                search.depth += 1
-            for child, successor in enumerate(fresh, len(search.keys) - len(fresh)):
-                search.judge(successor, child)
-            following += fresh
-        search.stopped_by = search.stopped_by or search.watch.look(search.progress)
-        if search.stopped_by:
-            break
-    return following
+def concluded(result: Result, model: ClusterModel) -> Outcome:
+    """A search's result as an outcome, its counterexample made minimal and verified."""
+    looked = f"{result.distinct:,} states, {'all there are' if result.exhausted else result.search}"
+    if result.seed is not None:
+        looked = f"{result.walks:,} walks, {result.distinct:,} states, seeds from {result.seed}"
+    complete = not (result.stopped_by or "").startswith(("max_seconds", "max_bytes", "Ctrl-C"))
+    if result.violation is None or not result.path:
+        return Outcome("", "", looked, complete, result.elapsed_s, result.distinct)
+    broken = result.path[-1].state.broken
+    if broken.invariant == HANDLER and any(word in broken.witness for word in DANGEROUS):
+        return Outcome(
+            "", f"{broken.invariant}: {broken.witness}", looked, True, result.elapsed_s, result.distinct,
+            broken.invariant, steps=tuple(map(str, actions_of(result.path))),
+        )  # fmt: skip
+    return exemplified(counterexample(model, shrink(model, result.path)), looked, result.distinct)
 
 
-@dataclass(slots=True)
-class _Frame:
-    """A state on the current path of the depth-first search."""
+def exemplified(example: Counterexample, looked: str, distinct: int = 0, seed: int | None = None) -> Outcome:
+    """A failure that has a counterexample."""
+    broken = example.broken
+    return Outcome(
+        "", f"{broken.invariant}: {broken.witness}", looked, True, 0.0, distinct, broken.invariant, example, seed,
+        tuple(map(str, example.actions)),
+    )  # fmt: skip
 
-    step: Step
-    mark: int  # the hash of the state's key when it was entered
-    steps: Iterator[tuple[Any, Any]]
+
+# ------------------------------------------------------------ how to search
 
 
-class DepthFirstSearch(Search):
-    """Follows one path as far as it goes, then backs up to the nearest step not yet taken.
+def breadth(make: Callable[..., ClusterModel], max_states: int, **options: Any) -> Run:
+    """Breadth-first over the model that ``make`` makes of a class and ``options``."""
 
-    With a depth bound, a state that was cut off at the bound is expanded after all when a shorter path to it
-    turns up: every state within max_depth is visited, as a plain visited set would not guarantee.
-    """
+    def run(kind: type[Any], max_seconds: float) -> Outcome:
+        model = make(kind, **options)
+        return concluded(explore(model, max_states=max_states, max_seconds=max_seconds), model)
 
-    def __init__(self, task: Task, watch: Watch) -> None:
-        super().__init__(task, watch)
-        self.max_depth = watch.bounds.max_depth
-        self.depth_of: dict[Hashable, int] = {}
-        self.cut: set[Hashable] = set()
-        self.stack: list[_Frame] = []
+    return run
 
-    def run(self) -> bool:
-        """Search; returns whether the space was exhausted."""
-        for state in self.task.start:
-            problem = unusable(self.key_of, state)
-            if problem:
-                raise ModelError(f"{self.model!r}: an initial state {problem}")
-            self.generated += 1
-            self._enter(Step(None, state))
-            while self.stack and not self.stopped_by:
-                self._advance(self.stack[-1])
-                self.stopped_by = self.stopped_by or self.watch.look(self.progress)
-            if self.stopped_by:
-                return False
-        if self.cut:
-            self.stopped_by = f"max_depth={self.max_depth:,}"
-        return not self.cut
 
-    def _enter(self, step: Step) -> None:
-        """Go down to a state, unless it was explored from this depth or a smaller one."""
-        key = self.key(step.state)
-        depth = len(self.stack) + 1
-        known = self.depth_of.get(key)
-        if known is not None and (self.max_depth is None or known <= depth):
-            return
-        if known is None:
-            if len(self.seen) >= self.max_states:
-                self.stopped_by = self._full()
-                return
-            self.seen.add(key)
-            self.keys.append(key)
-            self.judge(step.state, lambda: (*(frame.step for frame in self.stack), step))
-        self.depth_of[key] = depth
-        self.depth = max(self.depth, depth)
-        if depth == self.max_depth:
-            self.cut.add(key)
-            return
-        self.cut.discard(key)
-        self.stack.append(_Frame(step, hash(key), iter(self.successors(step.state))))
+def often(action: Any) -> float:
+    """Weights of a random walk: faults and timers are rare, deliveries common."""
+    if isinstance(action, (Restart, Duplicate, Drop)):
+        return 1.0
+    return 3.0 if isinstance(action, (Timeout, Request)) else 10.0
 
-    def _advance(self, frame: _Frame) -> None:
-        """Take the next step out of the deepest state of the path, or leave it when there is none."""
-        try:
-            pair = next(frame.steps, None)
-            if pair is None:
-                self.stack.pop()
-                self.expanded += 1
-                if hash(self.key(frame.step.state)) != frame.mark:
-                    raise self.changed_in_place(frame.step.state)
-                return
-            action, state = pair
-            if state is None:
-                raise none_error(self.model, action, frame.step.state)
-            self.generated += 1
-            self._enter(Step(action, state))
-        except Exception as error:
-            raise diagnose(self.model, self.key_of, frame.step.state, error) from error
 
-    def memory(self) -> int:
-        """Estimated bytes of everything the search holds."""
-        return super().memory() + getsizeof(self.depth_of) + getsizeof(self.cut) + 200 * len(self.stack)
+def walks(make: Callable[..., ClusterModel], max_walks: int, max_depth: int, **options: Any) -> Run:
+    """Seeded random walks, with weights that keep faults rare."""
+
+    def run(kind: type[Any], max_seconds: float) -> Outcome:
+        model = make(kind, **options)
+        search = RandomWalks(seed=1, max_walks=max_walks, weights=often)
+        return concluded(explore(model, search=search, max_depth=max_depth, max_seconds=max_seconds), model)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One stage: the steps that it allows, and the goal at which the next begins."""
+
+    options: dict[str, Any]
+    goal: Callable[[World], bool] | None = None
+    max_states: int = 40_000
+
+
+def staged(make: Callable[..., ClusterModel], *legs: Leg, **common: Any) -> Run:
+    """Search in legs; a goal that a class never reaches ends the search there."""
+
+    def run(kind: type[Any], max_seconds: float) -> Outcome:
+        models = [make(kind, **common, **leg.options) for leg in legs]
+        share = max_seconds / len(legs)
+        stages = [
+            Stage(model, leg.goal, search=BreadthFirst(), carry=model.carry if number else None,
+                  bounds=Bounds(max_states=leg.max_states, max_seconds=share))
+            for number, (model, leg) in enumerate(zip(models, legs, strict=True))
+        ]  # fmt: skip
+        result = explore_staged(stages)
+        outcome = concluded(result, models[-1])
+        reached = len(result.stages) if result.stages else 1
+        return replace(outcome, looked=f"{outcome.looked}, {reached} of {len(legs)} stages")
+
+    return run

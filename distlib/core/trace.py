@@ -74,7 +74,7 @@ class Trace:
     *not* delivered, by number; ``late`` the time at which a copy was handled, where the receiver was paused
     or busy when it came; ``duplicates`` the numbers of extra copies. ``violations`` are the invariants that
     broke, as found live. ``stopped`` says why the run ended. ``timeouts`` and ``restarts`` (time_ms, number,
-    node) are what a run needs beside its messages to be taken again, step by step (`distlib.check.replay`).
+    node) are what a run needs beside its messages to be taken again, step by step (`distlib.check.cluster.replay`).
     """
 
     nodes: tuple[NodeId, ...]

@@ -1,7 +1,7 @@
 """A history as a timeline: a lane a process, a bar an operation, the linearization as a numbered path
 through them.
 
-What :meth:`distlib.check.linearizability.Linearizability.timeline` returns goes in:
+What :meth:`distlib.check.history.linearizability.Linearizability.timeline` returns goes in:
 
     history_timeline(**result.timeline())
 

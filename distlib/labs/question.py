@@ -17,7 +17,7 @@ from IPython.display import Code
 
 from distlib.labs import markup
 
-QUESTIONS = Path(__file__).parent / "questions"
+LIBRARY = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,16 @@ def quiz(chapter: str) -> Quiz:
 
 
 def _asked(chapter: str) -> dict[str, Any]:
-    """The questions of a chapter: in files of their own, so that no cell gives the answer away."""
-    file = QUESTIONS / f"{chapter}.toml"
-    if not file.exists():
-        known = ", ".join(sorted(one.stem for one in QUESTIONS.glob("*.toml")))
-        raise ValueError(f"there are no questions for {chapter!r}; there are some for {known}")
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+    """The questions of a chapter: in a file of its topic's folder, so that no cell gives the answer away."""
+    files = (
+        tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(LIBRARY.glob("*/questions.toml"))
+    )
+    asked = {one["chapter"]: one for one in files}
+    if chapter not in asked:
+        raise ValueError(
+            f"there are no questions for {chapter!r}; there are some for {', '.join(sorted(asked))}"
+        )
+    return asked[chapter]
 
 
 def source(*objects: Any) -> Code:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from distlib.core import codec
 def text(lab: Any) -> str:
     """The lab's class, parameters, view and chosen figure as JSON."""
     data = {
-        "lab": type(lab).__name__,
+        "lab": f"{type(lab).__module__}:{type(lab).__name__}",
         "params": codec.to_data(lab.params),
         "view": codec.to_data(lab.view),
         "figure": lab.figure,
@@ -56,15 +57,18 @@ def read(path: Path, base: type) -> tuple[Any, dict[str, Any]]:
 
 
 def _class_named(name: Any, base: type, where: str) -> Any:
-    import distlib.labs
-
+    """The lab that ``module:Class`` names; a class of the library is imported, one of a notebook has to be there."""
+    module, _, of_module = str(name).rpartition(":")
     known = {one.__name__: one for one in _family(base)}
-    if name in known:
-        return known[name]
-    if isinstance(name, str) and name in dir(distlib.labs):
-        found = getattr(distlib.labs, name)
+    if module.startswith("distlib."):
+        try:
+            found = getattr(import_module(module), of_module, None)
+        except ModuleNotFoundError:
+            found = None
         if isinstance(found, type) and issubclass(found, base):
             return found
+    elif of_module in known:
+        return known[of_module]
     raise ValueError(
         f"{where}: lab is {name!r}; {base.__name__}.load reads one of {', '.join(sorted(known))}"
     )

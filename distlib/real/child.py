@@ -32,15 +32,15 @@ class ChildError(RuntimeError):
 
 
 class Child:
-    """A running ``python -m distlib.real.<module>``, ended on leaving the ``with`` block."""
+    """A running ``python -m module``, ended on leaving the ``with`` block."""
 
     def __init__(self, module: str, task: Mapping[str, Any]) -> None:
-        self.name = module
+        self.name = module.rpartition(".")[2]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
         root = str(Path(__file__).parents[2])
         search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"distlib.real.{module}"],
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -54,7 +54,7 @@ class Child:
         except BaseException as error:
             self.close()
             if isinstance(error, BrokenPipeError):
-                raise ChildError(f"{module} ended before it began") from None
+                raise ChildError(f"{self.name} ended before it began") from None
             raise
 
     @property

@@ -14,11 +14,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from distlib.core.clock import EventQueue
-from distlib.core.invariant import Broken, Invariant, Violation
-from distlib.core.node import CancelTimer, Node, NodeId, Output, Send, SetTimer
-from distlib.core.seeds import Seeds
-from distlib.core.trace import CUT, DOWN, Fired, Happened, Trace
-from distlib.sim.fault import (
+from distlib.core.fault import (
     Bridge,
     Crash,
     Drift,
@@ -35,6 +31,10 @@ from distlib.sim.fault import (
     check_faults,
     cut_links,
 )
+from distlib.core.invariant import Broken, Invariant, Violation
+from distlib.core.node import CancelTimer, Node, NodeId, Output, Send, SetTimer
+from distlib.core.seeds import Seeds
+from distlib.core.trace import CUT, DOWN, Fired, Happened, Trace
 from distlib.sim.machine import Machine
 from distlib.sim.network import Network, Wire
 from distlib.sim.recorder import Recorder

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from distlib.core.draw import compiled, compiled_allocating, fill_uniform, uniform
 from distlib.core.parameter import Parameters, parameter
-from distlib.policies.draw import compiled, compiled_allocating, fill_uniform, uniform
 
 Floats = NDArray[np.float64]
 BLOCK = 65_536  # numbers generated at a time: they stay in the processor's cache

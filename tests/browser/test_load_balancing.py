@@ -51,7 +51,7 @@ def test_the_formulas_run_and_their_sliders_move_without_the_kernel(lab: LabPage
 
 def test_200_000_requests_under_five_policies_repaint_quickly(lab: LabPage, jupyterlab: JupyterLab) -> None:
     """40,000 requests under each of five policies for every move; the time is logged, never asserted."""
-    cell = "from distlib.labs import LoadBalancingLab\nlab = LoadBalancingLab()\nlab"
+    cell = "from distlib.balancing.labs import LoadBalancingLab\nlab = LoadBalancingLab()\nlab"
     page = shown(lab, jupyterlab, "lab_balancing.ipynb", cell)
     for label, key in (("load ρ", "ArrowLeft"), ("backends", "ArrowRight")):
         before = page.figure_data()
@@ -68,7 +68,7 @@ def test_200_000_requests_under_five_policies_repaint_quickly(lab: LabPage, jupy
 
 
 def test_an_unstable_load_is_explained_in_the_lab(lab: LabPage, jupyterlab: JupyterLab) -> None:
-    cell = "from distlib.labs import LoadBalancingLab\nLoadBalancingLab(requests=2000)"
+    cell = "from distlib.balancing.labs import LoadBalancingLab\nLoadBalancingLab(requests=2000)"
     page = shown(lab, jupyterlab, "lab_unstable.ipynb", cell)
     before = page.figure_data()
     page.set_slider("load ρ", 1.2)
@@ -81,7 +81,9 @@ def test_an_unstable_load_is_explained_in_the_lab(lab: LabPage, jupyterlab: Jupy
 
 
 def test_live_queues_play(lab: LabPage, jupyterlab: JupyterLab) -> None:
-    page = shown(lab, jupyterlab, "lab_live.ipynb", "from distlib.labs import LiveQueuesLab\nLiveQueuesLab()")
+    page = shown(
+        lab, jupyterlab, "lab_live.ipynb", "from distlib.balancing.labs import LiveQueuesLab\nLiveQueuesLab()"
+    )
     before = page.figure_data()
     said = page.figure_layout()["annotations"][0]["text"]
     page.page.locator(".widget-play button").first.click()
@@ -96,7 +98,7 @@ def test_live_queues_play(lab: LabPage, jupyterlab: JupyterLab) -> None:
 
 
 def test_the_exported_film_plays_alone(lab: LabPage, jupyterlab: JupyterLab, browser: Browser) -> None:
-    cell = "from distlib.labs import LiveQueuesLab\nlab = LiveQueuesLab(frames=20)\nprint(lab.export('html'))"
+    cell = "from distlib.balancing.labs import LiveQueuesLab\nlab = LiveQueuesLab(frames=20)\nprint(lab.export('html'))"
     page = shown(lab, jupyterlab, "lab_film.ipynb", cell)
     html = page.wait_for_file("exports/live*queues*.html")
     alone = browser.new_context().new_page()

@@ -27,9 +27,9 @@ def shown(lab: LabPage, server: JupyterLab, name: str, code: str) -> LabPage:
 
 
 def opened(lab: LabPage, server: JupyterLab, steps: int, shown_steps: int, protocol: str = "Raft") -> LabPage:
-    module = {"Raft": "raft", "Paxos": "paxos"}[protocol]
+    module = {"Raft": "raft.raft", "Paxos": "paxos.paxos"}[protocol]
     code = (
-        f"from distlib.labs import StepLab\nfrom distlib.protocols.{module} import {protocol}\n"
+        f"from distlib.workbench.step.lab import StepLab\nfrom distlib.{module} import {protocol}\n"
         f"lab = StepLab({protocol}, shown={shown_steps})\n"
         + (f"lab.play({steps}, seed=3)\n" if steps else "")
         + "lab"

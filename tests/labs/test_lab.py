@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 
 from distlib.core.parameter import Parameters, parameter
-from distlib.labs import Lab
+from distlib.labs.lab import Lab
 from tests.labs.toy import REGIONS, StudyLab, ToyLab, ToyParams, ToyView, lines
 
 

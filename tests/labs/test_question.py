@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from distlib.labs.course_map import CHAPTERS, CourseMap, installed
-from distlib.labs.question import QUESTIONS, Prediction, Question, Quiz, prediction, quiz, source
-from distlib.protocols.raft import Raft
+from distlib.course.map import CHAPTERS, CourseMap, installed
+from distlib.labs.question import LIBRARY, Prediction, Question, Quiz, prediction, quiz, source
+from distlib.raft.raft import Raft
 
 TWO = (
     Question("One?", ("a", "b"), 1, "because"),
@@ -38,15 +39,16 @@ def test_an_unsound_question_is_refused(options: tuple[str, ...], right: int, me
         Question("?", options, right, "")
 
 
-@pytest.mark.parametrize("file", sorted(QUESTIONS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("file", sorted(LIBRARY.glob("*/questions.toml")), ids=lambda path: path.parent.name)
 def test_every_chapters_questions_are_sound_and_every_prediction_is_asked(file: Path) -> None:
-    assert quiz(file.stem).questions
-    text = (Path(__file__).parents[2] / "notebooks" / f"{file.stem}.ipynb").read_text(encoding="utf-8")
-    names = re.findall(r"^name = \"(.*)\"$", file.read_text(encoding="utf-8"), re.M)
-    for name in names:
-        assert isinstance(prediction(file.stem, name), Prediction)
-        assert f'prediction(\\"{file.stem}\\", \\"{name}\\")' in text
-    assert f'quiz(\\"{file.stem}\\")' in text
+    asked = tomllib.loads(file.read_text(encoding="utf-8"))
+    chapter = asked["chapter"]
+    assert quiz(chapter).questions
+    text = (Path(__file__).parents[2] / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8")
+    for one in asked["prediction"]:
+        assert isinstance(prediction(chapter, one["name"]), Prediction)
+        assert f'prediction(\\"{chapter}\\", \\"{one["name"]}\\")' in text
+    assert f'quiz(\\"{chapter}\\")' in text
 
 
 def test_what_is_not_there_is_named() -> None:

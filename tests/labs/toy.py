@@ -13,7 +13,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from distlib.core.parameter import Parameters, parameter
-from distlib.labs import Lab, Progress, Stopped, Verdict
+from distlib.labs.lab import Lab
+from distlib.labs.markup import Verdict
+from distlib.labs.work import Progress, Stopped
 
 REGIONS = ("eu-west-1", "us-east-1", "ap-northeast-1")
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from distlib.check.cluster_model import ClusterModel
-from distlib.check.explore import eventually, explore
-from distlib.check.paxos_invariants import paxos_invariants
-from distlib.check.specifications import Vote, Voting
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.explore.explore import eventually, explore
 from distlib.core.trace import kind_of
-from distlib.protocols.as_written import OneRoundPaxos
-from distlib.protocols.multi_paxos_message import Applied
-from distlib.protocols.paxos import Paxos
-from distlib.scenarios.paxos import LeaderChangeParams, leader_change
-from distlib.scenarios.paxos_search import A, B, paxos_model
+from distlib.paxos.as_written import OneRoundPaxos
+from distlib.paxos.invariants import paxos_invariants
+from distlib.paxos.multi_paxos_message import Applied
+from distlib.paxos.paxos import Paxos
+from distlib.paxos.scenarios import LeaderChangeParams, leader_change
+from distlib.paxos.searches import A, B, paxos_model
+from distlib.principles.specifications import Vote, Voting
 
 NAMES = ("S1", "S2", "S3")
 

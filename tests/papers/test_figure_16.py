@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distlib.scenarios.raft_failover import (
+from distlib.raft.failover import (
     RANDOMNESS,
     SCALE,
     FailoverParams,
@@ -18,7 +18,7 @@ from distlib.scenarios.raft_failover import (
     study,
     trials_of,
 )
-from distlib.theory.election import expected_first_timeout, split_vote_probability
+from distlib.raft.theory import expected_first_timeout, split_vote_probability
 
 TRIALS = 200
 """Trials a line: a median's relative standard error is at most 5 % on the wide lines, and 15 % are three of them."""

@@ -9,21 +9,23 @@ import math
 import numpy as np
 import pytest
 
-from distlib.policies.balancer import Balancer
-from distlib.policies.balancing import (
+from distlib.balancing import hashing_theory as hashing
+from distlib.balancing import theory as choices
+from distlib.balancing.balancer import Balancer
+from distlib.balancing.balls import balls_into_bins
+from distlib.balancing.hashing import Maglev, Ring, hash_keys, jump, owners
+from distlib.balancing.hashing_scenarios import MovementParams, key_movement
+from distlib.balancing.policies import (
     CentralQueue,
     LeastRequest,
     Random,
     RoundRobin,
     SmoothWeightedRoundRobin,
 )
-from distlib.policies.hashing import Maglev, Ring, hash_keys, jump, owners
-from distlib.scenarios.hashing import MovementParams, key_movement
-from distlib.scenarios.load_balancing import StaleParams, stale_information
-from distlib.sim.balls import balls_into_bins
-from distlib.sim.service import Backends, ServiceParams, simulate
+from distlib.balancing.scenarios import StaleParams, stale_information
+from distlib.sim.service.service import Backends, ServiceParams, simulate
 from distlib.sim.workload import Deterministic, Hyperexponential, Poisson
-from distlib.theory import choices, hashing, queueing
+from distlib.theory import queueing
 
 
 def run(policy, load, backends, requests, **more):

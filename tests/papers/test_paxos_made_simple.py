@@ -8,15 +8,10 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distlib.check.paxos_invariants import paxos_invariants
+from distlib.core.fault import Crash
 from distlib.core.node import Send
-from distlib.protocols.multi_paxos import MultiPaxos, Role
-from distlib.protocols.multi_paxos_message import NO_OP, Proposal
-from distlib.protocols.multi_paxos_message import Accept as SlotAccept
-from distlib.protocols.multi_paxos_message import Prepare as PrepareAll
-from distlib.protocols.multi_paxos_message import Promise as PromiseAll
-from distlib.protocols.paxos import Paxos, Phase
-from distlib.protocols.paxos_message import (
+from distlib.paxos.invariants import paxos_invariants
+from distlib.paxos.message import (
     NO_BALLOT,
     Accept,
     Accepted,
@@ -29,11 +24,16 @@ from distlib.protocols.paxos_message import (
     Propose,
     quorum_sizes,
 )
-from distlib.protocols.raft_message import ClientRequest
-from distlib.protocols.state_machine import Put
-from distlib.scenarios.paxos import DuelParams, SingleDecreeParams, backoff_study, duel, single_decree
+from distlib.paxos.multi_paxos import MultiPaxos, Role
+from distlib.paxos.multi_paxos_message import NO_OP, Proposal
+from distlib.paxos.multi_paxos_message import Accept as SlotAccept
+from distlib.paxos.multi_paxos_message import Prepare as PrepareAll
+from distlib.paxos.multi_paxos_message import Promise as PromiseAll
+from distlib.paxos.paxos import Paxos, Phase
+from distlib.paxos.scenarios import DuelParams, SingleDecreeParams, backoff_study, duel, single_decree
+from distlib.raft.message import ClientRequest
+from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
-from distlib.sim.fault import Crash
 from distlib.sim.latency import Constant
 from distlib.sim.network import Network
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from distlib.core.fault import Crash, Partition
 from distlib.core.node import SetTimer
-from distlib.protocols.raft import (
+from distlib.raft.raft import (
     AppendEntries,
     AppendReply,
     Applied,
@@ -26,12 +27,11 @@ from distlib.protocols.raft import (
     Role,
     Vote,
 )
-from distlib.protocols.raft_client import RaftClient, Returned
-from distlib.protocols.state_machine import Add, Get, Put
-from distlib.sim.fault import Crash, Partition
+from distlib.replication.client import RaftClient, Returned
+from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.latency import Constant, Uniform
 from distlib.sim.network import Network
-from tests.raft_cluster import cluster, elect, entries, leader, leading, names, server
+from tests.raft.clusters import cluster, elect, entries, leader, leading, names, server
 
 
 def sent(node: Raft) -> list[tuple[str, Any]]:
@@ -380,7 +380,7 @@ def test_5_4_1_a_voter_denies_its_vote_if_its_own_log_is_more_up_to_date(
 
 
 def test_5_4_2_only_entries_of_the_current_term_are_committed_by_counting() -> None:
-    """§5.4.2 (figure 8 is tests/check/test_invariants.py): an old entry on a majority commits with a new one only."""
+    """§5.4.2 (figure 8 is tests/raft/test_invariants.py): an old entry on a majority commits with a new one only."""
     node = leading(1, 2, peers=4)
     for peer in node.peers:
         node.receive(peer, AppendReply(3, True, match_index=2))

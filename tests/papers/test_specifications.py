@@ -4,9 +4,9 @@ specifications/*/manifest.json).
 
 import pytest
 
-from distlib.check.explore import BreadthFirst, DepthFirst, Model, always, explore
-from distlib.check.ring import EWD840, ChangRoberts
-from distlib.check.specifications import Consensus, Paxos, TCommit, TwoPhase, Vote, Voting, VotingState
+from distlib.check.explore.explore import BreadthFirst, DepthFirst, Model, always, explore
+from distlib.principles.ring import EWD840, ChangRoberts
+from distlib.principles.specifications import Consensus, Paxos, TCommit, TwoPhase, Vote, Voting, VotingState
 
 
 def counts(model: Model, **options) -> tuple[int, int, int]:

@@ -15,12 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from distlib.core.invariant import Broken
-from distlib.core.node import Node, NodeId, durable
-from distlib.core.trace import CUT, DELIVERED, DOWN, FATES, IN_FLIGHT, LOST, Trace
-from distlib.sim import cluster as cluster_module
-from distlib.sim.cluster import Cluster, NodeError
-from distlib.sim.fault import (
+from distlib.core.fault import (
     KINDS,
     Bridge,
     Crash,
@@ -37,6 +32,11 @@ from distlib.sim.fault import (
     SlowNode,
     check_faults,
 )
+from distlib.core.invariant import Broken
+from distlib.core.node import Node, NodeId, durable
+from distlib.core.trace import CUT, DELIVERED, DOWN, FATES, IN_FLIGHT, LOST, Trace
+from distlib.sim import cluster as cluster_module
+from distlib.sim.cluster import Cluster, NodeError
 from distlib.sim.latency import Constant, Exponential, LogNormal, PerLink, Uniform
 from distlib.sim.network import Network
 

@@ -1,0 +1,298 @@
+"""The exercises of the load-balancing chapter: a reader's policy against the field, on workloads not seen before.
+
+``judge_policy(MyPolicy, "two choices")`` simulates it on the held-out workloads of that contest, beside the policies of
+the library on the very same requests, and says who won, and whether the exercise is done.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from distlib.balancing.policies import (
+    CentralQueue,
+    JoinIdleQueue,
+    KeyAffinity,
+    LeastRequest,
+    Policy,
+    Random,
+    RoundRobin,
+)
+from distlib.balancing.policy_guard import Guarded, PolicyError, chooser, watched
+from distlib.labs.grade import Grade
+from distlib.sim.service.result import ServiceResult
+from distlib.sim.service.service import Backends, ServiceParams, simulate, workload
+from distlib.sim.workload import Bursty, Deterministic, Exponential, Hyperexponential, Poisson, ServiceTimes
+from distlib.theory.queueing import mmc_response_quantile
+
+REQUESTS = 8000
+FIELD: dict[str, Policy] = {
+    "random": Random(),
+    "round robin": RoundRobin(),
+    "two choices": LeastRequest(2),
+    "least request": LeastRequest(),
+    "join idle queue": JoinIdleQueue(),
+    "central queue": CentralQueue(),
+}
+
+
+@dataclass(frozen=True)
+class Judgement(Grade):
+    """A grade with the whole field in a table: one row a policy, one column a workload (mean response)."""
+
+    table: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return said if self.table.empty else f"{said}\n\n{self.table.to_string(float_format='{:.3f}'.format)}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        said = f"<pre style='white-space: pre-wrap'>{escape(super().__str__())}</pre>"
+        return said + ("" if self.table.empty else self.table.to_html(float_format="{:.3f}".format, border=0))
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One exercise: the workloads, who else runs, how many backends a choice may look at, and what is asked for.
+
+    ``asked`` takes the results by workload and policy, and gives what is asked and whether it is so.
+    """
+
+    workloads: dict[str, ServiceParams]
+    field: dict[str, Policy]
+    asked: Callable[[dict[str, dict[str, ServiceResult]]], list[tuple[str, bool]]]
+    most: int = 0
+
+
+def setting(
+    service: ServiceTimes,
+    load: float,
+    seed: int,
+    *,
+    backends: Backends | None = None,
+    bursts: bool = False,
+    **more: Any,
+) -> ServiceParams:
+    """A workload of ``load`` = ρ on ten backends, or others."""
+    machines = backends or Backends(10)
+    rate = load * machines.capacity / service.expected_s
+    arrivals = Bursty(rate, peak=3.0, burst_s=20.0, burst_share=0.2) if bursts else Poisson(rate)
+    return ServiceParams(
+        arrivals=arrivals,
+        service=service,
+        backends=machines,
+        requests=REQUESTS,
+        seed=seed,
+        allow_unstable=True,
+        **more,
+    )
+
+
+def compared(
+    results: dict[str, dict[str, ServiceResult]], rival: str, at_most: float
+) -> list[tuple[str, bool]]:
+    """By workload: the reader's mean response is at most so many times the rival's."""
+    said = []
+    for name, by_policy in results.items():
+        ratio = by_policy[YOURS].mean_s / by_policy[rival].mean_s
+        said.append((f"{name}: {ratio:.2f} times {rival}; at most {at_most:g} is asked", ratio <= at_most))
+    return said
+
+
+YOURS = "your policy"
+GIANTS, FAST = Hyperexponential(variability=8.0), (4.0, 4.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+
+
+def asked_alike(results: dict[str, dict[str, ServiceResult]]) -> list[tuple[str, bool]]:
+    """As good as the better of round robin and least request, whichever that is."""
+    said = []
+    for name, by_policy in results.items():
+        best = min(("round robin", "least request"), key=lambda one: by_policy[one].mean_s)
+        ratio = by_policy[YOURS].mean_s / by_policy[best].mean_s
+        said.append(
+            (f"{name}: {ratio:.3f} times {best}, the better one here; at most 1.04 is asked", ratio <= 1.04)
+        )
+    return said
+
+
+def stickiness(result: ServiceResult) -> float:
+    """Share of the requests that went to the backend that serves most of their client's requests."""
+    client = workload(replace(result.params, policy=Guarded())).client
+    pairs = np.zeros((result.params.clients, result.backends), np.int64)
+    np.add.at(pairs, (client, result.backend), 1)
+    return float(pairs.max(axis=1).sum() / client.size)
+
+
+def asked_sticky(results: dict[str, dict[str, ServiceResult]]) -> list[tuple[str, bool]]:
+    """Mostly the same backend for the same client, and yet no overload."""
+    said = []
+    for name, by_policy in results.items():
+        sticks, mine = stickiness(by_policy[YOURS]), by_policy[YOURS].percentile_s(99)
+        bounded = by_policy["hashing, bounded"].percentile_s(99)
+        said.append((f"{name}: {sticks:.0%} of the requests go to their client's usual backend; at least 65 % is asked",
+                     sticks >= 0.65))  # fmt: skip
+        said.append(
+            (
+                f"{name}: p99 {mine:.2f}, at most 1.1 times bounded hashing's {bounded:.2f}",
+                mine <= 1.1 * bounded,
+            )
+        )
+    return said
+
+
+def score(results: dict[str, dict[str, ServiceResult]], policy: str) -> float:
+    """Geometric mean over the workloads of (mean response over the central queue's)."""
+    ratios = [by_policy[policy].mean_s / by_policy["central queue"].mean_s for by_policy in results.values()]
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
+
+
+def asked_open(results: dict[str, dict[str, ServiceResult]]) -> list[tuple[str, bool]]:
+    """Better over all workloads than two choices."""
+    mine, rival = score(results, YOURS), score(results, "two choices")
+    return [(f"over all workloads {mine:.2f} times the central queue; better than two choices' {rival:.2f} is asked",
+             mine < rival)]  # fmt: skip
+
+
+def _fields(*names: str, **more: Policy) -> dict[str, Policy]:
+    return {
+        **{name: FIELD[name] for name in names},
+        **{name.replace("_", " "): one for name, one in more.items()},
+    }
+
+
+CONTESTS: dict[str, Contest] = {
+    "two choices": Contest(
+        {
+            "exponential, ρ = .9": setting(Exponential(), 0.9, 9001),
+            "few giants, ρ = .7": setting(GIANTS, 0.7, 9002),
+            "bursts, ρ = .6": setting(Exponential(), 0.6, 9003, bursts=True),
+        },
+        _fields("random", "round robin", "two choices", "central queue"),
+        lambda results: compared(results, "two choices", 1.1),
+        most=2,
+    ),
+    "alike or not": Contest(
+        {
+            "constant, ρ = .9": setting(Deterministic(), 0.9, 9011),
+            "constant, ρ = .8": setting(Deterministic(), 0.8, 9012),
+            "few giants, ρ = .8": setting(GIANTS, 0.8, 9013),
+        },
+        _fields("random", "round robin", "two choices", "least request", "central queue"),
+        asked_alike,
+    ),
+    "fast and slow": Contest(
+        {
+            "exponential, ρ = .7": setting(Exponential(), 0.7, 9021, backends=Backends(10, speeds=FAST)),
+            "few giants, ρ = .6": setting(GIANTS, 0.6, 9022, backends=Backends(10, speeds=FAST)),
+            "quiet, ρ = .3": setting(Exponential(), 0.3, 9023, backends=Backends(10, speeds=FAST)),
+        },
+        {
+            **_fields("round robin", "two choices", "least request"),
+            "least request, weighted": LeastRequest(weights=FAST),
+        },
+        lambda results: compared(results, "least request, weighted", 1.05),
+    ),
+    "sticky": Contest(
+        {
+            "a few hot clients, ρ = .7": setting(Exponential(), 0.7, 9031, popularity=0.9),
+            "hotter still, ρ = .6": setting(Exponential(), 0.6, 9032, popularity=1.1),
+        },
+        {
+            **_fields("least request"),
+            "hashing": KeyAffinity("ring"),
+            "hashing, bounded": KeyAffinity("ring", bound=1.5),
+        },
+        asked_sticky,
+    ),
+    "open": Contest(
+        {
+            "exponential, ρ = .9": setting(Exponential(), 0.9, 9041),
+            "constant, ρ = .85": setting(Deterministic(), 0.85, 9042),
+            "few giants, ρ = .8": setting(GIANTS, 0.8, 9043),
+            "bursts, ρ = .6": setting(Exponential(), 0.6, 9044, bursts=True),
+            "a half-dead backend, ρ = .7": setting(
+                Exponential(), 0.7, 9045, backends=Backends(10, speeds=(0.25,))
+            ),
+            "five balancers, ρ = .8": setting(Exponential(), 0.8, 9046, balancers=5),
+        },
+        FIELD,
+        asked_open,
+    ),
+}
+
+
+def judge_policy(policy: Any, contest: str = "open") -> Judgement:
+    """Measure a policy of the reader's own (a class, an instance or a function) against the field.
+
+    ``contest`` is one of ``CONTESTS``. A policy that fails (raises, returns no backend, loops for ever) is told what
+    was wrong. Raises ``ValueError`` for an unknown contest.
+    """
+    if contest not in CONTESTS:
+        raise ValueError(f"contest is {contest!r}; choose one of {', '.join(map(repr, CONTESTS))}")
+    one = CONTESTS[contest]
+    try:
+        choose, name = chooser(policy)
+        results = run_contest(one, choose, name)
+    except PolicyError as error:
+        return Judgement(False, (str(error),))
+    asked = one.asked(results)
+    remarks = tuple(text if holds else f"{text}: not yet" for text, holds in asked)
+    return Judgement(all(holds for _, holds in asked), remarks, standings(results))
+
+
+def run_contest(
+    contest: Contest, choose: Callable[..., Any], name: str
+) -> dict[str, dict[str, ServiceResult]]:
+    """Everybody on every workload. Raises :class:`~distlib.balancing.policy_guard.PolicyError`."""
+    results: dict[str, dict[str, ServiceResult]] = {}
+    with watched() as watch:
+        mine = Guarded(choose, watch, contest.most, name)
+        for title, params in contest.workloads.items():
+            try:
+                results[title] = {YOURS: simulate(replace(params, policy=mine))}
+            except PolicyError as error:
+                raise PolicyError(f"on the workload “{title}”: {error}") from error
+    for title, params in contest.workloads.items():
+        for rival, policy in contest.field.items():
+            results[title][rival] = simulate(replace(params, policy=policy))
+    return results
+
+
+def standings(results: dict[str, dict[str, ServiceResult]]) -> pd.DataFrame:
+    """Mean responses, best policy first (by their product over the workloads)."""
+    means = pd.DataFrame(
+        {title: {name: one.mean_s for name, one in by.items()} for title, by in results.items()}
+    )
+    order = np.log(means).sum(axis=1).sort_values().index
+    return means.loc[order].rename(index={YOURS: "→ your policy"})
+
+
+def grade_capacity(backends: int) -> Grade:
+    """Exercise: fewest backends behind one central queue for 400 requests/s of 50 ms each with p99 at most 250 ms.
+
+    Exponential gaps and service times, 20 erlangs. (A request that never waits has a p99 of 230 ms already.)
+    """
+    if isinstance(backends, bool) or not isinstance(backends, int):
+        return Grade(False, (f"give a whole number of backends, not {backends!r}",))
+    if backends <= 20:
+        return Grade(
+            False,
+            (f"{backends} backends at 20 erlangs have a load of {20 / max(backends, 1):.3g}: unstable",),
+        )
+    p99 = {n: 1000 * mmc_response_quantile(0.99, n, 20 / n, 0.05) for n in (backends - 1, backends) if n > 20}
+    if p99[backends] > 250:
+        return Grade(
+            False, (f"with {backends} backends p99 is {p99[backends]:.0f} ms; at most 250 ms are asked",)
+        )
+    if p99.get(backends - 1, math.inf) <= 250:
+        return Grade(False, (f"{backends - 1} backends would do: p99 {p99[backends - 1]:.0f} ms",))
+    return Grade(True, (f"p99 is {p99[backends]:.0f} ms, at a load of {20 / backends:.2f}; one fewer: "
+                        f"{p99.get(backends - 1, math.inf):.0f} ms",))  # fmt: skip

@@ -1,0 +1,84 @@
+"""The lab of the real check: the load-balancing policies before HTTP servers on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from distlib.balancing.real_charts import measured_percentiles, requests_by_backend
+from distlib.balancing.real_scenarios import FRONTS, RealBalancing, RealBalancingParams, Run, runs
+from distlib.core.parameter import Parameters, parameter
+from distlib.labs.lab import Lab
+from distlib.labs.work import Progress, Stopped
+
+
+@dataclass(frozen=True)
+class RealBalancingView(Parameters):
+    """How to look at a measurement."""
+
+    coordinated_omission: bool = parameter(
+        False,
+        "coordinated omission",
+        help="also show what a tool reports that counts from the actual sending, not from the intended time",
+    )
+
+
+def draw_percentiles(result: RealBalancing, coordinated_omission: bool) -> Any:
+    """Measured and simulated percentiles."""
+    return measured_percentiles(result.percentiles, result.chance, coordinated_omission=coordinated_omission)
+
+
+def draw_counts(result: RealBalancing) -> Any:
+    """Who got how many requests."""
+    return requests_by_backend(result.counts)
+
+
+class RealBalancingLab(Lab):
+    """Real HTTP requests through a real proxy to real servers, beside the simulation of the same requests."""
+
+    title = "Load balancing for real: measured and simulated"
+    params = RealBalancingParams
+    view = RealBalancingView
+    figures = {"percentiles": draw_percentiles, "requests per worker": draw_counts}
+    presets = {
+        "A slow worker": {"slow_speed": 0.4, "load": 0.6},
+        "A stall, eight connections": {
+            "policies": ("round robin", "two choices"), "load": 0.5, "stall_ms": 1500.0, "connections": 8,
+            "coordinated_omission": True,
+        },
+        "Through nginx and HAProxy too": {"through": FRONTS},
+    }  # fmt: skip
+    long = True
+
+    def run(self, params: RealBalancingParams, progress: Progress) -> RealBalancing:
+        """Every policy through every proxy; what is done when the reader stops is kept."""
+        done: list[Run] = []
+        try:
+            for one in runs(params, progress=progress):
+                done.append(one)
+        except Stopped:
+            if not any(one.measured for one in done):
+                raise
+        if not any(one.measured for one in done):
+            raise ValueError("; ".join(dict.fromkeys(one.why_not for one in done)))
+        return RealBalancing(params, tuple(done))
+
+    def table(self, result: RealBalancing) -> pd.DataFrame:
+        """Measured beside simulated, and what explains the difference."""
+        return result.summary.round(1)
+
+    def verdicts(self, result: RealBalancing) -> Sequence[tuple[str, bool | None, str]]:
+        """Every request answered once; the generator on time; what was not installed."""
+        return result.verdicts()
+
+    def data(self, result: RealBalancing) -> dict[str, pd.DataFrame]:
+        """Percentiles, the band of chance, requests per worker, statistics."""
+        return {
+            "percentiles": result.percentiles,
+            "chance": result.chance,
+            "counts": result.counts,
+            "statistics": result.summary,
+        }

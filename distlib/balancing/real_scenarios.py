@@ -1,0 +1,392 @@
+"""Chapter 03.3, the real check: the same requests simulated, and measured against real HTTP servers on loopback.
+
+    result = real_balancing(RealBalancingParams(policies=("random", "two choices"), load=0.8))
+    result.percentiles
+
+Every request arrives at the same time and brings the same work in the simulation and in reality. What differs is real:
+sockets, proxies, timers, and a machine that does other things too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from distlib.balancing.policies import Policy
+from distlib.balancing.production_proxy import (
+    PROGRAMS,
+    NoSuchPolicyError,
+    NotInstalledError,
+    ProductionProxy,
+    find,
+)
+from distlib.balancing.proxy import ProxyThread
+from distlib.balancing.real_experiment import Measurement, Schedule, Workers, measure, percentiles_ms
+from distlib.balancing.scenarios import POLICIES, SERVICES, service_times
+from distlib.core.parameter import Parameters, parameter
+from distlib.sim.service.result import ServiceResult
+from distlib.sim.service.service import Backends, ServiceParams, simulate, workload
+from distlib.sim.workload import Floats, Poisson, ServiceTimes
+
+OWN = ProxyThread.name
+FRONTS = (OWN, *PROGRAMS)
+SIMULATED = "simulated"
+MEASURABLE = tuple(name for name in POLICIES if name != "central queue")
+PERCENTS = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
+OTHER_SEEDS = 40
+HIGHEST_RATE_PER_S = 1500.0
+LATE_MS = 5.0
+"""A generator that is later than this with one request in a hundred had to share the processor with too much else."""
+
+Progress = Callable[[float, float], object]
+
+
+@dataclass(frozen=True)
+class Stalled(ServiceTimes):
+    """``inner``, but one request takes ``stall_s`` longer: a garbage collection, a lock, a disk that fills up."""
+
+    inner: ServiceTimes = field(default_factory=ServiceTimes)
+    request: int = 0
+    stall_s: float = 0.0
+
+    def sample(self, keys: tuple[int, int], count: int) -> Floats:
+        """As ``inner``, but for that request."""
+        times = self.inner.sample(keys, count)
+        times[self.request] += self.stall_s
+        return times
+
+    @property
+    def cv2(self) -> float:
+        """Of ``inner``."""
+        return self.inner.cv2
+
+    @property
+    def expected_s(self) -> float:
+        """Of ``inner``; one request in a run changes no long-run mean."""
+        return self.inner.expected_s
+
+
+@dataclass(frozen=True)
+class RealBalancingParams(Parameters):
+    """One experiment; it takes ``duration_s`` real seconds for each policy and each proxy."""
+
+    policies: tuple[str, ...] = parameter(
+        ("random", "round robin", "two choices", "least request"),
+        "policies",
+        choices=MEASURABLE,
+        several=True,
+        at_least=1,
+        help="the same code as in the simulator",
+    )
+    through: tuple[str, ...] = parameter(
+        (OWN,), "through", choices=FRONTS, several=True, at_least=1, help="which proxies to measure"
+    )
+    workers: int = parameter(4, "workers", low=1, high=16, help="HTTP servers, one request at a time each")
+    load: float = parameter(
+        0.8, "load ρ", low=0.05, high=1.3, step=0.05, help="work that arrives over work that can be done"
+    )
+    service: str = parameter(
+        "exponential", "service times", choices=SERVICES, help="how different the requests are"
+    )
+    mean_ms: float = parameter(
+        20.0,
+        "mean service time",
+        unit="ms",
+        low=2.0,
+        high=500.0,
+        scale="log",
+        help="long, beside the millisecond that proxy and sockets cost",
+    )
+    cv2: float = parameter(
+        4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal"
+    )
+    slow_speed: float = parameter(
+        1.0, "speed of worker 0", low=0.1, high=1.0, step=0.05, help="the others have speed 1"
+    )
+    stall_ms: float = parameter(
+        0.0, "stall", unit="ms", low=0.0, high=5000.0, step=100.0, help="extra time of one request mid-run"
+    )
+    connections: int = parameter(
+        256, "connections", low=1, high=256, scale="log", help="that the load generator may open"
+    )
+    duration_s: float = parameter(
+        4.0, "duration", unit="s", low=0.5, high=60.0, step=0.5, help="real time, per policy and proxy"
+    )
+    seed: int = parameter(4, "seed", low=0, high=2**31 - 1, help="same seed, same requests")
+
+    @property
+    def backends(self) -> Backends:
+        """The workers, as the simulator names them."""
+        return Backends(self.workers, speeds=(self.slow_speed,) if self.slow_speed != 1 else ())
+
+    @property
+    def rate_per_s(self) -> float:
+        """Requests a second."""
+        return self.load * self.backends.capacity / (self.mean_ms / 1e3)
+
+    @property
+    def requests(self) -> int:
+        """Requests of one run."""
+        return max(10, round(self.rate_per_s * self.duration_s))
+
+    def check(self) -> None:
+        """A proxy in Python must not become the bottleneck."""
+        if self.rate_per_s > HIGHEST_RATE_PER_S:
+            raise ValueError(
+                f"load {self.load:g} on {self.workers} workers of {self.mean_ms:g} ms makes {self.rate_per_s:,.0f} "
+                f"requests/s; beyond {HIGHEST_RATE_PER_S:,.0f} one would measure the proxy: raise mean_ms, or lower "
+                "workers or load"
+            )
+
+    def warnings(self) -> list[str]:
+        """What will surprise."""
+        found = []
+        if self.load >= 1:
+            found.append("more work arrives than can be done, so queues grow until the run ends")
+        if self.requests < 500:
+            found.append(
+                f"only {self.requests} requests a run: the 99th percentile rests on {math.ceil(self.requests / 100)}"
+            )
+        return found
+
+    def service_params(self, policy: Policy, seed: int | None = None) -> ServiceParams:
+        """The same experiment for the simulator."""
+        service = dataclasses.replace(service_times(self.service, self.cv2), mean_s=self.mean_ms / 1e3)
+        if self.stall_ms:
+            service = Stalled(inner=service, request=self.requests // 2, stall_s=self.stall_ms / 1e3)
+        return ServiceParams(
+            policy=policy,
+            arrivals=Poisson(self.rate_per_s),
+            service=service,
+            backends=self.backends,
+            requests=self.requests,
+            seed=self.seed if seed is None else seed,
+            allow_unstable=True,  # a run is finite, and an overload worth seeing
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One policy through one proxy: measured, or the reason why not."""
+
+    policy: str
+    through: str
+    measured: Measurement | None
+    why_not: str = ""
+
+
+def measure_policy(
+    params: RealBalancingParams, policy: Policy, through: str = OWN, progress: Progress = lambda *_: None
+) -> Measurement:
+    """Start workers and proxy, send the requests of ``params``, end everything.
+
+    ``progress(done, total)`` may raise to stop. Raises :class:`NotInstalledError` or :class:`NoSuchPolicyError` where
+    the proxy is a program that is not there or cannot balance like that.
+    """
+    run = params.service_params(policy)
+    load = workload(run)
+    client = np.resize(load.client, params.requests).astype(np.int64)
+    schedule = Schedule(load.arrival_s, load.service_s, client)
+    with ExitStack() as stack:
+        workers = stack.enter_context(Workers(tuple(run.backends.speed), run.backends.servers))
+        front: ProxyThread | ProductionProxy
+        if through == OWN:
+            front = ProxyThread(policy, workers.ports, seed=run.seed, clients=run.clients)
+        else:
+            front = ProductionProxy(through, policy, workers.ports)
+        stack.enter_context(front)
+        return measure(schedule, front, connections=params.connections, progress=progress)
+
+
+def runs(
+    params: RealBalancingParams,
+    own: Mapping[str, Policy] | None = None,
+    progress: Progress = lambda *_: None,
+) -> Iterator[Run]:
+    """One run after the other, so that a reader who stops keeps those that are done."""
+    policies = chosen(params, own)
+    total = len(policies) * len(params.through) * params.requests
+    for number, (through, name) in enumerate(product(params.through, policies)):
+
+        def tell(done: float, _: float, before: int = number * params.requests) -> None:
+            progress(before + done, total)
+
+        try:
+            if through != OWN:
+                find(through)
+            yield Run(name, through, measure_policy(params, policies[name], through, tell))
+        except (NotInstalledError, NoSuchPolicyError) as reason:
+            yield Run(name, through, None, str(reason))
+
+
+def chosen(params: RealBalancingParams, own: Mapping[str, Policy] | None = None) -> dict[str, Policy]:
+    """The policies of ``params`` by name, then the reader's ``own``. ``ValueError`` for a name that is taken."""
+    taken = set(own or {}) & set(params.policies)
+    if taken:
+        raise ValueError(f"there is a policy {min(taken)!r} already; give your own another name")
+    return {**{name: POLICIES[name] for name in params.policies}, **(own or {})}
+
+
+def real_balancing(
+    params: RealBalancingParams = RealBalancingParams(),
+    own: Mapping[str, Policy] | None = None,
+    progress: Progress = lambda *_: None,
+) -> RealBalancing:
+    """Measure and simulate; ``own`` adds policies of the reader's by name.
+
+    Takes ``duration_s`` and about a second for every policy and proxy. ``progress(done, total)`` is called about ten
+    times a second and may raise to stop; nothing keeps running then.
+    """
+    return RealBalancing(params, tuple(runs(params, own, progress)), own or {})
+
+
+@dataclass(frozen=True, eq=False)
+class RealBalancing:
+    """What was measured, and the same simulated."""
+
+    params: RealBalancingParams
+    runs: tuple[Run, ...] = field(repr=False)
+    own: Mapping[str, Policy] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> dict[tuple[str, str], Measurement]:
+        """By (policy, proxy)."""
+        return {(run.policy, run.through): run.measured for run in self.runs if run.measured is not None}
+
+    @property
+    def not_measured(self) -> dict[str, str]:
+        """Reason by proxy, or by proxy and policy where it is about that policy."""
+        return {
+            (run.through if "not installed" in run.why_not else f"{run.through}, {run.policy}"): run.why_not
+            for run in self.runs
+            if run.why_not
+        }
+
+    @property
+    def policies(self) -> dict[str, Policy]:
+        """The policies that were run, by name."""
+        every = chosen(self.params, self.own)
+        return {name: every[name] for name in every if any(run.policy == name for run in self.runs)}
+
+    @cached_property
+    def simulated(self) -> dict[str, ServiceResult]:
+        """By policy."""
+        return {name: simulate(self.params.service_params(one)) for name, one in self.policies.items()}
+
+    @cached_property
+    def percentiles(self) -> pd.DataFrame:
+        """Columns policy, source (simulated, or the proxy), percent, response_ms, since_sent_ms.
+
+        ``response_ms`` counts from the intended time, ``since_sent_ms`` from the actual sending (as a tool with
+        coordinated omission would; NaN when simulated).
+        """
+        frames = []
+        for policy, result in self.simulated.items():
+            frames.append(_percentile_rows(policy, SIMULATED, result.observed_s))
+        for (policy, through), one in self.measured.items():
+            rows = _percentile_rows(policy, through, one.response_s)
+            frames.append(rows.assign(since_sent_ms=percentiles_ms(one.since_sent_s, PERCENTS)))
+        return pd.concat(frames, ignore_index=True)
+
+    @cached_property
+    def chance(self) -> pd.DataFrame:
+        """Columns policy, percent, low_ms, high_ms: 5 % to 95 % of simulations with other random numbers.
+
+        How much a percentile of so few requests is worth.
+        """
+        rows = []
+        for policy, one in self.policies.items():
+            others = range(self.params.seed + 1, self.params.seed + 1 + OTHER_SEEDS)
+            many = [simulate(self.params.service_params(one, seed)).observed_s * 1e3 for seed in others]
+            for percent in PERCENTS:
+                low, high = np.percentile([np.percentile(one, percent) for one in many], (5, 95))
+                rows.append((policy, percent, float(low), float(high)))
+        return pd.DataFrame(rows, columns=["policy", "percent", "low_ms", "high_ms"])
+
+    @cached_property
+    def counts(self) -> pd.DataFrame:
+        """Columns policy, source, backend, requests."""
+        every = {(policy, SIMULATED): result.counts for policy, result in self.simulated.items()}
+        every |= {key: np.bincount(one.backend[one.backend >= 0], minlength=self.params.workers)
+                  for key, one in self.measured.items()}  # fmt: skip
+        frames = [
+            pd.DataFrame(
+                {"policy": policy, "source": source, "backend": range(len(counts)), "requests": counts}
+            )
+            for (policy, source), counts in every.items()
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row a run: median and 99th percentile measured and simulated (ms), and what explains the difference."""
+        rows = []
+        for (policy, through), one in self.measured.items():
+            simulated = percentiles_ms(self.simulated[policy].observed_s, (50, 99))
+            row = one.summary().iloc[0].to_dict()
+            rows.append(
+                {
+                    "policy": policy,
+                    "through": through,
+                    "requests": row["requests"],
+                    "lost": row["lost"],
+                    "p50_ms": one.percentile_ms(50),
+                    "simulated_p50_ms": simulated[0],
+                    "p99_ms": one.percentile_ms(99),
+                    "simulated_p99_ms": simulated[1],
+                    "overhead_p50_ms": row["overhead_p50_ms"],
+                    "late_p99_ms": row["late_p99_ms"],
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def verdicts(self) -> list[tuple[str, bool | None, str]]:
+        """What must hold in every run, with a witness where it does not; None where nothing could be measured."""
+        found: list[tuple[str, bool | None, str]] = [
+            ("every request got exactly one answer", *_all(self.measured, _unanswered)),
+            (f"99 % of the requests left within {LATE_MS:g} ms of their time", *_all(self.measured, _late)),
+        ]
+        return found + [(f"measured through {name}", None, why) for name, why in self.not_measured.items()]
+
+
+def _percentile_rows(policy: str, source: str, latency_s: Floats) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "policy": policy,
+            "source": source,
+            "percent": PERCENTS,
+            "response_ms": percentiles_ms(latency_s, PERCENTS),
+            "since_sent_ms": math.nan,
+        }
+    )
+
+
+def _all(
+    measured: Mapping[tuple[str, str], Measurement], fault: Callable[[Measurement], str]
+) -> tuple[bool | None, str]:
+    """Whether no measurement has the fault (None: there is none), and those that have it."""
+    witnesses: Iterable[str] = [
+        f"{policy} through {through}: {said}"
+        for (policy, through), one in measured.items()
+        if (said := fault(one))
+    ]
+    return (not witnesses if measured else None), "; ".join(witnesses)
+
+
+def _unanswered(one: Measurement) -> str:
+    wrong = int((one.answers != 1).sum()) or one.lost
+    return f"{wrong} of {one.requests} did not" if wrong else ""
+
+
+def _late(one: Measurement) -> str:
+    late_ms = percentiles_ms(one.late_s, (99,))[0]
+    busy = "the machine is busy, or the connections were all taken"
+    return f"one in a hundred left {late_ms:.0f} ms late or more ({busy})" if late_ms > LATE_MS else ""

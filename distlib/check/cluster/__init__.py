@@ -1,0 +1,1 @@
+"""Clusters of real nodes as models: explored, replayed as traces, made smaller, kept as files."""

@@ -1,0 +1,299 @@
+"""One event for one node, as data: the real handler runs on a scratch node, and what it did is looked over.
+
+Whatever a learner's class does wrong (it raises, changes a message, sends to nobody, keeps state in a place
+where nobody looks for it) comes back as a `Violation` that names the node, the event and the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import FrozenInstanceError, dataclass, is_dataclass
+from functools import cache
+from typing import Any, NamedTuple, get_type_hints
+
+from distlib.check.cluster.world import Restart, Timeout, encode
+from distlib.check.explore.model import shorten
+from distlib.core.freeze import freeze
+from distlib.core.invariant import Violation
+from distlib.core.node import CancelTimer, Node, NodeId, Output, Send, SetTimer
+
+HANDLER = "no handler fails"
+"""The invariant that a node's own code breaks by raising, or by a deed that no runtime can carry out."""
+
+Timers = tuple[tuple[str, Any], ...]
+
+
+class Start(NamedTuple):
+    """The first event of each node."""
+
+    node: NodeId
+
+    def __str__(self) -> str:
+        return f"start of {self.node}"
+
+
+class Received(NamedTuple):
+    """A message has come."""
+
+    sender: NodeId
+    message: Any
+
+    def __str__(self) -> str:
+        return f"{self.message!r} from {self.sender}"
+
+
+Event = Start | Received | Timeout | Restart
+
+
+class Handled(NamedTuple):
+    """What an event did: the node's state and running timers after it, messages sent, outputs; or a failure."""
+
+    state: tuple[Any, ...]
+    timers: Timers
+    sends: tuple[tuple[NodeId, Any], ...] = ()
+    outputs: tuple[Any, ...] = ()
+    failure: Violation | None = None
+
+
+class Endless(BaseException):
+    """Raised from outside into a handler that does not come back; no ``except Exception`` of its own stops it."""
+
+
+class _Wrong(Exception):
+    """The node did something that no runtime can carry out; the text says what, in words."""
+
+
+class Handling:
+    """Runs events on scratch nodes. ``outside`` are the names of clients: what is sent to them leaves the
+    cluster.
+    """
+
+    def __init__(self, nodes: Mapping[NodeId, Node], outside: frozenset[NodeId]) -> None:
+        self.nodes = nodes
+        self.outside = outside
+        self.known = {name: frozenset(vars(node)) for name, node in nodes.items()}
+        self.settings = {name: _settings(node) for name, node in nodes.items()}
+
+    def run(self, name: NodeId, state: tuple[Any, ...], timers: Timers, event: Event) -> Handled:
+        """What ``event`` does to the node ``name`` in ``state`` with the running ``timers``."""
+        node = self.nodes[name]
+        node.load(state)
+        try:
+            self._handle(node, event)
+            effects = node.take_effects()
+            after = self._state(node, name)
+            running, sends, outputs = self._carry_out(name, timers, event, effects)
+        except (Exception, SystemExit, Endless) as error:
+            self._tidy(node, name)
+            return Handled(state, timers, failure=Violation(HANDLER, _blame(name, event, state, node, error)))
+        return Handled(after, running, sends, outputs)
+
+    def _handle(self, node: Node, event: Event) -> None:
+        match event:
+            case Received(sender, message):
+                before = encode(message)
+                node.receive(sender, message)
+                if encode(message) != before:
+                    raise _Wrong(f"changed a message that it received, which is now {message!r}: a message is "
+                                 "a constant, for the sender and others may hold it as well")  # fmt: skip
+            case Timeout(_, timer, key):
+                node.timeout(timer, key)
+            case Restart():
+                node.crash()
+                node.start()
+            case Start():
+                node.start()
+
+    def _state(self, node: Node, name: NodeId) -> tuple[Any, ...]:
+        state = node.state()
+        if len(vars(node)) != len(self.known[name]):
+            extra = sorted(set(vars(node)) - self.known[name])
+            raise _Wrong(
+                f"keeps {', '.join(map(repr, extra))}, which is no field of {type(node).__name__}: declare it in "
+                "the body of a @dataclass class, as in `count: int = 0`, or it is lost between two events"
+            )
+        for field, (value, text) in self.settings[name].items():
+            if getattr(node, field) is not value or repr(value) != text:
+                raise _Wrong(f"changed its setting {field!r}, which is configuration and no state")
+        return state
+
+    def _carry_out(
+        self, name: NodeId, timers: Timers, event: Event, effects: list[Any]
+    ) -> tuple[Timers, tuple[tuple[NodeId, Any], ...], tuple[Any, ...]]:
+        running = set() if isinstance(event, (Restart, Start)) else set(timers)
+        if isinstance(event, Timeout):
+            running.discard((event.name, event.key))
+        sends, outputs = [], []
+        for effect in effects:
+            match effect:
+                case Send(to, message):
+                    self._check_message(to, message)
+                    if to not in self.outside:
+                        sends.append((to, message))
+                case SetTimer(timer, key, low_ms, high_ms):
+                    _check_timer(timer, low_ms, high_ms)
+                    running.add((timer, key))
+                case CancelTimer(timer, key):
+                    running.discard((timer, key))
+                case Output(told):
+                    outputs.append(told)
+                case _:
+                    raise _Wrong(f"left {effect!r} among its effects, which is no effect")
+        return tuple(sorted(running, key=repr)), tuple(sends), tuple(outputs)
+
+    def _check_message(self, to: Any, message: Any) -> None:
+        if to in self.outside:
+            return
+        if not isinstance(to, str) or to not in self.nodes:
+            raise _Wrong(f"sent {message!r} to {to!r}, which is no node; there are {', '.join(self.nodes)}")
+        try:
+            constant = freeze(message)
+        except TypeError as error:
+            raise _Wrong(f"sent {message!r}, which is no constant ({error}): use tuples for lists") from error
+        if constant is not message:
+            raise _Wrong(
+                f"sent {message!r}, which can be changed after it was sent: make its class a "
+                "@dataclass(frozen=True)"
+            )
+        try:
+            self.nodes[to].handlers[type(message)]
+        except TypeError as error:
+            raise _Wrong(f"sent {message!r} to {to}, which has no handler for it: {error}") from error
+        _check_types(message)
+
+    def _tidy(self, node: Node, name: NodeId) -> None:
+        """Whatever the failed handler left behind is not to be found by the next one."""
+        node.__dict__["outbox"], node.__dict__["effects"] = [], []
+        for extra in set(vars(node)) - self.known[name]:
+            delattr(node, extra)
+        for field, (value, _) in self.settings[name].items():
+            setattr(node, field, value)
+
+
+def _settings(node: Node) -> dict[str, tuple[Any, str]]:
+    computed = getattr(type(node), "computed", ())  # what a class keeps that follows from its state
+    states = {*type(node).state_names(), *computed, "outbox", "effects", "now_ms"}
+    return {name: (value, repr(value)) for name, value in vars(node).items() if name not in states}
+
+
+def _blame(name: NodeId, event: Event, state: tuple[Any, ...], node: Node, error: BaseException) -> str:
+    if isinstance(error, _Wrong):
+        what = str(error)
+    elif isinstance(error, Endless):
+        what = str(error).removeprefix(f"{name} ")
+    elif isinstance(error, FrozenInstanceError):
+        what = f"tried to change a constant ({error}): messages and log entries are never changed, only made anew"
+    else:
+        what = f"raised {type(error).__name__}: {error}{_line_of(error)}"
+    fields = zip(type(node).state_names(), state, strict=True)
+    held = ", ".join(f"{field}={shorten(value, 80)}" for field, value in fields)
+    return f"{name} {what}; at: {event}; its state was: {held}"
+
+
+def _line_of(error: BaseException) -> str:
+    """Where in the node's class it was raised, as ``(in on_vote, line 12)``."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if "self" in trace.tb_frame.f_locals and isinstance(trace.tb_frame.f_locals["self"], Node):
+            place = f" (in {code.co_name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
+
+
+def _check_timer(name: Any, low_ms: Any, high_ms: Any) -> None:
+    try:
+        right = 0 <= low_ms <= high_ms < float("inf") and isinstance(name, str)
+    except TypeError:
+        right = False
+    if not right:
+        raise _Wrong(
+            f"set the timer {name!r} to ({low_ms!r}, {high_ms!r}) ms; it takes a name and 0 ≤ low ≤ high"
+        )
+
+
+# ------------------------------------------------------------ messages of the right types
+
+_PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "True or False"),
+    int: ((int,), "a whole number"),
+    str: ((str,), "a string"),
+    int | None: ((int, type(None)), "a whole number or None"),
+    bool | None: ((bool, type(None)), "True, False or None"),
+    str | None: ((str, type(None)), "a string or None"),
+}
+
+
+@cache
+def _plain_fields(kind: type) -> tuple[tuple[str, tuple[type, ...], str], ...]:
+    """The fields of a message class whose types are easily told: (name, types, in words)."""
+    try:
+        hints = get_type_hints(kind)
+    except Exception:  # a learner's annotation that cannot be resolved says nothing about the value
+        return ()
+    return tuple((name, *_PLAIN[hint]) for name, hint in hints.items() if hint in _hashable(hint))
+
+
+def _hashable(hint: Any) -> Mapping[Any, Any]:
+    try:
+        hash(hint)
+    except TypeError:
+        return {}
+    return _PLAIN
+
+
+def _check_types(message: Any) -> None:
+    if not is_dataclass(message):
+        return
+    for field, types, words in _plain_fields(message.__class__):
+        value = getattr(message, field)
+        wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
+        if wrong:
+            raise _Wrong(
+                f"sent {message!r}, where {field} is {value!r}; it takes {words} (is a return missing?)"
+            )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A method that a subclass overrides, and what its base class promises that it returns."""
+
+    name: str
+    returns: str
+
+
+def checked(candidate: type[Node], base: type[Node]) -> type[Node]:
+    """``candidate`` with every method that it overrides made to keep what ``base`` promises of its result.
+
+    A rule that forgets its ``return`` answers None, which Python takes for "no": the protocol then fails
+    somewhere else. Here the rule itself raises a TypeError that names it.
+    """
+    body: dict[str, Any] = {}
+    for name in dir(base):
+        own, promised = getattr(candidate, name, None), getattr(base, name)
+        if own is promised or not callable(own) or isinstance(own, type) or name.startswith("__"):
+            continue
+        returns = getattr(promised, "__annotations__", {}).get("return")
+        if isinstance(returns, str) and not _may_be_none(returns):
+            body[name] = _keeping(own, Rule(f"{candidate.__name__}.{name}", returns))
+    if not body:
+        return candidate
+    body |= {"__module__": candidate.__module__, "__qualname__": candidate.__qualname__}
+    return type(candidate.__name__, (candidate,), body)
+
+
+def _may_be_none(returns: str) -> bool:
+    return "None" in returns or returns in ("Any", "Value") or returns.startswith("Any")
+
+
+def _keeping(method: Callable[..., Any], rule: Rule) -> Callable[..., Any]:
+    def kept(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        if result is None or (rule.returns == "bool" and not isinstance(result, bool)):
+            wanted = "True or False" if rule.returns == "bool" else f"a {rule.returns}"
+            raise TypeError(
+                f"{rule.name} returned {shorten(result, 80)}; it must return {wanted} (is a return missing?)"
+            )
+        return result
+
+    return kept

@@ -1,0 +1,136 @@
+"""Bounds of a search, and the watch over them: states, depth, bytes, seconds, and a stop handle."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from sys import getsizeof
+from threading import Event
+from time import perf_counter
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from distlib.check.explore.result import Progress
+
+DEFAULT_MAX_BYTES = 2 * 2**30
+TICK_S = 0.1
+
+Stop = Event | Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far a search may go; None is no bound. See `explore` for the meaning of each."""
+
+    max_states: int | None = None
+    max_depth: int | None = None
+    max_seconds: float | None = None
+    max_bytes: int | None = DEFAULT_MAX_BYTES
+
+    def __post_init__(self) -> None:
+        for name in ("max_states", "max_depth", "max_bytes"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(
+                    f"{name} must be a whole number of at least 1, or None for no bound; got {value!r}"
+                )
+        seconds = self.max_seconds
+        if seconds is not None and (
+            isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0
+        ):
+            raise ValueError(f"max_seconds must be a number above 0, or None for no bound; got {seconds!r}")
+
+    def given(self) -> dict[str, Any]:
+        """The bounds that are set, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+class Watch:
+    """Looks at the clock, the memory and the stop handle about ten times a second, and reports progress."""
+
+    def __init__(
+        self, bounds: Bounds, stop: Stop | None, on_progress: Callable[[Progress], None] | None
+    ) -> None:
+        self.bounds = bounds
+        self.stop = stop
+        self.on_progress = on_progress
+        self.start = perf_counter()
+        self.due = self.start  # so that the first look is at once
+        self.memory_bytes = 0
+        self.phase = "search"
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the search began."""
+        return perf_counter() - self.start
+
+    def look(self, progress: Callable[[float], Progress]) -> str | None:
+        """What ends the search now, if anything; cheap between ticks."""
+        now = perf_counter()
+        if now < self.due:
+            return None
+        self.due = now + TICK_S
+        report = progress(now - self.start)
+        self.memory_bytes = max(self.memory_bytes, report.memory_bytes)
+        if self.on_progress is not None:
+            self.on_progress(report)
+        if self.stop is not None and (self.stop.is_set() if isinstance(self.stop, Event) else self.stop()):
+            return "the stop handle"
+        bounds = self.bounds
+        if bounds.max_seconds is not None and now - self.start >= bounds.max_seconds:
+            return f"max_seconds={bounds.max_seconds:g}"
+        if bounds.max_bytes is not None and report.memory_bytes >= bounds.max_bytes:
+            return (
+                f"max_bytes={bounds.max_bytes:,} ({report.distinct:,} states kept); raise it, or store hashes"
+            )
+        return None
+
+
+class Memory:
+    """Estimates the bytes held by a growing collection of states, from a sample taken anew as it grows.
+
+    The sample is five runs of consecutive states: neighbours share parts (a step changes one node of many),
+    and within a run each shared part is counted once. What runs share among each other is counted five times,
+    so the estimate errs high.
+    """
+
+    RUN = 100
+
+    def __init__(self, excluded: Iterable[object] = ()) -> None:
+        self.excluded = [id(thing) for thing in excluded]
+        self.sampled_at = 0
+        self.bytes_per_state = 0.0
+
+    def of(self, states: Sequence[Any]) -> int:
+        """Bytes of the states themselves, without the collection that holds them."""
+        count = len(states)
+        if count > 1.25 * self.sampled_at or count < self.sampled_at:
+            self.sampled_at = count
+            starts = (
+                [round(i * max(0, count - self.RUN) / 4) for i in range(5)] if count > 5 * self.RUN else [0]
+            )
+            length = self.RUN if count > 5 * self.RUN else count
+            runs = [deep_size(states[start : start + length], self.excluded) for start in starts]
+            self.bytes_per_state = sum(runs) / max(1, len(starts) * length)
+        return round(self.bytes_per_state * count)
+
+
+_SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
+
+
+def deep_size(roots: Iterable[Any], excluded: Iterable[int] = ()) -> int:
+    """Bytes of everything reachable from *roots*, each object once; classes, functions and *excluded* ids are
+    left out.
+    """
+    seen = set(excluded)
+    total = 0
+    stack = list(roots)
+    while stack:
+        thing = stack.pop()
+        if id(thing) in seen or isinstance(thing, _SHARED):
+            continue
+        seen.add(id(thing))
+        total += getsizeof(thing)
+        stack += gc.get_referents(thing)
+    return total

@@ -1,0 +1,207 @@
+"""What a search found, and how far it looked: a bound that is not printed gives false confidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from distlib.check.explore.model import collision_probability
+from distlib.check.explore.property import Property
+
+Verdict = Literal["holds", "violated", "unknown"]
+
+
+class Step(NamedTuple):
+    """One step of a path: the action taken (None for the initial state) and the state after it."""
+
+    action: Any
+    state: Any
+
+
+Path = tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Live numbers of a running search, as `on_progress` gets them about ten times a second."""
+
+    distinct: int
+    generated: int
+    depth: int
+    frontier: int  # states found and not yet expanded
+    elapsed_s: float
+    memory_bytes: int
+    phase: str = "search"  # which search this is: "search", or the property whose liveness is being checked
+
+    @property
+    def generated_per_s(self) -> float:
+        """Successors generated a second, since the start."""
+        return self.generated / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.distinct:,} distinct states, {self.generated:,} generated, depth {self.depth}, "
+            f"{self.frontier:,} waiting, {self.elapsed_s:.1f} s, {_size(self.memory_bytes)}"
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one property.
+
+    `verdict` is "holds" only when the search proves it for the model as given; for a *sometimes* it means
+    that the state was reached. `path` is the counterexample, or the way to the state that a *sometimes* asked
+    for; it is empty otherwise.
+    """
+
+    property: Property
+    verdict: Verdict
+    explanation: str
+    path: Path = ()
+
+    def __str__(self) -> str:
+        verdict = "VIOLATED" if self.verdict == "violated" else self.verdict
+        return f"{self.property}: {verdict}. {self.explanation}".rstrip()
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one search; `print` it for a plain summary with every bound.
+
+    `depth` counts states, as TLC does: an initial state has depth 1. `generated` counts initial states and
+    every successor computed, also those seen before and those that change nothing. `exhausted` says that
+    every reachable state was visited; without it, "unknown" is the best verdict that a safety property can
+    get.
+    """
+
+    model: str
+    search: str
+    findings: tuple[Finding, ...]
+    distinct: int
+    generated: int
+    depth: int
+    exhausted: bool
+    stopped_by: str | None  # the bound or event that ended the search early; None when it ran to its end
+    bounds: dict[str, Any]
+    elapsed_s: float
+    memory_bytes: int  # estimated, at the search's peak: visited states, parents and frontier
+    store: str = "states"
+    symmetry: bool = False
+    workers: int = 1
+    seed: int | None = None  # random walks: the seed of the failing walk, else the first seed
+    walks: int | None = None  # random walks: how many were walked
+    stages: tuple[Result, ...] = field(default=(), repr=False)
+
+    @property
+    def verdict(self) -> Verdict:
+        """ "violated" when any property is, "holds" when every one does, else "unknown"."""
+        verdicts = [finding.verdict for finding in self.findings]
+        if "violated" in verdicts:
+            return "violated"
+        return "unknown" if "unknown" in verdicts or not self._complete else "holds"
+
+    @property
+    def _complete(self) -> bool:
+        return self.exhausted or bool(self.findings)
+
+    @property
+    def violation(self) -> Finding | None:
+        """The first violated property with its counterexample, if any."""
+        return next((finding for finding in self.findings if finding.verdict == "violated"), None)
+
+    @property
+    def path(self) -> Path:
+        """The counterexample; without one, the path to the last *sometimes* that was reached; else empty."""
+        if self.violation is not None:
+            return self.violation.path
+        return next((finding.path for finding in reversed(self.findings) if finding.path), ())
+
+    @property
+    def bytes_per_state(self) -> float:
+        """Estimated memory for each distinct state, parents and tables included."""
+        return self.memory_bytes / self.distinct if self.distinct else 0.0
+
+    @property
+    def collision_probability(self) -> float:
+        """How likely it is that two states were taken for one: 0 when the states themselves are kept."""
+        return collision_probability(self.distinct) if self.store == "hashes" else 0.0
+
+    def finding(self, name: str) -> Finding:
+        """The finding on the property called *name*; KeyError names those that there are."""
+        for finding in self.findings:
+            if finding.property.name == name:
+                return finding
+        raise KeyError(
+            f"no property {name!r}; there are {[finding.property.name for finding in self.findings]}"
+        )
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            'a Result is neither true nor false: compare .verdict with "holds", "violated" or "unknown"'
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{self.model}, {self.search}: {self._headline()}"]
+        lines += [f"  {finding}" for finding in self.findings]
+        lines.append(
+            f"  {self.distinct:,} distinct states, {self.generated:,} generated, depth {self.depth} "
+            f"(states on the {'longest walk' if self.walks is not None else 'deepest path'})"
+        )
+        lines.append("  " + ", ".join(self._coverage()))
+        lines.append(
+            f"  {self.elapsed_s:.2f} s, {_size(self.memory_bytes)}, "
+            f"about {self.bytes_per_state:,.0f} bytes a state"
+        )
+        if self.violation is not None and self.path:
+            lines += ["  counterexample:", *(f"    {line}" for line in describe(self.path))]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _headline(self) -> str:
+        verdict = {"violated": "VIOLATED", "holds": "holds", "unknown": "no violation found"}[self.verdict]
+        if self.violation is not None:
+            verdict = f"{self.violation.property} is VIOLATED"
+        elif not self.findings:
+            verdict = "no property was checked"
+        elif self.verdict == "holds":
+            verdict = "every property holds"
+        if self.stopped_by:
+            return f"{verdict}; stopped by {self.stopped_by}"
+        return f"{verdict}; every reachable state was visited" if self.exhausted else verdict
+
+    def _coverage(self) -> list[str]:
+        given = [
+            f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}"
+            for name, value in self.bounds.items()
+        ]
+        parts = ["exhausted" if self.exhausted else "NOT exhausted", f"bounds: {', '.join(given) or 'none'}"]
+        if self.walks is not None:
+            parts.append(f"{self.walks:,} walks, seed {self.seed}")
+        elif self.store == "hashes":
+            parts.append(
+                "64-bit hashes (two states taken for one with probability below "
+                f"{self.collision_probability:.1g})"
+            )
+        else:
+            parts.append("exact (whole states kept)")
+        if self.symmetry:
+            parts.append("counted up to symmetry")
+        if self.workers > 1:
+            parts.append(f"{self.workers} workers")
+        return parts
+
+
+def describe(path: Path) -> list[str]:
+    """A path as numbered lines: step, action, state."""
+    return [
+        f"{number:>3}  {'(start)' if step.action is None else step.action}  →  {step.state}"
+        for number, step in enumerate(path)
+    ]
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"

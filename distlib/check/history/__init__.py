@@ -1,0 +1,1 @@
+"""Recorded histories: readers, sequential specifications, and the check for linearizability."""

@@ -1,0 +1,1 @@
+"""The course as a whole: its chapters and their map."""

@@ -1,0 +1,52 @@
+"""The lab of the formula chapter: any closed form, put to the test with as many requests as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from distlib.figures.queueing import formula_curve
+from distlib.formulas.scenarios import FormulaData, FormulaParams, formula_data
+from distlib.labs.lab import Lab
+from distlib.labs.work import Progress
+
+
+def draw_formula(found: FormulaData) -> Any:
+    """The formula as a curve, simulations as points, a slider over its parameter."""
+    one = found.formula
+    return formula_curve(found.curve, found.points, x=one.x, y=one.y, setting=one.setting, log_y=one.log_y)
+
+
+class FormulaLab(Lab):
+    """A closed form and simulations of it; more requests make the error bars shorter."""
+
+    title = "A formula, put to the test"
+    params = FormulaParams
+    figures = {"formula and simulation": draw_formula}
+    presets = {"Few requests": {"requests": 2000}, "Many requests": {"requests": 1_000_000}}
+
+    def run(self, params: FormulaParams, progress: Progress) -> FormulaData:
+        """The curve, and five or so simulations for each setting."""
+        return formula_data(params)
+
+    def table(self, result: FormulaData) -> pd.DataFrame:
+        """Formula, simulated, and their distance in standard errors."""
+        return result.table()
+
+    def verdicts(self, result: FormulaData) -> Sequence[tuple[str, bool | None, str]]:
+        """How many points lie within three standard errors."""
+        apart = result.table()["standard errors apart"].abs().dropna()
+        inside = int((apart <= 3).sum())
+        return [
+            (
+                "Simulation within three standard errors",
+                inside == len(apart),
+                f"{inside} of {len(apart)} points",
+            )
+        ]
+
+    def data(self, result: FormulaData) -> dict[str, pd.DataFrame]:
+        """Curve and points."""
+        return {"curve": result.curve, "points": result.points}

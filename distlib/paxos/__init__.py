@@ -1,0 +1,1 @@
+"""Paxos and Multi-Paxos: the protocols, their mutants, what must hold, situations, exercises, charts and labs."""

@@ -1,0 +1,240 @@
+"""The checkers of the Paxos chapter's exercises, and ballots played by hand, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.cluster.replay import trace_of
+from distlib.check.cluster.world import Action, Deliver, Request
+from distlib.core.invariant import Violation
+from distlib.core.node import NodeId
+from distlib.core.trace import Trace
+from distlib.labs.grade import Grade
+from distlib.paxos.invariants import paxos_invariants
+from distlib.paxos.message import Accept, Nack, Prepare, Promise, Propose
+from distlib.paxos.paxos import Paxos
+
+NAMES = ("S1", "S2", "S3")
+
+
+# ------------------------------------------------------------ ballots by hand
+
+
+@dataclass(frozen=True)
+class Round:
+    """One ballot: ``proposer`` would like ``value``; its prepare reaches ``promised_by``, its accept ``accepted_by``.
+
+    What is sent to the others stays under way for ever. Raises ValueError for a node that is not there.
+    """
+
+    proposer: NodeId
+    value: str
+    promised_by: tuple[NodeId, ...]
+    accepted_by: tuple[NodeId, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("promised_by", "accepted_by"):
+            given = getattr(self, name)
+            if isinstance(given, str):
+                object.__setattr__(self, name, (given,))
+        for node in (self.proposer, *self.promised_by, *self.accepted_by):
+            if node not in NAMES:
+                raise ValueError(f"Round names {node!r}; the nodes are {', '.join(NAMES)}")
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of some rounds: ``said`` tells it, ``broken`` is the violation, None without one."""
+
+    model: ClusterModel
+    actions: tuple[Action, ...]
+    said: tuple[str, ...]
+    refused: bool
+    broken: Violation | None
+
+    @property
+    def trace(self) -> Trace:
+        """The rounds in logical time, for a figure."""
+        return trace_of(self.model, self.actions)
+
+    def __str__(self) -> str:
+        end = f"✗ {self.broken.invariant}: {self.broken.witness}" if self.broken else "no invariant is broken"
+        return "\n".join((*self.said, end))
+
+    __repr__ = __str__
+
+
+class _Table:
+    """The cluster at which the rounds are played."""
+
+    def __init__(self, kind: type[Paxos]) -> None:
+        def nodes() -> list[Paxos]:
+            still: dict[str, Any] = {"retransmit_ms": None, "backoff_ms": None, "catch_up_ms": None}
+            return [kind(name, NAMES, learners=("S1",), **still) for name in NAMES]
+
+        requests = [(None, Propose(value)) for value in "ABCDEFGHIJ"]
+        self.model = ClusterModel(nodes, invariants=paxos_invariants(), requests=requests)
+        (self.world,) = self.model.initial_states()
+        self.actions: list[Action] = []
+        self.said: list[str] = []
+        self.refused = False
+
+    def take(self, action: Action) -> None:
+        self.world = self.model.next_state(self.world, action)
+        self.actions.append(action)
+
+    def find(self, sender: NodeId, receiver: NodeId, kind: type[Any], ballot: Any) -> Deliver | None:
+        for letter in self.world.messages():
+            link = (letter.sender, letter.receiver)
+            if (
+                link == (sender, receiver)
+                and type(letter.message) is kind
+                and letter.message.ballot == ballot
+            ):
+                return letter
+        return None
+
+    def play(self, one: Round) -> None:
+        """Both phases of one ballot."""
+        me = one.proposer
+        if self.world.node(me).wanted is not None:
+            raise ValueError(f"{me} proposes twice; take another proposer for each round")
+        if one.value not in "ABCDEFGHIJ" or len(one.value) != 1:
+            raise ValueError(f"value is {one.value!r}; it takes one of the letters A to J")
+        self.take(Request(me, Propose(one.value)))
+        ballot = self.world.node(me).ballot
+        self.said.append(f"{me} begins ballot {ballot}; it would like {one.value}")
+        for acceptor in one.promised_by:
+            self.promise(me, acceptor, ballot)
+        proposal = self.world.node(me).proposal
+        if proposal is None:
+            self.said.append(f"  {me} has no quorum of promises, so there is no phase 2")
+            return
+        self.said.append(f"  {me} asks all to accept {proposal}")
+        for acceptor in one.accepted_by:
+            self.accept(me, acceptor, ballot)
+
+    def promise(self, me: NodeId, acceptor: NodeId, ballot: Any) -> None:
+        question = self.find(me, acceptor, Prepare, ballot)
+        if question is None or self.world.broken:
+            return
+        self.take(question)
+        answer = self.find(acceptor, me, Promise, ballot)
+        if answer is None:
+            self.refuse(acceptor, me, ballot)
+            return
+        report: Promise = answer.message
+        what = (
+            "nothing"
+            if report.accepted_value is None
+            else f"{report.accepted_value}@{report.accepted_ballot}"
+        )
+        self.said.append(f"  {acceptor} promises, and reports {what}")
+        self.take(answer)
+
+    def accept(self, me: NodeId, acceptor: NodeId, ballot: Any) -> None:
+        question = self.find(me, acceptor, Accept, ballot)
+        if question is None or self.world.broken:
+            return
+        self.take(question)
+        if self.find(acceptor, me, Nack, ballot) is not None:
+            self.refuse(acceptor, me, ballot)
+        else:
+            self.said.append(f"  {acceptor} accepts {question.message.value}@{ballot}")
+
+    def refuse(self, acceptor: NodeId, me: NodeId, ballot: Any) -> None:
+        self.refused = True
+        promised = self.world.node(acceptor).promised
+        self.said.append(f"  {acceptor} refuses {me}'s ballot {ballot}: it has promised {promised}")
+
+
+def play(kind: type[Paxos], rounds: Sequence[Round]) -> Played:
+    """Ballots of three nodes of class ``kind``, played one after the other; no timer fires, nothing else moves.
+
+    Raises ValueError for rounds that cannot be, TypeError for what is no Round or no class of Paxos.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Paxos)):
+        raise TypeError(f"play takes a class of Paxos, not {kind!r}")
+    table = _Table(kind)
+    for one in rounds:
+        if not isinstance(one, Round):
+            raise TypeError(f"rounds takes Round(...) values, not {one!r}")
+        if table.world.broken is None:
+            table.play(one)
+    return Played(table.model, tuple(table.actions), tuple(table.said), table.refused, table.world.broken)
+
+
+def grade_rounds(rounds: Sequence[Round], kind: type[Paxos]) -> Grade:
+    """Exercise: ballots in which ``kind``, broken, chooses two values, and `Paxos` only one."""
+    try:
+        wrong, right = play(kind, rounds), play(Paxos, rounds)
+    except (ValueError, TypeError) as error:
+        return Grade(False, (str(error),))
+    if wrong.broken is None:
+        short = len(rounds) < 3
+        hint = "with two ballots, the lowest ballot reported is also the highest: add a third" if short else (
+            "let the third proposer hear of two different values, one of them chosen"
+        )  # fmt: skip
+        return Grade(False, (*wrong.said, f"only one value is chosen, or none: {hint}"))
+    if right.broken is not None:
+        return Grade(False, (f"Paxos itself breaks {right.broken.invariant}: that should be impossible",))
+    return Grade(True, (*wrong.said, wrong.broken.witness, "the same rounds leave Paxos with one value"))
+
+
+# ------------------------------------------------------------ quorums
+
+
+Quorums = Iterable[Collection[str]]
+
+
+def grade_quorum_system(phase1: Quorums, phase2: Quorums) -> Grade:
+    """Exercise: quorums of six acceptors A to F: three for phase 1, two for phase 2, and any one may crash."""
+    try:
+        first, second = _quorums("phase1", phase1), _quorums("phase2", phase2)
+    except (ValueError, TypeError) as error:
+        return Grade(False, (str(error),))
+    remarks, passed = [], True
+
+    def look(right: bool, good: str, bad: str) -> None:
+        nonlocal passed
+        passed = passed and right
+        remarks.append(good if right else bad)
+
+    apart = [(one, two) for one in first for two in second if not one & two]
+    pair = " and ".join(f"{{{_name(one)}}}" for one in apart[0]) if apart else ""
+    look(not apart, "every quorum of phase 1 meets every quorum of phase 2: safe",
+         f"{pair} share nobody: two values may be chosen")  # fmt: skip
+    for phase, size, system in (("phase 1", 3, first), ("phase 2", 2, second)):
+        large = [quorum for quorum in system if len(quorum) > size]
+        look(not large, f"{phase}: at most {size} acceptors",
+             f"{phase}: {{{_name(large[0])}}} has more than {size} acceptors" if large else "")  # fmt: skip
+        fatal = [one for one in "ABCDEF" if all(one in quorum for quorum in system)]
+        look(not fatal, f"{phase}: a quorum is left, whoever crashes",
+             f"{phase}: no quorum is left when {fatal[0]} crashes" if fatal else "")  # fmt: skip
+    if passed:
+        both = sum(not a & b for a, b in combinations(second, 2))
+        remarks.append(f"{both} pairs of quorums of phase 2 share nobody, and need not")
+    return Grade(passed, tuple(remarks))
+
+
+def _quorums(name: str, given: Quorums) -> list[frozenset[str]]:
+    if isinstance(given, str):
+        raise TypeError(f"{name} is {given!r}; it takes a list of quorums, such as ['ABC', 'DEF']")
+    system = [frozenset(quorum) for quorum in given]
+    if not system:
+        raise ValueError(f"{name} is empty; it takes at least one quorum")
+    for quorum in system:
+        unknown = sorted(quorum - set("ABCDEF"))
+        if unknown or not quorum:
+            raise ValueError(
+                f"{name} has a quorum of {unknown or 'nobody'}; the acceptors are A, B, C, D, E, F"
+            )
+    return system
+
+
+def _name(quorum: Collection[str]) -> str:
+    return ", ".join(sorted(quorum))

@@ -1,0 +1,87 @@
+"""Flexible quorums in numbers: which pairs intersect, and how availability depends on size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from distlib.core.parameter import Parameters, parameter
+from distlib.paxos.theory import intersect, missing_share, phases
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class QuorumParams(Parameters):
+    """Acceptors, the sizes of the quorums of both phases, and how often an acceptor is up."""
+
+    acceptors: int = parameter(5, "acceptors", low=1, high=9, help="how many there are")
+    phase1: int = parameter(3, "quorum of phase 1", low=1, high=9, help="promises that a leader needs")
+    phase2: int = parameter(3, "quorum of phase 2", low=1, high=9, help="acceptances that decide a value")
+    up: float = parameter(
+        0.95, "an acceptor is up with", low=0.5, high=0.999, step=0.001, help="independently of the others"
+    )
+
+    def check(self) -> None:
+        """A quorum is some of the acceptors."""
+        for name in ("phase1", "phase2"):
+            if getattr(self, name) > self.acceptors:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, more than the {self.acceptors} acceptors that there are"
+                )
+
+    def warnings(self) -> list[str]:
+        """What goes wrong without intersection."""
+        if intersect(self.acceptors, self.phase1, self.phase2):
+            return []
+        return [
+            f"{self.phase1} + {self.phase2} is not above {self.acceptors}: a new leader may hear nothing of what was "
+            "chosen, and choose something else."
+        ]
+
+
+@dataclass(frozen=True)
+class Quorums:
+    """What there is to see.
+
+    ``pairs``: the quorums of phase 1 and of phase 2 (tuples of acceptors), and what they share. ``sizes``: phase2,
+    phase1 (the smallest that intersects it), and the availability of phase1, phase2 and both.
+    """
+
+    params: QuorumParams
+    pairs: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]
+    sizes: pd.DataFrame
+
+    @property
+    def apart(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """The pairs that share nobody."""
+        return [(one, two) for one, two, shared in self.pairs if not shared]
+
+
+def quorums(params: QuorumParams = QuorumParams()) -> Quorums:
+    """All pairs of quorums, and all sensible pairs of sizes."""
+    names = tuple(f"S{number}" for number in range(1, params.acceptors + 1))
+    pairs = tuple(
+        (one, two, tuple(name for name in one if name in two))
+        for one in combinations(names, params.phase1)
+        for two in combinations(names, params.phase2)
+    )
+    return Quorums(params, pairs, availability_by_size(params.acceptors, params.up))
+
+
+def availability_by_size(acceptors: int, up: float) -> pd.DataFrame:
+    """One row a size of phase 2: phase2, phase1 = acceptors + 1 - phase2, available1, available2, both."""
+    import pandas as pd
+
+    rows = []
+    for size in range(1, acceptors + 1):
+        chances = phases(acceptors, acceptors + 1 - size, size, up)
+        rows.append((size, acceptors + 1 - size, chances.phase1, chances.phase2, chances.both))
+    return pd.DataFrame(rows, columns=["phase2", "phase1", "available1", "available2", "both"])
+
+
+def share_apart(params: QuorumParams) -> float:
+    """The share of pairs that have nobody in common."""
+    return missing_share(params.acceptors, params.phase1, params.phase2)

@@ -1,0 +1,400 @@
+"""Paxos in situations: one decision, a duel of two proposers, a leader's crash, and side by side with Raft."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from distlib.core.fault import Crash
+from distlib.core.parameter import Parameters, parameter
+from distlib.core.seeds import Seeds
+from distlib.core.trace import Trace, kind_of
+from distlib.paxos.invariants import paxos_invariants
+from distlib.paxos.message import BallotStarted, Chosen, Propose, quorum_sizes
+from distlib.paxos.multi_paxos import MultiPaxos
+from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
+from distlib.paxos.paxos import Paxos
+from distlib.raft.raft import Raft
+from distlib.raft.scenarios import server_names
+from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.replication.state_machine import Put
+from distlib.sim.cluster import Cluster
+from distlib.sim.latency import Constant, Uniform
+from distlib.sim.network import Network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class SingleDecreeParams(Parameters):
+    """One decision: who proposes, over which network, with which quorums."""
+
+    acceptors: int = parameter(5, "acceptors", low=1, high=9, help="each of them learns, too")
+    proposers: int = parameter(
+        2, "proposers", low=1, high=9, help="the first so many nodes propose a value each"
+    )
+    stagger_ms: float = parameter(
+        8.0, "a proposer starts every", unit="ms", low=0, high=1000, step=1, help="after the one before it"
+    )
+    latency_ms: tuple[float, float] = parameter(
+        (5, 15), "one-way latency", unit="ms", low=0.1, high=500, help="uniform on this range"
+    )
+    loss: float = parameter(
+        0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost"
+    )
+    phase1_quorum: int = parameter(
+        0,
+        "quorum of phase 1",
+        low=0,
+        high=9,
+        help="0: a majority, or what intersects phase 2's",
+    )
+    phase2_quorum: int = parameter(
+        0,
+        "quorum of phase 2",
+        low=0,
+        high=9,
+        help="0: a majority, or what intersects phase 1's",
+    )
+    unsafe: bool = parameter(False, "unsafe quorums", help="to see agreement break")
+    backoff_ms: tuple[float, float] = parameter(
+        (20, 60),
+        "backoff",
+        unit="ms",
+        low=0,
+        high=5000,
+        help="the pause after a ballot that met a higher one",
+    )
+    duration_ms: float = parameter(
+        400.0, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
+    )
+    seed: int = parameter(
+        7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
+    )
+
+    def check(self) -> None:
+        """The quorums must be possible, and intersect unless that is switched off."""
+        if self.proposers > self.acceptors:
+            raise ValueError(
+                f"proposers is {self.proposers}, but there are only {self.acceptors} nodes to propose; "
+                "add acceptors, or take fewer proposers"
+            )
+        self.quorums()
+
+    def quorums(self) -> tuple[int, int]:
+        """The sizes of the quorums of both phases."""
+        return quorum_sizes(
+            self.acceptors, self.phase1_quorum or None, self.phase2_quorum or None, unsafe=self.unsafe
+        )
+
+    def warnings(self) -> list[str]:
+        """What the quorums cost."""
+        phase1, phase2 = self.quorums()
+        remarks = []
+        if phase1 + phase2 <= self.acceptors:
+            remarks.append(
+                f"A quorum of {phase1} and one of {phase2} need not share any of {self.acceptors} acceptors: "
+                "two values may be chosen."
+            )
+        survives = self.acceptors - max(phase1, phase2)
+        if survives < (self.acceptors - 1) // 2:
+            remarks.append(
+                f"With these quorums, a new proposer gets through only while at most {survives} are down."
+            )
+        return remarks
+
+    def cluster(self, *, watched: bool = True) -> Cluster:
+        """The nodes, under Paxos's invariants if ``watched``, and the clients' proposals under way to them."""
+        names, (phase1, phase2) = server_names(self.acceptors), self.quorums()
+        nodes = [
+            Paxos(
+                name, names, phase1_quorum=phase1, phase2_quorum=phase2, unsafe=self.unsafe,
+                retransmit_ms=(4 * self.latency_ms[1], 5 * self.latency_ms[1]),
+                catch_up_ms=(8 * self.latency_ms[1], 10 * self.latency_ms[1]),
+                backoff_ms=self.backoff_ms, backoff_growth=1.0,
+            )
+            for name in names
+        ]  # fmt: skip
+        network = Network(Uniform(*self.latency_ms), loss=self.loss)
+        invariants = paxos_invariants() if watched else ()
+        cluster = Cluster(nodes, network, seed=self.seed, invariants=invariants, record=watched)
+        for number in range(self.proposers):
+            value = "ABCDEFGHI"[number]
+            cluster.post(number * self.stagger_ms, names[number], Propose(value), sender="client")
+        return cluster
+
+
+def single_decree(params: SingleDecreeParams = SingleDecreeParams()) -> Trace:
+    """Clients hand values to some proposers, one after the other; all nodes learn one of them."""
+    return params.cluster().run(params.duration_ms)
+
+
+@dataclass(frozen=True)
+class DuelParams(SingleDecreeParams):
+    """Two proposers who keep overtaking each other, and the pause that ends it."""
+
+    acceptors: int = parameter(3, "acceptors", low=2, high=9, help="the first two of them propose")
+    stagger_ms: float = parameter(15.0, "the second starts after", unit="ms", low=0, high=1000, step=1)
+    latency_ms: tuple[float, float] = parameter(
+        (10, 10), "one-way latency", unit="ms", low=0.1, high=500, help="constant: the livelock is perfect"
+    )
+    backoff_ms: tuple[float, float] = parameter(
+        (0, 0), "backoff", unit="ms", low=0, high=5000, help="no pause: livelock; a random one ends it"
+    )
+
+
+def duel(params: DuelParams = DuelParams()) -> Trace:
+    """Two proposers: each one's phase 1 makes the other's phase 2 too late (§2.4)."""
+    return params.cluster().run(params.duration_ms)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a duel ended: ballots begun by all proposers together, and when a learner first knew (None: not
+    in time).
+    """
+
+    rounds: int
+    decided_ms: float | None
+
+
+def decision(params: SingleDecreeParams, limit_ms: float = 2000.0) -> Decision:
+    """Run until somebody has learnt the chosen value, at most ``limit_ms``."""
+    cluster = params.cluster(watched=False)
+    cluster.run(
+        limit_ms, until=lambda running: any(getattr(node, "chosen", None) for node in running.nodes.values())
+    )
+    rounds = sum(isinstance(one.event, BallotStarted) for one in cluster.outputs)
+    learnt = [one.time_ms for one in cluster.outputs if isinstance(one.event, Chosen)]
+    return Decision(rounds, learnt[0] if learnt else None)
+
+
+def backoff_study(
+    params: DuelParams = DuelParams(),
+    widths_ms: Sequence[float] = (0, 5, 10, 20, 40, 80, 160, 320),
+    trials: int = 50,
+    limit_ms: float = 2000.0,
+) -> pd.DataFrame:
+    """Rounds to decision against backoff: one row a width, whose pauses are drawn from 0 to that many ms.
+
+    Columns: backoff_ms, trials, decided (share, of those decided within ``limit_ms``), rounds and time_ms
+    (means over the decided ones, NaN if there are none). Trial k has the seed ``params.seed`` + k.
+    """
+    import pandas as pd
+
+    rows = []
+    for width in widths_ms:
+        settings = replace(params, backoff_ms=(0, width))
+        ends = [decision(replace(settings, seed=params.seed + trial), limit_ms) for trial in range(trials)]
+        done = [(end.rounds, end.decided_ms) for end in ends if end.decided_ms is not None]
+        rows.append(
+            {
+                "backoff_ms": width,
+                "trials": trials,
+                "decided": len(done) / trials,
+                "rounds": fmean(rounds for rounds, _ in done) if done else float("nan"),
+                "time_ms": fmean(time_ms for _, time_ms in done) if done else float("nan"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+# --- Multi-Paxos, and Raft beside it ----------------------------------------------------------------------
+
+
+def make_servers(
+    protocol: type[MultiPaxos] | type[Raft], count: int, timeout_ms: tuple[float, float], heartbeat_ms: float
+) -> list[MultiPaxos | Raft]:
+    """``count`` servers that run ``protocol``; ``timeout_ms`` is when they suspect a silent leader."""
+    names = server_names(count)
+    timeout = "election_timeout_ms" if issubclass(protocol, Raft) else "suspect_ms"
+    timers: dict[str, Any] = {timeout: timeout_ms, "heartbeat_ms": heartbeat_ms}
+    return [protocol(name, peers=tuple(peer for peer in names if peer != name), **timers) for name in names]
+
+
+@dataclass(frozen=True)
+class LeaderChangeParams(Parameters):
+    """A replicated log under clients; its leader crashes, and another takes over."""
+
+    servers: int = parameter(5, "servers", low=1, high=9, help="size of the cluster")
+    clients: int = parameter(2, "clients", low=0, high=9, help="each has one request under way")
+    suspect_ms: tuple[float, float] = parameter(
+        (150, 300),
+        "suspicion",
+        unit="ms",
+        low=1,
+        high=3000,
+        help="a silent leader is suspected after a time drawn from here",
+    )
+    heartbeat_ms: float = parameter(
+        50.0, "heartbeat", unit="ms", low=1, high=1000, help="how often a leader shows itself"
+    )
+    latency_ms: tuple[float, float] = parameter(
+        (2, 8), "one-way latency", unit="ms", low=0.1, high=500, help="uniform on this range"
+    )
+    loss: float = parameter(
+        0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost"
+    )
+    crash_ms: float = parameter(700.0, "leader crashes at", unit="ms", low=0, high=60_000, step=10)
+    down_ms: float = parameter(500.0, "and is down for", unit="ms", low=0, high=60_000, step=10)
+    duration_ms: float = parameter(
+        1500.0, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
+    )
+    seed: int = parameter(
+        7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
+    )
+
+    def warnings(self) -> list[str]:
+        """Timers that ignore each other."""
+        if self.suspect_ms[0] <= self.heartbeat_ms + self.latency_ms[1]:
+            return [
+                f"A leader is suspected after {self.suspect_ms[0]:g} ms, before its next heartbeat "
+                f"(every {self.heartbeat_ms:g} ms) can arrive: healthy leaders will be overtaken."
+            ]
+        return []
+
+    def network(self) -> Network:
+        """The network that the parameters describe."""
+        return Network(Uniform(*self.latency_ms), loss=self.loss)
+
+    def servers_of(self, protocol: type[MultiPaxos] | type[Raft]) -> list[MultiPaxos | Raft]:
+        """New servers that run ``protocol``."""
+        return make_servers(protocol, self.servers, self.suspect_ms, self.heartbeat_ms)
+
+    def clients_of(self, requests: int = 1000, think_ms: tuple[float, float] = (0, 20)) -> list[RaftClient]:
+        """New clients, each with ``requests`` writes to make one after the other."""
+        names = server_names(self.servers)
+        return [
+            RaftClient(
+                f"C{number}", names, tuple(Put(f"x{number}", step) for step in range(1, requests + 1)),
+                think_ms=think_ms, timeout_ms=4 * self.heartbeat_ms,
+            )
+            for number in range(1, self.clients + 1)
+        ]  # fmt: skip
+
+
+def leader_change(params: LeaderChangeParams = LeaderChangeParams()) -> Trace:
+    """Multi-Paxos: a leader is elected and serves its clients; it crashes; another one takes over; the
+    first comes back.
+    """
+    nodes = [*params.servers_of(MultiPaxos), *params.clients_of()]
+    crash = Crash(params.crash_ms, "@leader", params.down_ms)
+    cluster = Cluster(
+        nodes, params.network(), seed=params.seed, faults=(crash,), invariants=multi_paxos_invariants()
+    )
+    return cluster.run(params.duration_ms)
+
+
+@dataclass(frozen=True)
+class CompareParams(Parameters):
+    """The same cluster, network and timers for Paxos, Multi-Paxos and Raft."""
+
+    servers: int = parameter(5, "servers", low=2, high=9, help="size of the cluster")
+    latency_ms: float = parameter(
+        10.0, "one-way latency", unit="ms", low=0.1, high=200, help="constant, so that delays can be counted"
+    )
+    timeout_ms: tuple[float, float] = parameter(
+        (150, 300),
+        "election timeout",
+        unit="ms",
+        low=1,
+        high=3000,
+        help="suspicion in Multi-Paxos, election timeout in Raft",
+    )
+    heartbeat_ms: float = parameter(50.0, "heartbeat", unit="ms", low=1, high=1000)
+    commands: int = parameter(
+        20, "commands", low=1, high=200, help="written one after the other by one client"
+    )
+    trials: int = parameter(30, "leader's crashes", low=1, high=500, help="each from a seed of its own")
+    seed: int = parameter(
+        7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
+    )
+
+    def situation(self, seed: int, *, clients: int) -> LeaderChangeParams:
+        """The same settings for a replicated log."""
+        return LeaderChangeParams(
+            servers=self.servers, clients=clients, suspect_ms=self.timeout_ms, heartbeat_ms=self.heartbeat_ms,
+            latency_ms=(self.latency_ms, self.latency_ms), seed=seed,
+        )  # fmt: skip
+
+
+def compare(params: CompareParams = CompareParams()) -> pd.DataFrame:
+    """Paxos, Multi-Paxos and Raft side by side, measured, one row each.
+
+    ``messages``: messages between servers for one command, heartbeats and their answers left out;
+    ``round_trips``: from the first proposer or leader having the command until it knows the outcome;
+    ``leader_change_ms``: mean time from a leader's crash to the next one's election, and
+    ``standard_error_ms`` (NaN for single-decree Paxos, which has no leader).
+    """
+    import pandas as pd
+
+    nan = float("nan")
+    messages, trips = paxos_cost(params)
+    rows = [("Paxos", messages, trips, nan, nan)]
+    for name, protocol in (("Multi-Paxos", MultiPaxos), ("Raft", Raft)):
+        times = [leader_change_ms(params, protocol, trial) for trial in range(params.trials)]
+        mean = fmean(times)
+        error = (sum((time - mean) ** 2 for time in times) / max(1, len(times) - 1) / len(times)) ** 0.5
+        rows.append((name, *log_cost(params, protocol), mean, error))
+    columns = ["protocol", "messages", "round_trips", "leader_change_ms", "standard_error_ms"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def paxos_cost(params: CompareParams) -> tuple[float, float]:
+    """Messages and round trips of one decision of single-decree Paxos, undisturbed, with its proposer as
+    the only learner.
+    """
+    names = server_names(params.servers)
+    nodes = [Paxos(name, names, learners=(names[0],), retransmit_ms=None, catch_up_ms=None) for name in names]
+    cluster = Cluster(nodes, Network(Constant(params.latency_ms)), seed=params.seed)
+    cluster.post(0, names[0], Propose("A"), sender="client")
+    trace = cluster.run(100 * params.latency_ms)
+    between = [one for one in trace.sent if one[2] != one[3] and one[2] in names]
+    return float(len(between)), trace.outputs_of(Chosen)[0].time_ms / (2 * params.latency_ms)
+
+
+def log_cost(params: CompareParams, protocol: type[MultiPaxos] | type[Raft]) -> tuple[float, float]:
+    """Messages and round trips for one command under a stable leader, the client's own round trip taken
+    off.
+    """
+    names = server_names(params.servers)
+    servers = make_servers(
+        protocol, params.servers, (2e5, 4e5), 1e5
+    )  # no heartbeat repeats what is under way
+    commands = tuple(Put("x", step) for step in range(params.commands + 1))
+    client = RaftClient("C1", names, commands, think_ms=(0, 0), timeout_ms=1e4)
+    cluster = Cluster([*servers, client], Network(Constant(params.latency_ms)), seed=params.seed)
+    trace = cluster.run(2e6, until=lambda running: client.serial > params.commands and not client.waiting)
+    called, returned = (
+        trace.outputs_of(Invoked)[1:],
+        trace.outputs_of(Returned)[1:],
+    )  # the first had to find the leader
+    start_ms, end_ms = called[0].time_ms, returned[-1].time_ms
+    between = [
+        one for one in trace.sent
+        if start_ms <= one[5] <= end_ms and one[2] != one[3] and one[2] in names and one[3] in names
+        and not getattr(one[4], "routine", False)
+    ]  # fmt: skip
+    waits = [back.time_ms - call.time_ms for call, back in zip(called, returned, strict=True)]
+    return len(between) / len(called), fmean(waits) / (2 * params.latency_ms) - 1
+
+
+def leader_change_ms(params: CompareParams, protocol: type[MultiPaxos] | type[Raft], trial: int) -> float:
+    """Time from the crash of an elected leader, at a random moment of its heartbeats, to the next one's
+    election.
+    """
+    situation = params.situation(params.seed + trial, clients=0)
+    cluster = Cluster(situation.servers_of(protocol), situation.network(), seed=situation.seed, record=False)
+
+    def elected() -> list[float]:
+        return [one.time_ms for one in cluster.outputs if kind_of(one.event) == "BecameLeader"]
+
+    cluster.run(600_000, until=lambda _: bool(elected()))
+    moment = Seeds(situation.seed).stream("crash").uniform(1, 2) * params.heartbeat_ms
+    crash_ms, before = cluster.now_ms + moment, len(elected())
+    cluster.schedule(Crash(crash_ms, "@leader"))
+    cluster.run(600_000 + crash_ms, until=lambda _: len(elected()) > before and cluster.now_ms > crash_ms)
+    return elected()[-1] - crash_ms

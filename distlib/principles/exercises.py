@@ -1,0 +1,194 @@
+"""The checkers of the exercises on principles: counting states, invariants, and the order of a history."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import pandas as pd
+
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.explore.explore import ModelError, explore
+from distlib.check.explore.property import always
+from distlib.check.history.history import Operation
+from distlib.check.history.sequential import Illegal, Register
+from distlib.core.node import Node
+from distlib.labs.grade import Grade
+from distlib.paxos.message import Propose
+from distlib.paxos.paxos import Paxos
+from distlib.principles.induction import induction, votes_are_safe
+from distlib.principles.specifications import TCommit, Voting
+
+NAMES = ("S1", "S2", "S3")
+Predicate = Callable[[Mapping[str, Any]], bool]
+
+
+LIMIT_S = 30.0
+"""After so long, a reader's function is taken for one that never comes back; the checks themselves take seconds."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in what runs longer; without an effect outside the main thread, and on Windows."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def give_up(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"your function did not come back within {seconds:g} s: a loop without end?")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(
+        signal.ITIMER_REAL, seconds, seconds
+    )  # again, where a failure is looked into by calling anew
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# ------------------------------------------------------------ states
+
+
+def grade_state_count(count: int) -> Grade:
+    """Exercise: how many states can transaction commit with two resource managers reach?"""
+    if isinstance(count, bool) or not isinstance(count, int):
+        return Grade(False, (f"give a whole number, not {count!r}",))
+    right = explore(TCommit(2)).distinct
+    if count == right:
+        return Grade(True, (f"{right} of the 4 × 4 = 16 combinations can be reached",))
+    if count == 16:
+        return Grade(False, ("16 counts every combination; which ones can never come about?",))
+    if count == 14:
+        return Grade(False, ("committed beside aborted is not all that is out of reach: "
+                             "can one have committed while the other is still working?",))  # fmt: skip
+    return Grade(False, (f"{count} is too {'few' if count < right else 'many'}: write down the 16 combinations, and "
+                         "cross out those that the two rules forbid",))  # fmt: skip
+
+
+# ------------------------------------------------------------ invariants
+
+
+def grade_invariant(
+    predicate: Predicate, broken: type[Paxos], max_states: int = 8_000, limit_s: float = LIMIT_S
+) -> Grade:
+    """Exercise: a condition on the nodes that holds in Paxos always, and fails in ``broken`` within two ballots."""
+    if not callable(predicate) or isinstance(predicate, type):
+        return Grade(False, (f"give a function of the nodes, not {predicate!r}",))
+
+    def holds(world: Any) -> bool:
+        answer = predicate(world.all_nodes())
+        if not isinstance(answer, bool):
+            raise TypeError(f"your condition answered {answer!r}; it takes True or False")
+        return answer
+
+    try:
+        with time_limit(limit_s):
+            right = explore(_cluster(Paxos), always(holds, "your invariant"), max_states=max_states)
+            if right.verdict == "violated":
+                last = right.path[-1]
+                nodes = [f"{name}: {_acceptor(node)}" for name, node in last.state.all_nodes().items()]
+                return Grade(
+                    False,
+                    ("it fails in correct Paxos, so it is no invariant:", f"after '{last.action}'", *nodes),
+                )
+            wrong = explore(_cluster(broken), always(holds, "your invariant"), max_states=max_states)
+    except TimeoutError as error:
+        return Grade(False, (str(error),))
+    except ModelError as error:
+        return Grade(False, (str(error.__cause__ or error),))
+    seen = f"it holds in the first {right.distinct:,} states of correct Paxos"
+    if wrong.verdict != "violated":
+        alike = f"but so it does in {wrong.distinct:,} states of {broken.__name__}: ask for more"
+        return Grade(False, (seen, alike))
+    steps = len(wrong.path) - 1
+    return Grade(True, (seen, f"{broken.__name__} breaks it after {steps} steps: {wrong.path[-1].action}"))
+
+
+def _cluster(kind: type[Paxos]) -> ClusterModel:
+    def nodes() -> list[Node]:
+        return [kind(name, NAMES, learners=("S3",)) for name in NAMES]
+
+    return ClusterModel(nodes, requests=[("S1", Propose("A")), ("S2", Propose("B"))])
+
+
+def _acceptor(node: Any) -> str:
+    accepted = "nothing" if node.accepted_value is None else f"{node.accepted_value}@{node.accepted_ballot}"
+    return f"promised {node.promised}, accepted {accepted}, own ballot {node.ballot}"
+
+
+def grade_conjunct(predicate: Callable[[Any], bool], limit_s: float = LIMIT_S) -> Grade:
+    """Exercise: what to add to *votes are safe*, so that together they are inductive in `Voting`."""
+    if not callable(predicate) or isinstance(predicate, type):
+        return Grade(False, (f"give a function of a state, not {predicate!r}",))
+    try:
+        with time_limit(limit_s):
+            found = induction(Voting(), predicate, votes_are_safe)
+    except TimeoutError as error:
+        return Grade(False, (str(error),))
+    except Exception as error:  # whatever the reader's function raises
+        return Grade(False, (f"your function raised {type(error).__name__}: {error}",))
+    if not found.starts:
+        return Grade(False, ("it does not even hold at the start, when nobody has voted",))
+    if found.escape is None:
+        reached = explore(Voting(), always(predicate, "yours"))
+        if reached.verdict != "holds":
+            return Grade(False, ("it fails in a state that can be reached",))
+        return Grade(True, (str(found),))
+    return Grade(False, tuple(str(found).splitlines()))
+
+
+# ------------------------------------------------------------ linearization
+
+ANSWERS = {
+    "a": Operation("C1", "write", 1, None, 0, 4),
+    "b": Operation("C2", "write", 2, None, 1, 9),
+    "c": Operation("C3", "read", None, 2, 2, 5),
+    "d": Operation("C1", "read", None, 1, 6, 8),
+    "e": Operation("C3", "write", 3, None, 6.5, 12),
+    "f": Operation("C1", "read", None, 3, 9, 11),
+    "g": Operation("C2", "read", None, 3, 10, 13),
+}
+"""A history of one register that three clients use, each operation with a letter."""
+
+
+def puzzle() -> dict[str, Any]:
+    """The history as `history_timeline` draws it, with letters and without an order."""
+    rows = [
+        (one.process, f"{letter}: {one.label}", one.call, one.returned, 0, "not placed", "")
+        for letter, one in ANSWERS.items()
+    ]
+    columns = ["process", "label", "call", "returned", "order", "fate", "why"]
+    return {
+        "operations": pd.DataFrame(rows, columns=columns),
+        "headline": "Your turn: in which order did they happen?",
+    }
+
+
+def grade_order(order: str | Sequence[str]) -> Grade:
+    """Exercise: an order of the operations that real time and the register both allow, such as "abc…"."""
+    letters = list(order) if isinstance(order, (str, list, tuple)) else []
+    missing = sorted(set(ANSWERS) - set(letters))
+    if missing or len(letters) != len(ANSWERS):
+        names = "".join(ANSWERS)
+        return Grade(False, (f"give each of the letters {names} once, as a string"
+                             + (f"; {', '.join(missing)} is missing" if missing else ""),))  # fmt: skip
+    for place, later in enumerate(letters):
+        for earlier in letters[:place]:
+            first, second = ANSWERS[later], ANSWERS[earlier]
+            if first.returned < second.call:
+                return Grade(False, (f"{later} returned at {first.returned:g}, before {earlier} was called at "
+                                     f"{second.call:g}: it must come first",))  # fmt: skip
+    register, state = Register(), Register().initial()
+    for letter in letters:
+        after = register.step(state, ANSWERS[letter])
+        if isinstance(after, Illegal):
+            return Grade(False, (f"at {letter} ({ANSWERS[letter].label}) the register {register.describe(state)}: "
+                                 f"{after.why}",))  # fmt: skip
+        state = after
+    return Grade(True, (f"{' '.join(letters)} agrees with real time, and every read answers the last write",))

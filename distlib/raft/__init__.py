@@ -1,0 +1,1 @@
+"""Raft: the protocol, its variants and mutants, what must hold, situations, exercises, charts and labs."""

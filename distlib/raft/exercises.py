@@ -1,0 +1,218 @@
+"""The checkers of the Raft chapter's exercises: each takes a reader's answer and says what is right or
+wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from distlib.core.fault import Crash, Fault, Nemesis, Pause
+from distlib.core.node import NodeId
+from distlib.labs.grade import Grade
+from distlib.raft.invariants import raft_invariants
+from distlib.raft.raft import BecameLeader, ClientRequest, Entry, Log, Raft, RequestVote, Role
+from distlib.raft.scenarios import ElectionParams, leader_of, server_names
+from distlib.raft.statistics import failovers, leaders
+from distlib.raft.theory import split_vote_probability
+from distlib.replication.state_machine import Put
+from distlib.sim.cluster import Cluster, NodeError
+from distlib.sim.latency import Uniform
+from distlib.sim.network import Network
+
+SEEDS = range(100, 130)
+
+
+def grade_timeouts(params: Any) -> Grade:
+    """Exercise 1: timers for servers across the world. Graded over 30 seeds that the reader has not seen.
+
+    Passes when healthy leaders stay, and a crashed one is replaced in 2.5 s at the median and 8 s at the
+    worst.
+    """
+    if not isinstance(params, ElectionParams):
+        return Grade(False, (f"give an ElectionParams(...), not {type(params).__name__}",))
+    if params.latency != "regions" or len(set(params.regions)) < 5 or params.servers != 5 or params.loss:
+        return Grade(
+            False,
+            ("keep five servers in five regions, latency='regions', and no loss: only the timers are yours",),
+        )
+    gaps, needless = [], 0
+    for seed in SEEDS:
+        trial = replace(params, seed=seed, crash_ms=12_000, duration_ms=30_000)
+        trace = trial.cluster((Crash(trial.crash_ms, "@leader"),)).run(trial.duration_ms)
+        before = [one for one in leaders(trace) if one[0] < trial.crash_ms]
+        needless += max(0, len(before) - 1)
+        gap_ms = next((gap for _, gap in failovers(trace)), None)
+        gaps.append(30_000.0 if gap_ms is None else gap_ms)
+    median, worst = sorted(gaps)[len(gaps) // 2], max(gaps)
+    remarks = [
+        f"healthy leaders were deposed {needless} times in {len(SEEDS)} runs"
+        + ("" if not needless else ": a timeout fired although a heartbeat was on its way"),
+        f"a crashed leader was replaced after {median:.0f} ms (median), {worst:.0f} ms (worst)"
+        + ("" if median <= 2500 and worst <= 8000 else ": 2,500 and 8,000 ms are wanted"),
+    ]
+    return Grade(not needless and median <= 2500 and worst <= 8000, tuple(remarks))
+
+
+def grade_split_chance(probability: float) -> Grade:
+    """Exercise 2: the chance of a split vote with 7 servers, 2 of them crashed, 20 ms one way, timeouts
+    200–400 ms.
+    """
+    if isinstance(probability, bool) or not isinstance(probability, (int, float)):
+        return Grade(False, (f"give a number between 0 and 1, not {probability!r}",))
+    right = split_vote_probability(7, 5, 20 / 200)
+    if abs(probability - right) <= 0.001:
+        return Grade(True, (f"the formula gives {right:.4f}",))
+    if abs(probability - 100 * right) <= 0.1:
+        return Grade(False, ("that is the number in per cent; give a probability",))
+    if abs(probability - split_vote_probability(7, 5, 20 / 400)) <= 0.001:
+        return Grade(
+            False, ("the latency counts as a fraction of the range's width, 200 ms, not of its end",)
+        )
+    return Grade(False, ("look at the formula again: n = 7, s = 5, l = latency / (maximum − minimum)",))
+
+
+def grade_deposition(faults: Sequence[Fault]) -> Grade:
+    """Exercise 3: depose a leader that neither crashes nor pauses, so that an entry of its log is
+    overwritten.
+    """
+    struck = [fault for fault in faults if isinstance(fault, (Crash, Pause))]
+    if struck:
+        return Grade(False, (f"{type(struck[0]).__name__} is not allowed: the leader must stay up",))
+    try:
+        cluster = ElectionParams(seed=7).cluster(tuple(faults))
+    except ValueError as error:
+        return Grade(False, (str(error),))
+    cluster.run(500)
+    first = leader_of(cluster)
+    if first is None:
+        return Grade(False, ("no leader by 500 ms; let the first election happen",))
+    for number in range(6):
+        cluster.post(650 + 100 * number, first, ClientRequest(Put("x", f"asked of {first}, {number}")))
+    held: set[tuple[int, Entry]] = set()
+    while cluster.now_ms < 3000:
+        cluster.run(cluster.now_ms + 20)
+        held |= set(enumerate(_raft(cluster, first).log.entries, 1))
+    now = set(enumerate(_raft(cluster, first).log.entries, 1))
+    won = [one.event.term for one in cluster.outputs if isinstance(one.event, BecameLeader)]
+    overwritten = sorted(index for index, _ in held - now)
+    remarks = [
+        f"{first} led term {min(won)}; elections were won in terms {', '.join(map(str, sorted(set(won))))}"
+    ]
+    if len(set(won)) < 2:
+        return Grade(False, (*remarks, f"{first} was never deposed: its heartbeats still reach the others"))
+    if not overwritten:
+        return Grade(False, (*remarks, f"nothing in {first}'s log was overwritten: is it cut off when commands arrive "
+                                       "(650 to 1150 ms), and back before 3000 ms?"))  # fmt: skip
+    return Grade(
+        True,
+        (
+            *remarks,
+            f"entries {', '.join(map(str, overwritten))} of {first} were overwritten; none was committed",
+        ),
+    )
+
+
+def grade_voter(candidate: type[Raft]) -> Grade:
+    """Exercise 4: ``may_grant_vote``. Graded on cases, then under a nemesis with figure 3's invariants."""
+    refused = _not_a_raft(candidate)
+    if refused is not None:
+        return refused
+    log = Log((Entry(1, "a"), Entry(2, "b")))
+    cases = [
+        ("a candidate of our term with an equal log, our vote still free", 3, None, (3, 2, 2), True),
+        ("… that already has our vote: its question may have been repeated", 3, "S2", (3, 2, 2), True),
+        ("… when our vote has gone to another", 3, "S3", (3, 2, 2), False),
+        ("a candidate of an older term", 3, None, (2, 5, 2), False),
+        ("a longer log, but of an older last term (§5.4.1)", 3, None, (3, 9, 1), False),
+        ("a shorter log of a newer last term", 3, None, (3, 1, 3), True),
+        ("a shorter log of the same last term", 3, None, (3, 1, 2), False),
+    ]
+    wrong = []
+    for words, term, voted_for, request, right in cases:
+        server = candidate("S1", ("S2", "S3"))
+        server.current_term, server.voted_for, server.log = term, voted_for, log
+        try:
+            given = server.may_grant_vote("S2", RequestVote(*request))
+        except Exception as error:
+            return Grade(False, (f"{words}: your method raised {type(error).__name__}: {error}",))
+        if not isinstance(given, bool) or given != right:
+            wrong.append(f"{words}: {'grant' if right else 'refuse'}; yours says {given!r}")
+    if wrong:
+        return Grade(False, tuple(wrong))
+    return _survives(candidate, f"all {len(cases)} cases right")
+
+
+def grade_committer(candidate: type[Raft]) -> Grade:
+    """Exercise 5: ``may_commit``. Graded on the states of figure 8, then under a nemesis."""
+    refused = _not_a_raft(candidate)
+    if refused is not None:
+        return refused
+    old, new = Log((Entry(1, "a"), Entry(2, "b"))), Log((Entry(1, "a"), Entry(2, "b"), Entry(4, "c")))
+    cases = [
+        ("figure 8 (c): entry 2 of term 2 on a majority, the leader of term 4 has none of its own", old, 2, 3, False),
+        ("figure 8 (e): entry 3 of the leader's own term 4 on a majority", new, 3, 3, True),
+        ("entry 3 of its own term on a minority", new, 3, 2, False),
+    ]  # fmt: skip
+    wrong = []
+    for words, log, index, holders, right in cases:
+        leader = candidate("S1", ("S2", "S3", "S4", "S5"))
+        leader.current_term, leader.role, leader.log = 4, Role.LEADER, log
+        leader.match_index = {
+            name: index if position < holders - 1 else 0 for position, name in enumerate(leader.peers)
+        }
+        try:
+            given = leader.may_commit(index)
+        except Exception as error:
+            return Grade(False, (f"{words}: your method raised {type(error).__name__}: {error}",))
+        if not isinstance(given, bool) or given != right:
+            wrong.append(f"{words}: {'commit' if right else 'do not commit'}; yours says {given!r}")
+    if wrong:
+        return Grade(False, tuple(wrong))
+    return _survives(candidate, f"all {len(cases)} cases right")
+
+
+def _not_a_raft(candidate: object) -> Grade | None:
+    if isinstance(candidate, type) and issubclass(candidate, Raft):
+        return None
+    what = (
+        f"an instance of {type(candidate).__name__}"
+        if not isinstance(candidate, type)
+        else candidate.__name__
+    )
+    return Grade(False, (f"give your class, a subclass of Raft, not {what}",))
+
+
+def _raft(cluster: Cluster, name: NodeId) -> Raft:
+    node = cluster.nodes[name]
+    assert isinstance(node, Raft)
+    return node
+
+
+def _survives(candidate: type[Raft], remark: str) -> Grade:
+    """Sixty runs of 3 s with random faults: every invariant holds, and work gets done."""
+    names, committed = server_names(5), 0
+    for seed in range(60):
+        servers = [candidate(name, tuple(peer for peer in names if peer != name)) for name in names]
+        faults = Nemesis(kinds=("crash", "partition"), gap_ms=300, length_ms=300).schedule(names, seed, 2000)
+        network = Network(Uniform(1, 15), loss=0.05)
+        cluster = Cluster(
+            servers, network, seed=seed, faults=faults, invariants=raft_invariants(), record=False
+        )
+        for number, at_ms in enumerate(range(300, 2500, 100)):
+            cluster.post(at_ms, names[number % 5], ClientRequest(Put("x", number)))
+        try:
+            cluster.run(3000)
+        except NodeError as error:
+            return Grade(False, (remark, str(error)))
+        if cluster.violations:
+            return Grade(False, (remark, f"but under random faults (seed {seed}): {cluster.violations[0]}"))
+        committed += max(server.commit_index for server in servers)
+    if committed < 60:
+        return Grade(
+            False, (remark, "but in 60 runs hardly anything was ever committed: is the rule too strict?")
+        )
+    return Grade(
+        True, (remark, f"60 runs with random faults: no invariant broken, {committed} entries committed")
+    )

@@ -1,0 +1,149 @@
+"""What Raft's servers and clients say to each other and to the world outside; each message is a frozen constant.
+
+The paper's ``candidateId`` and ``leaderId`` are the sender that comes with each message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from distlib.core.node import NodeId
+from distlib.raft.log import Entry, Index, Term
+
+# --- between servers (figure 2) -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RequestVote:
+    """A candidate asks for a vote; its last entry tells whether its log is up to date (§5.2, §5.4.1)."""
+
+    term: Term
+    last_log_index: Index
+    last_log_term: Term
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """The answer to :class:`RequestVote`."""
+
+    term: Term
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AppendEntries:
+    """The leader replicates ``entries``, which follow the entry (``prev_log_index``, ``prev_log_term``) (§5.3).
+
+    ``read_round`` counts the leader's reads: an answer proves that it still led after a read arrived (§8).
+    """
+
+    term: Term
+    prev_log_index: Index
+    prev_log_term: Term
+    entries: tuple[Entry, ...]
+    leader_commit: Index
+    read_round: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """``Heartbeat`` when it carries nothing, as the paper calls it."""
+        return "AppendEntries" if self.entries else "Heartbeat"
+
+    @property
+    def routine(self) -> bool:
+        """Whether figures may fold it away."""
+        return not self.entries
+
+
+@dataclass(frozen=True, slots=True)
+class AppendReply:
+    """The answer to :class:`AppendEntries`.
+
+    On success, the logs agree up to ``match_index``. Else ``conflict_index`` is where the leader should go on: the
+    first index of ``conflict_term``, the term of the entry that did not match, or the end of a short log (§5.3).
+    """
+
+    term: Term
+    success: bool
+    match_index: Index | None = None
+    conflict_index: Index | None = None
+    conflict_term: Term | None = None
+    read_round: int | None = None
+    heartbeat: bool = field(default=False, repr=False)
+
+    @property
+    def routine(self) -> bool:
+        """Whether it answers a heartbeat with nothing but a nod."""
+        return self.heartbeat and self.success
+
+
+# --- between clients and servers (§8) -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """A client asks to apply ``command``, its ``serial``-th request. Without ``client``, nobody is answered."""
+
+    command: Any
+    client: NodeId | None = None
+    serial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """A client asks what the read-only ``command`` would return, without writing it to the log."""
+
+    command: Any
+    client: NodeId | None = None
+    serial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientReply:
+    """``ok``: the ``result`` of request ``serial``. Else nothing is known: ask again (the ``leader``, if named)."""
+
+    serial: int | None
+    ok: bool
+    result: Any = None
+    leader: NodeId | None = None
+
+
+# --- to the outside world -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BecameLeader:
+    """This server won the election of ``term``."""
+
+    term: Term
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """This server applied the committed entry at ``index``; ``result`` is what its state machine returned."""
+
+    index: Index
+    term: Term
+    command: Any
+    result: Any
+
+
+class RaftView(NamedTuple):
+    """What an observer sees of a server.
+
+    ``log`` holds the entries after ``snapshot_index``; ``next_index`` and ``match_index`` are (server, index) pairs,
+    empty unless it leads; ``servers`` is its configuration.
+    """
+
+    role: str
+    term: Term
+    voted_for: NodeId | None
+    leader: NodeId | None
+    commit_index: Index
+    last_applied: Index
+    snapshot_index: Index
+    log: tuple[Entry, ...]
+    next_index: tuple[tuple[NodeId, Index], ...]
+    match_index: tuple[tuple[NodeId, Index], ...]
+    servers: tuple[NodeId, ...]

@@ -1,0 +1,286 @@
+"""Raft in situations: an election, a split vote, a partition that heals, throughput. Parameters in, trace
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distlib.core.fault import Crash, Fault, Partition
+from distlib.core.node import NodeId
+from distlib.core.parameter import Parameters, parameter
+from distlib.core.trace import Trace
+from distlib.raft.invariants import raft_invariants
+from distlib.raft.raft import ClientRequest, Raft
+from distlib.replication.state_machine import Put
+from distlib.sim.cluster import Cluster
+from distlib.sim.latency import Constant, Exponential, Latency, LogNormal, PerLink, Uniform
+from distlib.sim.network import Network
+from distlib.sim.regions import REGIONS, one_way_ms
+
+LATENCY_MODELS = ("uniform", "constant", "exponential", "log-normal", "regions")
+FIVE_REGIONS = ("East US", "West US 2", "West Europe", "Southeast Asia", "Japan East")
+JITTER = 0.05
+
+
+def server_names(count: int) -> tuple[NodeId, ...]:
+    """S1, S2, …"""
+    return tuple(f"S{number}" for number in range(1, count + 1))
+
+
+@dataclass(frozen=True)
+class RaftParams(Parameters):
+    """What every Raft scenario lets a reader choose: the cluster, its timers, its network, and chance
+    itself.
+    """
+
+    servers: int = parameter(5, "servers", low=1, high=9, help="size of the cluster")
+    election_timeout_ms: tuple[float, float] = parameter(
+        (150, 300), "election timeout", unit="ms", low=1, high=1500, step=1,
+        help="each server draws its timeout uniformly from this range, anew each time (§5.2)",
+    )  # fmt: skip
+    heartbeat_ms: float = parameter(
+        50, "heartbeat", unit="ms", low=1, high=1000, step=1, help="how often a leader reports to all others"
+    )
+    latency: str = parameter(
+        "uniform", "latency model", choices=LATENCY_MODELS, help="how one-way latencies vary"
+    )
+    latency_ms: float = parameter(
+        5, "mean one-way latency", unit="ms", low=0.1, high=500, scale="log",
+        help="of the latency model; with regions, measured round trips are used instead",
+    )  # fmt: skip
+    regions: tuple[str, ...] = parameter(
+        FIVE_REGIONS, "regions", choices=tuple(REGIONS), several=True, at_least=1,
+        only_with=("latency", "regions"), help="where the servers stand, in turn, when the latency model is 'regions'",
+    )  # fmt: skip
+    loss: float = parameter(
+        0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost"
+    )
+    duration_ms: float = parameter(
+        1500, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
+    )
+    seed: int = parameter(
+        7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
+    )
+
+    def check(self) -> None:
+        """The run must be long enough for a heartbeat."""
+        if self.heartbeat_ms > self.duration_ms:
+            raise ValueError(
+                f"heartbeat_ms is {self.heartbeat_ms:g}, longer than the whole run of {self.duration_ms:g} ms; "
+                "shorten it"
+            )
+
+    def warnings(self) -> list[str]:
+        """Timers that ignore the network (§5.6), clusters that survive nothing."""
+        (low_ms, high_ms), broadcast_ms = self.election_timeout_ms, self.broadcast_ms()
+        remarks = []
+        if low_ms < broadcast_ms:
+            remarks.append(
+                f"The shortest election timeout, {low_ms:g} ms, is below the broadcast time of about "
+                f"{broadcast_ms:.0f} ms: servers stand for election before a leader's word can reach them (§5.6)."
+            )
+        if low_ms <= self.heartbeat_ms:
+            remarks.append(
+                f"The heartbeat interval, {self.heartbeat_ms:g} ms, is not shorter than the shortest election "
+                f"timeout, {low_ms:g} ms: healthy leaders will be deposed."
+            )
+        if self.servers <= 2:
+            remarks.append(
+                f"A cluster of {self.servers} stops at the first crash: no majority is left without it."
+            )
+        elif self.servers % 2 == 0:
+            remarks.append(
+                f"{self.servers} servers survive no more crashes than {self.servers - 1}: "
+                f"a majority is {self.servers // 2 + 1}."
+            )
+        if high_ms - low_ms < 1:
+            remarks.append("With (nearly) equal timeouts, split votes may go on for ever.")
+        return remarks
+
+    def placed(self) -> tuple[str, ...]:
+        """The region of each server, in order; regions are used in turn."""
+        return tuple(self.regions[number % len(self.regions)] for number in range(self.servers))
+
+    def latency_model(self) -> Latency:
+        """The latency model that the parameters describe."""
+        mean = self.latency_ms
+        match self.latency:
+            case "constant":
+                return Constant(mean)
+            case "exponential":
+                return Exponential(mean / 2, floor_ms=mean / 2)
+            case "log-normal":
+                return LogNormal(mean * 0.8825, sigma=0.5)  # exp(-sigma²/2): so that the mean is right
+            case "regions":
+                return region_latency(server_names(self.servers), self.placed())
+        return Uniform(mean * 0.5, mean * 1.5)
+
+    def network(self) -> Network:
+        """The network that the parameters describe."""
+        return Network(self.latency_model(), loss=self.loss)
+
+    def broadcast_ms(self) -> float:
+        """A round trip to the slowest other server, on average: what §5.6 compares the timeouts with."""
+        model = self.latency_model()
+        if isinstance(model, PerLink):
+            return 2 * max((ms for _, _, ms in model.links), default=0.0)
+        return 2 * model.mean_ms()
+
+    def cluster(self, faults: Sequence[Fault] = (), kind: type[Raft] = Raft) -> Cluster:
+        """A new cluster of Raft servers, or of a variant of Raft, under the invariants of figure 3."""
+        names = server_names(self.servers)
+        nodes = [
+            kind(
+                name,
+                peers=tuple(peer for peer in names if peer != name),
+                election_timeout_ms=self.election_timeout_ms,
+                heartbeat_ms=self.heartbeat_ms,
+            )
+            for name in names
+        ]
+        return Cluster(nodes, self.network(), seed=self.seed, faults=faults, invariants=raft_invariants())
+
+
+def region_latency(names: Sequence[NodeId], places: Sequence[str]) -> PerLink:
+    """One-way latencies between servers in cloud regions: half of the measured round trips, and up to 5 %
+    of jitter.
+    """
+    where = dict(zip(names, places, strict=True))
+    return PerLink(
+        tuple((a, b, one_way_ms(where[a], where[b])) for a in names for b in names if a != b), jitter=JITTER
+    )
+
+
+@dataclass(frozen=True)
+class ElectionParams(RaftParams):
+    """A first election, the leader's crash, the next election."""
+
+    crash_ms: float = parameter(
+        600,
+        "leader crashes at",
+        unit="ms",
+        low=0,
+        high=60_000,
+        step=10,
+        help="beyond the duration: it never does",
+    )
+    down_ms: float = parameter(
+        500,
+        "and is down for",
+        unit="ms",
+        low=0,
+        high=60_000,
+        step=10,
+        help="then it restarts from its durable state",
+    )
+
+
+def election(params: ElectionParams = ElectionParams(), kind: type[Raft] = Raft) -> Trace:
+    """Servers start as followers; one is elected; the leader crashes; another takes over; the first one
+    comes back. ``kind`` may be a variant of Raft.
+    """
+    crash = Crash(params.crash_ms, "@leader", params.down_ms)
+    return params.cluster((crash,), kind).run(params.duration_ms)
+
+
+@dataclass(frozen=True)
+class SplitVoteParams(RaftParams):
+    """Timers that start together, drawn from a narrow range: several candidates at once."""
+
+    servers: int = parameter(4, "servers", low=2, high=9, help="an even number splits most easily")
+    election_timeout_ms: tuple[float, float] = parameter(
+        (150, 152), "election timeout", unit="ms", low=1, high=1500, step=1,
+        help="narrow: split votes; spread it, and they vanish",
+    )  # fmt: skip
+    duration_ms: float = parameter(
+        1000, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
+    )
+
+
+def split_vote(params: SplitVoteParams = SplitVoteParams()) -> Trace:
+    """All servers start at the same instant, so their election timers differ only by what they draw."""
+    return params.cluster().run(params.duration_ms)
+
+
+@dataclass(frozen=True)
+class PartitionParams(RaftParams):
+    """A leader cut off with a minority, while both sides are asked to do work."""
+
+    servers: int = parameter(
+        5, "servers", low=3, high=9, help="the leader and one other are cut off from the rest"
+    )
+    cut_ms: float = parameter(
+        600,
+        "partition at",
+        unit="ms",
+        low=0,
+        high=60_000,
+        step=10,
+        help="leader and one follower here, the rest there",
+    )
+    heal_ms: float = parameter(
+        1400, "heals at", unit="ms", low=0, high=10_000, step=10, help="then the logs are repaired"
+    )
+    commands: int = parameter(
+        3, "commands on each side", low=0, high=20, help="asked of the old leader and of the new one"
+    )
+    duration_ms: float = parameter(
+        2200, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
+    )
+
+    def check(self) -> None:
+        """A partition heals after it began."""
+        super().check()
+        if self.heal_ms < self.cut_ms:
+            raise ValueError(f"heal_ms is {self.heal_ms:g}, before the partition at cut_ms = {self.cut_ms:g}")
+
+
+def partition(params: PartitionParams = PartitionParams()) -> Trace:
+    """Two entries before the cut; then the old leader takes commands that it can never commit, and the new
+    one commits its own.
+
+    After the heal, the old leader's entries are overwritten by the new leader's (§5.3).
+    """
+    cluster = params.cluster()
+    cluster.run(params.cut_ms / 2)
+    _ask(cluster, 2, "before", params.cut_ms / 2)
+    cluster.run(params.cut_ms)
+    old = leader_of(cluster)
+    if old is not None:
+        others = [name for name in cluster.nodes if name != old]
+        minority, majority = (
+            (old, *others[: (params.servers - 1) // 2 - 1]),
+            tuple(others[(params.servers - 1) // 2 - 1 :]),
+        )
+        cluster.schedule(Partition(params.cut_ms, (minority, majority), params.heal_ms - params.cut_ms))
+        for number in range(params.commands):
+            at_ms = params.cut_ms + 40 * (number + 1)
+            cluster.post(at_ms, old, ClientRequest(Put("x", f"old {number + 1}")))
+        half_ms = (params.cut_ms + params.heal_ms) / 2
+        cluster.run(half_ms)
+        _ask(cluster, params.commands, "new", half_ms, among=majority)
+    return cluster.run(params.duration_ms)
+
+
+def leader_of(cluster: Cluster, among: Sequence[NodeId] | None = None) -> NodeId | None:
+    """The up server that now believes to lead, the one of the highest term if there are several."""
+    leaders = [
+        node
+        for name, node in cluster.nodes.items()
+        if isinstance(node, Raft)
+        and node.role.value == "leader"
+        and cluster.is_up(name)
+        and name in (among or cluster.nodes)
+    ]
+    return max(leaders, key=lambda node: node.current_term).id if leaders else None
+
+
+def _ask(
+    cluster: Cluster, count: int, word: str, start_ms: float, among: Sequence[NodeId] | None = None
+) -> None:
+    leader = leader_of(cluster, among)
+    for number in range(count if leader is not None else 0):
+        command = Put("x", f"{word} {number + 1}")
+        cluster.post(start_ms + 40 * (number + 1), leader, ClientRequest(command))  # type: ignore[arg-type]

@@ -1,0 +1,134 @@
+"""What a Raft cluster costs: commits a second and commit latency, against the number of servers and where
+they stand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from distlib.core.node import NodeId
+from distlib.core.parameter import Parameters, parameter
+from distlib.raft.raft import Raft
+from distlib.raft.scenarios import region_latency, server_names
+from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.replication.state_machine import Put
+from distlib.sim.cluster import Cluster
+from distlib.sim.latency import Constant
+from distlib.sim.network import Network
+from distlib.sim.regions import round_trip_ms
+from distlib.sim.sweep import ProgressCallback
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLACEMENTS = {
+    "one region": ("West Europe",),
+    "one continent": ("West Europe", "UK South", "Germany West Central", "Sweden Central"),
+    "the world": ("West Europe", "East US", "Southeast Asia", "Brazil South", "Australia East"),
+}
+"""Where the servers stand, in turn; the clients and the first leader stand in the first region of each."""
+
+SIZES = (1, 3, 5, 7, 9)
+
+
+@dataclass(frozen=True)
+class ThroughputParams(Parameters):
+    """Clients that each wait for one answer before they ask again, and servers that take time for every
+    message.
+    """
+
+    clients: int = parameter(24, "clients", low=1, high=64, help="each has one request under way at a time")
+    operations: int = parameter(
+        160,
+        "operations measured",
+        low=20,
+        high=5000,
+        step=20,
+        help="after the first 20, which are not counted",
+    )
+    processing_ms: float = parameter(
+        0.1, "time per message", unit="ms", low=0, high=10, step=0.05,
+        help="what a server needs for each message it receives, one at a time",
+    )  # fmt: skip
+    disk_ms: float = parameter(
+        0.0,
+        "disk write",
+        unit="ms",
+        low=0,
+        high=50,
+        step=0.5,
+        help="before an acknowledgement; one write at a time",
+    )
+    seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here")
+
+
+def measure(size: int, placement: str, params: ThroughputParams) -> list[float]:
+    """Latencies in ms of the operations measured, and last the commits a second over that span."""
+    regions = PLACEMENTS[placement]
+    servers, clients = server_names(size), tuple(f"C{number}" for number in range(1, params.clients + 1))
+    places = [regions[number % len(regions)] for number in range(size)] + [regions[0]] * params.clients
+    slowest_ms = max(round_trip_ms().values())
+    nodes: list[Raft | RaftClient] = [
+        Raft(
+            name,
+            peers=tuple(peer for peer in servers if peer != name),
+            # S1, where the clients are, stands first; the others wait longer than any round trip
+            election_timeout_ms=(slowest_ms, slowest_ms)
+            if name == "S1"
+            else (5 * slowest_ms, 6 * slowest_ms),
+            heartbeat_ms=slowest_ms,
+        )
+        for name in servers
+    ]
+    nodes += [_client(name, servers, params, slowest_ms) for name in clients]
+    disk = None if params.disk_ms == 0 else Constant(params.disk_ms)
+    network = Network(
+        region_latency((*servers, *clients), places), processing_ms=params.processing_ms, disk=disk
+    )
+    cluster = Cluster(nodes, network, seed=params.seed, record=False)
+    warm_up = 20
+    while sum(isinstance(one.event, Returned) for one in cluster.outputs) < params.operations + warm_up:
+        cluster.run(cluster.now_ms + 50.0)
+    return _latencies(cluster, warm_up, params.operations)
+
+
+def _client(
+    name: NodeId, servers: tuple[NodeId, ...], params: ThroughputParams, slowest_ms: float
+) -> RaftClient:
+    commands = tuple([Put(name, number) for number in range(params.operations + 40)])
+    start_ms = (4 * slowest_ms, 4 * slowest_ms + 5)  # when S1 leads everywhere
+    return RaftClient(name, servers, commands, think_ms=(0, 0), start_ms=start_ms, timeout_ms=20 * slowest_ms)
+
+
+def _latencies(cluster: Cluster, warm_up: int, count: int) -> list[float]:
+    called: dict[tuple[NodeId, int], float] = {}
+    finished: list[tuple[float, float]] = []  # when, and after how long
+    for one in cluster.outputs:
+        if isinstance(one.event, Invoked):
+            called[one.event.client, one.event.serial] = one.time_ms
+        elif isinstance(one.event, Returned):
+            finished.append((one.time_ms, one.time_ms - called[one.event.client, one.event.serial]))
+    measured = finished[warm_up : warm_up + count]
+    span_ms = measured[-1][0] - finished[warm_up - 1][0]
+    return [*(latency for _, latency in measured), count / span_ms * 1000.0]
+
+
+def throughput(
+    params: ThroughputParams = ThroughputParams(), progress: ProgressCallback | None = None
+) -> pd.DataFrame:
+    """One row a placement and size: placement, servers, commits_per_s, p50_ms, p99_ms (commit latency at
+    the client).
+    """
+    import numpy as np
+    import pandas as pd
+
+    cases = [(placement, size) for placement in PLACEMENTS for size in SIZES]
+    rows = []
+    for number, (placement, size) in enumerate(cases):
+        *latencies, rate = measure(size, placement, params)
+        p50, p99 = np.percentile(latencies, (50, 99))
+        rows.append((placement, size, rate, float(p50), float(p99)))
+        if progress is not None:
+            progress(number + 1, len(cases))
+    return pd.DataFrame(rows, columns=["placement", "servers", "commits_per_s", "p50_ms", "p99_ms"])

@@ -1,0 +1,1 @@
+"""Replication whatever the protocol: state machines, clients and their sessions, primary-backup."""

@@ -1,0 +1,117 @@
+"""A Raft client (§8): one request at a time, each with a serial number, repeated until it is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from distlib.core.node import Node, NodeId, durable, setting, volatile
+from distlib.raft.membership import AddServer, RemoveServer
+from distlib.raft.message import ClientReply, ClientRequest, ReadRequest
+from distlib.raft.setting import check_time
+from distlib.replication.state_machine import Get
+
+
+@dataclass(frozen=True, slots=True)
+class Invoked:
+    """The client called ``command``, its ``serial``-th operation."""
+
+    client: NodeId
+    serial: int
+    command: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The operation came back with ``result``."""
+
+    client: NodeId
+    serial: int
+    command: Any
+    result: Any
+
+
+@dataclass
+class RaftClient(Node):
+    """Calls ``commands`` one after the other, each ``think_ms`` (drawn from a range) after the last one came back.
+
+    A :class:`~.state_machine.Get` is read through ReadIndex, without an entry in the log, unless ``reads_in_log``. A
+    request is repeated after ``timeout_ms`` with the same serial number, at another server. ``start_ms`` is the range
+    of its first call's time. What was under way when the client crashes is never heard of again.
+    """
+
+    servers: tuple[NodeId, ...]
+    commands: tuple[Any, ...] = setting(())
+    think_ms: tuple[float, float] = setting((0, 20))
+    start_ms: tuple[float, float] = setting((0, 20))
+    timeout_ms: float = setting(300)
+    reads_in_log: bool = setting(False)
+
+    serial: int = durable(0)  # of the operation under way, or of the last one
+    waiting: bool = volatile(False)
+    target: int = volatile(0)  # the position of the server asked last
+    redirected: bool = volatile(False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.servers, tuple) or not self.servers:
+            raise ValueError(
+                f"RaftClient.servers is {self.servers!r}; it takes the names of at least one server"
+            )
+        check_time("RaftClient.timeout_ms", self.timeout_ms)
+        for name in ("think_ms", "start_ms"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise ValueError(
+                    f"RaftClient.{name} is {(low, high)!r}; it takes (low, high) with 0 ≤ low ≤ high"
+                )
+
+    def start(self) -> None:
+        """Wait, then call the first command, or after a restart the one after that under way."""
+        self.set_timer("next", *self.start_ms)
+
+    def on_next_timeout(self) -> None:
+        """Call the next operation."""
+        if self.serial < len(self.commands):
+            self.serial += 1
+            self.waiting = True
+            self.output(Invoked(self.id, self.serial, self.command()))
+            self.ask()
+
+    def command(self) -> Any:
+        """The operation under way."""
+        return self.commands[self.serial - 1]
+
+    def ask(self) -> None:
+        """Send the request, and again if no answer comes in time."""
+        self.send(self.servers[self.target], self.request())
+        self.set_timer("attempt", self.timeout_ms)
+
+    def request(self) -> ClientRequest | ReadRequest | AddServer | RemoveServer:
+        """The same serial number in each attempt, so that the request is applied at most once."""
+        if isinstance(self.command(), (AddServer, RemoveServer)):
+            return replace(self.command(), client=self.id, serial=self.serial)
+        kind = ReadRequest if isinstance(self.command(), Get) and not self.reads_in_log else ClientRequest
+        return kind(self.command(), self.id, self.serial)
+
+    def on_attempt_timeout(self) -> None:
+        """No answer, or nobody leads: try the next server."""
+        self.target = (self.target + 1) % len(self.servers)
+        self.redirected = False
+        self.ask()
+
+    def on_client_reply(self, sender: NodeId, reply: ClientReply) -> None:
+        """A result ends the operation; a hint is followed once, then the client waits, lest it run in circles."""
+        if not self.waiting or reply.serial != self.serial:
+            return
+        if reply.ok:
+            self.waiting = False
+            self.cancel_timer("attempt")
+            self.output(Returned(self.id, self.serial, self.command(), reply.result))
+            self.set_timer("next", *self.think_ms)
+        elif reply.leader in self.servers and reply.leader != sender and not self.redirected:
+            self.target = self.servers.index(reply.leader)
+            self.redirected = True
+            self.ask()
+        else:
+            self.set_timer("attempt", self.timeout_ms / 4)

@@ -1,1 +1,0 @@
-"""Situations of the chapters: frozen parameters in, result out."""

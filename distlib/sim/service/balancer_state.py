@@ -1,0 +1,250 @@
+"""What a balancer knows: requests it has sent, answers it has heard, and nothing else.
+
+Every array has one row a balancer (index ``me``), because several balancers in front of the same backends know only
+their own traffic. Answers on their way are kept, per backend, as a list in order of departure; a balancer *hears*
+those that are due when it looks. So one policy runs unchanged in three worlds: in the event-free recurrence, where a
+departure is known at arrival and heard lazily; in the event engine, where it is listed as it happens; and step by
+step in plain Python, where answers are told as they come.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distlib.core.draw import below, compiled, compiled_apart
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+OK, REJECTED, FAILED, UNAVAILABLE = 0, 1, 2, 3  # how a request ended
+UNKNOWN_LATENCY = 1e9  # cost of a busy backend that has never answered (Finagle calls it the penalty)
+
+
+class Rule(NamedTuple):
+    """A policy's constants."""
+
+    kind: int  # which policy
+    choices: int  # backends sampled for one request; 0 for all
+    with_replacement: bool
+    decay_s: float  # peak EWMA: time after which an old latency has lost 63 % of its weight
+    bound: float  # bounded loads: highest load over mean load; 0 for no bound
+    delay_s: float  # an answer is heard this much after it left the backend
+    refresh_s: float  # loads are read from a bulletin board that is refreshed so often; 0: live
+    ejects: bool = False  # failures in a row are counted
+
+
+class Known(NamedTuple):
+    """State of m balancers over n backends; times in seconds, ``-1`` for "none" in lists of requests."""
+
+    key: NDArray[np.uint64]  # (m,) random stream of each balancer's choices
+    draws: Ints  # (m,) draws taken from it
+    members: Ints  # (m, n) backends that may be chosen: the first `size` entries of the row
+    size: Ints  # (m,)
+    available: NDArray[np.bool_]  # (m, n) the same as flags
+    weight: Floats  # (n,)
+    share: Floats  # (n,) 1/weight, because a product is quicker than a quotient
+    in_flight: Ints  # (m, n) requests sent and not yet heard of again
+    posted: Ints  # (n,) the bulletin board
+    credit: Floats  # (m, n) weighted round robin
+    cursor: Ints  # (m,) round robin
+    latency: Floats  # (m, n) peak EWMA of the response time
+    latency_at: Floats  # (m, n) when it was last brought up to date
+    failures: Ints  # (m, n) consecutive failed answers
+    token: Ints  # (n,) balancer in whose idle queue the backend stands
+    token_key: NDArray[np.uint64]  # (1,) random stream of the idle backends' reports
+    preference: NDArray[np.int32]  # (clients, n) key affinity: a client's backends in order
+    servers: Ints  # (n,)
+    in_system: Ints  # (n,) requests at the backend, waiting or in service
+    heard: Ints  # (n,) last request of which the balancer has heard
+    left: Ints  # (n,) last request that has left
+    last: Ints  # (n,) end of the list of answers
+    arrival: Floats  # (jobs,)
+    departure: Floats  # (jobs + n,) the last n entries are the list heads
+    status: NDArray[np.int8]  # (jobs,)
+    sender: NDArray[np.int32]  # (jobs,) or (1,) when there is one balancer
+    following: NDArray[np.int32]  # (jobs + n,) next answer of the same backend
+    preceding: NDArray[np.int32]  # (jobs + n,) or (1,) where answers always come in order of arrival
+
+
+@compiled
+def draw_below(known: Known, me: int, size: int) -> int:
+    """The balancer's next random whole number from 0 to ``size`` - 1."""
+    count = known.draws[me]
+    known.draws[me] = count + 1
+    return below(known.key[me], count, size)
+
+
+@compiled
+def requests_in_flight(rule: Rule, known: Known, me: int, backend: int, now: float) -> int:
+    """Load of a backend as this balancer sees it: own requests without an answer, or what the board says."""
+    if rule.refresh_s > 0.0:
+        return known.posted[backend]
+    hear(rule, known, backend, now)
+    return known.in_flight[me, backend]
+
+
+@compiled
+def hear(rule: Rule, known: Known, backend: int, now: float) -> None:
+    """Take in the answers of ``backend`` that have reached their balancers by ``now``."""
+    job = known.following[known.heard[backend]]
+    while job >= 0 and known.departure[job] + rule.delay_s <= now:
+        me = known.sender[job] if known.sender.size > 1 else 0
+        at = known.departure[job]
+        failed = rule.ejects and known.status[job] == FAILED
+        answered(rule, known, me, backend, at - known.arrival[job], at + rule.delay_s, failed)
+        known.heard[backend] = job
+        job = known.following[job]
+
+
+@compiled
+def answered(
+    rule: Rule, known: Known, me: int, backend: int, response_s: float, now: float, failed: bool
+) -> None:
+    """One request of this balancer came back."""
+    known.in_flight[me, backend] -= 1
+    if rule.ejects:
+        known.failures[me, backend] = known.failures[me, backend] + 1 if failed else 0
+    if rule.decay_s > 0.0:
+        observe_latency(rule, known, me, backend, response_s, now)
+
+
+@compiled
+def observe_latency(rule: Rule, known: Known, me: int, backend: int, response_s: float, now: float) -> None:
+    """Peak EWMA: jump up to a slow answer at once, forget it with time constant ``decay_s`` (as Finagle does)."""
+    old = known.latency[me, backend]
+    if response_s > old:
+        known.latency[me, backend] = response_s
+    else:
+        keep = math.exp(-(now - known.latency_at[me, backend]) / rule.decay_s)
+        known.latency[me, backend] = old * keep + response_s * (1.0 - keep)
+    known.latency_at[me, backend] = now
+
+
+@compiled
+def send(known: Known, me: int, backend: int) -> None:
+    """Count a request that goes to ``backend`` now, on the balancer's side."""
+    known.in_flight[me, backend] += 1
+
+
+@compiled
+def enter(known: Known, backend: int) -> None:
+    """Count it on the backend's side; one without a free server leaves the idle queue."""
+    known.in_system[backend] += 1
+    if known.in_system[backend] >= known.servers[backend]:
+        known.token[backend] = -1
+
+
+@compiled
+def list_answer(known: Known, backend: int, job: int) -> None:
+    """Put ``job``, whose departure is set, into the backend's list of answers, in order of departure."""
+    at = known.last[backend]
+    if known.preceding.size > 1:  # several servers: a request may leave before an earlier one
+        while known.departure[at] > known.departure[job]:
+            at = known.preceding[at]
+    after = known.following[at]
+    known.following[at] = job
+    known.following[job] = after
+    if after < 0:
+        known.last[backend] = job
+    if known.preceding.size > 1:
+        known.preceding[job] = at
+        if after >= 0:
+            known.preceding[after] = job
+
+
+@compiled
+def leave(known: Known, backend: int, now: float) -> None:
+    """Take out of the backend what has departed by ``now``; one with a free server joins an idle queue at random."""
+    job = known.following[known.left[backend]]
+    while job >= 0 and known.departure[job] <= now:
+        known.in_system[backend] -= 1
+        if known.in_system[backend] == known.servers[backend] - 1:
+            known.token[backend] = below(known.token_key[0], job, known.size.size)
+        known.left[backend] = job
+        job = known.following[job]
+
+
+@compiled_apart
+def post_loads(rule: Rule, known: Known, now: float) -> None:
+    """Refresh the bulletin board: requests at every backend, everybody's traffic counted."""
+    for backend in range(known.posted.size):
+        hear(rule, known, backend, now)
+        known.posted[backend] = known.in_flight[:, backend].sum()
+
+
+@compiled_apart
+def set_available(known: Known, me: int, backend: int, available: bool) -> None:
+    """Eject ``backend`` from this balancer's members, or take it back."""
+    if known.available[me, backend] == available:
+        return
+    known.available[me, backend] = available
+    size = 0
+    for b in range(known.weight.size):
+        if known.available[me, b]:
+            known.members[me, size] = b
+            size += 1
+    known.size[me] = size
+    known.credit[me, backend] = 0.0
+
+
+def new_knowledge(
+    backends: int,
+    *,
+    balancers: int = 1,
+    keys: NDArray[np.uint64],
+    token_key: int = 0,
+    weights: Floats | None = None,
+    preference: NDArray[np.int32] | None = None,
+    servers: int = 1,
+    arrival: Floats | None = None,
+    sender: NDArray[np.int32] | None = None,
+    ordered: bool = True,
+) -> Known:
+    """State before the first request: all backends idle, available and unknown.
+
+    ``arrival`` (seconds, one a request) is given by the engines, which list answers; ``ordered`` says that every
+    backend answers in order of arrival. A balancer that is told its answers step by step needs neither.
+    """
+    m, n = balancers, backends
+    arrival = np.zeros(0) if arrival is None else arrival
+    weights = np.ones(n) if weights is None else weights
+    jobs = arrival.size
+    departure = np.empty(jobs + n)
+    departure[jobs:] = -np.inf
+    following = np.empty(jobs + n, np.int32)
+    following[jobs:] = -1
+    heads = np.arange(jobs, jobs + n)
+    return Known(
+        key=keys,
+        draws=np.zeros(m, np.int64),
+        members=np.tile(np.arange(n), (m, 1)),
+        size=np.full(m, n),
+        available=np.ones((m, n), np.bool_),
+        weight=weights,
+        share=1.0 / weights,
+        in_flight=np.zeros((m, n), np.int64),
+        posted=np.zeros(n, np.int64),
+        credit=np.zeros((m, n)),
+        cursor=np.full(m, -1),
+        latency=np.zeros((m, n)),
+        latency_at=np.zeros((m, n)),
+        failures=np.zeros((m, n), np.int64),
+        token=np.arange(n) % m,
+        token_key=np.array([token_key], np.uint64),
+        preference=np.zeros((1, n), np.int32) if preference is None else preference,
+        servers=np.full(n, servers),
+        in_system=np.zeros(n, np.int64),
+        heard=heads.copy(),
+        left=heads.copy(),
+        last=heads.copy(),
+        arrival=arrival,
+        departure=departure,
+        status=np.zeros(jobs, np.int8),
+        sender=np.zeros(1, np.int32) if sender is None else sender,
+        following=following,
+        preceding=np.full(1 if ordered else jobs + n, -1, np.int32),
+    )

@@ -1,0 +1,327 @@
+"""The general engine: an event-driven simulation of everything that the recurrence cannot do.
+
+Last come first served, processor sharing, backends that crash and come back slowly, and balancers that eject them.
+Three kinds of events move the clock: a departure, a change of an outage, an arrival; at the same instant they happen
+in this order. The balancers' knowledge and policies are those of the fast engine.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distlib.balancing.policies import CENTRAL, choose
+from distlib.core.draw import compiled, compiled_apart
+from distlib.sim.service.balancer_state import (
+    FAILED,
+    REJECTED,
+    UNAVAILABLE,
+    Known,
+    Rule,
+    enter,
+    hear,
+    leave,
+    list_answer,
+    send,
+    set_available,
+)
+from distlib.sim.service.recurrence import Outcome, refresh_board, turn_away
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+FIFO, LIFO, SHARING = 0, 1, 2
+
+
+class World(NamedTuple):
+    """State of the stations. A list of waiting (or, when sharing, of served) requests runs through ``behind``."""
+
+    discipline: int
+    waiting_room: int  # -1 for any number
+    slow_start_s: float
+    cold_speed: float  # speed right after a return, as a share of the full one
+    speed: Floats  # (backends,)
+    up: NDArray[np.bool_]  # (stations,)
+    up_since: Floats  # (stations,)
+    machine: NDArray[np.int32]  # (stations, servers) backend of each server
+    serving: NDArray[np.int32]  # (stations, servers) request in service, -1 for none
+    done_at: Floats  # (stations, servers) when it is finished
+    idle_since: Floats  # (stations, servers)
+    due: Floats  # (stations,) next departure
+    first: NDArray[np.int32]  # (stations,) head of the list, -1 when empty
+    last: NDArray[np.int32]  # (stations,)
+    listed: Ints  # (stations,) its length
+    behind: NDArray[np.int32]  # (jobs,)
+    finish: Floats  # (jobs,) sharing: virtual time at which the request is finished
+    virtual: Floats  # (stations,) sharing: work done for each request present since the start
+    virtual_at: Floats  # (stations,) when `virtual` was last brought up to date
+
+
+class Outages(NamedTuple):
+    """Crashes and returns in order of time; the last entry, at infinity, never happens."""
+
+    at: Floats
+    station: Ints
+    up: NDArray[np.bool_]
+
+
+class Ejection(NamedTuple):
+    """Outlier ejection; ``after`` = 0 switches it off."""
+
+    after: int  # consecutive failures
+    base_s: float
+    longest_s: float
+    at_most: int  # backends ejected at once by one balancer
+    until: Floats  # (m, n) infinite where not ejected
+    times: Ints  # (m, n) how often so far
+
+
+@compiled
+def run_events(
+    rule: Rule,
+    known: Known,
+    world: World,
+    outages: Outages,
+    ejection: Ejection,
+    service: Floats,
+    client: NDArray[np.int32],
+    outcome: Outcome,
+) -> None:
+    """Run until every request has left."""
+    job, change, next_post = 0, 0, 0.0
+    jobs = known.arrival.size
+    while True:
+        station = earliest(world.due)
+        arrival = known.arrival[job] if job < jobs else np.inf
+        if world.due[station] <= min(outages.at[change], arrival):
+            if world.due[station] == np.inf:
+                return
+            depart(known, world, service, outcome, station, world.due[station])
+        elif outages.at[change] <= arrival:
+            if job == jobs and world.due[station] == np.inf:
+                return
+            set_up(known, world, outages.station[change], outages.up[change], outages.at[change])
+            change += 1
+        else:
+            next_post = refresh_board(rule, known, arrival, next_post)
+            me = known.sender[job] if known.sender.size > 1 else 0
+            if ejection.after > 0:
+                review_members(rule, known, ejection, me, arrival)
+            station = 0
+            if rule.kind != CENTRAL:
+                station = choose(rule, known, me, arrival, client[job] if client.size > 1 else 0)
+            admit(known, world, service, outcome, me, station, job, arrival)
+            job += 1
+
+
+@compiled
+def earliest(due: Floats) -> int:
+    """Index of the next departure: of a station among all, or of a server within a station."""
+    best = 0
+    for i in range(1, due.size):
+        if due[i] < due[best]:
+            best = i
+    return best
+
+
+@compiled_apart
+def admit(
+    known: Known, world: World, service: Floats, outcome: Outcome, me: int, station: int, job: int, now: float
+) -> None:
+    """An arrival reaches its station: served, queued, turned away, or failed because the backend is down."""
+    if station < 0:
+        turn_away(known, outcome, job, -1, UNAVAILABLE)
+        return
+    if 0 <= world.waiting_room <= known.in_system[station] - known.servers[station]:
+        turn_away(known, outcome, job, station, REJECTED)
+        return
+    send(known, me, station)
+    enter(known, station)
+    outcome.backend[job] = station
+    outcome.start[job] = now
+    if not world.up[station]:
+        finish_job(known, station, job, now, True)
+    elif world.discipline == SHARING:
+        advance_sharing(known, world, station, now)
+        share(world, service, station, job)
+        plan_sharing(known, world, station, now)
+    else:
+        slot = free_slot(world, station)
+        if slot >= 0:
+            start_service(world, service, outcome, station, slot, job, now)
+        else:
+            enqueue(world, station, job)
+
+
+@compiled_apart
+def finish_job(known: Known, station: int, job: int, now: float, failed: bool) -> None:
+    """``job`` leaves the station."""
+    if failed:
+        known.status[job] = FAILED
+    known.departure[job] = now
+    list_answer(known, station, job)
+    leave(known, station, now)
+
+
+@compiled_apart
+def depart(known: Known, world: World, service: Floats, outcome: Outcome, station: int, now: float) -> None:
+    """The station's next request is finished; a waiting one takes its server."""
+    if world.discipline == SHARING:
+        job = pop(world, station)
+        world.virtual[station] = world.finish[job]
+        world.virtual_at[station] = now
+        finish_job(known, station, job, now, False)
+        plan_sharing(known, world, station, now)
+        return
+    slot = earliest(world.done_at[station])
+    finish_job(known, station, world.serving[station, slot], now, False)
+    world.serving[station, slot] = -1
+    world.done_at[station, slot] = np.inf
+    world.idle_since[station, slot] = now
+    if world.listed[station] > 0:
+        start_service(world, service, outcome, station, slot, pop(world, station), now)
+    world.due[station] = world.done_at[station, earliest(world.done_at[station])]
+
+
+@compiled
+def free_slot(world: World, station: int) -> int:
+    """The server that has been idle longest, or -1."""
+    best = -1
+    for k in range(world.serving.shape[1]):
+        if world.serving[station, k] < 0 and (
+            best < 0 or world.idle_since[station, k] < world.idle_since[station, best]
+        ):
+            best = k
+    return best
+
+
+@compiled_apart
+def start_service(
+    world: World, service: Floats, outcome: Outcome, station: int, slot: int, job: int, now: float
+) -> None:
+    """Serve ``job`` on one server, at the speed that this server has at the start."""
+    backend = world.machine[station, slot]
+    done_at = now + service[job] / speed_at(world, station, backend, now)
+    world.serving[station, slot] = job
+    world.done_at[station, slot] = done_at
+    world.due[station] = min(world.due[station], done_at)
+    outcome.start[job] = now
+    outcome.backend[job] = backend
+
+
+@compiled
+def speed_at(world: World, station: int, backend: int, now: float) -> float:
+    """Full speed, or on the way to it after a return."""
+    warmth = 1.0
+    if world.slow_start_s > 0.0 and now - world.up_since[station] < world.slow_start_s:
+        warmth = (now - world.up_since[station]) / world.slow_start_s
+        warmth = world.cold_speed + (1.0 - world.cold_speed) * warmth
+    return world.speed[backend] * warmth
+
+
+@compiled_apart
+def enqueue(world: World, station: int, job: int) -> None:
+    """Wait: at the end of the queue, or at its head when the last to come is served first."""
+    if world.listed[station] == 0:
+        world.first[station] = job
+        world.last[station] = job
+        world.behind[job] = -1
+    elif world.discipline == LIFO:
+        world.behind[job] = world.first[station]
+        world.first[station] = job
+    else:
+        world.behind[world.last[station]] = job
+        world.behind[job] = -1
+        world.last[station] = job
+    world.listed[station] += 1
+
+
+@compiled
+def pop(world: World, station: int) -> int:
+    """Take the head of the list."""
+    job = world.first[station]
+    world.first[station] = world.behind[job]
+    world.listed[station] -= 1
+    return job
+
+
+@compiled
+def share(world: World, service: Floats, station: int, job: int) -> None:
+    """Insert ``job`` among the requests that share the station, in order of their virtual finish."""
+    finish = world.virtual[station] + service[job]
+    world.finish[job] = finish
+    ahead, after = -1, world.first[station] if world.listed[station] > 0 else -1
+    while after >= 0 and world.finish[after] <= finish:
+        ahead, after = after, world.behind[after]
+    world.behind[job] = after
+    if ahead < 0:
+        world.first[station] = job
+    else:
+        world.behind[ahead] = job
+    world.listed[station] += 1
+
+
+@compiled
+def sharing_rate(known: Known, world: World, station: int, now: float) -> float:
+    """Work done a second for each request present: c servers shared by k requests, at most one server each."""
+    crowd = world.listed[station] / known.servers[station]
+    return speed_at(world, station, world.machine[station, 0], now) / max(1.0, crowd)
+
+
+@compiled
+def advance_sharing(known: Known, world: World, station: int, now: float) -> None:
+    """Bring the station's virtual time up to ``now``."""
+    if world.listed[station] > 0:
+        rate = sharing_rate(known, world, station, world.virtual_at[station])
+        world.virtual[station] += (now - world.virtual_at[station]) * rate
+    world.virtual_at[station] = now
+
+
+@compiled
+def plan_sharing(known: Known, world: World, station: int, now: float) -> None:
+    """When the first of the sharing requests will be finished if nothing else happens."""
+    if world.listed[station] == 0:
+        world.due[station] = np.inf
+        return
+    left = world.finish[world.first[station]] - world.virtual[station]
+    world.due[station] = now + max(0.0, left) / sharing_rate(known, world, station, now)
+
+
+@compiled_apart
+def set_up(known: Known, world: World, station: int, up: bool, now: float) -> None:
+    """A backend crashes, and with it every request that it holds; or it comes back, cold."""
+    world.up[station] = up
+    if up:
+        world.up_since[station] = now
+        return
+    for slot in range(world.serving.shape[1]):
+        if world.serving[station, slot] >= 0:
+            finish_job(known, station, world.serving[station, slot], now, True)
+            world.serving[station, slot] = -1
+            world.done_at[station, slot] = np.inf
+    while world.listed[station] > 0:
+        finish_job(known, station, pop(world, station), now, True)
+    world.due[station] = np.inf
+
+
+@compiled_apart
+def review_members(rule: Rule, known: Known, ejection: Ejection, me: int, now: float) -> None:
+    """Take back whose time is over, then eject who failed too often in a row, for longer every time (Envoy)."""
+    ejected = 0
+    for backend in range(known.weight.size):
+        hear(rule, known, backend, now)
+        if ejection.until[me, backend] <= now:
+            ejection.until[me, backend] = np.inf
+            known.failures[me, backend] = 0
+            set_available(known, me, backend, True)
+    for backend in range(known.weight.size):
+        ejected += np.isfinite(ejection.until[me, backend])
+    for backend in range(known.weight.size):
+        suspicious = known.failures[me, backend] >= ejection.after
+        if suspicious and known.available[me, backend] and ejected < ejection.at_most:
+            ejected += 1
+            ejection.times[me, backend] += 1
+            stay = min(ejection.base_s * ejection.times[me, backend], ejection.longest_s)
+            ejection.until[me, backend] = now + stay
+            set_available(known, me, backend, False)

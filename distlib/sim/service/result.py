@@ -1,0 +1,198 @@
+"""What became of the requests of one run, and summaries of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distlib.sim.service.balancer_state import FAILED, OK, REJECTED, UNAVAILABLE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from distlib.sim.service.service import ServiceParams
+
+Floats = NDArray[np.float64]
+BATCHES = 40  # batch means: enough for a stable error estimate, few enough to be nearly independent
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its standard error, in the unit of the observations."""
+
+    mean: float
+    standard_error: float
+
+    def interval(self, errors: float = 1.96) -> tuple[float, float]:
+        """Mean minus and plus so many standard errors (1.96: 95 % confidence)."""
+        return self.mean - errors * self.standard_error, self.mean + errors * self.standard_error
+
+
+def batch_means(values: Floats, batches: int = BATCHES) -> Estimate:
+    """Mean and standard error of a correlated series (Law & Kelton, *Simulation Modeling*, batch means).
+
+    NaN as error when there are fewer than two values a batch.
+    """
+    if values.size == 0:
+        return Estimate(math.nan, math.nan)
+    length = values.size // batches
+    if length < 2:
+        return Estimate(float(values.mean()), math.nan)
+    means = values[: length * batches].reshape(batches, length).mean(axis=1)
+    return Estimate(float(values.mean()), float(means.std(ddof=1) / math.sqrt(batches)))
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceResult:
+    """One run, as arrays with one entry a request in order of arrival; times in seconds.
+
+    Statistics leave out the first ``warm_up`` share of the requests, because the service starts empty, and count
+    response times of answered requests only; ``status`` is 0 answered, 1 rejected (queue full), 2 failed (backend
+    down), 3 unavailable (no backend left). ``unstable`` says why queues grow for ever, and is empty when they do not.
+    """
+
+    params: ServiceParams = field(repr=False)
+    arrival_s: Floats = field(repr=False)
+    service_s: Floats = field(repr=False)
+    start_s: Floats = field(repr=False)
+    departure_s: Floats = field(repr=False)
+    backend: NDArray[np.int32] = field(repr=False)
+    status: NDArray[np.int8] = field(repr=False)
+    unstable: str
+    central: bool
+    backends: int
+    warm_up: float = 0.1
+
+    @property
+    def label(self) -> str:
+        """The policy's name, marked when the system is unstable."""
+        return self.params.policy.label + (" (unstable)" if self.unstable else "")
+
+    @cached_property
+    def response_s(self) -> Floats:
+        """Time from arrival to departure; NaN for requests that were not answered."""
+        response = self.departure_s - self.arrival_s
+        if self.status.any():
+            response[self.status != OK] = np.nan
+        return response
+
+    @cached_property
+    def wait_s(self) -> Floats:
+        """Time from arrival to the begin of service; NaN for requests that were not answered."""
+        wait = self.start_s - self.arrival_s
+        if self.status.any():
+            wait[self.status != OK] = np.nan
+        return wait
+
+    @cached_property
+    def observed_s(self) -> Floats:
+        """Response times of the answered requests after the warm-up, in order of arrival."""
+        response = self.response_s[math.floor(self.warm_up * self.response_s.size) :]
+        return response[~np.isnan(response)] if self.status.any() else response
+
+    @cached_property
+    def _ordered_s(self) -> Floats:
+        return np.sort(self.observed_s)
+
+    @cached_property
+    def response(self) -> Estimate:
+        """Mean response time with the standard error of batch means."""
+        return batch_means(self.observed_s)
+
+    @property
+    def mean_s(self) -> float:
+        """Mean response time."""
+        return self.response.mean
+
+    def percentile_s(self, percent: float) -> float:
+        """Response time that ``percent`` % of the answered requests do not exceed; NaN when there are none."""
+        if not 0 <= percent <= 100:
+            raise ValueError(f"percent is {percent!r}; it takes a number from 0 to 100")
+        ordered = self._ordered_s
+        if ordered.size == 0:
+            return math.nan
+        at = percent / 100.0 * (ordered.size - 1)
+        low = math.floor(at)  # between two observations the quantile goes in a straight line
+        high = min(low + 1, ordered.size - 1)
+        return float(ordered[low] + (at - low) * (ordered[high] - ordered[low]))
+
+    def ccdf(self, points: int = 200) -> tuple[Floats, Floats]:
+        """(t, P(response > t)) at ``points`` response times, spaced so that the far tail is seen."""
+        ordered = self._ordered_s
+        if ordered.size == 0:
+            return np.zeros(0), np.zeros(0)
+        tail = np.geomspace(1.0, 1.0 / ordered.size, points)
+        rank = np.clip(np.ceil((1.0 - tail) * ordered.size).astype(np.int64) - 1, 0, ordered.size - 1)
+        return ordered[rank], 1.0 - (rank + 1) / ordered.size
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Requests sent to each backend."""
+        return np.bincount(self.backend[self.backend >= 0], minlength=self.backends)
+
+    @property
+    def rejected(self) -> int:
+        """Requests that found the queue full."""
+        return int((self.status == REJECTED).sum())
+
+    @property
+    def failed(self) -> int:
+        """Requests lost to a backend that was down."""
+        return int((self.status == FAILED).sum())
+
+    @property
+    def unavailable(self) -> int:
+        """Requests that found every backend ejected."""
+        return int((self.status == UNAVAILABLE).sum())
+
+    @property
+    def rejected_share(self) -> float:
+        """Share of all requests that found the queue full."""
+        return self.rejected / self.status.size
+
+    @cached_property
+    def _present(self) -> NDArray[np.bool_]:
+        return (self.status == OK) | (self.status == FAILED)
+
+    def queue_lengths(self, times_s: Sequence[float] | Floats) -> NDArray[np.int64]:
+        """Requests at each backend at the given times, shape (times, backends); for bars that live.
+
+        With a central queue a request belongs to a backend from the begin of its service on; see :meth:`waiting`.
+        """
+        entered = self.start_s if self.central else self.arrival_s
+        out = np.empty((len(times_s), self.backends), np.int64)
+        for backend in range(self.backends):
+            here = (self.backend == backend) & self._present
+            came, went = np.sort(entered[here]), np.sort(self.departure_s[here])
+            out[:, backend] = np.searchsorted(came, times_s, side="right") - np.searchsorted(
+                went, times_s, side="right"
+            )
+        return out
+
+    def waiting(self, times_s: Sequence[float] | Floats) -> NDArray[np.int64]:
+        """Requests that wait for a server anywhere at the given times."""
+        came, began = np.sort(self.arrival_s[self._present]), np.sort(self.start_s[self._present])
+        return np.searchsorted(came, times_s, side="right") - np.searchsorted(began, times_s, side="right")
+
+    def summary(self) -> pd.DataFrame:
+        """One row: the numbers that a table under a figure shows."""
+        import pandas as pd
+
+        row = {
+            "policy": self.label,
+            "requests": self.status.size,
+            "mean_s": self.mean_s,
+            "standard_error_s": self.response.standard_error,
+            **{f"p{percent:g}_s": self.percentile_s(percent) for percent in (50, 95, 99, 99.9)},
+            "rejected": self.rejected,
+            "failed": self.failed,
+            "unavailable": self.unavailable,
+            "unstable": self.unstable,
+        }
+        return pd.DataFrame([row])

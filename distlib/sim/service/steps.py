@@ -1,0 +1,77 @@
+"""The service step by step in plain Python: what the compiled engines do, one request after the other.
+
+For policies of the reader's own, and to read. It serves first come first served, with any number of servers,
+balancers and a queue limit; a test holds it equal, to the last bit, to the compiled engines.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+
+from distlib.balancing.balancer import Balancer
+from distlib.sim.service import service
+from distlib.sim.service.balancer_state import OK, REJECTED
+from distlib.sim.service.result import ServiceResult
+
+
+def simulate_step_by_step(params: service.ServiceParams, *, compiled: bool = True) -> ServiceResult:
+    """Run with :class:`~distlib.balancing.balancer.Balancer` objects (about ten thousand requests a second).
+
+    ``compiled=False`` runs the policy's own Python source for every choice.
+    """
+    load = service.workload(params)
+    balancers = [
+        Balancer(
+            params.policy,
+            params.backends.count,
+            params.seed,
+            number=me,
+            clients=params.clients,
+            servers=params.backends.servers,
+            compiled=compiled,
+        )
+        for me in range(params.balancers)
+    ]
+    speed = params.backends.speed
+    free = [[0.0] * params.backends.servers for _ in speed]  # when each server is free again
+    in_system = [0] * params.backends.count
+    under_way: list[tuple[float, int]] = []  # (departure, request)
+    count = params.requests
+    start, departure = np.empty(count), np.empty(count)
+    backend, status = np.empty(count, np.int32), np.zeros(count, np.int8)
+
+    for job in range(count):
+        now = float(load.arrival_s[job])
+        while under_way and under_way[0][0] <= now:
+            gone_at, gone = heapq.heappop(under_way)
+            in_system[backend[gone]] -= 1
+            sender = balancers[load.sender[gone % load.sender.size]]
+            sender.answer(int(backend[gone]), gone_at - load.arrival_s[gone], gone_at)
+        me = balancers[load.sender[job % load.sender.size]]
+        chosen = me.choose(now, int(load.client[job % load.client.size]))
+        backend[job], start[job], departure[job] = chosen, now, now
+        if 0 <= params.backends.queue_limit <= in_system[chosen] - params.backends.servers:
+            status[job] = REJECTED
+            me.answer(chosen, 0.0, now)
+            continue
+        start[job] = max(now, free[chosen][0])
+        departure[job] = start[job] + load.service_s[job] / speed[chosen]
+        heapq.heapreplace(free[chosen], float(departure[job]))
+        heapq.heappush(under_way, (float(departure[job]), job))
+        in_system[chosen] += 1
+        status[job] = OK
+
+    return ServiceResult(
+        params=params,
+        arrival_s=load.arrival_s,
+        service_s=load.service_s,
+        start_s=start,
+        departure_s=departure,
+        backend=backend,
+        status=status,
+        unstable=params.unstable(),
+        central=False,
+        backends=params.backends.count,
+    )

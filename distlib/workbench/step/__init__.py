@@ -1,0 +1,1 @@
+"""The Step lab: the reader is the network, the clock and the fate."""

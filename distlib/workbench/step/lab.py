@@ -1,0 +1,440 @@
+"""The Step lab: all that may happen next in a cluster, and the reader is the network, the clock and the fate.
+
+    StepLab(Raft)                        # or Paxos, MultiPaxos, a broken variant, a class of your own
+    StepLab.on(model)                    # any cluster that `ClusterModel` takes
+
+Everything works without a screen, too: ``lab.fire("S1")``, ``lab.deliver("S1 → S2")``, ``lab.back()``,
+``lab.play(20, seed=3)``, ``lab.find()``; ``lab.state`` is where we are, ``lab.messages`` what is in flight.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.cluster.world import Drop, Duplicate, Request, Timeout, World
+from distlib.core.node import Node, NodeId
+from distlib.core.seeds import Seeds
+from distlib.core.trace import Trace
+from distlib.figures.branches import step_diagram
+from distlib.figures.export import to_html
+from distlib.labs import export, markup
+from distlib.labs.work import Job, Progress, Stopped, Worker
+from distlib.workbench.step import file as step_file
+from distlib.workbench.step.cluster import (
+    Crash,
+    Cut,
+    Impossible,
+    Mend,
+    Restart,
+    Step,
+    StepCluster,
+    drawn,
+    model_of,
+    text_of,
+)
+from distlib.workbench.step.frame import StepFrame
+from distlib.workbench.step.panel import content_of, verdicts_of
+from distlib.workbench.step.picture import SHOWN, StepPicture
+from distlib.workbench.step.search import Found, Reach, find
+from distlib.workbench.step.trace import trace_of
+from distlib.workbench.step.tree import Copy, State, Tree
+
+
+class StepLab:
+    """A cluster under the reader's hands, and the tree of everything that was tried.
+
+    ``protocol`` is Raft, Paxos, MultiPaxos or a subclass (or a `ClusterModel`, see :meth:`on`), run by ``servers``
+    nodes. ``steps`` are steps in words, to begin with; ``shown`` is how many steps the picture shows.
+
+    A step that the cluster does not allow raises `distlib.workbench.step.cluster.Impossible` (a ``ValueError``) here, and
+    is a message in the lab when a button was pressed. What the reader's own class does wrong is a broken invariant,
+    *no handler fails*; if not even its nodes can be made, the lab says why, and ``error`` holds the exception.
+    """
+
+    def __init__(
+        self,
+        protocol: type[Node] | ClusterModel,
+        servers: int = 3,
+        *,
+        steps: Sequence[str] = (),
+        shown: int = 60,
+    ) -> None:
+        if shown not in SHOWN:
+            raise ValueError(f"shown is {shown!r}; choose one of {', '.join(map(str, SHOWN))}")
+        self.protocol = None if isinstance(protocol, ClusterModel) else protocol
+        self.servers = servers
+        self.error: BaseException | None = None
+        self._lock = threading.RLock()
+        self._worker, self._job = Worker(), None  # type: tuple[Worker, Job | None]
+        self._undo: list[tuple[State, list[State]]] = []
+        self._opened_with = tuple(steps)
+        self.picture = StepPicture(lambda number: self._pressed(partial(self.go, number)))
+        self.picture.shown = shown
+        name = "a cluster" if self.protocol is None else getattr(self.protocol, "__name__", repr(protocol))
+        self._frame = StepFrame(self, f"{name}, step by step")
+        try:
+            model = protocol if isinstance(protocol, ClusterModel) else model_of(protocol, servers)
+            self.cluster = StepCluster(model)
+        except Exception as error:
+            if not (isinstance(protocol, type) and issubclass(protocol, Node)):
+                raise
+            self.error = error
+            self._frame.say_error(error)
+            return
+        self.tree = Tree(self.cluster)
+        self.state = step_file.walk(self.tree, self._opened_with)
+        self._show()
+
+    @classmethod
+    def on(cls, model: ClusterModel, *, steps: Sequence[str] = (), shown: int = 60) -> StepLab:
+        """The lab on the cluster of ``model``; its bounds and cut links don't count, its requests do."""
+        if not isinstance(model, ClusterModel):
+            raise TypeError(f"model is {model!r}; it takes a distlib.check.cluster.model.ClusterModel")
+        return cls(model, len(model.ids), steps=steps, shown=shown)
+
+    # --- what there is --------------------------------------------------------------------------------------
+
+    @property
+    def world(self) -> World:
+        """The cluster as the explorer sees it."""
+        return self.state.moment.world
+
+    @property
+    def messages(self) -> tuple[Copy, ...]:
+        """What is in flight, in order of sending."""
+        return self.state.flying
+
+    @property
+    def timers(self) -> list[Timeout]:
+        """The timers that may fire."""
+        return self.cluster.timers(self.state.moment)
+
+    @property
+    def requests(self) -> list[Request]:
+        """What clients may ask, of whom."""
+        return self.cluster.requests(self.state.moment)
+
+    @property
+    def verdicts(self) -> list[tuple[str, bool, str]]:
+        """Each invariant: name, whether it holds here, witness."""
+        return [(one["name"], one["holds"], one["witness"]) for one in verdicts_of(self.cluster, self.state)]
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps from the start to here, in words."""
+        return tuple(state.text for state in self.state.path()[1:])
+
+    @property
+    def trace(self) -> Trace:
+        """The branch from the start to here, in which step k happens at time k."""
+        return trace_of(self.cluster.ids, self.state.path(), self.state.depth + 1.0)
+
+    # --- steps ----------------------------------------------------------------------------------------------
+
+    def deliver(self, which: int | str = "") -> State:
+        """Deliver a message: its number, or words that it contains (``"S1 → S2 Vote"``); the oldest that fits."""
+        copy = self._copy(which)
+        return self.take(copy.delivery, copy)
+
+    def drop(self, which: int | str = "") -> State:
+        """Lose a message."""
+        copy = self._copy(which)
+        return self.take(Drop(copy.sender, copy.receiver, copy.message), copy)
+
+    def duplicate(self, which: int | str = "") -> State:
+        """Make a second copy of a message."""
+        copy = self._copy(which)
+        return self.take(Duplicate(copy.sender, copy.receiver, copy.message), copy)
+
+    def fire(self, node: NodeId, name: str | None = None) -> State:
+        """Let a timer of ``node`` fire: the one called ``name``, or its first."""
+        mine = [one for one in self.timers if one.node == node]
+        chosen = [one for one in mine if name in (None, one.name)]
+        if not chosen:
+            running = ", ".join(one.name for one in mine) or "none"
+            raise Impossible(f"{node} has no such timer running ({name or 'any'}); running are: {running}")
+        return self.take(chosen[0])
+
+    def request(self, which: int | str = 0) -> State:
+        """Let a client ask: number ``which`` of :attr:`requests`, or the first that contains these words."""
+        known = self.requests
+        if isinstance(which, int) and 0 <= which < len(known):
+            return self.take(known[which])
+        fitting = [one for one in known if isinstance(which, str) and which in text_of(one)]
+        if not fitting:
+            raise Impossible(
+                f"no client has {which!r} to ask; there are: {'; '.join(map(text_of, known)) or 'none'}"
+            )
+        return self.take(fitting[0])
+
+    def crash(self, node: NodeId) -> State:
+        """``node`` stops, and loses what is not durable."""
+        return self.take(Crash(node))
+
+    def restart(self, node: NodeId) -> State:
+        """``node`` comes back."""
+        return self.take(Restart(node))
+
+    def cut(self, one: NodeId, other: NodeId | None = None, *, one_way: bool = False) -> State:
+        """Cut the link between two nodes, or all links of ``one``; ``one_way``: only from ``one`` to ``other``."""
+        return self.take(Cut(self._links(one, other, one_way)))
+
+    def mend(self, one: NodeId | None = None, other: NodeId | None = None) -> State:
+        """Mend the link between two nodes, all links of ``one``, or all."""
+        links = tuple(sorted(self.state.moment.cut)) if one is None else self._links(one, other, False)
+        if not links:
+            raise Impossible("no link is cut")
+        return self.take(Mend(links))
+
+    def take(self, step: Step, copy: Copy | None = None) -> State:
+        """Any step. Raises `Impossible` for one that cannot be taken here."""
+        with self._lock:
+            before = self.state
+            self.state, new = self.tree.grow(before, step, copy)
+            self._undo.append((before, [self.state] if new else []))
+            self._show()
+            return self.state
+
+    def _links(self, one: NodeId, other: NodeId | None, one_way: bool) -> tuple[tuple[NodeId, NodeId], ...]:
+        others = [node for node in self.cluster.ids if node != one] if other is None else [other]
+        there = [(one, node) for node in others]
+        return tuple(there if one_way else [*there, *((node, one) for node in others)])
+
+    def _copy(self, which: int | str) -> Copy:
+        if isinstance(which, int):
+            fitting = [copy for copy in self.messages if copy.number == which]
+        else:
+            fitting = [copy for copy in self.messages if which in text_of(copy.delivery)]
+        free = [one for one in fitting if not self.state.moment.holds_up(one.sender, one.receiver)]
+        if not fitting:
+            flying = "; ".join(text_of(copy.delivery) for copy in self.messages[:8]) or "nothing"
+            raise Impossible(f"no message in flight is {which!r}; in flight: {flying}")
+        return (free or fitting)[0]
+
+    # --- the tree -------------------------------------------------------------------------------------------
+
+    def back(self, steps: int = 1) -> State:
+        """Go back along the branch; what was tried stays in the tree."""
+        state = self.state
+        for _ in range(steps):
+            state = state.parent or state
+        return self.go(state.number)
+
+    def forward(self) -> State:
+        """Go on along the branch that was tried last from here; stay if there is none."""
+        return self.go(self.state.children[-1].number if self.state.children else self.state.number)
+
+    def go(self, number: int) -> State:
+        """Go to any state of the tree. Raises ``ValueError`` for a number that no state has."""
+        with self._lock:
+            if number not in self.tree.states:
+                raise ValueError(
+                    f"there is no state {number!r} among the {len(self.tree)} of the tree; 0 is the start"
+                )
+            if number != self.state.number:
+                self._undo.append((self.state, []))
+                self.state = self.tree.states[number]
+            self._show()
+            return self.state
+
+    def undo(self) -> State:
+        """Take back what was done last: a step (it leaves the tree), a jump, a whole play or search."""
+        with self._lock:
+            if self._undo:
+                before, made = self._undo.pop()
+                for state in made[:1]:  # the others follow it
+                    if state.number in self.tree.states:
+                        self.tree.prune(state)
+                self.state = before
+            self._show()
+            return self.state
+
+    def reset(self) -> State:
+        """Start again, with an empty tree."""
+        self.stop()
+        with self._lock:
+            self.tree, self._undo = Tree(self.cluster), []
+            self.state = step_file.walk(self.tree, self._opened_with)
+            self._show()
+            return self.state
+
+    def play(self, steps: int = 20, seed: int = 7, *, faults: bool = False) -> State:
+        """Go on at random, by ``steps`` steps or to a violation; the same seed always goes the same way from here.
+
+        With ``faults``, messages get lost and doubled, nodes crash and restart.
+        """
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 5000:
+            raise ValueError(f"steps is {steps!r}; it takes a whole number from 1 to 5000")
+        random = Seeds(seed).stream("step lab")
+        taken: list[Step] = []
+        with self._lock:
+            before, state, made = self.state, self.state, []
+            while len(taken) < steps:
+                flying = [copy.delivery for copy in state.flying]
+                step = drawn(self.cluster, state.moment, flying, random, faults)
+                if step is None:
+                    break
+                state, new = self.tree.grow(state, step)
+                taken.append(step)
+                made += [state] if new else []
+            self._arrive(before, state, made)
+            return state
+
+    def _arrive(self, before: State, state: State, made: list[State]) -> None:
+        self.state = state
+        self._undo.append((before, made))
+        self._show()
+
+    # --- searching ------------------------------------------------------------------------------------------
+
+    def find(self, **reach: Any) -> None:
+        """Search for a violation from here, in the background (:meth:`wait` waits for the end), and go there.
+
+        Keyword arguments are those of `distlib.workbench.step.search.Reach`: timeouts, crashes, losses, duplicates,
+        seconds, seed.
+        """
+        asked, here = Reach(**reach), self.state
+        if here.broken is not None:
+            raise Impossible(f"{here.broken.invariant} is broken here already; go back first")
+
+        def work(_params: Any, progress: Progress) -> Found:
+            return find(self.cluster, here.moment, asked, progress)
+
+        self._job = Job(work, asked, lambda _job, *now: self._frame.show_progress(*now))
+        self._job.then = partial(self._found, here)
+        self._frame.show_progress(0, 1, "searching …")
+        self._worker.submit(self._job)
+
+    def _found(self, here: State, job: Job) -> None:
+        try:
+            with self._lock:
+                self._frame.show_idle()
+                if isinstance(job.error, Stopped):
+                    self._frame.say("note", "Stopped.")
+                elif job.error is not None:
+                    self.error = job.error
+                    self._frame.say_error(job.error)
+                elif here.number in self.tree.states:
+                    self._follow(here, job.result)
+        finally:
+            job.published.set()
+
+    def _follow(self, here: State, found: Found) -> None:
+        state, made = here, []
+        for step in found.steps:
+            state, new = self.tree.grow(state, step)
+            made += [state] if new else []
+        if found.steps:
+            self._arrive(self.state, state, made)
+        broken = (
+            f"{state.broken.invariant} breaks {state.depth - here.depth} steps on. " if state.broken else ""
+        )
+        self._frame.say("warning" if found.steps else "note", f"{broken}{found.said}")
+
+    def stop(self) -> None:
+        """Stop a search; what it found by then is kept."""
+        if self._job is not None:
+            self._job.progress.stop()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until a search has ended and is shown; False if that takes longer than ``timeout_s``."""
+        return self._job is None or self._job.published.wait(timeout_s)
+
+    # --- on paper -------------------------------------------------------------------------------------------
+
+    def share(self) -> str:
+        """One line of Python that leads here."""
+        extra = f", steps={self.steps!r}" if self.steps else ""
+        extra += f", shown={self.picture.shown}" if self.picture.shown != SHOWN[1] else ""
+        if self.protocol is None:
+            return f"StepLab.on(model{extra})"
+        servers = f", servers={self.servers}" if self.servers != 3 else ""
+        return f"StepLab({self.protocol.__name__}{servers}{extra})"
+
+    def export(self, *kinds: str) -> list[Path]:
+        """Write files of these kinds (html: the diagram; json: the tree, for :meth:`load`; none: both) into
+        ``exports/``; return their paths. Raises ``ValueError`` for an unknown kind.
+        """
+        for kind in kinds:
+            if kind not in ("html", "json"):
+                raise ValueError(f"cannot export {kind!r}; choose from html, json")
+        folder = Path(export.FOLDER)
+        folder.mkdir(parents=True, exist_ok=True)
+        name = "cluster" if self.protocol is None else self.protocol.__name__
+        stem = export._unused(folder, f"step_{name}_{self.state.depth}-steps")
+        written = []
+        for kind in kinds or ("html", "json"):
+            path = folder / f"{stem}.{kind}"
+            path.write_text(self._page() if kind == "html" else self._json(), encoding="utf-8")
+            written.append(path)
+        return written
+
+    def diagram(self) -> Any:
+        """The whole branch and the tree as a figure, for a cell of its own."""
+        window = (0.0, float(max(self.state.depth + 2, 20)))
+        return step_diagram(self.picture.scene(self.cluster, self.tree, self.state, window))
+
+    def _json(self) -> str:
+        return step_file.text(self.tree, self.state, self.protocol, self.servers, self.picture.shown)
+
+    def _page(self) -> str:
+        verdicts = markup.verdicts(markup.Verdict(*one) for one in self.verdicts)
+        head = (
+            f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{self._frame.title}</title>"
+        )
+        lines = "".join(f"<li>{escape(words)}</li>" for words in self.steps)
+        title = f"<h1 class='lab-title'>{escape(self._frame.title)}</h1>"
+        return (
+            f"{head}{markup.STYLE}</head><body><div class='lab'>{title}"
+            f"{to_html(self.diagram(), full_page=False)}{verdicts}<ol class='lab-witness'>{lines}</ol>"
+            "</div></body></html>\n"
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, protocol: type[Node] | ClusterModel | None = None) -> StepLab:
+        """The lab, with its whole tree, from an exported JSON file; a class of the reader's own must be given again.
+
+        Raises ``ValueError`` naming the file and the field that is wrong.
+        """
+        path = Path(path)
+        data = step_file.read(path)
+        lab = cls(protocol or step_file.protocol_called(data.get("protocol"), path.name), data["servers"])
+        lab.picture.shown = data["shown"] if data.get("shown") in SHOWN else SHOWN[1]
+        lab.state = step_file.regrow(lab.tree, data, path.name)
+        lab._show()
+        return lab
+
+    def __repr__(self) -> str:
+        if self.error is not None:
+            return f"StepLab({getattr(self.protocol, '__name__', self.protocol)}): {self.error}"
+        words = f"step {self.state.depth}, {len(self.messages)} in flight, {len(self.tree)} states"
+        return f"{self._frame.title}: {words}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        if self.error is None:
+            self.picture.renew()
+        return self._frame.box._repr_mimebundle_(**kwargs)
+
+    # --- the screen -----------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        self.error = None
+        self._frame.show(content_of(self.cluster, self.state))
+        self.picture.show_state(self.cluster, self.tree, self.state)
+
+    def _pressed(self, act: Callable[[], Any]) -> None:
+        """Do what a button says; what cannot be is a message in the lab."""
+        try:
+            self._frame.say("note", "")
+            act()
+        except Impossible as error:
+            self._frame.say("note", str(error))
+        except Exception as error:  # a callback's exception would vanish in the kernel's log
+            self.error = error
+            self._frame.say_error(error)

@@ -1,0 +1,176 @@
+"""The judge of policies: whom it lets pass, and what it says of code that is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from distlib.balancing import policy_guard
+from distlib.balancing.exercises import CONTESTS, grade_capacity, judge_policy
+from distlib.balancing.policies import LeastRequest, Policy
+from distlib.balancing.policy_guard import PolicyError, Watch, watched
+
+
+def two(seen: Any, now: float, client: int) -> int:
+    a = seen.draw(seen.backends)
+    b = (a + 1 + seen.draw(seen.backends - 1)) % seen.backends
+    return a if seen.in_flight[a] <= seen.in_flight[b] else b
+
+
+class TakeTurns(Policy):
+    def choose(self, seen: Any, now: float, client: int) -> int:
+        n, start = seen.backends, seen.memory.get("next", 0)
+        best = min(range(start, start + n), key=lambda b: seen.in_flight[b % n]) % n
+        seen.memory["next"] = best + 1
+        return best
+
+
+def random(seen: Any, now: float, client: int) -> int:
+    return seen.draw(seen.backends)
+
+
+@pytest.mark.parametrize(
+    ("policy", "contest"), [(two, "two choices"), (TakeTurns, "alike or not"), (TakeTurns(), "open")]
+)
+def test_good_answers_pass_and_are_ranked(policy: Any, contest: str) -> None:
+    judgement = judge_policy(policy, contest)
+    assert judgement and "✓ Passed." in str(judgement)
+    table = judgement.table
+    assert "→ your policy" in table.index and len(table) == len(CONTESTS[contest].field) + 1
+    assert list(table.columns) == list(CONTESTS[contest].workloads)
+    assert "→ your policy" in judgement._repr_html_()
+
+
+@pytest.mark.parametrize("contest", CONTESTS)
+def test_random_passes_nothing(contest: str) -> None:
+    judgement = judge_policy(random, contest)
+    assert not judgement and "not yet" in str(judgement) and len(judgement.table)
+
+
+def test_the_same_policy_gets_the_same_numbers_again() -> None:
+    assert judge_policy(two, "two choices").table.equals(judge_policy(two, "two choices").table)
+
+
+def test_random_of_the_reader_is_random_of_the_library() -> None:
+    """The same draws in the same order: the judge changes nothing about a policy."""
+    table = judge_policy(random, "two choices").table
+    assert table.loc["→ your policy"].tolist() == table.loc["random"].tolist()
+
+
+def raises(seen: Any, now: float, client: int) -> int:
+    return 1 // 0
+
+
+class SelfCall(Policy):
+    def choose(self, seen: Any, now: float, client: int) -> int:
+        return self.choose(seen, now, client)
+
+
+class Nothing:
+    pass
+
+
+class NeedsArguments:
+    def __init__(self, weights: Any) -> None:
+        self.weights = weights
+
+    def choose(self, seen: Any, now: float, client: int) -> int:
+        return 0
+
+
+class TwoArguments(Policy):
+    def choose(self, seen: Any) -> int:  # type: ignore[override]
+        return 0
+
+
+def answers(value: Any) -> Callable[..., Any]:
+    def choose(seen: Any, now: float, client: int) -> Any:
+        return value
+
+    return choose
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (answers(None), "choose returned None; is a `return` missing"),
+        (
+            answers(2.0),
+            "choose returned 2.0, a float; it returns the number of a backend, a whole number from 0 to 9",
+        ),
+        (answers(True), "choose returned True, a bool"),
+        (answers("B1"), "choose returned 'B1', a str"),
+        (answers(10), "choose returned 10; there are backends 0 to 9"),
+        (answers(-1), "choose returned -1; there are backends 0 to 9"),
+        (raises, "choose raised ZeroDivisionError in line"),
+        (SelfCall, "choose calls itself without end"),
+        (Nothing, "Nothing has no method choose(self, seen, now, client)"),
+        (NeedsArguments, "NeedsArguments() failed: TypeError"),
+        (TwoArguments, "choose takes (seen: 'Any') -> 'int'; write choose(self, seen, now, client)"),
+        (LeastRequest(2), "LeastRequest has no choose of its own"),
+        (Policy, "Policy has no choose of its own"),
+        (7, "give the class of a policy, with a method choose(self, seen, now, client), not 7"),
+        (lambda seen, now, client: min(seen.in_flight), "may look at 2 for one request"),
+        (lambda seen, now, client: len(str(seen.in_flight)) % 10, "may look at 2 for one request"),
+        (lambda seen, now, client: seen.queue[0], "`seen` has no 'queue'; it has available, in_flight"),
+    ],
+)
+def test_what_is_wrong_is_said(policy: Any, words: str) -> None:
+    judgement = judge_policy(policy, "two choices")
+    assert not judgement and words in str(judgement), str(judgement)
+
+
+def loops(seen: Any, now: float, client: int) -> int:
+    while True:
+        try:
+            now += 1.0
+        except Exception:
+            continue
+
+
+def slow(seen: Any, now: float, client: int) -> int:
+    time.sleep(0.01)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"), [(loops, "is there an endless loop?"), (slow, "make choose faster")]
+)
+def test_a_policy_that_does_not_end_is_ended(
+    policy: Any, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "distlib.balancing.exercises.watched", lambda: watched(choice_limit_s=0.2, run_limit_s=0.4)
+    )
+    judgement = judge_policy(policy, "two choices")
+    assert not judgement and words in str(judgement)
+
+
+def test_the_watch_leaves_quick_choices_alone() -> None:
+    with watched(choice_limit_s=0.05) as watch:
+        for _ in range(3):
+            watch.begin()
+            watch.end()
+            time.sleep(0.08)
+    assert isinstance(watch, Watch) and watch.reason == ""
+
+
+def test_an_unknown_contest_is_named() -> None:
+    with pytest.raises(ValueError, match="contest is 'tennis'; choose one of 'two choices'"):
+        judge_policy(two, "tennis")
+
+
+def test_errors_of_the_guard_are_one_kind() -> None:
+    with pytest.raises(PolicyError, match="which is not available"):
+        policy_guard.check_choice(1, 3, [0, 2])
+
+
+def test_capacity() -> None:
+    assert grade_capacity(23)
+    assert "250 ms are asked" in str(grade_capacity(22))
+    assert "23 backends would do" in str(grade_capacity(24))
+    assert "unstable" in str(grade_capacity(20))
+    assert "whole number" in str(grade_capacity(22.5))  # type: ignore[arg-type]

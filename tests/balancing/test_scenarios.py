@@ -1,0 +1,145 @@
+"""The chapter's situations: right columns, sensible orders, clear refusals, small defaults."""
+
+import numpy as np
+import pytest
+
+from distlib.balancing.hashing_scenarios import (
+    MaglevParams,
+    MovementParams,
+    RingParams,
+    key_movement,
+    maglev_disruption,
+    maglev_fill,
+    ring_view,
+)
+from distlib.balancing.scenarios import (
+    FIVE,
+    POLICIES,
+    SERVICES,
+    ComparisonParams,
+    HeatMapParams,
+    LiveQueuesParams,
+    LoadCurveParams,
+    StaleParams,
+    heat_map,
+    live_queues,
+    load_curve,
+    policy_comparison,
+    service_times,
+    theory_curve,
+)
+from distlib.balancing.supermarket import BinsParams, SupermarketParams, fullest_bin, supermarket_table
+
+
+def test_comparison_ranks_the_five():
+    comparison = policy_comparison()
+    mean = comparison.summary.set_index("policy").mean_s
+    assert list(mean.index) == list(FIVE)
+    assert list(mean.sort_values().index) == [
+        "central queue",
+        "least request",
+        "two choices",
+        "round robin",
+        "random",
+    ]
+    assert set(comparison.ccdf.policy) == set(FIVE)
+    assert (comparison.counts.groupby("policy").requests.sum() == 40_000).all()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_and_every_policy(service):
+    params = ComparisonParams(load=0.5, service=service, policies=tuple(POLICIES), requests=2000)
+    assert (policy_comparison(params).summary.mean_s > 0.5).all()
+
+
+def test_an_unstable_comparison_is_refused_or_labelled():
+    with pytest.raises(ValueError, match="grows for ever"):
+        policy_comparison(ComparisonParams(load=1.1))
+    labelled = policy_comparison(ComparisonParams(load=1.1, requests=2000, allow_unstable=True)).summary
+    assert labelled.unstable.str.contains("grows for ever").all()
+    with pytest.raises(ValueError, match="busiest backend"):
+        policy_comparison(ComparisonParams(load=0.9, slow_speed=0.5))
+
+
+def test_theory_goes_through_the_simulated_points():
+    table = load_curve(LoadCurveParams(loads=(0.5, 0.8), requests=200_000)).dropna()
+    exact = table[table.policy != "two choices"]
+    wide = (exact.high_s - exact.low_s) / 1.96 * 3 / 2  # three standard errors
+    assert (abs(exact.mean_s - exact.theory_s) < wide).all()
+    two = table[table.policy == "two choices"]
+    assert (two.mean_s > two.theory_s).all()  # the limit of many servers
+    curve = theory_curve("random", 10)
+    assert np.interp(0.5, curve.load, curve.theory_s) == pytest.approx(2.0, rel=1e-3)
+
+
+def test_heat_map_flips_the_ranking():
+    table = heat_map(HeatMapParams(cv2s=(0.0, 10.0), loads=(0.8,), requests=50_000)).set_index(
+        ["policy", "cv2"]
+    )
+    assert table.slowdown["round robin", 0.0] == pytest.approx(1.0)
+    assert table.slowdown["round robin", 0.0] < table.slowdown["least request", 0.0]
+    assert table.slowdown["round robin", 10.0] > 3 * table.slowdown["least request", 10.0]
+
+
+def test_live_queues_have_a_frame_for_every_time():
+    film = live_queues(LiveQueuesParams(frames=20))
+    assert len(film.lengths) == 200
+    assert (film.lengths.requests >= 0).all()
+    assert film.unstable == ""
+    assert "grows for ever" in live_queues(LiveQueuesParams(load=1.5, frames=5)).unstable
+
+
+def test_supermarket_table_has_all_cells():
+    table = supermarket_table(SupermarketParams(loads=(0.5, 0.9), requests=20_000))
+    assert table[["choices", "load"]].to_numpy().tolist() == [
+        [d, x] for d in (1, 2, 3, 5) for x in (0.5, 0.9)
+    ]
+    assert (table.simulated_s / table.limit_s < 1.3).all()
+
+
+def test_fullest_bin_follows_theory():
+    table = fullest_bin(BinsParams(bins=100_000))
+    common = table[table.theory > 1e-3]
+    assert common.share.to_numpy() == pytest.approx(common.theory.to_numpy(), rel=0.2)
+
+
+def test_ring_view_is_a_whole_circle():
+    view = ring_view(RingParams(nodes=7, virtual_nodes=5))
+    assert len(view.arcs) == 35
+    assert ((view.arcs.end - view.arcs.start) % 1.0).sum() == pytest.approx(1.0)
+    assert view.shares["share"].sum() == pytest.approx(1.0)
+    assert ring_view(RingParams(bound=1.25)).shares["keys"].max() <= 2500
+
+
+@pytest.mark.parametrize("change", ["join", "leave"])
+def test_key_movement(change):
+    table = key_movement(MovementParams(change=change)).set_index("method")
+    assert (table.needless[["ring", "rendezvous", "jump"]] == 0).all()
+    assert 0 < table.needless["maglev"] < 0.02 < table.needless["modulo"]
+
+
+def test_maglev_fill_takes_turns():
+    table = maglev_fill()
+    assert table.node.tolist() == (["A", "B", "C"] * 5)[:13]
+    assert sorted(table.slot) == list(range(13))
+    assert 0 < maglev_disruption(("a", "b", "c", "d", "e"), "c") < 0.1
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: LoadCurveParams(loads=()), "loads is empty"),
+        (lambda: LoadCurveParams(loads=(0.5, 1.0)), "loads holds 1.0"),
+        (lambda: HeatMapParams(cv2s=(-1.0,)), "cv2s holds -1.0"),
+        (lambda: StaleParams(intervals_s=(-1.0,)), "intervals_s holds -1.0"),
+        (lambda: ComparisonParams(backends=0), "backends is 0"),
+        (lambda: ComparisonParams(policies=("best",)), "holds 'best'"),
+        (lambda: service_times("gamma"), "service is 'gamma'"),
+        (lambda: RingParams(bound=0.5), "above 1"),
+        (lambda: maglev_fill(MaglevParams(size=12)), "prime"),
+        (lambda: maglev_disruption(("a", "b"), "c"), "one of the nodes"),
+    ],
+)
+def test_bad_input_is_named(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+import pytest
+
+from distlib.check.cluster.counterexample import load
+from distlib.core.node import NodeId
+from distlib.paxos.paxos import Paxos
+from distlib.paxos.searches import PAXOS_SEARCHES
+from distlib.raft.raft import Raft
+from distlib.raft.searches import RAFT_SEARCHES
+from distlib.workbench.judge import judge
+from tests.check.cluster.toys import CommitsOldTerms, ForgetsItsVote, TakesLowestBallot, TwoVotes
+
+
+def search(name: str):
+    (found,) = [
+        one for one in (*RAFT_SEARCHES, *PAXOS_SEARCHES) if one.name == name and one.name != "liveness"
+    ]
+    return found
+
+
+# --- the searches -----------------------------------------------------------------------------------
+
+
+def test_figure_8_is_found_in_stages_and_not_by_walks():
+    """Ongaro & Ousterhout 2014, §5.4.2 and figure 8: 18 steps that random walks miss."""
+    found = search("figure 8")(CommitsOldTerms)
+    assert found.invariant == "Leader Completeness"
+    assert found.events == 18
+    raft_walks = next(one for one in RAFT_SEARCHES if one.name == "random walks")
+    assert not raft_walks(CommitsOldTerms).failure
+
+
+def test_three_ballots_are_needed():
+    found = search("three ballots")(TakesLowestBallot)
+    assert found.invariant == "agreement"
+    assert found.events == 20
+    assert not search("two ballots")(TakesLowestBallot).failure
+
+
+@pytest.mark.parametrize(
+    "one", [one for one in RAFT_SEARCHES if one.name != "random walks"], ids=lambda one: one.name
+)
+def test_raft_passes_each_search_to_its_end(one):
+    outcome = one(Raft)
+    assert (outcome.failure, outcome.complete) == ("", True)
+    assert (
+        "stages" not in outcome.looked
+        or outcome.looked.split(", ")[-1].split()[0] == outcome.looked.split()[-2]
+    )
+
+
+@pytest.mark.parametrize(
+    "one", [one for one in PAXOS_SEARCHES if one.name != "random walks"], ids=lambda one: one.name
+)
+def test_paxos_passes_each_search_to_its_end(one):
+    outcome = one(Paxos)
+    assert (outcome.failure, outcome.complete) == ("", True)
+
+
+# --- verdicts ---------------------------------------------------------------------------------------
+
+
+def test_a_broken_class_fails_with_its_minimal_counterexample():
+    found = judge(TwoVotes)
+    assert found.status == "failed"
+    assert not found.passed
+    assert found.failure.invariant == "Election Safety"
+    assert found.failure.events in (6, 7)
+    assert found.trace.violations[0].invariant == "Election Safety"
+    assert found.story[0].endswith("S1 election timeout")
+    assert "Election Safety" in str(found)
+    assert load(found.example.save(), classes=(TwoVotes,)).broken == found.example.broken
+
+
+def test_a_correct_class_passes():
+    found = judge(Paxos, only=("liveness",))
+    assert found.passed
+    assert "proves nothing beyond" in str(found)
+    assert (found.trace, found.story) == (None, [])
+
+
+def test_a_class_may_be_expected_to_fail():
+    assert judge(ForgetsItsVote, expected_failure="Election Safety").passed
+    assert judge(ForgetsItsVote, expected_failure="Log Matching").status == "failed"
+    assert judge(Paxos, only=("liveness",), expected_failure="agreement").status == "failed"
+
+
+class Sleepy(Raft):
+    def on_election_timeout(self) -> None:
+        self.restart_election_timer()
+
+
+def test_liveness_is_looked_at():
+    found = judge(Sleepy, only=("liveness",))
+    assert found.failure.invariant == "liveness"
+    assert "no leader is elected" in str(found)
+    assert found.trace is not None
+
+
+# --- what readers write ------------------------------------------------------------------------------
+
+
+class Loops(Raft):
+    def on_vote(self, sender, vote):
+        while True:
+            try:  # noqa: SIM105
+                pass
+            except Exception:
+                pass
+
+
+class Hog(Raft):
+    def on_vote(self, sender, vote):
+        eaten = []
+        while True:
+            eaten.append(bytearray(10**8))
+
+
+class Exits(Raft):
+    def on_vote(self, sender, vote):
+        sys.exit(3)
+
+
+class Vanishes(Raft):
+    def on_vote(self, sender, vote):
+        os._exit(3)
+
+
+class ForgetsReturn(Raft):
+    def may_grant_vote(self, candidate, request):
+        request.term == self.current_term  # noqa: B015
+
+
+class ReturnsNumber(Raft):
+    def has_vote_for(self, candidate: NodeId):
+        return 1
+
+
+class NoSuper(Raft):
+    def __init__(self, id, peers):
+        self.peers = peers
+
+
+class NoArguments(Raft):
+    def __init__(self):
+        pass
+
+
+class Raises(Paxos):
+    def choose_value(self, promises):
+        return promises[99].value
+
+
+class NoBallot(Paxos):
+    def next_ballot(self):
+        self.ballot  # noqa: B018
+
+
+class Mutates(Paxos):
+    def on_prepare(self, sender, message):
+        message.ballot = 3
+
+
+class Recurses(Raft):
+    def has_majority(self, who):
+        return self.has_majority(who)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "status", "text"),
+    [
+        (Loops, "failed", "did not come back from on_vote within 2 s"),
+        (Hog, "failed", "MemoryError|did not come back from on_vote"),
+        (Exits, "failed", "SystemExit: 3"),
+        (Vanishes, "undecided", "exit code 3"),
+        (ForgetsReturn, "failed", "ForgetsReturn.may_grant_vote returned None; it must return True or False"),
+        (ReturnsNumber, "failed", "ReturnsNumber.has_vote_for returned 1; it must return True or False"),
+        (NoSuper, "failed", r"leave out __init__, or call super\(\).__init__"),
+        (NoArguments, "failed", r"leave out __init__, or call super\(\).__init__"),
+        (Raises, "failed", "raised IndexError: tuple index out of range .in choose_value"),
+        (NoBallot, "failed", "NoBallot.next_ballot returned None; it must return a Ballot"),
+        (Mutates, "failed", "tried to change a constant"),
+        (Recurses, "failed", "RecursionError"),
+    ],
+)
+def test_whatever_a_class_does_ends_in_a_sentence(candidate, status, text):
+    found = judge(candidate)
+    assert found.status == status
+    assert re.search(text, str(found)), str(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((Raft("S1", ("S2",)),), r"write judge\(Raft\)"),
+        ((int,), "derived from Raft or Paxos"),
+        (("Raft",), "derived from Raft or Paxos"),
+    ],
+)
+def test_what_is_no_protocol_class_is_refused(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        judge(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"only": "safety"}, "only is 'safety'"),
+        ({"only": ("speed",)}, "only is"),
+        ({"budget_s": 0}, "budget_s is 0"),
+    ],
+)
+def test_arguments_that_cannot_be(options, message):
+    with pytest.raises(ValueError, match=message):
+        judge(Raft, **options)
+
+
+def test_a_budget_that_ends_too_early_is_said():
+    found = judge(Raft, budget_s=0.01)
+    assert found.status == "undecided"
+    assert "The budget of 0.01 s ended before" in str(found)
