@@ -15,13 +15,9 @@ import benchmarks
 
 def main() -> int:
     """Run each benchmark in a process of its own, so that none inherits another's memory."""
-    names = sorted(
-        module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name[0] != "_"
-    )
+    names = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name[0] != "_")
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"one of {', '.join(names)}; all if none is named"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(names)}; all if none is named")
     chosen = parser.parse_args().names or names
     for unknown in sorted(set(chosen) - set(names)):
         parser.error(f"there is no benchmark {unknown!r}; there are {', '.join(names)}")

@@ -1,5 +1,4 @@
-"""Messages a second of the simulated cluster, recording a trace, beside simpy and a bare heap loop; memory a
-message.
+"""Messages a second of the simulated cluster, recording a trace, beside simpy and a bare heap loop; memory a message.
 
 The same ping-pong in all three: two nodes, one message under way, latency uniform on 1 to 3 ms, every message
 recorded with its times and both ends. The simpy program is the one of its own documentation ("event

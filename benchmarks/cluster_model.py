@@ -50,11 +50,7 @@ def main() -> None:
         same = "not exhausted"
         if result.exhausted:
             two = explore(make(), search=BreadthFirst(workers=2))
-            equal = (two.distinct, two.generated, two.depth) == (
-                result.distinct,
-                result.generated,
-                result.depth,
-            )
+            equal = (two.distinct, two.generated, two.depth) == (result.distinct, result.generated, result.depth)
             same = "the same counts" if equal else "OTHER COUNTS"
         print(
             f"{name:36} {result.distinct:9,} {result.generated:10,} {bare:9,.0f} {ours:9,.0f}"

@@ -2,8 +2,6 @@
 
     python -m benchmarks.explore          # from the root of the repository, about a minute
 
-
-
 The bare loop keeps a set of states and nothing else: no parents, no properties, no bounds, no progress.
 Each row is the best of three runs, bare and explorer in turn, so that both see the same machine. For two
 workers the wall time says what this machine had to spare; "work" is one process's processor time divided by
@@ -52,9 +50,7 @@ def bare_loop(model: Model[Any, Any]) -> int:
 
 
 def against_the_bare_loop(model: Model[Any, Any], **options: Any) -> tuple[Result, float, float]:
-    """The result, and the best generated states a second of the bare loop and of the explorer (processor
-    time).
-    """
+    """The result, and the best generated states a second of the bare loop and of the explorer (processor time)."""
     bare = searched = 0.0
     for _ in range(ROUNDS):
         start = process_time()
@@ -67,9 +63,7 @@ def against_the_bare_loop(model: Model[Any, Any], **options: Any) -> tuple[Resul
 
 
 def with_two_workers(model: Model[Any, Any]) -> tuple[float, float]:
-    """Speed-up by the wall clock, and by processor time of the workers (halved: they share the work
-    evenly).
-    """
+    """Speed-up by the wall clock, and by processor time of the workers (halved: they share the work evenly)."""
     wall = work = 0.0
     for _ in range(ROUNDS):
         start, cpu = perf_counter(), process_time()

@@ -17,9 +17,7 @@ from distlib.balancing.scenarios import POLICIES
 
 ROUNDS = 3
 LIGHT = RealBalancingParams(policies=("two choices",), mean_ms=10.0, load=0.3, duration_s=3.0)
-HEAVY = RealBalancingParams(
-    policies=("random", "round robin", "two choices", "least request"), duration_s=5.0
-)
+HEAVY = RealBalancingParams(policies=("random", "round robin", "two choices", "least request"), duration_s=5.0)
 
 
 def present() -> list[str]:
@@ -42,9 +40,7 @@ def main() -> None:
     for _ in range(ROUNDS):
         for name in fronts:
             run = measure_policy(LIGHT, POLICIES["two choices"], name)
-            found[name].append(
-                [*percentiles_ms(run.overhead_s, (50, 99)), *percentiles_ms(run.late_s, (50, 99))]
-            )
+            found[name].append([*percentiles_ms(run.overhead_s, (50, 99)), *percentiles_ms(run.late_s, (50, 99))])
     print(f"{LIGHT.rate_per_s:.0f} requests/s     overhead p50   p99   sent late p50   p99 (ms)")
     for name in fronts:
         columns = [statistics.median(column) for column in zip(*found[name], strict=True)]

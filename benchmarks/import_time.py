@@ -1,4 +1,4 @@
-"""`import distlib` against an interpreter that imports nothing, and against pandas."""
+"""``import distlib`` against an interpreter that imports nothing, and against pandas."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ key-value logs
     python -m benchmarks.linearizability --porcupine CHECKOUT --test-binary porcupine.test   # beside
 Porcupine itself
 
-
 CHECKOUT is a work tree of github.com/anishathalye/porcupine; the binary is what ``go test -c`` makes of it.
 Reading the logs and checking them are timed apart. Each figure is the best of three runs.
 """
@@ -30,12 +29,9 @@ from distlib.check.history.readers import read_jepsen
 from distlib.check.history.sequential import CompareAndSet, KeyValue, Register, Specification
 
 
-def register_history(
-    operations: int, clients: int, values: int, seed: int, stale_at: int | None = None
-) -> History:
+def register_history(operations: int, clients: int, values: int, seed: int, stale_at: int | None = None) -> History:
     """What ``clients`` saw of one atomic register, each busy all the time; read number ``stale_at`` answers
-    nonsense.
-    """
+    nonsense."""
     rng = random.Random(seed)
     spans = []  # (moment, call, return, client)
     for client in range(clients):
@@ -80,9 +76,7 @@ def generated() -> None:
         results: list[Linearizability] = []
         seconds = best(lambda h=history, r=results: r.append(check(h, Register(), time_limit_s=20)), 1)
         result = results[-1]
-        numbers = (
-            f"{len(history):6} {clients:3} {values:8} {result.verdict.value:17} {result.configurations:8}"
-        )
+        numbers = f"{len(history):6} {clients:3} {values:8} {result.verdict.value:17} {result.configurations:8}"
         print(f"  {numbers} {seconds:7.2f}")
 
 
@@ -107,13 +101,7 @@ def public(checkout: Path, binary: Path | None) -> None:
 
 def _porcupine(binary: Path, pattern: str) -> dict[str, float]:
     """Seconds of each of Porcupine's own benchmarks, the best of three runs."""
-    command = [
-        str(binary.resolve()),
-        "-test.run=^$",
-        f"-test.bench={pattern}",
-        "-test.benchtime=1x",
-        "-test.count=3",
-    ]
+    command = [str(binary.resolve()), "-test.run=^$", f"-test.bench={pattern}", "-test.benchtime=1x", "-test.count=3"]
     source = sys.argv[sys.argv.index("--porcupine") + 1]
     output = subprocess.run(command, cwd=source, check=True, capture_output=True, text=True).stdout
     seconds: dict[str, float] = {}
@@ -123,9 +111,7 @@ def _porcupine(binary: Path, pattern: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--porcupine", type=Path, help="a work tree of Porcupine's repository")
     parser.add_argument("--test-binary", type=Path, help="Porcupine's compiled tests, to run beside ours")
     arguments = parser.parse_args()

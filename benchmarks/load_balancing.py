@@ -4,7 +4,7 @@
     python benchmarks/load_balancing.py --quick    # a few seconds, for a look
 
 Every measurement is the best of several, alternating with its peers, because the machine may be shared. Ours counts
-everything that `simulate` does: random numbers, the queue, and arrays with the fate of every request. The C loop adds
+everything that ``simulate`` does: random numbers, the queue, and arrays with the fate of every request. The C loop adds
 up one sum and keeps nothing.
 """
 
@@ -148,9 +148,7 @@ def main() -> None:
                 if gcc:
                     speed, c_mean = c_loop(program, name, many)
                     keep(f"{name}, C loop", speed)
-                    assert abs(mean / c_mean - 1) < 1e-9, (
-                        f"{name}: ours {mean}, C {c_mean}: not the same algorithm"
-                    )
+                    assert abs(mean / c_mean - 1) < 1e-9, f"{name}: ours {mean}, C {c_mean}: not the same algorithm"
             keep("central, simpy", simpy_mm10(few))
             keep("central, ciw", ciw_mm10(few // 2))
             keep("five policies", 1 / seconds(lambda: policy_comparison(ComparisonParams(requests=200_000))))

@@ -13,8 +13,7 @@ Rooms, from the ground up (imports run strictly downward):
 ``labs``
     The widgets of the notebooks.
 
-Importing this package imports none of them, so it is quick; ``from distlib.labs import RaftLab`` loads what
-it needs.
+Importing this package imports none of them, so it is quick; ``from distlib.labs import RaftLab`` loads what it needs.
 """
 
 import sys as _sys

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False  # `typing` itself would take longer to import than all of this
+TYPE_CHECKING = False  # ``typing`` itself would take longer to import than all of this
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from importlib.machinery import ModuleSpec
@@ -38,8 +38,7 @@ class CourseFinder:
     ) -> ModuleSpec | None:
         """Return None for every name, so that Python's own finders go on; called by the import system.
 
-        Raises:
-            ImportError: ``distlib`` would be imported from a file that is not the course's.
+        Raises ``ImportError`` when ``distlib`` would be imported from a file that is not the course's.
         """
         if name != "distlib":
             return None
@@ -66,11 +65,8 @@ def refuse_stranger_in(directories: Iterable[str]) -> None:
     Only ``site-packages`` and ``dist-packages`` directories below ``sys.prefix`` are looked at: those of the
     environment itself, which come before an editable install of the course.
 
-    Args:
-        directories: Usually ``sys.path``.
-
-    Raises:
-        ImportError: One of them holds the metadata of a distribution named ``distlib``.
+    ``directories`` is usually ``sys.path``. Raises ``ImportError`` when one of them holds the metadata of a
+    distribution named ``distlib``.
     """
     for directory in directories:
         if not directory.startswith(sys.prefix) or not directory.endswith(("site-packages", "dist-packages")):

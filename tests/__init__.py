@@ -1,1 +1,1 @@
-"""The tests. A package, because one of our dependencies installs a top-level `tests` too."""
+"""The tests. A package, because one of our dependencies installs a top-level ``tests`` too."""

@@ -19,19 +19,7 @@ from random import Random
 from typing import Any
 
 from distlib.check.history.linearizability import Verdict, check
-from distlib.core.fault import (
-    Bridge,
-    Crash,
-    Drift,
-    Fault,
-    Heal,
-    Nemesis,
-    OneWay,
-    Partition,
-    Pause,
-    Restart,
-    Resume,
-)
+from distlib.core.fault import Bridge, Crash, Drift, Fault, Heal, Nemesis, OneWay, Partition, Pause, Restart, Resume
 from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace
 from distlib.raft.membership import AddServer, ConfigurationCommitted, Membership, RemoveServer
@@ -95,14 +83,11 @@ def build(seed: int) -> Cluster:
     if issubclass(kind, Snapshots):
         settings["snapshot_after"] = random.choice([3, 10, 30])
     clients = [
-        RaftClient(f"C{number}", everybody, commands(random), think_ms=(0, 100), timeout_ms=150)
-        for number in (1, 2, 3)
+        RaftClient(f"C{number}", everybody, commands(random), think_ms=(0, 100), timeout_ms=150) for number in (1, 2, 3)
     ]
     if issubclass(kind, Membership) and count > 2:
         settings["initial_servers"] = everybody[: random.randint(1, count)]
-        clients.append(
-            RaftClient("Admin", everybody, changes(random, everybody), think_ms=(0, 200), timeout_ms=150)
-        )
+        clients.append(RaftClient("Admin", everybody, changes(random, everybody), think_ms=(0, 200), timeout_ms=150))
     loyal = random.choice(everybody)  # a client that knows one server only, which may be a leader of the past
     clients.append(RaftClient("C4", (loyal,), commands(random), think_ms=(0, 60), timeout_ms=100))
     faults = [
@@ -160,12 +145,7 @@ def commands(random: Random) -> tuple[Any, ...]:
         value = random.randrange(1, 6)
         made.append(
             random.choice(
-                [
-                    Get(key),
-                    Put(key, random.randrange(10_000)),
-                    Add(key, 1),
-                    CompareAndSet(key, value, value + 1),
-                ]
+                [Get(key), Put(key, random.randrange(10_000)), Add(key, 1), CompareAndSet(key, value, value + 1)]
             )
         )
     return tuple(made)
@@ -219,17 +199,13 @@ def tally(world: Cluster, trace: Trace, verdict: Verdict) -> Tally[str]:
     )
 
 
-def run_many(
-    first: int, count: int, processes: int, progress: bool = True
-) -> tuple[Tally[str], list[tuple[int, str]]]:
+def run_many(first: int, count: int, processes: int, progress: bool = True) -> tuple[Tally[str], list[tuple[int, str]]]:
     """All seeds from ``first`` on; the sums, and every problem with its seed."""
     total: Tally[str] = Tally()
     problems: list[tuple[int, str]] = []
     began = time.monotonic()
     with Pool(processes) as pool:
-        for done, (seed, counts, broken) in enumerate(
-            pool.imap_unordered(run, range(first, first + count), 10), 1
-        ):
+        for done, (seed, counts, broken) in enumerate(pool.imap_unordered(run, range(first, first + count), 10), 1):
             total.update(counts)
             for problem in broken:
                 problems.append((seed, problem))

@@ -1,4 +1,4 @@
-"""`import distlib` is light, and the wrong `distlib` is named at once."""
+"""``import distlib`` is light, and the wrong ``distlib`` is named at once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ HEAVY = ("plotly", "ipywidgets", "numba", "numpy", "pandas", "networkx", "scipy"
 
 
 def python(executable: Path | str, code: str, directory: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(executable), "-c", code], cwd=directory, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([str(executable), "-c", code], cwd=directory, capture_output=True, text=True, check=False)
 
 
 def test_importing_the_library_is_light() -> None:
@@ -33,9 +31,7 @@ class Environment:
         venv.create(directory, with_pip=False)
         self.python = directory / "bin" / "python"
         (self.packages,) = directory.glob("lib/python*/site-packages")
-        wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
-            "wheel"
-        ]
+        wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
         for source, target in wheel["force-include"].items():
             shutil.copy(ROOT / source, self.packages / target)
         (self.packages / "_editable.pth").write_text(f"{ROOT}\n")
@@ -43,7 +39,7 @@ class Environment:
         self.elsewhere.mkdir()
 
     def add_stranger(self) -> None:
-        """Put what `pip install virtualenv` brings along: a package of our name, and its metadata."""
+        """Put what ``pip install virtualenv`` brings along: a package of our name, and its metadata."""
         (self.packages / "distlib").mkdir()
         (self.packages / "distlib" / "__init__.py").write_text("__version__ = '0.4.4'\n")
         (self.packages / "distlib-0.4.4.dist-info").mkdir()
@@ -59,9 +55,7 @@ def test_the_course_is_imported_from_anywhere(environment: Environment) -> None:
     assert done.stdout == f"{ROOT / 'distlib' / '__init__.py'}\n", done.stderr
 
 
-@pytest.mark.parametrize(
-    "statement", ["import distlib", "from distlib.labs.lab import Lab", "import distlib.core"]
-)
+@pytest.mark.parametrize("statement", ["import distlib", "from distlib.labs.lab import Lab", "import distlib.core"])
 @pytest.mark.parametrize("inside", [False, True], ids=["elsewhere", "in the repository"])
 def test_the_wrong_distlib_is_refused(environment: Environment, statement: str, inside: bool) -> None:
     """In the repository our package shadows the stranger, which would win in the next directory."""

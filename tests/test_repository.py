@@ -39,9 +39,7 @@ def pins() -> dict[str, str]:
 
 
 def committed_files() -> list[Path]:
-    names = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
 
 
@@ -56,9 +54,7 @@ def test_the_conda_environment_has_the_same_bounds_as_the_project() -> None:
     assert str(conda.pop("python").specifier) == PROJECT["requires-python"]
     assert str(conda.pop("pip").specifier) == ""
     assert conda.keys() == FROM_CONDA
-    assert {name: one.specifier for name, one in conda.items()} == {
-        name: project[name].specifier for name in conda
-    }
+    assert {name: one.specifier for name, one in conda.items()} == {name: project[name].specifier for name in conda}
     assert pip == [["-e ."]], "what conda does not bring comes from pyproject.toml"
 
 
@@ -99,18 +95,14 @@ def test_the_examples_of_the_readme_run() -> None:
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     assert examples
     for example in examples:
-        done = subprocess.run(
-            [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
 
 def test_the_readme_lists_every_chapter() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     chapters = [
-        path.name
-        for path in committed_files()
-        if path.parent == ROOT / "notebooks" and path.suffix == ".ipynb"
+        path.name for path in committed_files() if path.parent == ROOT / "notebooks" and path.suffix == ".ipynb"
     ]
     assert [name for name in chapters if f"(notebooks/{name})" not in readme] == []
 

@@ -15,20 +15,12 @@ from distlib.sim.service.balancer_state import answered, draw_below, enter, new_
 PLAIN: dict[int, Any] = {  # each policy's own source, for a debugger or a reader
     balancing.RANDOM: lambda rule, known, now, client: plain(balancing.random_backend)(known, 0),
     balancing.ROUND_ROBIN: lambda rule, known, now, client: plain(balancing.round_robin)(known, 0),
-    balancing.WEIGHTED_ROUND_ROBIN: lambda rule, known, now, client: plain(balancing.weighted_round_robin)(
-        known, 0
-    ),
+    balancing.WEIGHTED_ROUND_ROBIN: lambda rule, known, now, client: plain(balancing.weighted_round_robin)(known, 0),
     balancing.SMOOTH: lambda rule, known, now, client: plain(balancing.smooth_weighted_round_robin)(known, 0),
-    balancing.LEAST_REQUEST: lambda rule, known, now, client: plain(balancing.least_request)(
-        rule, known, 0, now
-    ),
-    balancing.RESPONSE_TIME: lambda rule, known, now, client: plain(balancing.least_request)(
-        rule, known, 0, now
-    ),
+    balancing.LEAST_REQUEST: lambda rule, known, now, client: plain(balancing.least_request)(rule, known, 0, now),
+    balancing.RESPONSE_TIME: lambda rule, known, now, client: plain(balancing.least_request)(rule, known, 0, now),
     balancing.IDLE_QUEUE: lambda rule, known, now, client: plain(balancing.join_idle_queue)(known, 0, now),
-    balancing.AFFINITY: lambda rule, known, now, client: plain(balancing.key_affinity)(
-        rule, known, 0, now, client
-    ),
+    balancing.AFFINITY: lambda rule, known, now, client: plain(balancing.key_affinity)(rule, known, 0, now, client),
 }
 
 
@@ -68,9 +60,7 @@ class Balancer:
         if backends < 1:
             raise ValueError(f"backends is {backends}; a balancer needs at least one")
         if policy.kind == CENTRAL:
-            raise ValueError(
-                "a central queue makes no choice, so there is no balancer for it; simulate it instead"
-            )
+            raise ValueError("a central queue makes no choice, so there is no balancer for it; simulate it instead")
         self.policy = policy
         self.backends = backends
         self.compiled = compiled
@@ -109,12 +99,10 @@ class Balancer:
     def choose(self, now: float = 0.0, client: int = 0) -> int:
         """Choose a backend for one request of ``client`` at time ``now`` (seconds) and count it as in flight.
 
-        Raises :class:`NoBackendError` when all backends are ejected.
+        Raises ``NoBackendError`` when all backends are ejected.
         """
         if self.known.size[0] == 0:
-            raise NoBackendError(
-                f"all {self.backends} backends are ejected; take one back with readmit(backend)"
-            )
+            raise NoBackendError(f"all {self.backends} backends are ejected; take one back with readmit(backend)")
         backend = self._choice(now, client)
         send(self.known, 0, backend)
         enter(self.known, backend)

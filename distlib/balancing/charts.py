@@ -18,9 +18,7 @@ MOST_ROWS = 40
 SHADES = [[0.0, "#ffffff"], [0.25, "#d6e6f2"], [0.5, "#8fbfe0"], [0.75, "#2f83bd"], [1.0, "#08324f"]]
 
 
-def live_queues(
-    lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str = "", title: str = ""
-) -> go.Figure:
+def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str = "", title: str = "") -> go.Figure:
     """Every backend's queue as a bar that grows and shrinks: one request in service, the others waiting.
 
     ``lengths`` has the columns time_s, backend, requests; ``waiting`` time_s, waiting. Requests that wait in front
@@ -61,9 +59,7 @@ def live_queues(
     return drawn
 
 
-def _bars(
-    row: np.ndarray, names: list[str], shared: bool, top: int, styled: bool = False
-) -> list[dict[str, Any]]:
+def _bars(row: np.ndarray, names: list[str], shared: bool, top: int, styled: bool = False) -> list[dict[str, Any]]:
     busy = np.minimum(row, 1)
     if shared:
         busy[0] = 0
@@ -99,8 +95,7 @@ def _says(row: np.ndarray, shared: bool, unstable: str) -> list[dict[str, Any]]:
 def backend_shares(counts: pd.DataFrame, *, title: str = "") -> go.Figure:
     """How many requests each backend got under each policy, against an even share.
 
-    ``counts`` has the columns policy, backend, requests. Raises ``ValueError`` for an empty table or a missing
-    column.
+    ``counts`` has the columns policy, backend, requests. Raises ``ValueError`` for an empty table or a missing column.
     """
     check_columns(counts, "policy", "backend", "requests")
     names = list(counts["policy"].unique())
@@ -140,10 +135,7 @@ def policy_heat_map(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     )  # fmt: skip
     for number, name in enumerate(names):
         grid = table[table["policy"] == name].pivot(index="cv2", columns="load", values="slowdown")
-        text = [
-            [_cell(value, best[cv2, load] == name) for load, value in row.items()]
-            for cv2, row in grid.iterrows()
-        ]
+        text = [[_cell(value, best[cv2, load] == name) for load, value in row.items()] for cv2, row in grid.iterrows()]
         figure.add_trace(
             go.Heatmap(
                 x=[f"{load:g}" for load in grid.columns], y=[_variability(cv2) for cv2 in grid.index],

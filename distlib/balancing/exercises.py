@@ -86,19 +86,11 @@ def setting(
     rate = load * machines.capacity / service.expected_s
     arrivals = Bursty(rate, peak=3.0, burst_s=20.0, burst_share=0.2) if bursts else Poisson(rate)
     return ServiceParams(
-        arrivals=arrivals,
-        service=service,
-        backends=machines,
-        requests=REQUESTS,
-        seed=seed,
-        allow_unstable=True,
-        **more,
+        arrivals=arrivals, service=service, backends=machines, requests=REQUESTS, seed=seed, allow_unstable=True, **more
     )
 
 
-def compared(
-    results: dict[str, dict[str, ServiceResult]], rival: str, at_most: float
-) -> list[tuple[str, bool]]:
+def compared(results: dict[str, dict[str, ServiceResult]], rival: str, at_most: float) -> list[tuple[str, bool]]:
     """By workload: the reader's mean response is at most so many times the rival's."""
     said = []
     for name, by_policy in results.items():
@@ -117,9 +109,7 @@ def asked_alike(results: dict[str, dict[str, ServiceResult]]) -> list[tuple[str,
     for name, by_policy in results.items():
         best = min(("round robin", "least request"), key=lambda one: by_policy[one].mean_s)
         ratio = by_policy[YOURS].mean_s / by_policy[best].mean_s
-        said.append(
-            (f"{name}: {ratio:.3f} times {best}, the better one here; at most 1.04 is asked", ratio <= 1.04)
-        )
+        said.append((f"{name}: {ratio:.3f} times {best}, the better one here; at most 1.04 is asked", ratio <= 1.04))
     return said
 
 
@@ -140,10 +130,7 @@ def asked_sticky(results: dict[str, dict[str, ServiceResult]]) -> list[tuple[str
         said.append((f"{name}: {sticks:.0%} of the requests go to their client's usual backend; at least 65 % is asked",
                      sticks >= 0.65))  # fmt: skip
         said.append(
-            (
-                f"{name}: p99 {mine:.2f}, at most 1.1 times bounded hashing's {bounded:.2f}",
-                mine <= 1.1 * bounded,
-            )
+            (f"{name}: p99 {mine:.2f}, at most 1.1 times bounded hashing's {bounded:.2f}", mine <= 1.1 * bounded)
         )
     return said
 
@@ -162,10 +149,7 @@ def asked_open(results: dict[str, dict[str, ServiceResult]]) -> list[tuple[str, 
 
 
 def _fields(*names: str, **more: Policy) -> dict[str, Policy]:
-    return {
-        **{name: FIELD[name] for name in names},
-        **{name.replace("_", " "): one for name, one in more.items()},
-    }
+    return {**{name: FIELD[name] for name in names}, **{name.replace("_", " "): one for name, one in more.items()}}
 
 
 CONTESTS: dict[str, Contest] = {
@@ -218,9 +202,7 @@ CONTESTS: dict[str, Contest] = {
             "constant, ρ = .85": setting(Deterministic(), 0.85, 9042),
             "few giants, ρ = .8": setting(GIANTS, 0.8, 9043),
             "bursts, ρ = .6": setting(Exponential(), 0.6, 9044, bursts=True),
-            "a half-dead backend, ρ = .7": setting(
-                Exponential(), 0.7, 9045, backends=Backends(10, speeds=(0.25,))
-            ),
+            "a half-dead backend, ρ = .7": setting(Exponential(), 0.7, 9045, backends=Backends(10, speeds=(0.25,))),
             "five balancers, ρ = .8": setting(Exponential(), 0.8, 9046, balancers=5),
         },
         FIELD,
@@ -248,10 +230,8 @@ def judge_policy(policy: Any, contest: str = "open") -> Judgement:
     return Judgement(all(holds for _, holds in asked), remarks, standings(results))
 
 
-def run_contest(
-    contest: Contest, choose: Callable[..., Any], name: str
-) -> dict[str, dict[str, ServiceResult]]:
-    """Everybody on every workload. Raises :class:`~distlib.balancing.policy_guard.PolicyError`."""
+def run_contest(contest: Contest, choose: Callable[..., Any], name: str) -> dict[str, dict[str, ServiceResult]]:
+    """Everybody on every workload. Raises ``PolicyError``."""
     results: dict[str, dict[str, ServiceResult]] = {}
     with watched() as watch:
         mine = Guarded(choose, watch, contest.most, name)
@@ -268,9 +248,7 @@ def run_contest(
 
 def standings(results: dict[str, dict[str, ServiceResult]]) -> pd.DataFrame:
     """Mean responses, best policy first (by their product over the workloads)."""
-    means = pd.DataFrame(
-        {title: {name: one.mean_s for name, one in by.items()} for title, by in results.items()}
-    )
+    means = pd.DataFrame({title: {name: one.mean_s for name, one in by.items()} for title, by in results.items()})
     order = np.log(means).sum(axis=1).sort_values().index
     return means.loc[order].rename(index={YOURS: "→ your policy"})
 
@@ -284,14 +262,11 @@ def grade_capacity(backends: int) -> Grade:
         return Grade(False, (f"give a whole number of backends, not {backends!r}",))
     if backends <= 20:
         return Grade(
-            False,
-            (f"{backends} backends at 20 erlangs have a load of {20 / max(backends, 1):.3g}: unstable",),
+            False, (f"{backends} backends at 20 erlangs have a load of {20 / max(backends, 1):.3g}: unstable",)
         )
     p99 = {n: 1000 * mmc_response_quantile(0.99, n, 20 / n, 0.05) for n in (backends - 1, backends) if n > 20}
     if p99[backends] > 250:
-        return Grade(
-            False, (f"with {backends} backends p99 is {p99[backends]:.0f} ms; at most 250 ms are asked",)
-        )
+        return Grade(False, (f"with {backends} backends p99 is {p99[backends]:.0f} ms; at most 250 ms are asked",))
     if p99.get(backends - 1, math.inf) <= 250:
         return Grade(False, (f"{backends - 1} backends would do: p99 {p99[backends - 1]:.0f} ms",))
     return Grade(True, (f"p99 is {p99[backends]:.0f} ms, at a load of {20 / backends:.2f}; one fewer: "

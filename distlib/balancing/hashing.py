@@ -55,9 +55,7 @@ def check_nodes(nodes: Sequence[Key]) -> tuple[Key, ...]:
     nodes = tuple(nodes)
     if not nodes:
         raise ValueError("nodes is empty; a key needs at least one node to go to")
-    twice = (
-        next((node for i, node in enumerate(nodes) if node in nodes[:i]), None) if len(nodes) < 50 else None
-    )
+    twice = next((node for i, node in enumerate(nodes) if node in nodes[:i]), None) if len(nodes) < 50 else None
     if twice is not None or len(set(nodes)) < len(nodes):
         raise ValueError(
             f"nodes holds {twice if twice is not None else 'a name'!r} twice; each node has a name of its own"
@@ -129,9 +127,7 @@ class Ring:
 
     def shares(self) -> NDArray[np.float64]:
         """Fraction of the circle that each node owns; sums to 1."""
-        arcs = (
-            np.diff(self.points, prepend=self.points[-1:]).astype(np.float64) / 2.0**64
-        )  # wraps modulo 2**64
+        arcs = np.diff(self.points, prepend=self.points[-1:]).astype(np.float64) / 2.0**64  # wraps modulo 2**64
         if self.points.size == 1:
             arcs = np.ones(1)
         return np.bincount(self.owner_at, weights=arcs, minlength=len(self.nodes)).astype(np.float64)
@@ -147,9 +143,7 @@ class Ring:
         A node is full at ⌈``bound`` · keys / nodes⌉ keys (Mirrokni, Thorup & Zadimoghaddam, SODA 2018).
         """
         if not bound > 1:
-            raise ValueError(
-                f"bound is {bound!r}; it takes a number above 1 (1.25: at most 25 % above the mean)"
-            )
+            raise ValueError(f"bound is {bound!r}; it takes a number above 1 (1.25: at most 25 % above the mean)")
         capacity = math.ceil(bound * hashes.size / len(self.nodes))
         start = np.searchsorted(self.points, hashes) % self.points.size
         return fill_bounded(self.owner_at, start, len(self.nodes), capacity)
@@ -173,9 +167,7 @@ def clockwise_orders(owner_at: NDArray[np.int32], start: NDArray[np.int64], node
 
 
 @compiled_allocating
-def fill_bounded(
-    owner_at: NDArray[np.int32], start: NDArray[np.int64], nodes: int, capacity: int
-) -> NDArray[np.int32]:
+def fill_bounded(owner_at: NDArray[np.int32], start: NDArray[np.int64], nodes: int, capacity: int) -> NDArray[np.int32]:
     """First owner clockwise with room, one key after the other."""
     load = np.zeros(nodes, np.int64)
     placed = np.empty(start.size, np.int32)
@@ -286,13 +278,9 @@ class Maglev:
     def __post_init__(self) -> None:
         nodes = check_nodes(self.nodes)
         if not is_prime(self.size):
-            raise ValueError(
-                f"size is {self.size}; it takes a prime number, so that every skip reaches every slot"
-            )
+            raise ValueError(f"size is {self.size}; it takes a prime number, so that every skip reaches every slot")
         if self.size < len(nodes):
-            raise ValueError(
-                f"size is {self.size} for {len(nodes)} nodes; it takes a table larger than their number"
-            )
+            raise ValueError(f"size is {self.size} for {len(nodes)} nodes; it takes a table larger than their number")
         offsets, skips = self.orders_of_slots(nodes)
         table, claims = maglev_fill(offsets, skips, self.size)
         object.__setattr__(self, "nodes", nodes)

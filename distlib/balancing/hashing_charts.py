@@ -50,12 +50,8 @@ def ring(
     )  # fmt: skip
     _round_axes(figure)
     names = [f"N{node}" for node in shares["node"]]
-    figure.update_xaxes(
-        row=1, col=2, tickvals=list(range(len(names))), ticktext=names, title_text="node", ticks=""
-    )
-    top = 1.2 * max(
-        float(shares["share"].max()), float((shares["keys"] / max(shares["keys"].sum(), 1)).max())
-    )
+    figure.update_xaxes(row=1, col=2, tickvals=list(range(len(names))), ticktext=names, title_text="node", ticks="")
+    top = 1.2 * max(float(shares["share"].max()), float((shares["keys"] / max(shares["keys"].sum(), 1)).max()))
     figure.update_yaxes(row=1, col=2, title_text="share", tickformat=".0%", range=[0, top])
     return figure
 
@@ -95,8 +91,7 @@ def _points(arcs: pd.DataFrame) -> go.Scatter:
     """The virtual nodes themselves, as ticks across the ring."""
     turns = 2 * np.pi * arcs["end"].to_numpy(float)
     x, y = (
-        [part for one in values for part in (0.95 * one, 1.05 * one, None)]
-        for values in (np.sin(turns), np.cos(turns))
+        [part for one in values for part in (0.95 * one, 1.05 * one, None)] for values in (np.sin(turns), np.cos(turns))
     )
     return go.Scatter(x=x, y=y, mode="lines", hoverinfo="skip", name="virtual node (end of its arc)",
                       line={"color": theme.INK, "width": 1.2 if len(arcs) <= 300 else 0.4},
@@ -230,9 +225,7 @@ def key_movement(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     )  # fmt: skip
     figure.update_layout(barmode="stack", bargap=0.45, margin={"l": 104, "r": 60, "t": 76 if title else 44, "b": 52},
                          legend={"y": 1.0, "traceorder": "normal"})  # fmt: skip
-    figure.update_yaxes(
-        autorange="reversed", showgrid=False, ticks="", tickfont={"size": 13, "color": theme.INK}
-    )
+    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont={"size": 13, "color": theme.INK})
     figure.update_xaxes(title_text="share of all keys that move", tickformat=".0%", rangemode="tozero")
     return figure
 
@@ -246,9 +239,7 @@ def maglev_table(claims: pd.DataFrame, *, title: str = "") -> go.Figure:
     check_columns(claims, "turn", "node", "slot")
     size = len(claims)
     if size > 100:
-        raise ValueError(
-            f"the table has {size:,} slots; one that can be drawn has at most 100, for example 13 or 31"
-        )
+        raise ValueError(f"the table has {size:,} slots; one that can be drawn has at most 100, for example 13 or 31")
     nodes = sorted(set(claims["node"]), key=str)
     figure = theme.figure(title=title, height=190)
     figure.add_traces([go.Bar(**part) for part in _slots(claims, nodes, size, styled=True)])

@@ -18,9 +18,7 @@ class RingParams(Parameters):
     """A consistent hash ring."""
 
     nodes: int = parameter(5, "nodes", low=1, high=1000, help="backends on the ring")
-    virtual_nodes: int = parameter(
-        10, "virtual nodes", low=1, high=1000, scale="log", help="points a node of weight 1"
-    )
+    virtual_nodes: int = parameter(10, "virtual nodes", low=1, high=1000, scale="log", help="points a node of weight 1")
     keys: int = parameter(10_000, "keys", low=1, high=1_000_000, scale="log", help="placed to count loads")
     bound: float = parameter(
         0.0, "load bound", low=0.0, high=10.0, help="most keys a node over the mean; 0 for no bound"
@@ -65,9 +63,7 @@ class MovementParams(Parameters):
     """One node joins, or one leaves."""
 
     nodes: int = parameter(10, "nodes before", low=2, high=200, help="backends before the change")
-    change: str = parameter(
-        "join", "change", choices=("join", "leave"), help="a new last node, or the last one gone"
-    )
+    change: str = parameter("join", "change", choices=("join", "leave"), help="a new last node, or the last one gone")
     methods: tuple[str, ...] = parameter(
         METHODS, "methods", choices=METHODS, several=True, at_least=1, help="how to hash"
     )

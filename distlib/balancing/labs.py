@@ -40,13 +40,11 @@ def wasted(lengths: np.ndarray, waiting: np.ndarray) -> np.ndarray:
 
 
 def wasted_share(run: ServiceResult) -> float:
-    """Share of :data:`MOMENTS` instants at which a request waits although a backend (of one server) is idle."""
+    """Share of ``MOMENTS`` instants at which a request waits although a backend (of one server) is idle."""
     times = np.linspace(0.1, 0.95, MOMENTS) * run.arrival_s[-1]
     came, began, went = (np.searchsorted(times, one) for one in (run.arrival_s, run.start_s, run.departure_s))
     size, shape = (MOMENTS + 1) * run.backends, (MOMENTS + 1, run.backends)
-    cells = [
-        np.bincount(one * run.backends + run.backend, minlength=size).reshape(shape) for one in (began, went)
-    ]
+    cells = [np.bincount(one * run.backends + run.backend, minlength=size).reshape(shape) for one in (began, went)]
     busy = (cells[0] - cells[1]).cumsum(axis=0)[:MOMENTS]
     changes = np.bincount(came, minlength=MOMENTS + 1) - np.bincount(began, minlength=MOMENTS + 1)
     return float(wasted(busy, changes.cumsum()[:MOMENTS]).mean())
@@ -57,9 +55,7 @@ class LiveQueuesLab(Lab):
 
     title = "Live queues"
     params = LiveQueuesParams
-    figures = {
-        "queues": lambda found: balancing.live_queues(found.lengths, found.waiting, unstable=found.unstable)
-    }
+    figures = {"queues": lambda found: balancing.live_queues(found.lengths, found.waiting, unstable=found.unstable)}
     presets = {
         "Random": {"policy": "random"},
         "Round robin": {"policy": "round robin"},
@@ -88,11 +84,7 @@ class LiveQueuesLab(Lab):
         """Whether queues stay finite, and whether work is left lying."""
         lengths = result.lengths.pivot(index="time_s", columns="backend", values="requests").to_numpy()
         lost = wasted(lengths, result.waiting["waiting"].to_numpy())
-        when = (
-            f"not at t = {result.waiting['time_s'].to_numpy()[lost.argmax()]:g}, for one"
-            if lost.any()
-            else ""
-        )
+        when = f"not at t = {result.waiting['time_s'].to_numpy()[lost.argmax()]:g}, for one" if lost.any() else ""
         return [
             ("Queues stay finite", not result.unstable, result.unstable),
             ("No request waits while a backend is idle", not lost.any(), when),
@@ -230,11 +222,7 @@ class StaleLab(Lab):
     title = "Stale information, and the herd"
     params = StaleParams
     figures = {"age of information": draw_herd}
-    presets = {
-        "Ten backends": {"backends": 10},
-        "A hundred": {"backends": 100},
-        "Half the load": {"load": 0.5},
-    }
+    presets = {"Ten backends": {"backends": 10}, "A hundred": {"backends": 100}, "Half the load": {"load": 0.5}}
 
     def run(self, params: StaleParams, progress: Progress) -> pd.DataFrame:
         """One run a policy and refresh interval."""

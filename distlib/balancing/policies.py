@@ -1,11 +1,11 @@
 """Load-balancing policies: which backend gets the next request.
 
-Each policy is one small function, written once. Numba compiles it for the engines of :mod:`distlib.sim.service.service`;
-:class:`~distlib.balancing.balancer.Balancer` calls the very same source step by step. What a policy may look at is
-described in :mod:`distlib.sim.service.balancer_state`.
+Each policy is one small function, written once. Numba compiles it for the engines of ``distlib.sim.service.service``;
+``Balancer`` calls the very same source step by step. What a policy may look at is
+described in ``distlib.sim.service.balancer_state``.
 
 A policy is named by a frozen parameter class (``LeastRequest(choices=2)``); a new one is a subclass of
-:class:`Policy` with a ``choose`` method.
+``Policy`` with a ``choose`` method.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ from distlib.sim.service.balancer_state import (
 if TYPE_CHECKING:
     from distlib.balancing.balancer import Balancer
 
-RANDOM, ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, SMOOTH, LEAST_REQUEST, RESPONSE_TIME, IDLE_QUEUE, AFFINITY = range(
-    8
-)
+RANDOM, ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, SMOOTH, LEAST_REQUEST, RESPONSE_TIME, IDLE_QUEUE, AFFINITY = range(8)
 OWN, CENTRAL = -1, -2  # a policy written by the reader; one queue for all, so there is nothing to choose
 
 
@@ -153,9 +151,7 @@ def join_idle_queue(known: Known, me: int, now: float) -> int:
 def key_affinity(rule: Rule, known: Known, me: int, now: float, client: int) -> int:
     """The client's own backend; past the load bound, or with that one away, the next in the client's order."""
     capacity = np.inf
-    if (
-        rule.bound > 0.0
-    ):  # Mirrokni, Thorup & Zadimoghaddam 2018: at most bound times the mean load, rounded up
+    if rule.bound > 0.0:  # Mirrokni, Thorup & Zadimoghaddam 2018: at most bound times the mean load, rounded up
         total = 1
         for i in range(known.size[me]):
             total += requests_in_flight(rule, known, me, known.members[me, i], now)
@@ -258,13 +254,10 @@ def check_weights(weights: tuple[float, ...], *, whole: bool = False) -> None:
     for backend, weight in enumerate(weights):
         if not (math.isfinite(weight) and weight > 0):
             raise ValueError(
-                f"weights[{backend}] is {weight!r}; "
-                "it takes a positive number (leave a backend out to send it nothing)"
+                f"weights[{backend}] is {weight!r}; it takes a positive number (leave a backend out to send it nothing)"
             )
         if whole and weight != int(weight):
-            raise ValueError(
-                f"weights[{backend}] is {weight!r}; turns are counted, so it takes a whole number"
-            )
+            raise ValueError(f"weights[{backend}] is {weight!r}; turns are counted, so it takes a whole number")
 
 
 @dataclass(frozen=True)
@@ -302,9 +295,7 @@ class SmoothWeightedRoundRobin(WeightedRoundRobin):
 class LeastRequest(Policy):
     """The backend with the fewest requests in flight, of all or of a few taken at random."""
 
-    choices: int = parameter(
-        0, "choices d", low=0, high=1000, help="backends compared per request; 0 compares all"
-    )
+    choices: int = parameter(0, "choices d", low=0, high=1000, help="backends compared per request; 0 compares all")
     with_replacement: bool = parameter(
         False, "with replacement", help="whether the same backend may be drawn twice for one request"
     )
@@ -330,9 +321,7 @@ class LeastRequest(Policy):
 class LeastResponseTime(Policy):
     """The lowest product of recent response time (peak EWMA) and requests in flight, as in Finagle."""
 
-    choices: int = parameter(
-        2, "choices d", low=0, high=1000, help="backends compared per request; 0 compares all"
-    )
+    choices: int = parameter(2, "choices d", low=0, high=1000, help="backends compared per request; 0 compares all")
     decay_s: float = parameter(
         10.0,
         "decay",
@@ -401,9 +390,7 @@ class KeyAffinity(Policy):
     def check(self) -> None:
         """A bound of 1 or less could never be kept."""
         if 0 < self.bound <= 1:
-            raise ValueError(
-                f"KeyAffinity.bound is {self.bound!r}; it takes a number above 1, or 0 for no bound"
-            )
+            raise ValueError(f"KeyAffinity.bound is {self.bound!r}; it takes a number above 1, or 0 for no bound")
 
     def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
         """The policy's constants for the compiled functions."""
@@ -449,9 +436,7 @@ class Subset(Policy):
     def check(self) -> None:
         """A subset of a central queue, of keys or of a subset has no meaning."""
         if self.inner.kind in (CENTRAL, AFFINITY, OWN) or isinstance(self.inner, Subset):
-            raise ValueError(
-                f"Subset.inner is {self.inner!r}; it takes a policy that chooses among its members"
-            )
+            raise ValueError(f"Subset.inner is {self.inner!r}; it takes a policy that chooses among its members")
 
     def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
         """The inner policy's constants."""

@@ -35,9 +35,7 @@ class Looked(Sequence[int]):
         self._values, self._seen = values, seen
 
     def __getitem__(self, at: Any) -> Any:
-        self._seen.update(
-            range(len(self._values))[at] if isinstance(at, slice) else [range(len(self._values))[at]]
-        )
+        self._seen.update(range(len(self._values))[at] if isinstance(at, slice) else [range(len(self._values))[at]])
         return self._values[at]
 
     def __len__(self) -> int:
@@ -60,9 +58,7 @@ class Seen:
         self.in_flight = Looked(balancer.in_flight, self.looked)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"`seen` has no {name!r}; it has available, in_flight, backends, memory and draw(size)"
-        )
+        raise AttributeError(f"`seen` has no {name!r}; it has available, in_flight, backends, memory and draw(size)")
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class Guarded(Policy):
         return self.name
 
     def choose(self, seen: Balancer, now: float, client: int) -> int:
-        """One choice, checked. Raises :class:`PolicyError`."""
+        """One choice, checked. Raises ``PolicyError``."""
         view = Seen(seen)
         self.watch.begin()
         try:
@@ -101,7 +97,7 @@ class Guarded(Policy):
 
 
 def check_choice(backend: Any, backends: int, available: Sequence[int]) -> None:
-    """:class:`PolicyError` unless ``backend`` is one of those that may be chosen."""
+    """``PolicyError`` unless ``backend`` is one of those that may be chosen."""
     if backend is None:
         raise PolicyError("choose returned None; is a `return` missing on some path?")
     if isinstance(backend, (bool, np.bool_)) or not isinstance(backend, (int, np.integer)):
@@ -112,9 +108,7 @@ def check_choice(backend: Any, backends: int, available: Sequence[int]) -> None:
     if not 0 <= backend < backends:
         raise PolicyError(f"choose returned {backend}; there are backends 0 to {backends - 1}")
     if backend not in available:
-        raise PolicyError(
-            f"choose returned {backend}, which is not available; choose one of {list(available)}"
-        )
+        raise PolicyError(f"choose returned {backend}, which is not available; choose one of {list(available)}")
 
 
 def explain(error: Exception) -> str:
@@ -153,20 +147,16 @@ class Watch:
             self._began = None
 
     def guard(self) -> None:
-        """Look again and again, until :meth:`stop`."""
+        """Look again and again, until ``stop``."""
         while not self._over.wait(0.05):
             with self._lock:
                 if self._began is None:
                     continue
                 now = time.monotonic() - self._began
                 if now > self.choice_limit_s:
-                    self.reason = (
-                        f"one choice took more than {self.choice_limit_s:g} s; is there an endless loop?"
-                    )
+                    self.reason = f"one choice took more than {self.choice_limit_s:g} s; is there an endless loop?"
                 elif self._spent + now > self.run_limit_s:
-                    self.reason = (
-                        f"the choices together took more than {self.run_limit_s:g} s; make choose faster"
-                    )
+                    self.reason = f"the choices together took more than {self.run_limit_s:g} s; make choose faster"
                 else:
                     continue
                 interrupt(self.thread)
@@ -178,13 +168,13 @@ class Watch:
 
 
 def interrupt(thread: int) -> None:
-    """Raise :class:`Interrupted` in a thread that runs Python code."""
+    """Raise ``Interrupted`` in a thread that runs Python code."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Interrupted))
 
 
 @contextmanager
 def watched(choice_limit_s: float = CHOICE_LIMIT_S, run_limit_s: float = RUN_LIMIT_S) -> Iterator[Watch]:
-    """A :class:`Watch` at work."""
+    """A ``Watch`` at work."""
     watch = Watch(choice_limit_s, run_limit_s)
     guard = threading.Thread(target=watch.guard, name="policy watch", daemon=True)
     guard.start()
@@ -196,7 +186,7 @@ def watched(choice_limit_s: float = CHOICE_LIMIT_S, run_limit_s: float = RUN_LIM
 
 
 def chooser(policy: Any) -> tuple[Callable[..., Any], str]:
-    """The ``choose`` of a class, an instance or a function, and a name for it. Raises :class:`PolicyError`."""
+    """The ``choose`` of a class, an instance or a function, and a name for it. Raises ``PolicyError``."""
     if isinstance(policy, type):
         if not hasattr(policy, "choose"):
             raise PolicyError(f"{policy.__name__} has no method choose(self, seen, now, client)")
@@ -207,16 +197,12 @@ def chooser(policy: Any) -> tuple[Callable[..., Any], str]:
     name = policy.__name__ if inspect.isfunction(policy) else type(policy).__name__
     choose = policy if inspect.isfunction(policy) else getattr(policy, "choose", None)
     if not callable(choose):
-        raise PolicyError(
-            f"give the class of a policy, with a method choose(self, seen, now, client), not {policy!r}"
-        )
+        raise PolicyError(f"give the class of a policy, with a method choose(self, seen, now, client), not {policy!r}")
     if getattr(choose, "__func__", choose) is Policy.choose:
         raise PolicyError(f"{name} has no choose of its own; write choose(self, seen, now, client)")
     try:
         inspect.signature(choose).bind(None, 0.0, 0)
     except TypeError as error:
         wanted = "(seen, now, client)" if inspect.isfunction(policy) else "(self, seen, now, client)"
-        raise PolicyError(
-            f"choose takes {inspect.signature(choose)}; write choose{wanted} ({error})"
-        ) from error
+        raise PolicyError(f"choose takes {inspect.signature(choose)}; write choose{wanted} ({error})") from error
     return choose, name

@@ -49,8 +49,7 @@ def nginx_configuration(method: str, ports: Sequence[int], port: int, home: Path
     """``nginx.conf``: one worker process, so that it knows all traffic; failures are not held against a backend."""
     servers = "\n".join(f"        server {HOST}:{one} max_fails=0;" for one in ports)
     temporary = "\n".join(
-        f"    {kind}_temp_path {home}/{kind};"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"    {kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     return f"""\
 daemon off;
@@ -87,8 +86,7 @@ http {{
 def haproxy_configuration(method: str, ports: Sequence[int], port: int, home: Path) -> str:
     """``haproxy.cfg``: one thread, so that it knows all traffic."""
     servers = "\n".join(
-        f"    server backend{number} {HOST}:{one} pool-max-conn {IDLE_CONNECTIONS}"
-        for number, one in enumerate(ports)
+        f"    server backend{number} {HOST}:{one} pool-max-conn {IDLE_CONNECTIONS}" for number, one in enumerate(ports)
     )
     return f"""\
 global
@@ -119,7 +117,7 @@ PROGRAMS: dict[str, tuple[str, tuple[str, ...], Configuration]] = {
 
 
 def find(name: str) -> str:
-    """Path of the program; :class:`NotInstalledError` when there is none, ``ValueError`` for an unknown name."""
+    """Path of the program; ``NotInstalledError`` when there is none, ``ValueError`` for an unknown name."""
     if name not in PROGRAMS:
         raise ValueError(f"there is no proxy {name!r}; choose one of {', '.join(map(repr, PROGRAMS))}")
     program = PROGRAMS[name][0]
@@ -136,7 +134,7 @@ def find(name: str) -> str:
 class ProductionProxy:
     """A running nginx or HAProxy, ended on leaving the ``with`` block.
 
-    Raises :class:`NotInstalledError`, :class:`NoSuchPolicyError`, and ``ChildError`` with the program's own words when
+    Raises ``NotInstalledError``, ``NoSuchPolicyError``, and ``ChildError`` with the program's own words when
     it will not start.
     """
 

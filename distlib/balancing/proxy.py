@@ -141,7 +141,7 @@ def client_of(request: Message) -> int:
 
 
 class ProxyThread:
-    """A :class:`Proxy` in a thread with an event loop of its own, so it also runs where there is one already (Jupyter).
+    """A ``Proxy`` in a thread with an event loop of its own, so it also runs where there is one already (Jupyter).
 
     ``port`` 0 takes a free one. It runs in this process and not in another, because a policy may be a class that the
     reader has just written in a notebook. Raises ``ValueError`` for a port that is taken or not allowed.
@@ -149,9 +149,7 @@ class ProxyThread:
 
     name = "own proxy"
 
-    def __init__(
-        self, policy: Policy, ports: Sequence[int], *, seed: int = 0, clients: int = 1, port: int = 0
-    ) -> None:
+    def __init__(self, policy: Policy, ports: Sequence[int], *, seed: int = 0, clients: int = 1, port: int = 0) -> None:
         if not isinstance(port, int) or not 0 <= port <= 65_535:
             raise ValueError(f"port is {port!r}; it takes a whole number from 0 (any free one) to 65535")
         _compile(policy, len(ports), clients)

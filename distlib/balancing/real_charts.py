@@ -59,9 +59,7 @@ def measured_percentiles(
             mine = rows[rows["source"] == source]
             figure.add_trace(_dots(mine, percents, source, "response_ms", shift, first=number == 0), *place)
             if coordinated_omission:
-                figure.add_trace(
-                    _dots(mine, percents, source, "since_sent_ms", shift, first=number == 0), *place
-                )
+                figure.add_trace(_dots(mine, percents, source, "since_sent_ms", shift, first=number == 0), *place)
     _axes(figure, percentiles, chance, percents, policies)
     return figure
 
@@ -126,9 +124,7 @@ def _axes(
     percents: Sequence[float],
     policies: Sequence[str],
 ) -> None:
-    every = pd.concat(
-        [percentiles["response_ms"], percentiles["since_sent_ms"], chance["low_ms"], chance["high_ms"]]
-    )
+    every = pd.concat([percentiles["response_ms"], percentiles["since_sent_ms"], chance["low_ms"], chance["high_ms"]])
     every = every[every > 0]
     low, high = math.log10(every.min() / 1.15), math.log10(every.max() * 1.15)
     ticks = [base * 10**power for power in range(-2, 6) for base in (1, 2, 5)]

@@ -90,9 +90,7 @@ class Workers:
             if not (math.isfinite(speed) and speed > 0):
                 raise ValueError(f"speeds[{number}] is {speed!r}; it takes a positive number (1 is normal)")
         if not 1 <= servers <= MOST_SERVERS:
-            raise ValueError(
-                f"servers is {servers!r}; a worker serves from 1 to {MOST_SERVERS} requests at a time"
-            )
+            raise ValueError(f"servers is {servers!r}; a worker serves from 1 to {MOST_SERVERS} requests at a time")
         self._child = Child("distlib.balancing.workers", {"speeds": list(map(float, speeds)), "servers": int(servers)})
         try:
             self.ports: list[int] = self._child.hear()["ports"]

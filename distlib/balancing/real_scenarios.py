@@ -21,13 +21,7 @@ import numpy as np
 import pandas as pd
 
 from distlib.balancing.policies import Policy
-from distlib.balancing.production_proxy import (
-    PROGRAMS,
-    NoSuchPolicyError,
-    NotInstalledError,
-    ProductionProxy,
-    find,
-)
+from distlib.balancing.production_proxy import PROGRAMS, NoSuchPolicyError, NotInstalledError, ProductionProxy, find
 from distlib.balancing.proxy import ProxyThread
 from distlib.balancing.real_experiment import Measurement, Schedule, Workers, measure, percentiles_ms
 from distlib.balancing.scenarios import POLICIES, SERVICES, service_times
@@ -93,9 +87,7 @@ class RealBalancingParams(Parameters):
     load: float = parameter(
         0.8, "load ρ", low=0.05, high=1.3, step=0.05, help="work that arrives over work that can be done"
     )
-    service: str = parameter(
-        "exponential", "service times", choices=SERVICES, help="how different the requests are"
-    )
+    service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
     mean_ms: float = parameter(
         20.0,
         "mean service time",
@@ -105,9 +97,7 @@ class RealBalancingParams(Parameters):
         scale="log",
         help="long, beside the millisecond that proxy and sockets cost",
     )
-    cv2: float = parameter(
-        4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal"
-    )
+    cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
     slow_speed: float = parameter(
         1.0, "speed of worker 0", low=0.1, high=1.0, step=0.05, help="the others have speed 1"
     )
@@ -188,7 +178,7 @@ def measure_policy(
 ) -> Measurement:
     """Start workers and proxy, send the requests of ``params``, end everything.
 
-    ``progress(done, total)`` may raise to stop. Raises :class:`NotInstalledError` or :class:`NoSuchPolicyError` where
+    ``progress(done, total)`` may raise to stop. Raises ``NotInstalledError`` or ``NoSuchPolicyError`` where
     the proxy is a program that is not there or cannot balance like that.
     """
     run = params.service_params(policy)
@@ -207,9 +197,7 @@ def measure_policy(
 
 
 def runs(
-    params: RealBalancingParams,
-    own: Mapping[str, Policy] | None = None,
-    progress: Progress = lambda *_: None,
+    params: RealBalancingParams, own: Mapping[str, Policy] | None = None, progress: Progress = lambda *_: None
 ) -> Iterator[Run]:
     """One run after the other, so that a reader who stops keeps those that are done."""
     policies = chosen(params, own)
@@ -318,9 +306,7 @@ class RealBalancing:
         every |= {key: np.bincount(one.backend[one.backend >= 0], minlength=self.params.workers)
                   for key, one in self.measured.items()}  # fmt: skip
         frames = [
-            pd.DataFrame(
-                {"policy": policy, "source": source, "backend": range(len(counts)), "requests": counts}
-            )
+            pd.DataFrame({"policy": policy, "source": source, "backend": range(len(counts)), "requests": counts})
             for (policy, source), counts in every.items()
         ]
         return pd.concat(frames, ignore_index=True)
@@ -374,9 +360,7 @@ def _all(
 ) -> tuple[bool | None, str]:
     """Whether no measurement has the fault (None: there is none), and those that have it."""
     witnesses: Iterable[str] = [
-        f"{policy} through {through}: {said}"
-        for (policy, through), one in measured.items()
-        if (said := fault(one))
+        f"{policy} through {through}: {said}" for (policy, through), one in measured.items() if (said := fault(one))
     ]
     return (not witnesses if measured else None), "; ".join(witnesses)
 

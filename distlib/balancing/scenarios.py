@@ -27,15 +27,7 @@ from distlib.balancing.policies import (
 from distlib.core.parameter import Parameters, parameter
 from distlib.sim.service.result import ServiceResult
 from distlib.sim.service.service import Backends, ServiceParams, simulate
-from distlib.sim.workload import (
-    Deterministic,
-    Exponential,
-    Hyperexponential,
-    LogNormal,
-    Pareto,
-    Poisson,
-    ServiceTimes,
-)
+from distlib.sim.workload import Deterministic, Exponential, Hyperexponential, LogNormal, Pareto, Poisson, ServiceTimes
 from distlib.theory import queueing
 
 POLICIES: dict[str, Policy] = {
@@ -135,12 +127,8 @@ class ComparisonParams(Parameters):
     load: float = parameter(
         0.9, "load ρ", low=0.01, high=1.5, step=0.01, help="work that arrives over work that can be done"
     )
-    backends: int = parameter(
-        10, "backends", low=1, high=200, help="machines behind the balancer, one server each"
-    )
-    service: str = parameter(
-        "exponential", "service times", choices=SERVICES, help="how different the requests are"
-    )
+    backends: int = parameter(10, "backends", low=1, high=200, help="machines behind the balancer, one server each")
+    service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
     cv2: float = parameter(
         4.0,
         "c²",
@@ -186,13 +174,7 @@ def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparis
     results = {}
     for name in params.policies:
         run = service_params(
-            POLICIES[name],
-            params.load,
-            backends,
-            service,
-            params.requests,
-            params.seed,
-            params.allow_unstable,
+            POLICIES[name], params.load, backends, service, params.requests, params.seed, params.allow_unstable
         )
         results[name] = simulate(run)
     rows, tails, counts = [], [], []
@@ -202,9 +184,7 @@ def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparis
         rows.append(result.summary().assign(policy=name, theory_s=expected))
         time_s, tail = result.ccdf()
         tails.append(pd.DataFrame({"policy": name, "response_s": time_s, "tail": tail}))
-        counts.append(
-            pd.DataFrame({"policy": name, "backend": range(params.backends), "requests": result.counts})
-        )
+        counts.append(pd.DataFrame({"policy": name, "backend": range(params.backends), "requests": result.counts}))
     return Comparison(
         results,
         pd.concat(rows, ignore_index=True),
@@ -217,18 +197,10 @@ def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparis
 class LoadCurveParams(Parameters):
     """Mean response against load, for several policies."""
 
-    loads: tuple[float, ...] = field(
-        default=LOADS, metadata={"help": "loads ρ, each at least 0.01 and below 1"}
-    )
-    backends: int = parameter(
-        10, "backends", low=1, high=200, help="machines behind the balancer, one server each"
-    )
-    service: str = parameter(
-        "exponential", "service times", choices=SERVICES, help="how different the requests are"
-    )
-    cv2: float = parameter(
-        4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal"
-    )
+    loads: tuple[float, ...] = field(default=LOADS, metadata={"help": "loads ρ, each at least 0.01 and below 1"})
+    backends: int = parameter(10, "backends", low=1, high=200, help="machines behind the balancer, one server each")
+    service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
+    cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1)
     requests: int = parameter(40_000, "requests", low=1000, high=50_000_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same arrivals and service times")
@@ -281,25 +253,19 @@ def theory_curve(
     """Columns load and theory_s on a fine grid of loads up to .99, to draw through the simulated points."""
     loads = np.linspace(0.01, 0.99, points)
     times = service_times(service, cv2)
-    return pd.DataFrame(
-        {"load": loads, "theory_s": [theory_s(POLICIES[name], backends, x, times) for x in loads]}
-    )
+    return pd.DataFrame({"load": loads, "theory_s": [theory_s(POLICIES[name], backends, x, times) for x in loads]})
 
 
 @dataclass(frozen=True)
 class HeatMapParams(Parameters):
     """Policy × service variability × load."""
 
-    policies: tuple[str, ...] = parameter(
-        FIVE[:-1], "policies", choices=tuple(POLICIES), several=True, at_least=1
-    )
+    policies: tuple[str, ...] = parameter(FIVE[:-1], "policies", choices=tuple(POLICIES), several=True, at_least=1)
     cv2s: tuple[float, ...] = field(
         default=(0.0, 0.5, 1.0, 4.0, 10.0), metadata={"help": "c² of the service times; 0 is constant"}
     )
     loads: tuple[float, ...] = field(default=(0.5, 0.7, 0.8, 0.9, 0.95), metadata={"help": "loads ρ below 1"})
-    backends: int = parameter(
-        10, "backends", low=1, high=200, help="machines behind the balancer, one server each"
-    )
+    backends: int = parameter(10, "backends", low=1, high=200, help="machines behind the balancer, one server each")
     requests: int = parameter(20_000, "requests", low=1000, high=10_000_000, scale="log", help="per cell")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same arrivals and service times")
 
@@ -324,9 +290,7 @@ def heat_map(params: HeatMapParams = HeatMapParams()) -> pd.DataFrame:
                 means[name] = simulate(run).mean_s
             for name in params.policies:
                 slowdown = means[name] / means["central queue"]
-                rows.append(
-                    {"policy": name, "cv2": cv2, "load": load, "mean_s": means[name], "slowdown": slowdown}
-                )
+                rows.append({"policy": name, "cv2": cv2, "load": load, "mean_s": means[name], "slowdown": slowdown})
     return pd.DataFrame(rows)
 
 
@@ -341,9 +305,7 @@ class StaleParams(Parameters):
     load: float = parameter(
         0.9, "load ρ", low=0.01, high=0.99, step=0.01, help="work that arrives over work that can be done"
     )
-    backends: int = parameter(
-        100, "backends", low=2, high=500, help="machines behind the balancer, one server each"
-    )
+    backends: int = parameter(100, "backends", low=2, high=500, help="machines behind the balancer, one server each")
     policies: tuple[str, ...] = parameter(
         ("random", "two choices", "three choices", "least request"),
         "policies",
@@ -358,9 +320,7 @@ class StaleParams(Parameters):
         """Intervals of at least 0."""
         for interval in self.intervals_s:
             if not (math.isfinite(interval) and interval >= 0):
-                raise ValueError(
-                    f"intervals_s holds {interval!r}; each takes a number of seconds of at least 0"
-                )
+                raise ValueError(f"intervals_s holds {interval!r}; each takes a number of seconds of at least 0")
 
 
 def stale_information(params: StaleParams = StaleParams()) -> pd.DataFrame:
@@ -390,12 +350,8 @@ class LiveQueuesParams(Parameters):
     load: float = parameter(
         0.9, "load ρ", low=0.01, high=2.0, step=0.01, help="1 and above: unstable, queues grow for ever"
     )
-    backends: int = parameter(
-        10, "backends", low=1, high=100, help="machines behind the balancer, one server each"
-    )
-    service: str = parameter(
-        "exponential", "service times", choices=SERVICES, help="how different the requests are"
-    )
+    backends: int = parameter(10, "backends", low=1, high=100, help="machines behind the balancer, one server each")
+    service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
     slow_speed: float = parameter(
         1.0, "speed of backend 0", low=0.05, high=1.0, step=0.05, help="the others have speed 1"
     )
@@ -405,9 +361,7 @@ class LiveQueuesParams(Parameters):
     start_s: float = parameter(
         100.0, "first frame", unit="s", low=0.0, high=10_000.0, help="time for queues to fill up"
     )
-    frame_s: float = parameter(
-        0.5, "time between frames", unit="s", low=0.01, high=100.0, help="virtual time"
-    )
+    frame_s: float = parameter(0.5, "time between frames", unit="s", low=0.01, high=100.0, help="virtual time")
     frames: int = parameter(60, "frames", low=1, high=1000, help="length of the film")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same film")
 
@@ -449,6 +403,4 @@ def live_queues(params: LiveQueuesParams = LiveQueuesParams()) -> LiveQueues:
             "requests": lengths.ravel(),
         }
     )
-    return LiveQueues(
-        table, pd.DataFrame({"time_s": times, "waiting": result.waiting(times)}), result.unstable
-    )
+    return LiveQueues(table, pd.DataFrame({"time_s": times, "waiting": result.waiting(times)}), result.unstable)

@@ -21,13 +21,9 @@ from distlib.sim.workload import Exponential
 class SupermarketParams(Parameters):
     """The table of d choices: λ × d, simulated with a finite number of servers beside the limit."""
 
-    loads: tuple[float, ...] = field(
-        default=(0.5, 0.7, 0.8, 0.9, 0.95, 0.99), metadata={"help": "λ per server"}
-    )
+    loads: tuple[float, ...] = field(default=(0.5, 0.7, 0.8, 0.9, 0.95, 0.99), metadata={"help": "λ per server"})
     choices: tuple[int, ...] = field(default=(1, 2, 3, 5), metadata={"help": "d"})
-    servers: int = parameter(
-        100, "servers", low=2, high=10_000, scale="log", help="the published table has 100"
-    )
+    servers: int = parameter(100, "servers", low=2, high=10_000, scale="log", help="the published table has 100")
     requests: int = parameter(200_000, "requests", low=1000, high=100_000_000, scale="log", help="per cell")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same arrivals and service times")
 
@@ -83,8 +79,5 @@ def fullest_bin(params: BinsParams = BinsParams()) -> pd.DataFrame:
         load = balls_into_bins(params.bins, d, seed=params.seed)
         at_least = np.bincount(load)[::-1].cumsum()[::-1] / params.bins
         expected = choice_theory.bins_with_at_least(1.0, d)
-        rows += [
-            {"choices": d, "balls": k, "share": share, "theory": expected[k]}
-            for k, share in enumerate(at_least)
-        ]
+        rows += [{"choices": d, "balls": k, "share": share, "theory": expected[k]} for k, share in enumerate(at_least)]
     return pd.DataFrame(rows)

@@ -76,9 +76,7 @@ def shorter_of_two_response(load: float, service_s: float = 1.0) -> float:
     check_load(load)
     check_service(service_s)
     if load > 0.995:
-        raise ValueError(
-            f"load is {load!r}; the chain is solved for loads up to .995, beyond it grows too large"
-        )
+        raise ValueError(f"load is {load!r}; the chain is solved for loads up to .995, beyond it grows too large")
     if load == 0:
         return service_s
     shortest = max(20, math.ceil(math.log(1e-14 * (1 - load)) / (2 * math.log(load)))) + 1
@@ -114,10 +112,7 @@ def _two_queues_generator(load: float, shortest: int, differences: int) -> csc_m
     row, column, rate_of = np.concatenate(rows), np.concatenate(columns), np.concatenate(rates)
     outflow = np.bincount(row, weights=rate_of, minlength=state.size)
     return csc_matrix(
-        (
-            np.concatenate([rate_of, -outflow]),
-            (np.concatenate([row, state]), np.concatenate([column, state])),
-        ),
+        (np.concatenate([rate_of, -outflow]), (np.concatenate([row, state]), np.concatenate([column, state]))),
         shape=(state.size, state.size),
     )
 

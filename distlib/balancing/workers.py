@@ -1,4 +1,4 @@
-"""Backends: HTTP servers on loopback that take exactly as long as each request says. ``python -m distlib.balancing.workers``
+"""Backends: HTTP servers on loopback that take exactly as long as each request says.
 
 A worker serves ``servers`` requests at a time, first come first served; a request brings ``Service-Time`` seconds of
 work and keeps a server for that time over the worker's speed. Workers sleep instead of computing, so that many fit on
@@ -6,6 +6,8 @@ two cores, and all live in one process: waiting costs nothing, and no worker slo
 
 A server is free again when its work *should* have ended, not when the process woke up to say so. The delay of a timer
 thus falls on one answer and does not pile up in the queue, as it would with one sleep after the other.
+
+Run as ``python -m distlib.balancing.workers``.
 """
 
 from __future__ import annotations
@@ -19,14 +21,7 @@ from http import HTTPStatus
 from typing import Any
 
 from distlib.real.child import Tell, run_child
-from distlib.real.http_message import (
-    LONGEST_HEAD,
-    BadMessageError,
-    Message,
-    read_message,
-    response,
-    without_delay,
-)
+from distlib.real.http_message import LONGEST_HEAD, BadMessageError, Message, read_message, response, without_delay
 
 LONGEST_WORK_S = 60.0
 
@@ -68,15 +63,12 @@ class Worker:
             await asyncio.sleep(left)
         timing = f"queue;dur={(begin - now) * 1e3:.4f}, work;dur={(end - begin) * 1e3:.4f}"
         return response(
-            HTTPStatus.OK,
-            f"backend {self.number}\n",
-            ("Backend", str(self.number)),
-            ("Server-Timing", timing),
+            HTTPStatus.OK, f"backend {self.number}\n", ("Backend", str(self.number)), ("Server-Timing", timing)
         )
 
 
 def work_of(request: Message) -> float:
-    """Seconds of work in the ``Service-Time`` header, 0 without one; :class:`BadMessageError` for anything else."""
+    """Seconds of work in the ``Service-Time`` header, 0 without one; ``BadMessageError`` for anything else."""
     text = request.get("service-time", "0")
     try:
         work_s = float(text)
@@ -84,8 +76,7 @@ def work_of(request: Message) -> float:
         work_s = math.nan
     if not 0 <= work_s <= LONGEST_WORK_S:
         raise BadMessageError(
-            HTTPStatus.BAD_REQUEST,
-            f"Service-Time is {text[:40]!r}; it takes seconds from 0 to {LONGEST_WORK_S:g}",
+            HTTPStatus.BAD_REQUEST, f"Service-Time is {text[:40]!r}; it takes seconds from 0 to {LONGEST_WORK_S:g}"
         )
     return work_s
 
@@ -96,9 +87,7 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
     for number, speed in enumerate(task["speeds"]):
         worker = Worker(number, speed, task["servers"])
         servers.append(
-            await asyncio.start_server(
-                partial(_guarded, worker), "127.0.0.1", 0, limit=LONGEST_HEAD, backlog=1024
-            )
+            await asyncio.start_server(partial(_guarded, worker), "127.0.0.1", 0, limit=LONGEST_HEAD, backlog=1024)
         )
     tell({"ports": [server.sockets[0].getsockname()[1] for server in servers]})
     await asyncio.Event().wait()

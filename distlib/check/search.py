@@ -1,6 +1,6 @@
 """Named searches of protocol classes: what a Raft or a Paxos class has to stand, each in seconds.
 
-Every search takes a subclass and answers with an `Outcome`. They differ in what they can see: breadth-first finds the
+Every search takes a subclass and answers with an ``Outcome``. They differ in what they can see: breadth-first finds the
 shortest counterexample near the start; random walks get deeper and miss what needs one exact order; a staged search is
 led to the place where a rule matters; simulated runs have real timers and clients; only the liveness searches notice
 that nothing happens. Their bounds are set so that the shipped Raft and Paxos pass each in seconds, and are stated in
@@ -20,15 +20,7 @@ from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.replay import actions_of
 from distlib.check.cluster.shrink import shrink
 from distlib.check.cluster.world import Drop, Duplicate, Request, Restart, Timeout, World
-from distlib.check.explore.explore import (
-    Bounds,
-    BreadthFirst,
-    RandomWalks,
-    Result,
-    Stage,
-    explore,
-    explore_staged,
-)
+from distlib.check.explore.explore import Bounds, BreadthFirst, RandomWalks, Result, Stage, explore, explore_staged
 from distlib.core.node import Node
 
 Kind = Literal["safety", "liveness"]
@@ -64,9 +56,7 @@ class Outcome:
         return len(self.steps)
 
     def __str__(self) -> str:
-        verdict = (
-            f"FAILED: {self.failure}" if self.failure else "passed" if self.complete else "passed, cut short"
-        )
+        verdict = f"FAILED: {self.failure}" if self.failure else "passed" if self.complete else "passed, cut short"
         return f"{self.search}: {verdict} ({self.looked}; {self.elapsed_s:.1f} s)"
 
 

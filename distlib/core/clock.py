@@ -1,6 +1,4 @@
-"""Virtual time: one heap of events, ties broken by a counter, so that a run is a total order and repeats
-exactly.
-"""
+"""Virtual time: one heap of events, ties broken by a counter, so that a run is a total order and repeats exactly."""
 
 from __future__ import annotations
 
@@ -24,21 +22,15 @@ class EventQueue:
         return len(self.heap)
 
     def push(self, at_ms: float, *event: Any) -> int:
-        """Schedule ``event`` at ``at_ms``; returns its number. Raises ``ValueError`` for a time in the
-        past.
-        """
+        """Schedule ``event`` at ``at_ms``; returns its number. Raises ``ValueError`` for a time in the past."""
         if not at_ms >= self.now_ms:
-            raise ValueError(
-                f"an event at {at_ms!r} ms cannot be scheduled: virtual time is already {self.now_ms} ms"
-            )
+            raise ValueError(f"an event at {at_ms!r} ms cannot be scheduled: virtual time is already {self.now_ms} ms")
         self.count += 1
         heappush(self.heap, (at_ms, self.count, *event))
         return self.count
 
     def pop(self) -> tuple[Any, ...]:
-        """The earliest event, as (time, number, *event); moves ``now_ms`` there. Raises ``IndexError`` when
-        empty.
-        """
+        """The earliest event, as (time, number, *event); moves ``now_ms`` there. Raises ``IndexError`` when empty."""
         event = heappop(self.heap)
         self.now_ms = event[0]
         return event

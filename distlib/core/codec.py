@@ -1,6 +1,4 @@
-"""Frozen dataclasses to JSON and back, guided by their type hints; a bad file gets an error that names the
-field.
-"""
+"""Frozen dataclasses to JSON and back, guided by their type hints; a bad file gets an error that names the field."""
 
 from __future__ import annotations
 
@@ -16,8 +14,7 @@ TYPE = "type"
 
 def to_data(value: Any) -> Any:
     """``value`` (dataclass, tuple, mapping, enum or JSON atom) as plain JSON data; dataclasses carry their
-    class's name.
-    """
+    class's name."""
     if is_dataclass(value) and not isinstance(value, type):
         named = {item.name: to_data(getattr(value, item.name)) for item in fields(value) if item.init}
         return {TYPE: type(value).__name__, **named}
@@ -34,8 +31,7 @@ def to_data(value: Any) -> Any:
 
 def from_data(hint: Any, data: Any, where: str = "file") -> Any:
     """The value of type ``hint`` that ``data`` stands for. Raises ``ValueError`` naming the place, as in
-    ``file.faults[2].node``.
-    """
+    ``file.faults[2].node``."""
     origin = get_origin(hint)
     if hint is Any:
         return data
@@ -56,13 +52,9 @@ def from_data(hint: Any, data: Any, where: str = "file") -> Any:
         number = isinstance(data, (int, float)) and not isinstance(data, bool)
         return float(_expect(number, data, data, where, "a number"))
     if hint is int:
-        return _expect(
-            isinstance(data, int) and not isinstance(data, bool), data, data, where, "a whole number"
-        )
+        return _expect(isinstance(data, int) and not isinstance(data, bool), data, data, where, "a whole number")
     if hint in (bool, str):
-        return _expect(
-            isinstance(data, hint), data, data, where, "true or false" if hint is bool else "a string"
-        )
+        return _expect(isinstance(data, hint), data, data, where, "true or false" if hint is bool else "a string")
     raise TypeError(f"{where}: cannot read a {hint!r} from JSON")
 
 
@@ -100,8 +92,7 @@ def _tuple(items: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
         return tuple(from_data(items[0], item, f"{where}[{number}]") for number, item in enumerate(data))
     _expect(len(data) == len(items), data, data, where, f"a list of {len(items)}")
     return tuple(
-        from_data(hint, item, f"{where}[{number}]")
-        for number, (hint, item) in enumerate(zip(items, data, strict=True))
+        from_data(hint, item, f"{where}[{number}]") for number, (hint, item) in enumerate(zip(items, data, strict=True))
     )
 
 

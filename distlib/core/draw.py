@@ -43,9 +43,7 @@ def compiled(function: Function) -> Function:
     function may change arrays but not make any: without numba's reference counting (``_nrt``) the engines, which
     pass some thirty arrays around, run about ten times as fast.
     """
-    return fresh(
-        numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function)
-    )
+    return fresh(numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function))
 
 
 def compiled_apart(function: Function) -> Function:

@@ -1,9 +1,7 @@
-"""Faults as plain data: what goes wrong, where, when and for how long; and a seeded nemesis that makes them
-up.
+"""Faults as plain data: what goes wrong, where, when and for how long; and a seeded nemesis that makes them up.
 
-A node may be named, or chosen when the fault strikes: ``"@leader"`` is the node that then shows the role
-*leader* (the one of the highest term if there are several), ``"@follower"`` the first that shows *follower*,
-and so on.
+A node may be named, or chosen when the fault strikes: ``"@leader"`` is the node that then shows the role *leader* (the
+one of the highest term if there are several), ``"@follower"`` the first that shows *follower*, and so on.
 """
 
 from __future__ import annotations
@@ -23,22 +21,13 @@ def _check_times(fault: Fault) -> None:
         value = getattr(fault, name, None)
         if value is None and name == "for_ms":
             continue
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or not math.isfinite(value)
-            or value < 0
-        ):
-            raise ValueError(
-                f"{type(fault).__name__}.{name} is {value!r}; it takes a time in ms of at least 0"
-            )
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+            raise ValueError(f"{type(fault).__name__}.{name} is {value!r}; it takes a time in ms of at least 0")
 
 
 @dataclass(frozen=True)
 class Crash:
-    """``node`` stops and loses everything that is not durable; it restarts after ``for_ms`` (never, if
-    None).
-    """
+    """``node`` stops and loses everything that is not durable; it restarts after ``for_ms`` (never, if None)."""
 
     at_ms: float
     node: NodeId
@@ -56,8 +45,7 @@ class Restart:
 @dataclass(frozen=True)
 class Pause:
     """``node`` stands still, as in a long garbage collection: messages and timers wait until it goes on after
-    ``for_ms``.
-    """
+    ``for_ms``."""
 
     at_ms: float
     node: NodeId
@@ -74,9 +62,7 @@ class Resume:
 
 @dataclass(frozen=True)
 class Partition:
-    """Only nodes of one group can talk; a node in no group is alone. It heals after ``for_ms`` (never, if
-    None).
-    """
+    """Only nodes of one group can talk; a node in no group is alone. It heals after ``for_ms`` (never, if None)."""
 
     at_ms: float
     groups: tuple[tuple[NodeId, ...], ...]
@@ -178,9 +164,7 @@ def cut_links(fault: Partition | OneWay | Bridge, nodes: Sequence[NodeId]) -> fr
 
 
 def check_faults(faults: Sequence[Fault], nodes: Sequence[NodeId]) -> None:
-    """Raises ``ValueError`` for a time, rate or node name that cannot be, naming the fault and what would be
-    right.
-    """
+    """Raises ``ValueError`` for a time, rate or node name that cannot be, naming the fault and what would be right."""
     for number, fault in enumerate(faults):
         where = f"faults[{number}] ({type(fault).__name__})"
         _check_times(fault)
@@ -191,16 +175,10 @@ def check_faults(faults: Sequence[Fault], nodes: Sequence[NodeId]) -> None:
             named = nodes_of(fault)
             twice = sorted({node for node in named if named.count(node) > 1})
             if twice:
-                raise ValueError(
-                    f"{where} has {twice[0]} in two groups; each node stands in one group at the most"
-                )
+                raise ValueError(f"{where} has {twice[0]} in two groups; each node stands in one group at the most")
         if isinstance(fault, Drift) and not (math.isfinite(fault.rate) and fault.rate > 0):
-            raise ValueError(
-                f"{where} has rate {fault.rate!r}; it takes a number above 0, where 1 is a right clock"
-            )
-        if isinstance(fault, (SlowNode, SlowLink)) and not (
-            math.isfinite(fault.extra_ms) and fault.extra_ms >= 0
-        ):
+            raise ValueError(f"{where} has rate {fault.rate!r}; it takes a number above 0, where 1 is a right clock")
+        if isinstance(fault, (SlowNode, SlowLink)) and not (math.isfinite(fault.extra_ms) and fault.extra_ms >= 0):
             raise ValueError(f"{where} has extra_ms {fault.extra_ms!r}; it takes a time of at least 0 ms")
 
 
@@ -213,8 +191,7 @@ KINDS = (CRASH, PAUSE, PARTITION, ONE_WAY, BRIDGE, SLOW_NODE, SLOW_LINK, DRIFT)
 @dataclass(frozen=True)
 class Nemesis:
     """A random fault schedule: a new fault about every ``gap_ms``, each lasting about ``length_ms`` (both
-    exponential).
-    """
+    exponential)."""
 
     kinds: tuple[str, ...] = KINDS
     gap_ms: float = 400.0

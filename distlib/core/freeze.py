@@ -41,10 +41,9 @@ class FrozenRecord(NamedTuple):
 
 
 def freeze(value: Any) -> Any:
-    """``value`` as a hashable constant that :func:`thaw` turns back into an equal, independent value.
+    """``value`` as a hashable constant that ``thaw`` turns back into an equal, independent value.
 
-    Raises ``TypeError`` for a type that holds state in a way that cannot be seen (an open file, a lock, a
-    generator).
+    Raises ``TypeError`` for a type that holds state in a way that cannot be seen (an open file, a lock, a generator).
     """
     kind = type(value)
     if kind in _ATOMS or isinstance(value, (Enum, frozenset)) or kind is type:
@@ -73,7 +72,7 @@ def freeze(value: Any) -> Any:
 
 
 def thaw(value: Any) -> Any:
-    """The value that :func:`freeze` was given, built anew."""
+    """The value that ``freeze`` was given, built anew."""
     kind = type(value)
     if kind is FrozenList:
         return [thaw(item) for item in value]
@@ -92,9 +91,7 @@ def thaw(value: Any) -> Any:
 
 
 def _unchanged(old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
-    """``old`` itself if nothing in it had to be rebuilt, so that long immutable logs are shared, not
-    copied.
-    """
+    """``old`` itself if nothing in it had to be rebuilt, so that long immutable logs are shared, not copied."""
     for one, other in zip(old, new, strict=True):
         if one is not other:
             return new

@@ -1,6 +1,4 @@
-"""What a safety property is, for every room that checks one: the simulator live, the explorer in each
-state.
-"""
+"""What a safety property is, for every room that checks one: the simulator live, the explorer in each state."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from distlib.core.node import Node, NodeId
 
 @dataclass(frozen=True)
 class Violation:
-    """An invariant that broke: its name, the witness (who, what, where, in words) and the time it was
-    seen.
-    """
+    """An invariant that broke: its name, the witness (who, what, where, in words) and the time it was seen."""
 
     invariant: str
     witness: str
@@ -31,7 +27,7 @@ class Invariant(Protocol):
     What must be remembered (who led which term, what was committed) is the *ghost*: a hashable constant, so
     that the explorer can make it part of a state. ``after`` is called when ``changed`` has handled an event,
     crashed or restarted. It returns the ghost (the same object when nothing new was learnt), or raises
-    :class:`Broken` with the witness.
+    ``Broken`` with the witness.
     """
 
     name: str
@@ -41,8 +37,8 @@ class Invariant(Protocol):
         """The ghost at the start of a run."""
 
     def after(self, ghost: Any, nodes: Mapping[NodeId, Node], changed: NodeId) -> Hashable:
-        """The ghost after ``changed`` moved; raises :class:`Broken`."""
+        """The ghost after ``changed`` moved; raises ``Broken``."""
 
 
 class Broken(Exception):
-    """Raised by :meth:`Invariant.after`; its text is the witness."""
+    """Raised by ``Invariant.after``; its text is the witness."""

@@ -1,11 +1,11 @@
 """Node: one process of a protocol, sans I/O. Events go in, effects come out.
 
 A node knows no clock, socket, thread or random generator. A runtime (the simulator, the explorer, a real
-process) calls :meth:`Node.start`, :meth:`Node.receive` and :meth:`Node.timeout`, then takes the effects that
+process) calls ``Node.start``, ``Node.receive`` and ``Node.timeout``, then takes the effects that
 the node asked for: messages to send, timers to set or cancel, and outputs to tell the outside world. The same
 class therefore runs unchanged in all of them, and given the same events it always does the same.
 
-A protocol is a dataclass that derives from :class:`Node`:
+A protocol is a dataclass that derives from ``Node``:
 
     @dataclass
     class Counter(Node):
@@ -33,9 +33,7 @@ NodeId = str
 
 
 class Send(NamedTuple):
-    """Send ``message`` to node ``to``. With ``after_sync`` it leaves only once the state it speaks of is on
-    disk.
-    """
+    """Send ``message`` to node ``to``. With ``after_sync`` it leaves only once the state it speaks of is on disk."""
 
     to: NodeId
     message: Any
@@ -44,8 +42,7 @@ class Send(NamedTuple):
 
 class SetTimer(NamedTuple):
     """(Re)start the timer ``name``/``key``; it fires after a time drawn uniformly from [low_ms, high_ms] by
-    the runtime.
-    """
+    the runtime."""
 
     name: str
     key: Hashable
@@ -61,9 +58,7 @@ class CancelTimer(NamedTuple):
 
 
 class Output(NamedTuple):
-    """Tell the outside world ``event``, a frozen dataclass: an entry applied, a value chosen, an operation
-    returned.
-    """
+    """Tell the outside world ``event``, a frozen dataclass: an entry applied, a value chosen, an operation returned."""
 
     event: Any
 
@@ -72,16 +67,13 @@ Effect = Send | SetTimer | CancelTimer | Output
 
 
 def durable(default: Any) -> Any:
-    """A field that survives a crash: on disk before any message that speaks of it leaves. A callable is a
-    factory.
-    """
+    """A field that survives a crash: on disk before any message that speaks of it leaves. A callable is a factory."""
     return _state_field(default, {_DURABLE: True})
 
 
 def volatile(default: Any) -> Any:
     """A field that a crash resets to ``default``; only needed when the default is made by a factory
-    (``volatile(dict)``).
-    """
+    (``volatile(dict)``)."""
     return _state_field(default, {})
 
 
@@ -111,9 +103,7 @@ class _Handlers(dict[type, Callable[[Any, NodeId, Any], None]]):
         name = "on_" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
         handler: Callable[[Any, NodeId, Any], None] | None = getattr(self.owner, name, None)
         if handler is None:
-            known = ", ".join(
-                one for one in dir(self.owner) if one.startswith("on_") and not one.endswith("_timeout")
-            )
+            known = ", ".join(one for one in dir(self.owner) if one.startswith("on_") and not one.endswith("_timeout"))
             raise TypeError(
                 f"{self.owner.__name__} received a {kind.__name__} but has no {name}(sender, message); "
                 f"it has {known or 'no handlers'}"
@@ -133,8 +123,7 @@ class Node:
     id: NodeId
 
     now_ms: float = field(default=0.0, init=False, repr=False, compare=False, metadata={_SETTING: True})
-    """This node's own clock, set by the runtime before each event. Clocks drift; the explorer's stands still.
-    """
+    """This node's own clock, set by the runtime before each event. Clocks drift; the explorer's stands still."""
 
     outbox: ClassVar[list[tuple[NodeId, Any]]]
     effects: ClassVar[list[Effect]]
@@ -145,9 +134,7 @@ class Node:
         cls.handlers = _Handlers(cls)  # each class finds its own, so that overriding one method is enough
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Gives each node its own outbox and effects, before any ``__init__`` or ``__post_init__`` of a
-        subclass.
-        """
+        """Gives each node its own outbox and effects, before any ``__init__`` or ``__post_init__`` of a subclass."""
         node = super().__new__(cls)
         node.__dict__["outbox"] = []  # plain sends apart from the rest, because most events only send
         node.__dict__["effects"] = []
@@ -186,14 +173,12 @@ class Node:
 
     def send_after_sync(self, to: NodeId, message: Any) -> None:
         """Send ``message`` once this event's changes to durable fields are on disk: for promises, votes,
-        acknowledgements.
-        """
+        acknowledgements."""
         self.effects.append(Send(to, message, True))
 
     def set_timer(self, name: str, low_ms: float, high_ms: float | None = None, key: Hashable = None) -> None:
         """(Re)start a timer; the runtime draws its length uniformly from [low_ms, high_ms] (default: exactly
-        low_ms).
-        """
+        low_ms)."""
         self.effects.append(SetTimer(name, key, low_ms, low_ms if high_ms is None else high_ms))
 
     def cancel_timer(self, name: str, key: Hashable = None) -> None:
@@ -225,24 +210,22 @@ class Node:
         return tuple(item.name for item in fields(cls) if _DURABLE in item.metadata)
 
     def state(self) -> tuple[Any, ...]:
-        """All state fields as one hashable tuple, in the order of :meth:`state_names`."""
+        """All state fields as one hashable tuple, in the order of ``state_names``."""
         mine = self.__dict__
         return tuple([freeze(mine[name]) for name in type(self)._names()])
 
     def load(self, state: tuple[Any, ...]) -> None:
-        """Set all state fields from a tuple made by :meth:`state` of a node of the same class."""
+        """Set all state fields from a tuple made by ``state`` of a node of the same class."""
         mine = self.__dict__
         for name, value in zip(type(self)._names(), state, strict=True):
             mine[name] = thaw(value)
 
     def durable_state(self) -> tuple[Any, ...]:
-        """The durable fields as one hashable tuple, in the order of :meth:`durable_names`."""
+        """The durable fields as one hashable tuple, in the order of ``durable_names``."""
         return tuple([freeze(getattr(self, name)) for name in self.durable_names()])
 
     def crash(self) -> None:
-        """Lose everything that is not durable. The runtime drops the node's timers and calls :meth:`start` on
-        restart.
-        """
+        """Lose everything that is not durable. The runtime drops the node's timers and calls ``start`` on restart."""
         self.take_effects()
         for item in fields(self):
             if _DURABLE in item.metadata or _is_setting(item):
@@ -259,8 +242,7 @@ class Node:
         return names
 
     def view(self) -> tuple[Any, ...] | None:
-        """What an observer is shown of this node, as a ``NamedTuple`` of constants; None (the default) shows
-        nothing.
+        """What an observer is shown of this node, as a ``NamedTuple`` of constants; None (the default) shows nothing.
 
         A field ``role`` (str) colours the node's lane in figures; ``term`` labels it.
         """

@@ -56,7 +56,7 @@ def parameter(
     only_with: tuple[str, Any] | None = None,
     help: str = "",
 ) -> Any:
-    """A dataclass field with its :class:`Spec`; see there for the meaning of each argument."""
+    """A dataclass field with its ``Spec``; see there for the meaning of each argument."""
     spec = Spec(
         label, unit, low, high, step, scale, None if choices is None else tuple(choices),
         several, at_least, only_with, help,
@@ -65,7 +65,7 @@ def parameter(
 
 
 def spec_of(item: Field[Any]) -> Spec | None:
-    """The :class:`Spec` of a dataclass field, or None for a plain one."""
+    """The ``Spec`` of a dataclass field, or None for a plain one."""
     return item.metadata.get(KEY)
 
 
@@ -76,7 +76,7 @@ def is_whole(item: Field[Any]) -> bool:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Base of every parameter class: checks each value against its :class:`Spec` when it is made.
+    """Base of every parameter class: checks each value against its ``Spec`` when it is made.
 
     Raises ``TypeError`` for a value of the wrong type and ``ValueError`` for one out of range, naming the
     parameter, the value and what is allowed. Subclasses add rules that span several fields in ``check`` and
@@ -99,7 +99,7 @@ class Parameters:
 
     @classmethod
     def specs(cls) -> dict[str, Spec]:
-        """Field name to :class:`Spec`, in the order of declaration."""
+        """Field name to ``Spec``, in the order of declaration."""
         return {item.name: spec for item in fields(cls) if (spec := spec_of(item)) is not None}
 
     def changes(self) -> dict[str, Any]:
@@ -150,9 +150,7 @@ def _check_range(name: str, spec: Spec, value: Any) -> None:
     for end in value:
         _check_number(name, spec, end, whole=False)
     if value[0] > value[1]:
-        raise ValueError(
-            f"{name} is reversed: {value!r}; write the smaller end first, {(value[1], value[0])!r}"
-        )
+        raise ValueError(f"{name} is reversed: {value!r}; write the smaller end first, {(value[1], value[0])!r}")
 
 
 def _check_several(name: str, spec: Spec, value: Any) -> None:
@@ -160,9 +158,7 @@ def _check_several(name: str, spec: Spec, value: Any) -> None:
         raise TypeError(f"{name} is {value!r}; it takes a tuple of names")
     unknown = [one for one in value if one not in (spec.choices or ())]
     if unknown:
-        raise ValueError(
-            f"{name} holds {unknown[0]!r}; choose from {', '.join(map(repr, spec.choices or ()))}"
-        )
+        raise ValueError(f"{name} holds {unknown[0]!r}; choose from {', '.join(map(repr, spec.choices or ()))}")
     if len(value) < spec.at_least:
         raise ValueError(f"{name} has {len(value)} values; it takes at least {spec.at_least}")
 

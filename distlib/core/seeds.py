@@ -1,6 +1,4 @@
-"""Named random streams from one seed, so that a change in one place of a model leaves the draws of all others
-alone.
-"""
+"""Named random streams from one seed, so that a change in one place of a model leaves the draws of all others alone."""
 
 from __future__ import annotations
 
@@ -9,9 +7,7 @@ from random import Random
 
 
 def check_seed(seed: int) -> int:
-    """The seed itself; ``TypeError`` when it is empty or not a whole number, ``ValueError`` when it is out of
-    range.
-    """
+    """The seed itself; ``TypeError`` when it is empty or not a whole number, ``ValueError`` when it is out of range."""
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"seed is {seed!r}; it takes a whole number, for example seed=7")
     if not 0 <= seed < 2**63:

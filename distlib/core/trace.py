@@ -37,9 +37,7 @@ class Sent(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """From ``time_ms`` on, ``node`` showed ``view`` (a NamedTuple of the protocol; None while it is
-    crashed).
-    """
+    """From ``time_ms`` on, ``node`` showed ``view`` (a NamedTuple of the protocol; None while it is crashed)."""
 
     time_ms: float
     node: NodeId
@@ -47,9 +45,7 @@ class Seen(NamedTuple):
 
 
 class Happened(NamedTuple):
-    """At ``time_ms``, a fault was applied (``node`` None for the network) or a node told ``event`` to the
-    world.
-    """
+    """At ``time_ms``, a fault was applied (``node`` None for the network) or a node told ``event`` to the world."""
 
     time_ms: float
     node: NodeId | None
@@ -70,11 +66,11 @@ class Fired(NamedTuple):
 class Trace:
     """One run: the messages, the states that nodes showed, the faults applied and the outputs.
 
-    ``sent`` holds plain tuples in the form of :class:`Sent`; ``fates`` names the fate of every copy that was
+    ``sent`` holds plain tuples in the form of ``Sent``; ``fates`` names the fate of every copy that was
     *not* delivered, by number; ``late`` the time at which a copy was handled, where the receiver was paused
     or busy when it came; ``duplicates`` the numbers of extra copies. ``violations`` are the invariants that
     broke, as found live. ``stopped`` says why the run ended. ``timeouts`` and ``restarts`` (time_ms, number,
-    node) are what a run needs beside its messages to be taken again, step by step (`distlib.check.cluster.replay`).
+    node) are what a run needs beside its messages to be taken again, step by step (``distlib.check.cluster.replay``).
     """
 
     nodes: tuple[NodeId, ...]
@@ -95,19 +91,14 @@ class Trace:
 
     @cached_property
     def messages(self) -> pd.DataFrame:
-        """One row a copy of a message: number, sent_ms, delivered_ms (NaN if it was not), latency_ms, sender,
-        receiver, link, kind, fate (one of :data:`FATES`), duplicate, routine (heartbeats and such), text,
-        message."""
+        """One row a copy of a message: number, sent_ms, delivered_ms (NaN if it was not), latency_ms, sender, receiver,
+        link, kind, fate (one of ``FATES``), duplicate, routine (heartbeats and such), text, message."""
         import pandas as pd
 
-        table = pd.DataFrame(
-            self.sent, columns=["due_ms", "number", "sender", "receiver", "message", "sent_ms"]
-        )
+        table = pd.DataFrame(self.sent, columns=["due_ms", "number", "sender", "receiver", "message", "sent_ms"])
         table["fate"] = [self.fates.get(number, DELIVERED) for number in table["number"]]
         arrived = table["fate"] == DELIVERED
-        handled = [
-            self.late.get(number, due) for due, number in zip(table["due_ms"], table["number"], strict=True)
-        ]
+        handled = [self.late.get(number, due) for due, number in zip(table["due_ms"], table["number"], strict=True)]
         table["delivered_ms"] = pd.Series(handled, dtype=float).where(arrived)
         table["latency_ms"] = table["delivered_ms"] - table["sent_ms"]
         table["link"] = table["sender"] + " → " + table["receiver"]
@@ -121,20 +112,14 @@ class Trace:
     @cached_property
     def views(self) -> pd.DataFrame:
         """One row a change of what a node shows: time_ms, node, up (False while crashed), then the view's own
-        fields.
-        """
+        fields."""
         import pandas as pd
 
         names: list[str] = []
         for seen in self.states:
             names += [name for name in getattr(seen.view, "_fields", ()) if name not in names]
         rows = [
-            (
-                seen.time_ms,
-                seen.node,
-                seen.view is not None,
-                *(getattr(seen.view, name, None) for name in names),
-            )
+            (seen.time_ms, seen.node, seen.view is not None, *(getattr(seen.view, name, None) for name in names))
             for seen in self.states
         ]
         return pd.DataFrame(rows, columns=["time_ms", "node", "up", *names])
@@ -154,9 +139,7 @@ class Trace:
         return [one for one in self.outputs if isinstance(one.event, kind)]
 
     def view_at(self, node: NodeId, time_ms: float) -> Any:
-        """What ``node`` showed at ``time_ms`` (after all events of that instant); None if crashed or not
-        started.
-        """
+        """What ``node`` showed at ``time_ms`` (after all events of that instant); None if crashed or not started."""
         last = None
         for seen in self.states:
             if seen.time_ms > time_ms:
@@ -166,20 +149,14 @@ class Trace:
         return last
 
     def transcript(self, *, routine: bool = True) -> Iterator[str]:
-        """The run as lines that people read: ``12.5 ms  S1 → S2 RequestVote term=1``, in order of
-        delivery.
-        """
+        """The run as lines that people read: ``12.5 ms  S1 → S2 RequestVote term=1``, in order of delivery."""
         lines: list[tuple[float, int, str]] = []
         for due_ms, number, sender, receiver, message, _sent in self.sent:
             if routine or not getattr(message, "routine", False):
                 fate = self.fates.get(number, DELIVERED)
                 note = "" if fate == DELIVERED else f"  ({fate})"
                 lines.append(
-                    (
-                        self.late.get(number, due_ms),
-                        number,
-                        f"{sender} → {receiver} {describe(message)}{note}",
-                    )
+                    (self.late.get(number, due_ms), number, f"{sender} → {receiver} {describe(message)}{note}")
                 )
         lines += [(fault.time_ms, 0, describe(fault.event)) for fault in self.faults]
         lines += [(out.time_ms, 2**62, f"{out.node}: {describe(out.event)}") for out in self.outputs]
@@ -214,21 +191,18 @@ class Trace:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of :meth:`to_bytes`, in hexadecimal."""
+        """SHA-256 of ``to_bytes``, in hexadecimal."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
 
 def kind_of(message: Any) -> str:
-    """A message's kind as shown to people: its ``kind`` if it has one (a heartbeat, say), else the name of
-    its class.
-    """
+    """A message's kind as shown to people: its ``kind`` if it has one (a heartbeat, say), else the name of its
+    class."""
     return getattr(message, "kind", None) or type(message).__name__
 
 
 def describe(value: Any) -> str:
-    """A message, event or view on one line: ``RequestVote term=1 candidate=S1``; sets in order, None left
-    out.
-    """
+    """A message, event or view on one line: ``RequestVote term=1 candidate=S1``; sets in order, None left out."""
     names: Iterable[str]
     if is_dataclass(value) and not isinstance(value, type):
         names = [item.name for item in fields(value) if item.repr]
@@ -254,9 +228,7 @@ def _text(value: Any) -> str:
     if is_dataclass(value) and "__str__" in type(value).__dict__:
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return (
-            f"{type(value).__name__}({', '.join(_text(getattr(value, item.name)) for item in fields(value))})"
-        )
+        return f"{type(value).__name__}({', '.join(_text(getattr(value, item.name)) for item in fields(value))})"
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(map(_text, value)) + "]"
     return str(value)

@@ -34,9 +34,7 @@ CHAPTERS = (
     Chapter("02_core_concepts", "Core concepts", "核心概念与联系", ("01_background",), 0),
     Chapter("03_1_paxos", "Paxos", "Paxos 算法", ("02_core_concepts",), 1),
     Chapter("03_1_raft", "Raft", "Raft 算法", ("02_core_concepts",), 1),
-    Chapter(
-        "03_2_transactions", "Transactions", "两阶段提交与柔性事务", ("02_core_concepts", "03_1_paxos"), 1
-    ),
+    Chapter("03_2_transactions", "Transactions", "两阶段提交与柔性事务", ("02_core_concepts", "03_1_paxos"), 1),
     Chapter("03_3_load_balancing", "Load balancing", "负载均衡：随机分发和轮询", ("02_core_concepts",), 1),
     Chapter("03_4_fault_tolerance", "Fault tolerance", "重试、超时、熔断", ("02_core_concepts",), 1),
     Chapter("03_5_principles", "Why it is safe", "算法原理", ("03_1_paxos", "03_1_raft"), 2),
@@ -101,9 +99,7 @@ class CourseMap:
     def _repr_html_(self) -> str:
         places, here = self._places(), set(self.available())
         lines = "".join(_line(places[one], places[other]) for one, other in self.graph.edges)
-        boxes = "".join(
-            self._box(chapter, places[chapter.name], chapter.name in here) for chapter in CHAPTERS
-        )
+        boxes = "".join(self._box(chapter, places[chapter.name], chapter.name in here) for chapter in CHAPTERS)
         drawing = f'<svg width="{WIDTH}" height="{HEIGHT}" aria-hidden="true">{lines}</svg>'
         size = f"width:{WIDTH}px;height:{HEIGHT}px"
         return f'{STYLE}<div class="course-map" style="{size}">{drawing}{boxes}</div>'
@@ -163,16 +159,8 @@ def installed() -> pd.DataFrame:
             rows.append((name, "✗ missing: run `make lab` again", purpose))
     browser = find_browser()
     found = (
-        f"✓ {browser}"
-        if browser
-        else "✗ not found: labs export HTML, CSV and JSON, and SVG through your own browser"
+        f"✓ {browser}" if browser else "✗ not found: labs export HTML, CSV and JSON, and SVG through your own browser"
     )
     rows.append(("Chromium or Chrome", found, "SVG and PNG export"))
-    rows.append(
-        (
-            "data files",
-            f"✓ {len(round_trip_ms())} measured links between cloud regions",
-            "wide-area scenarios",
-        )
-    )
+    rows.append(("data files", f"✓ {len(round_trip_ms())} measured links between cloud regions", "wide-area scenarios"))
     return pd.DataFrame(rows, columns=["component", "state", "used for"])

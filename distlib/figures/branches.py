@@ -1,8 +1,8 @@
 """A tree of branches under a space-time diagram, on the same axis of steps: going back and choosing differently.
 
-:func:`step_diagram` draws a :class:`Scene`: the space-time diagram of one branch, in which step k happens at time k,
+``step_diagram`` draws a ``Scene``: the space-time diagram of one branch, in which step k happens at time k,
 with what belongs to stepping by hand: stubs for the messages in flight, a veil over what has not happened yet, and the
-tree of all branches below. Its last traces are those of :func:`recent_traces`, which hold only what is younger than
+tree of all branches below. Its last traces are those of ``recent_traces``, which hold only what is younger than
 step ``since``: between two steps nothing else changes, so that a click costs as little late in a run as early.
 """
 
@@ -92,7 +92,7 @@ def rows_of(twigs: Sequence[Twig]) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class Scene:
-    """What :func:`step_diagram` draws.
+    """What ``step_diagram`` draws.
 
     ``trace`` of the current branch in steps, lasting until the window's end; all states of the tree, parents before
     children; the numbers of those on the branch, from the root on; what is in flight; the first and last step shown.
@@ -111,7 +111,7 @@ class Scene:
 
     @cached_property
     def rows(self) -> dict[int, int]:
-        """See :func:`rows_of`."""
+        """See ``rows_of``."""
         return rows_of(self.twigs)
 
     @cached_property
@@ -136,15 +136,13 @@ class Scene:
 
 
 def step_diagram(scene: Scene, since: float | None = None) -> go.Figure:
-    """The whole figure. ``since`` parts what is drawn once from :func:`recent_traces` (default: the current step).
+    """The whole figure. ``since`` parts what is drawn once from ``recent_traces`` (default: the current step).
 
     Raises ``ValueError`` when the branch names a state that is not in the tree, or is empty.
     """
     missing = [number for number in scene.here if number not in scene.known]
     if missing or not scene.here:
-        raise ValueError(
-            f"here names the states {missing or 'of no path'}; the tree has {len(scene.twigs)} states"
-        )
+        raise ValueError(f"here names the states {missing or 'of no path'}; the tree has {len(scene.twigs)} states")
     since = scene.now if since is None else since
     recent = recent_traces(scene, since, scene.kinds, scene.roles)
     past = _branch_traces(scene, (-1.0, since), scene.kinds, scene.roles)

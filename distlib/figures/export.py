@@ -23,16 +23,13 @@ class NoBrowserError(RuntimeError):
 
 def find_browser() -> str | None:
     """The path of Chromium or Chrome: the variable BROWSER_PATH or CHROMIUM, else what is on PATH; None if there is
-    none.
-    """
+    none."""
     for name in (os.environ.get("BROWSER_PATH"), os.environ.get("CHROMIUM"), *BROWSERS):
         if name and (path := shutil.which(name)):
             return path
     from choreographer.browsers.chromium import Chromium
 
-    found = Chromium.find_browser(
-        skip_local=False
-    )  # where Windows and macOS keep it, or kaleido's own download
+    found = Chromium.find_browser(skip_local=False)  # where Windows and macOS keep it, or kaleido's own download
     return str(found) if found else None
 
 
@@ -53,7 +50,7 @@ def to_html(figure: go.Figure, *, full_page: bool = True) -> str:
 
 
 def save_html(figure: go.Figure, path: str | Path) -> Path:
-    """Write :func:`to_html` to ``path`` and return it. Raises ``ValueError`` when the name does not end in .html."""
+    """Write ``to_html`` to ``path`` and return it. Raises ``ValueError`` when the name does not end in .html."""
     target = _target(path, ("html", "htm"))
     target.write_text(to_html(figure), encoding="utf-8")
     return target
@@ -62,7 +59,7 @@ def save_html(figure: go.Figure, path: str | Path) -> Path:
 def save_image(figure: go.Figure, path: str | Path, *, scale: float = 2.0) -> Path:
     """Draw the figure into ``path``, in the format of its ending (svg, png, pdf, ...), and return it.
 
-    ``scale`` multiplies the pixels of a png. Raises ``ValueError`` for another ending and :class:`NoBrowserError`
+    ``scale`` multiplies the pixels of a png. Raises ``ValueError`` for another ending and ``NoBrowserError``
     when there is no Chromium; HTML can be written all the same.
     """
     target = _target(path, FORMATS)
@@ -85,9 +82,7 @@ def save_image(figure: go.Figure, path: str | Path, *, scale: float = 2.0) -> Pa
 def _target(path: str | Path, endings: tuple[str, ...]) -> Path:
     target = Path(path)
     if target.suffix[1:].lower() not in endings:
-        raise ValueError(
-            f"path is {str(path)!r}; its name must end in {', '.join('.' + one for one in endings)}"
-        )
+        raise ValueError(f"path is {str(path)!r}; its name must end in {', '.join('.' + one for one in endings)}")
     if not target.parent.is_dir():
         raise ValueError(f"path is {str(path)!r}; there is no folder {str(target.parent)!r}")
     return target

@@ -1,10 +1,8 @@
-"""A history as a timeline: a lane a process, a bar an operation, the linearization as a numbered path
-through them.
+"""A history as a timeline: a lane a process, a bar an operation, the linearization as a numbered path through them.
 
-What :meth:`distlib.check.history.linearizability.Linearizability.timeline` returns goes in:
+What ``distlib.check.history.linearizability.Linearizability.timeline`` returns goes in:
 
     history_timeline(**result.timeline())
-
 """
 
 from __future__ import annotations
@@ -236,9 +234,7 @@ def _bar_traces(view: _View) -> list[go.Bar | go.Scatter]:
 
 
 def _points(xs: Sequence[float], ys: Sequence[float], marker: dict[str, object]) -> go.Scatter:
-    return go.Scatter(
-        x=xs, y=ys, mode="markers", marker=marker, cliponaxis=False, hoverinfo="skip", showlegend=False
-    )
+    return go.Scatter(x=xs, y=ys, mode="markers", marker=marker, cliponaxis=False, hoverinfo="skip", showlegend=False)
 
 
 def _line(xs: Sequence[float], ys: Sequence[float], line: dict[str, object]) -> go.Scatter:
@@ -254,9 +250,7 @@ def _hover(row: _Row) -> str:
 
 
 def moments(calls: Sequence[float], returns: Sequence[float], gap: float) -> list[float]:
-    """A moment for each operation of a linearization, in order: within its bar, ``gap`` apart where there
-    is room.
-    """
+    """A moment for each operation of a linearization, in order: within its bar, ``gap`` apart where there is room."""
     earliest, latest = [], []
     at = -math.inf
     for call, returned in zip(calls, returns, strict=True):
@@ -273,9 +267,7 @@ def moments(calls: Sequence[float], returns: Sequence[float], gap: float) -> lis
 
 
 def _path_traces(view: _View) -> list[go.Scatter]:
-    """The path in order, its broken end, the numbers on it, and the cross on the operation that fits
-    nowhere.
-    """
+    """The path in order, its broken end, the numbers on it, and the cross on the operation that fits nowhere."""
     rows = sorted((row for row in view.rows if row.order), key=lambda row: row.order)
     stuck = [row for row in view.rows if row.fate == STUCK]
     last = min([view.end, *(row.returned for row in stuck)])  # the order was to leave room for the stuck one
@@ -302,11 +294,7 @@ def _path_traces(view: _View) -> list[go.Scatter]:
             hoverinfo="skip",
             showlegend=False,
         ),
-        _points(
-            cross,
-            cross_y,
-            {"symbol": "x", "size": 14, "color": ALARM, "line": {"color": PAPER, "width": 1.5}},
-        ),
+        _points(cross, cross_y, {"symbol": "x", "size": 14, "color": ALARM, "line": {"color": PAPER, "width": 1.5}}),
     ]
 
 
@@ -328,9 +316,7 @@ def _label_trace(view: _View) -> go.Scatter:
 def _label(row: _Row, view: _View) -> str:
     """The operation's words, cut where the next label of the lane begins."""
     later = [other.call for other in view.rows if other.process == row.process and other.call > row.call]
-    room = (
-        (min(later) - row.call) / view.per_px - 8 if later else (view.end - row.call) / view.per_px + _RIGHT
-    )
+    room = (min(later) - row.call) / view.per_px - 8 if later else (view.end - row.call) / view.per_px + _RIGHT
     stuck = row.fate == STUCK
     letters = int(room / (CHAR * (1.1 if stuck else 0.92)))
     text = f"✗ {row.label}" if stuck else row.label
@@ -357,11 +343,7 @@ def _lay_out(figure: go.Figure, view: _View, headline: str, hidden: int, time_la
         margin={"l": _LEFT, "r": _RIGHT, "t": _TOP, "b": _BOTTOM},
         barmode="overlay",
         legend={**legend, "traceorder": "normal"},
-        xaxis={
-            "title": {"text": f"{time_label} →{left_out}"},
-            "range": [view.start, view.end],
-            "showgrid": False,
-        },
+        xaxis={"title": {"text": f"{time_label} →{left_out}"}, "range": [view.start, view.end], "showgrid": False},
         yaxis={
             "tickvals": list(view.lanes.values()),
             "ticktext": [f"process {_plain(process)}" for process in view.lanes],

@@ -82,9 +82,7 @@ def _bar(picture: Picture, role: str, parts: list[Segment], half: float) -> go.B
 
 def paused_bars(picture: Picture) -> go.Bar:
     """Hatched bars over the lanes of nodes that stand still."""
-    found = [
-        span for span in lanes.spans(picture.trace) if span.kind == "Pause" and span.node in picture.nodes
-    ]
+    found = [span for span in lanes.spans(picture.trace) if span.kind == "Pause" and span.node in picture.nodes]
     found = [span for span in found if span.start_ms < picture.end_ms and span.end_ms > picture.start_ms]
     starts = [max(span.start_ms, picture.start_ms) for span in found]
     return go.Bar(
@@ -103,9 +101,7 @@ def paused_bars(picture: Picture) -> go.Bar:
         textangle=0,
         constraintext="none",
         textfont={"color": theme.INK},
-        hovertext=[
-            f"<b>{span.node}</b> paused<br>{span.start_ms:,.2f} to {span.end_ms:,.2f} ms" for span in found
-        ],
+        hovertext=[f"<b>{span.node}</b> paused<br>{span.start_ms:,.2f} to {span.end_ms:,.2f} ms" for span in found],
         hoverinfo="text",
         name="paused",
         showlegend=bool(found),
@@ -113,12 +109,6 @@ def paused_bars(picture: Picture) -> go.Bar:
         marker={
             "color": "rgba(255,255,255,0.72)",
             "line": {"width": 1, "color": theme.SOFT},
-            "pattern": {
-                "shape": "|",
-                "fgcolor": theme.FAINT,
-                "size": 6,
-                "solidity": 0.2,
-                "fillmode": "overlay",
-            },
+            "pattern": {"shape": "|", "fgcolor": theme.FAINT, "size": 6, "solidity": 0.2, "fillmode": "overlay"},
         },
     )

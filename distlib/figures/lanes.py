@@ -155,8 +155,7 @@ CUTS = ("Partition", "OneWay", "Bridge")
 
 def spans(trace: Trace) -> list[Span]:
     """The faults that last, each with its end: by its own ``for_ms``, by the fault that ends it, or by the run's
-    end.
-    """
+    end."""
     found = []
     for number, fault in enumerate(trace.faults):
         event, kind = fault.event, type(fault.event).__name__
@@ -194,9 +193,7 @@ def cut_by(event: Any, nodes: Sequence[NodeId]) -> frozenset[Link]:
     if hasattr(event, "sources"):
         return frozenset((one, other) for one in event.sources for other in event.targets if one != other)
     if hasattr(event, "middle"):
-        return frozenset(
-            link for one in event.left for other in event.right for link in ((one, other), (other, one))
-        )
+        return frozenset(link for one in event.left for other in event.right for link in ((one, other), (other, one)))
     group_of = {node: number for number, group in enumerate(event.groups) for node in group}
     return frozenset(
         (one, other)

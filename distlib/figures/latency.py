@@ -39,33 +39,19 @@ def latency_cdf(
     figure = theme.figure(title=title, width=width, height=height)
     low, high = _range(curves.values(), log_x)
     figure.add_trace(_levels(percentiles, low, high))
+    figure.add_traces([_curve(number, name, values, unit) for number, (name, values) in enumerate(curves.items())])
     figure.add_traces(
-        [_curve(number, name, values, unit) for number, (name, values) in enumerate(curves.items())]
-    )
-    figure.add_traces(
-        [
-            _marks(number, name, values, percentiles, unit)
-            for number, (name, values) in enumerate(curves.items())
-        ]
+        [_marks(number, name, values, percentiles, unit) for number, (name, values) in enumerate(curves.items())]
     )
     figure.update_layout(
-        legend={
-            "orientation": "v",
-            "x": 1.02,
-            "xanchor": "left",
-            "y": 1,
-            "yanchor": "top",
-            "tracegroupgap": 6,
-        },
+        legend={"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top", "tracegroupgap": 6},
         margin={"l": 72, "r": 24, "t": 46 if title else 20, "b": 58},
         hovermode="closest",
     )
     scale: dict[str, Any] = (
         {"type": "log", "range": [math.log10(low), math.log10(high)]} if log_x else {"range": [low, high]}
     )
-    figure.update_xaxes(
-        title_text=f"{label} ({unit}{', log scale' if log_x else ''})", showgrid=True, **scale
-    )
+    figure.update_xaxes(title_text=f"{label} ({unit}{', log scale' if log_x else ''})", showgrid=True, **scale)
     figure.update_yaxes(
         title_text="share of requests not slower",
         range=[0, 1.02],
@@ -87,8 +73,7 @@ def percentile_bars(
     height: int = 400,
 ) -> go.Figure:
     """Bars side by side: for each of ``samples`` its ``percentiles``, each bar with its value. Raises as
-    :func:`latency_cdf`.
-    """
+    ``latency_cdf``."""
     curves = _checked(samples, log_y)
     _check_percentiles(percentiles)
     figure = theme.figure(title=title, width=width, height=height)
@@ -134,8 +119,7 @@ def percentile_bars(
 
 def quantile(ordered: np.ndarray, percentile: float) -> float:
     """The smallest value that at least ``percentile`` percent of the sorted ``ordered`` do not exceed (nearest
-    rank).
-    """
+    rank)."""
     rank = max(1, math.ceil(round(percentile / 100 * len(ordered), 9)))
     return float(ordered[rank - 1])
 
@@ -147,9 +131,7 @@ def _checked(samples: Mapping[str, Iterable[float]], log_scale: bool) -> dict[st
         )
     curves = {}
     for name, values in samples.items():
-        array = np.asarray(
-            list(values) if not isinstance(values, np.ndarray) else values, dtype=float
-        ).ravel()
+        array = np.asarray(list(values) if not isinstance(values, np.ndarray) else values, dtype=float).ravel()
         if not len(array):
             raise ValueError(f"samples[{name!r}] is empty; there is nothing to draw")
         array = np.sort(np.where(np.isnan(array), np.inf, array))

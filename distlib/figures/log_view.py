@@ -86,7 +86,7 @@ def log_animation(
     title: str = "",
     width: int = theme.WIDTH,
 ) -> go.Figure:
-    """:func:`log_view` at each change of a log or an index in the window, thinned to ``frames``, with a slider.
+    """``log_view`` at each change of a log or an index in the window, thinned to ``frames``, with a slider.
 
     Raises ``ValueError`` as ``log_view``, and for a reversed window or ``frames`` outside 2 to 400.
     """
@@ -119,14 +119,7 @@ def _changes(trace: Trace, nodes: Sequence[NodeId], start: float, end: float, fr
             lanes.role_of(one.view),
             *(
                 getattr(one.view, name, None)
-                for name in (
-                    "log",
-                    "commit_index",
-                    "last_applied",
-                    "snapshot_index",
-                    "next_index",
-                    "match_index",
-                )
+                for name in ("log", "commit_index", "last_applied", "snapshot_index", "next_index", "match_index")
             ),
         )
         if one.node in nodes and seen.get(one.node) != now:
@@ -155,10 +148,8 @@ def _logs(views: Views, nodes: Sequence[NodeId], at_ms: float, last: int, width:
 
 
 def command_text(command: Any) -> str:
-    """A command as it stands in a box: by its own ``str`` if it has one, else as :func:`describe` tells it."""
-    return (
-        str(command) if "__str__" in type(command).__dict__ or isinstance(command, str) else describe(command)
-    )
+    """A command as it stands in a box: by its own ``str`` if it has one, else as ``describe`` tells it."""
+    return str(command) if "__str__" in type(command).__dict__ or isinstance(command, str) else describe(command)
 
 
 def _leader(logs: Logs) -> Row | None:
@@ -183,9 +174,7 @@ def conflicting(logs: Logs) -> set[tuple[NodeId, int]]:
     found = set()
     for row in logs.rows:
         wrong = [
-            index
-            for index, term, _ in row.entries
-            if index > reference.snapshot and terms.get(index, term) != term
+            index for index, term, _ in row.entries if index > reference.snapshot and terms.get(index, term) != term
         ]
         longer = [index for index, term, _ in row.entries if index > reference.last and term < newest]
         start = min([*wrong, *longer], default=None)
@@ -258,9 +247,7 @@ def _state(row: Row, index: int) -> str:
         return "on the disk of a crashed server"
     if index <= (getattr(row.view, "last_applied", 0) or 0):
         return "committed and applied"
-    return (
-        "committed" if index <= (getattr(row.view, "commit_index", 0) or 0) else "not known to be committed"
-    )
+    return "committed" if index <= (getattr(row.view, "commit_index", 0) or 0) else "not known to be committed"
 
 
 def _conflicts(logs: Logs) -> dict[str, Any]:
@@ -280,13 +267,7 @@ def _conflicts(logs: Logs) -> dict[str, Any]:
         "marker": {
             "color": "rgba(255,255,255,0)",
             "line": {"width": 3, "color": theme.ALARM},
-            "pattern": {
-                "shape": "/",
-                "fgcolor": theme.ALARM,
-                "fillmode": "overlay",
-                "size": 9,
-                "solidity": 0.1,
-            },
+            "pattern": {"shape": "/", "fgcolor": theme.ALARM, "fillmode": "overlay", "size": 9, "solidity": 0.1},
         },
     }
 
@@ -329,13 +310,7 @@ def _snapshots(logs: Logs) -> dict[str, Any]:
         "marker": {
             "color": "#eef1f4",
             "line": {"width": 1, "color": theme.FAINT},
-            "pattern": {
-                "shape": ".",
-                "fgcolor": theme.FAINT,
-                "fillmode": "overlay",
-                "size": 7,
-                "solidity": 0.1,
-            },
+            "pattern": {"shape": ".", "fgcolor": theme.FAINT, "fillmode": "overlay", "size": 7, "solidity": 0.1},
         },
     }
 
@@ -367,10 +342,7 @@ def _applied(logs: Logs) -> dict[str, Any]:
     found = [(row, int(getattr(row.view, "last_applied", 0) or 0)) for row in logs.rows]
     found = [(row, index) for row, index in found if logs.first <= index <= logs.last]
     return _marks(
-        [
-            (float(index), row.y - BOX - 0.1, f"<b>{row.node}</b>  last applied {index}")
-            for row, index in found
-        ],
+        [(float(index), row.y - BOX - 0.1, f"<b>{row.node}</b>  last applied {index}") for row, index in found],
         "last applied",
         "circle",
         theme.GREEN,
@@ -393,9 +365,7 @@ def _indices(logs: Logs) -> list[dict[str, Any]]:
     ]
 
 
-def _marks(
-    found: list[tuple[float, float, str]], name: str, symbol: str, fill: str, line: str
-) -> dict[str, Any]:
+def _marks(found: list[tuple[float, float, str]], name: str, symbol: str, fill: str, line: str) -> dict[str, Any]:
     return {
         "type": "scatter",
         "x": [one[0] for one in found],
@@ -434,11 +404,7 @@ def _axes(logs: Logs) -> dict[str, Any]:
     ticks = [index for index in range(logs.first, logs.last + 1) if (index - logs.first) % step == 0]
     names = [f"<b>{lanes.plain(row.node)}</b>  {lanes.plain(lanes.label_of(row.view))}" for row in logs.rows]
     return {
-        "xaxis": {
-            "range": [logs.first - 1, logs.last + 1],
-            "tickvals": ticks,
-            "ticktext": [str(one) for one in ticks],
-        },
+        "xaxis": {"range": [logs.first - 1, logs.last + 1], "tickvals": ticks, "ticktext": [str(one) for one in ticks]},
         "yaxis": {"tickvals": [row.y for row in logs.rows], "ticktext": names},
     }
 
@@ -454,9 +420,7 @@ def _layout(figure: go.Figure, logs: Logs, titled: bool) -> go.Figure:
         dragmode=False,
         legend={"y": 1 + 2 / (ROW_PX * len(logs.rows))},
     )
-    figure.update_xaxes(
-        title_text="log index", showgrid=False, ticks="", fixedrange=True, tickfont={"size": 13}
-    )
+    figure.update_xaxes(title_text="log index", showgrid=False, ticks="", fixedrange=True, tickfont={"size": 13})
     figure.update_yaxes(
         range=[0.42 - len(logs.rows), 0.58],
         showgrid=False,

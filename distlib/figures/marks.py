@@ -113,9 +113,7 @@ def violation_lines(picture: Picture) -> go.Scatter:
         y += [*heights, None]
         text += [f"<b>✗ {lanes.plain(one.invariant)}</b>"] + [""] * len(heights)
         hover += [said] * len(heights) + [""]
-    late = (
-        bool(found) and picture.px(max(one.time_ms for one in found) - picture.start_ms) > picture.width - 320
-    )
+    late = bool(found) and picture.px(max(one.time_ms for one in found) - picture.start_ms) > picture.width - 320
     return go.Scatter(
         x=x,
         y=y,

@@ -41,8 +41,7 @@ def message_path(picture: Picture, flight: Flight) -> list[tuple[float, float]]:
 
 def _wall(picture: Picture, flight: Flight) -> int:
     """The gap, counted from the sender, in which a partition stops the message: before the first lane it cannot
-    reach.
-    """
+    reach."""
     cut: set[lanes.Link] = set()
     for start_ms, end_ms, links in picture.cuts:
         if start_ms <= flight.arrive_ms and flight.start_ms < end_ms:
@@ -109,12 +108,7 @@ def routine_lines(picture: Picture) -> go.Scatter:
     line = {"color": theme.ROUTINE.colour, "width": 1}
     if len(flights) <= room:
         return go.Scatter(
-            **_lines(picture, flights),
-            mode="lines",
-            name=name,
-            hoverinfo="text",
-            showlegend=bool(flights),
-            line=line,
+            **_lines(picture, flights), mode="lines", name=name, hoverinfo="text", showlegend=bool(flights), line=line
         )
     rounds: dict[tuple[NodeId, float, str], list[NodeId]] = {}
     for flight in flights:
@@ -158,12 +152,7 @@ def undelivered_crosses(picture: Picture) -> go.Scatter:
         showlegend=bool(lost),
         yaxis="y2",
         legend="legend2",
-        marker={
-            "symbol": "x-thin",
-            "size": 8,
-            "color": theme.INK,
-            "line": {"width": 1.8, "color": theme.INK},
-        },
+        marker={"symbol": "x-thin", "size": 8, "color": theme.INK, "line": {"width": 1.8, "color": theme.INK}},
     )
 
 
@@ -171,8 +160,7 @@ def duplicate_marks(picture: Picture) -> go.Scatter:
     """A diamond in the middle of each extra copy of a message."""
     again = [one for one in picture.flights if one.duplicate]
     middles = [
-        [sum(part) / 2 for part in zip(*(message_path(picture, one)[i] for i in (0, -1)), strict=True)]
-        for one in again
+        [sum(part) / 2 for part in zip(*(message_path(picture, one)[i] for i in (0, -1)), strict=True)] for one in again
     ]
     return go.Scatter(
         x=[round(x, 3) for x, _ in middles],
@@ -184,10 +172,5 @@ def duplicate_marks(picture: Picture) -> go.Scatter:
         showlegend=bool(again),
         yaxis="y2",
         legend="legend2",
-        marker={
-            "symbol": "diamond",
-            "size": 8,
-            "color": theme.PAPER,
-            "line": {"width": 1.5, "color": theme.INK},
-        },
+        marker={"symbol": "diamond", "size": 8, "color": theme.PAPER, "line": {"width": 1.5, "color": theme.INK}},
     )

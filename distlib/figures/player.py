@@ -17,8 +17,7 @@ PLAYER_PX = 74
 
 def moments(start_ms: float, end_ms: float, frames: int) -> list[float]:
     """``frames`` instants, evenly from ``start_ms`` to ``end_ms``. Raises ``ValueError`` for fewer than 2 or more
-    than 400.
-    """
+    than 400."""
     if isinstance(frames, bool) or not isinstance(frames, int) or not 2 <= frames <= 400:
         raise ValueError(f"frames is {frames!r}; it takes a whole number from 2 to 400")
     step = (end_ms - start_ms) / (frames - 1)

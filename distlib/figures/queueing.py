@@ -36,10 +36,8 @@ STATISTICS = (
 
 
 def policy_style(name: str, names: Sequence[str] = ()) -> theme.KindStyle:
-    """Colour and dash of a policy; one that is not in :data:`KNOWN` comes after those, by its place in ``names``."""
-    place = (
-        KNOWN.index(name) if name in KNOWN else len(KNOWN) + list(names).index(name) if name in names else 0
-    )
+    """Colour and dash of a policy; one that is not in ``KNOWN`` comes after those, by its place in ``names``."""
+    place = KNOWN.index(name) if name in KNOWN else len(KNOWN) + list(names).index(name) if name in names else 0
     return theme.series_style(place)
 
 
@@ -47,20 +45,13 @@ def check_columns(table: pd.DataFrame, *columns: str) -> None:
     """``ValueError`` when ``table`` is empty or lacks a column, naming it."""
     missing = [name for name in columns if name not in table.columns]
     if missing:
-        raise ValueError(
-            f"the table has no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}"
-        )
+        raise ValueError(f"the table has no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}")
     if table.empty:
         raise ValueError("the table is empty; there is nothing to draw")
 
 
 def response_against_load(
-    points: pd.DataFrame,
-    theory: pd.DataFrame | None = None,
-    *,
-    log_y: bool = True,
-    title: str = "",
-    height: int = 460,
+    points: pd.DataFrame, theory: pd.DataFrame | None = None, *, log_y: bool = True, title: str = "", height: int = 460
 ) -> go.Figure:
     """Mean response against load: a line is theory, a dot a simulation, a band its 95 % confidence.
 
@@ -77,21 +68,13 @@ def response_against_load(
         figure.add_traces([_band(rows, "load", style, name), _theory(known, name, style, rows)])
         figure.add_trace(_dots(rows, name, style, SYMBOLS[names.index(name) % 5]))
     figure.update_layout(
-        legend={
-            "orientation": "v",
-            "x": 1.02,
-            "y": 1,
-            "yanchor": "top",
-            "title": {"text": KEY, "font": {"size": 11}},
-        },
+        legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top", "title": {"text": KEY, "font": {"size": 11}}},
         margin={"l": 70, "r": 24, "t": 48 if title else 20, "b": 58},
     )
     top = float(points["high_s"].max())
     scale: dict[str, Any] = {"range": [0, 1.1 * top]}
     if log_y:
-        ticks = [
-            one for one in (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000) if one < 1.3 * top
-        ]
+        ticks = [one for one in (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000) if one < 1.3 * top]
         scale = {"type": "log", "range": [np.log10(0.93), np.log10(1.15 * top)], "tickvals": ticks}
     figure.update_yaxes(title_text="mean response (mean service times)", **scale)
     figure.update_xaxes(title_text="load ρ", range=[0, 1], dtick=0.1)
@@ -152,11 +135,7 @@ def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True, title: str = "
     colours = [policy_style(name, names).colour for name in names]
     figure.add_trace(_spans(summary, rows))
     for column, label, symbol in STATISTICS:
-        small: dict[str, Any] = {
-            "symbol": symbol,
-            "size": 15 if symbol == "line-ns" else 10,
-            "color": colours,
-        }
+        small: dict[str, Any] = {"symbol": symbol, "size": 15 if symbol == "line-ns" else 10, "color": colours}
         small["line"] = {"color": colours, "width": 3 if symbol == "line-ns" else 1}
         figure.add_trace(
             go.Scatter(
@@ -174,12 +153,9 @@ def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True, title: str = "
         )
     )  # fmt: skip
     figure.update_layout(
-        margin={"l": 140, "r": 30, "t": 76 if title else 44, "b": 50},
-        legend={"y": 1.0, "itemsizing": "constant"},
+        margin={"l": 140, "r": 30, "t": 76 if title else 44, "b": 50}, legend={"y": 1.0, "itemsizing": "constant"}
     )
-    figure.update_yaxes(
-        autorange="reversed", showgrid=False, tickfont={"size": 13, "color": theme.INK}, ticks=""
-    )
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 13, "color": theme.INK}, ticks="")
     figure.update_xaxes(title_text="response time (mean service times" + (", log scale)" if log_x else ")"))
     low, high = float(summary["p50_s"].min()), float(summary["p99.9_s"].max())
     ends = [np.log10(0.7 * low), np.log10(1.25 * high)] if log_x else [0, 1.05 * high]
@@ -190,19 +166,14 @@ def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True, title: str = "
 
 def _spans(summary: pd.DataFrame, rows: Sequence[str]) -> go.Scatter:
     """A thin line from the median to the 99.9th percentile of every policy."""
-    x = [
-        end
-        for low, high in zip(summary["p50_s"], summary["p99.9_s"], strict=True)
-        for end in (low, high, None)
-    ]
+    x = [end for low, high in zip(summary["p50_s"], summary["p99.9_s"], strict=True) for end in (low, high, None)]
     y = [end for row in rows for end in (row, row, None)]
     return go.Scatter(x=x, y=y, mode="lines", hoverinfo="skip", showlegend=False,
                       line={"color": theme.FAINT, "width": 2})  # fmt: skip
 
 
 def response_tail(ccdf: pd.DataFrame, theory: pd.DataFrame | None = None, *, title: str = "") -> go.Figure:
-    """P(response > t): how many requests take longer than t, on a logarithmic scale where an exponential is
-    straight.
+    """P(response > t): how many requests take longer than t, on a logarithmic scale where an exponential is straight.
 
     ``ccdf`` and ``theory`` (thin lines) have the columns policy, response_s, tail. Raises ``ValueError`` for an
     empty table or a missing column.
@@ -234,25 +205,14 @@ def response_tail(ccdf: pd.DataFrame, theory: pd.DataFrame | None = None, *, tit
     ticks = [1, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0001]
     named = ["100 %", "50 %", "10 %", "5 %", "1 % (p99)", "0.1 % (p99.9)", "0.01 %"]
     figure.update_yaxes(
-        type="log",
-        range=[np.log10(5e-5), 0.05],
-        tickvals=ticks,
-        ticktext=named,
-        title_text="share that takes longer",
+        type="log", range=[np.log10(5e-5), 0.05], tickvals=ticks, ticktext=named, title_text="share that takes longer"
     )
     figure.update_xaxes(title_text="response time t (mean service times)", range=[0, top])
     return figure
 
 
 def formula_curve(
-    curve: pd.DataFrame,
-    points: pd.DataFrame,
-    *,
-    x: str,
-    y: str,
-    setting: str,
-    log_y: bool = False,
-    height: int = 420,
+    curve: pd.DataFrame, points: pd.DataFrame, *, x: str, y: str, setting: str, log_y: bool = False, height: int = 420
 ) -> go.Figure:
     """A formula as a curve with simulations through it, and a slider over one of its parameters.
 
@@ -289,9 +249,7 @@ def formula_curve(
     return figure
 
 
-def _formula_traces(
-    curve: pd.DataFrame, points: pd.DataFrame, one: object, styled: bool = False
-) -> list[go.Scatter]:
+def _formula_traces(curve: pd.DataFrame, points: pd.DataFrame, one: object, styled: bool = False) -> list[go.Scatter]:
     line, dots = curve[curve["setting"] == one], points[points["setting"] == one]
     formula: dict[str, Any] = {"x": line["x"], "y": line["value"]}
     simulated: dict[str, Any] = {"x": dots["x"], "y": dots["value"], "error_y": {"array": dots["error"]}}

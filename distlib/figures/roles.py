@@ -38,9 +38,7 @@ def role_timeline(
     chosen = lanes.chosen_nodes(trace, nodes)
     picture = Picture(trace, chosen, start, end, [], [], 0, width, [])
     parts = lanes.segments(trace, chosen)
-    roles = (
-        theme.in_order({part.role for part in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
-    )
+    roles = theme.in_order({part.role for part in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
     figure = theme.figure(title=title, width=width)
     gaps = leaderless(lanes.segments(trace, trace.nodes), trace.end_ms)
     figure.add_traces([_gaps(picture, gaps), *bars(picture, parts, roles, half=0.36), fault_marks(picture)])
@@ -80,8 +78,7 @@ def _gaps(picture: Picture, gaps: list[tuple[float, float]] | None) -> go.Bar:
         hoverinfo="text",
         text=[_gap_label(end - start, px) for (start, end), px in zip(shown, wide, strict=True)],
         hovertext=[
-            f"<b>no leader</b> for {end - start:,.1f} ms<br>{start:,.2f} to {end:,.2f} ms"
-            for start, end in shown
+            f"<b>no leader</b> for {end - start:,.1f} ms<br>{start:,.2f} to {end:,.2f} ms" for start, end in shown
         ],
         textposition="inside",
         insidetextanchor="middle",
@@ -91,13 +88,7 @@ def _gaps(picture: Picture, gaps: list[tuple[float, float]] | None) -> go.Bar:
         marker={
             "color": "#fbe3d6",
             "line": {"width": 1, "color": theme.VERMILLION},
-            "pattern": {
-                "shape": "x",
-                "fgcolor": "#f3c3a9",
-                "size": 6,
-                "solidity": 0.15,
-                "fillmode": "overlay",
-            },
+            "pattern": {"shape": "x", "fgcolor": "#f3c3a9", "size": 6, "solidity": 0.15, "fillmode": "overlay"},
         },
     )
 
@@ -115,9 +106,7 @@ def _layout(figure: go.Figure, picture: Picture, titled: bool, gaps: list[Any] |
     lanes_px = LANE_PX * (len(picture.nodes) - 0.5 + top)
     top_px = (36 if titled else 10) + ROW_PX * rows + 4
     ticks = [picture.y(node) for node in picture.nodes] + ([1.0] if gaps is not None else [])
-    names = [f"<b>{lanes.plain(node)}</b>" for node in picture.nodes] + (
-        ["leader?"] if gaps is not None else []
-    )
+    names = [f"<b>{lanes.plain(node)}</b>" for node in picture.nodes] + (["leader?"] if gaps is not None else [])
     figure.update_layout(
         height=round(lanes_px + top_px + BOTTOM_PX),
         barmode="overlay",
@@ -125,9 +114,7 @@ def _layout(figure: go.Figure, picture: Picture, titled: bool, gaps: list[Any] |
         margin={"l": LEFT_PX, "r": RIGHT_PX, "t": top_px, "b": BOTTOM_PX},
         legend2={"orientation": "h", "x": 0, "xanchor": "left", "y": 1 + 4 / lanes_px, "yanchor": "bottom"},
     )
-    figure.update_xaxes(
-        range=[picture.start_ms, picture.end_ms], title_text="virtual time (ms)", tickformat=","
-    )
+    figure.update_xaxes(range=[picture.start_ms, picture.end_ms], title_text="virtual time (ms)", tickformat=",")
     figure.update_yaxes(
         range=[0.5 - len(picture.nodes), top],
         tickvals=ticks,

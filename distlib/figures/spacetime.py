@@ -1,7 +1,7 @@
 """The space-time diagram (Lamport 1978): one lane a node, time to the right, messages as slanted lines.
 
 The figure's traces keep their number and order for the same ``kinds`` and ``roles``, so that a FigureWidget
-can be updated in place (as :mod:`distlib.labs.picture` does). Everything is drawn as traces, nothing as
+can be updated in place (as ``distlib.labs.picture`` does). Everything is drawn as traces, nothing as
 layout shapes. Messages lie on the axis y, lanes and marks on y2 above it, so that a message passes under the
 lanes between (a ``zorder`` would do the same, but makes plotly's animations blink).
 """
@@ -24,17 +24,7 @@ from distlib.figures.message_lines import (
     routine_lines,
     undelivered_crosses,
 )
-from distlib.figures.picture import (
-    BOTTOM,
-    BOTTOM_PX,
-    LANE_PX,
-    LEFT_PX,
-    RIGHT_PX,
-    ROW_PX,
-    TOP,
-    Picture,
-    picture_of,
-)
+from distlib.figures.picture import BOTTOM, BOTTOM_PX, LANE_PX, LEFT_PX, RIGHT_PX, ROW_PX, TOP, Picture, picture_of
 
 
 def spacetime(
@@ -59,14 +49,10 @@ def spacetime(
     the trace *other*. ``highlight`` holds numbers of messages to draw bold. Raises ``ValueError`` for a reversed or
     empty window, an unknown node, or ``max_messages`` below 1.
     """
-    picture = picture_of(
-        trace, nodes, lanes.window(trace, start_ms, end_ms), fold_routine, max_messages, width
-    )
+    picture = picture_of(trace, nodes, lanes.window(trace, start_ms, end_ms), fold_routine, max_messages, width)
     kinds = _kinds(trace, fold_routine) if kinds is None else tuple(kinds)
     parts = lanes.segments(trace, picture.nodes)
-    roles = (
-        theme.in_order({part.role for part in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
-    )
+    roles = theme.in_order({part.role for part in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
     figure = theme.figure(title=title, width=width)
     figure.add_traces(
         [
@@ -106,9 +92,7 @@ def _layout(figure: go.Figure, picture: Picture, titled: bool) -> go.Figure:
         legend2={"orientation": "h", "x": 0, "xanchor": "left", "y": 1 + 2 / lanes_px, "yanchor": "bottom"},
         hovermode="closest",
     )
-    figure.update_xaxes(
-        range=[picture.start_ms, picture.end_ms], title_text=_time_title(picture), tickformat=","
-    )
+    figure.update_xaxes(range=[picture.start_ms, picture.end_ms], title_text=_time_title(picture), tickformat=",")
     figure.update_yaxes(
         range=[1 - len(picture.nodes) - BOTTOM, TOP],
         tickvals=[picture.y(node) for node in picture.nodes],

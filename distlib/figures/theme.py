@@ -96,11 +96,7 @@ RAFT_ROLES = ("follower", "pre-candidate", "candidate", "leader", "client", CRAS
 
 ROUTINE = KindStyle("#c3ccd5")
 
-_CYCLE = [
-    (colour, dash)
-    for dash in ("solid", "dot", "dash")
-    for colour in (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
-]
+_CYCLE = [(colour, dash) for dash in ("solid", "dot", "dash") for colour in (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)]
 
 TERMS = ("#9fc6e8", "#f5c879", "#a5d9c4", "#e3b6d1", "#f3a782", "#d7dde2", "#efe58f")
 """Fills of the boxes of a log, by term; the term's number stands in each box too."""
@@ -115,9 +111,7 @@ def role_style(role: str) -> RoleStyle:
 
 
 def kind_styles(kinds: Iterable[str]) -> dict[str, KindStyle]:
-    """A style for each message kind: the named ones as in :data:`KINDS`, others in turn, by their order in
-    ``kinds``.
-    """
+    """A style for each message kind: the named ones as in ``KINDS``, others in turn, by their order in ``kinds``."""
     styles: dict[str, KindStyle] = {}
     unnamed = 0
     for kind in kinds:
@@ -221,13 +215,8 @@ def figure(*, title: str = "", subtitle: str = "", height: int = 420, width: int
 
 def legend_rows(figure: go.Figure, legend: str, room_px: float) -> int:
     """How many rows a horizontal legend takes in ``room_px``: one while all fits, else equal columns as plotly
-    makes them.
-    """
-    widths = [
-        len(one.name) * 6.3 + 45
-        for one in figure.data
-        if one.showlegend and (one.legend or "legend") == legend
-    ]
+    makes them."""
+    widths = [len(one.name) * 6.3 + 45 for one in figure.data if one.showlegend and (one.legend or "legend") == legend]
     if sum(widths) <= room_px:
         return 1 if widths else 0
     return math.ceil(len(widths) / max(1, int(room_px // max(widths))))

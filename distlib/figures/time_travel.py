@@ -46,7 +46,7 @@ class Views:
 
 
 def time_travel(trace: Trace, *, frames: int = 60, **options: Any) -> go.Figure:
-    """The diagram of :func:`~distlib.figures.spacetime.spacetime`, whose ``options`` it takes, with a time cursor.
+    """The diagram of ``spacetime``, whose ``options`` it takes, with a time cursor.
 
     The slider and the play button move through ``frames`` instants of the window; messages in flight are drawn bold
     with a dot where they are, and each node's role, term and commit index at that time stand at the right. All of
@@ -76,16 +76,13 @@ def time_travel(trace: Trace, *, frames: int = 60, **options: Any) -> go.Figure:
     )
     moving, kept = list(range(first, len(figure.data))), _kept(figure, first)
     same = [{"type": figure.data[number].type} for number in kept]
-    drawn = [
-        go.Frame(data=[*_moving(picture, views, time_ms), *same], traces=moving + kept) for time_ms in times
-    ]
+    drawn = [go.Frame(data=[*_moving(picture, views, time_ms), *same], traces=moving + kept) for time_ms in times]
     return add_player(figure, drawn, times, below_px=44)
 
 
 def _kept(figure: go.Figure, first: int) -> list[int]:
     """Traces that each frame must name though they stay as they are: plotly clears the bars, and whole layers, that
-    it does not.
-    """
+    it does not."""
     bars = [number for number in range(first) if figure.data[number].type == "bar"]
     below = [
         n
@@ -97,8 +94,7 @@ def _kept(figure: go.Figure, first: int) -> list[int]:
 
 def _moving(picture: Picture, views: Views, at_ms: float, styled: bool = False) -> list[go.Scatter]:
     """The traces that change from frame to frame; only the first ones carry their style. None is ever without a
-    point: plotly would not redraw it.
-    """
+    point: plotly would not redraw it."""
     low = 0.02 - BOTTOM - len(picture.nodes) + 1
     x, y, heads = _in_flight(picture, at_ms)
     cursor: dict[str, Any] = {"x": [at_ms, at_ms], "y": [low, TOP - 0.04]}
@@ -117,12 +113,7 @@ def _moving(picture: Picture, views: Views, at_ms: float, styled: bool = False) 
             "hoverinfo": "skip",
             "yaxis": "y2",
         }
-        flying |= {
-            "mode": "lines",
-            "line": {"color": theme.INK, "width": 2.6},
-            "hoverinfo": "skip",
-            "yaxis": "y2",
-        }
+        flying |= {"mode": "lines", "line": {"color": theme.INK, "width": 2.6}, "hoverinfo": "skip", "yaxis": "y2"}
         dots |= {
             "mode": "markers",
             "hoverinfo": "text",
@@ -140,10 +131,7 @@ def _moving(picture: Picture, views: Views, at_ms: float, styled: bool = False) 
             "hoverinfo": "skip",
             "textfont": {"size": 12, "color": theme.INK},
         }
-    return [
-        go.Scatter(**part, **({"showlegend": False} if styled else {}))
-        for part in (cursor, flying, dots, now)
-    ]
+    return [go.Scatter(**part, **({"showlegend": False} if styled else {})) for part in (cursor, flying, dots, now)]
 
 
 def _in_flight(picture: Picture, at_ms: float) -> tuple[list[Any], list[Any], list[tuple[float, float, str]]]:

@@ -76,11 +76,9 @@ def topology_animation(
     width: int = 720,
     height: int = 520,
 ) -> go.Figure:
-    """:func:`topology` at ``frames`` instants of the window, with a play button and a slider that work in a static
-    page.
+    """``topology`` at ``frames`` instants of the window, with a play button and a slider that work in a static page.
 
-    Raises ``ValueError`` as :func:`topology` and :func:`~distlib.figures.spacetime.spacetime` do, and for
-    ``frames`` outside 2 to 400.
+    Raises ``ValueError`` as ``topology`` and ``spacetime`` do, and for ``frames`` outside 2 to 400.
     """
     window = lanes.window(trace, start_ms, end_ms)
     times = moments(*window, frames)
@@ -89,12 +87,9 @@ def topology_animation(
     figure.add_traces([go.Scatter(**part) for part in _parts(drawn, times[0], styled=True)])
     _layout(figure, drawn, bool(title))
     drawings = [_parts(drawn, time_ms) for time_ms in times]
-    moving = [
-        number for number, part in enumerate(drawings[0]) if any(one[number] != part for one in drawings)
-    ]
+    moving = [number for number, part in enumerate(drawings[0]) if any(one[number] != part for one in drawings)]
     steps = [
-        go.Frame(data=[{"type": "scatter", **one[number]} for number in moving], traces=moving)
-        for one in drawings
+        go.Frame(data=[{"type": "scatter", **one[number]} for number in moving], traces=moving) for one in drawings
     ]
     return add_player(figure, steps, times, below_px=PLAYER_BELOW_PX)
 
@@ -109,17 +104,13 @@ def _map(
     height: int,
 ) -> Map:
     chosen = lanes.chosen_nodes(trace, nodes)
-    earlier = max(
-        0.0, window[0] - 5 * LINGER_MS
-    )  # to show the crosses of messages that were lost just before
+    earlier = max(0.0, window[0] - 5 * LINGER_MS)  # to show the crosses of messages that were lost just before
     flights = [one for one in lanes.flights(trace, earlier, window[1], chosen) if one.sender in chosen]
     flights = [one for one in flights if one.sender != one.receiver]
     used = frozenset(one.kind for one in flights if one.end_ms >= window[0])
     parts = lanes.segments(trace, chosen)
     found_kinds = theme.in_order(used, tuple(theme.KINDS)) if kinds is None else tuple(kinds)
-    found_roles = (
-        theme.in_order({one.role for one in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
-    )
+    found_roles = theme.in_order({one.role for one in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
     return Map(
         trace,
         chosen,
@@ -171,9 +162,7 @@ def _links(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
             line[0].extend([x0, x1, None])
             line[1].extend([y0, y1, None])
             if ways:
-                text = (
-                    f"{one} ⇹ {other} cut" if len(ways) == 2 else f"{ways[0][0]} ↛ {ways[0][1]} cut, one way"
-                )
+                text = f"{one} ⇹ {other} cut" if len(ways) == 2 else f"{ways[0][0]} ↛ {ways[0][1]} cut, one way"
                 share = 0.5 if len(ways) == 2 else (0.62 if ways[0] == (one, other) else 0.38)
                 crosses.append((x0 + share * (x1 - x0), y0 + share * (y1 - y0), lanes.plain(text)))
     parts: list[dict[str, Any]] = [
@@ -234,18 +223,11 @@ def _tracks(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
         if share is not None:
             flying[flight.kind if flight.kind in flying else theme.OTHER].append((flight, share))
     styles = theme.kind_styles((*drawn.kinds, theme.OTHER))
-    return [
-        _track(drawn, kind, found, styles[kind], kind in listed, styled) for kind, found in flying.items()
-    ]
+    return [_track(drawn, kind, found, styles[kind], kind in listed, styled) for kind, found in flying.items()]
 
 
 def _track(
-    drawn: Map,
-    kind: str,
-    found: list[tuple[Flight, float]],
-    style: theme.KindStyle,
-    listed: bool,
-    styled: bool,
+    drawn: Map, kind: str, found: list[tuple[Flight, float]], style: theme.KindStyle, listed: bool, styled: bool
 ) -> dict[str, Any]:
     x: list[float | None] = []
     y: list[float | None] = []

@@ -39,13 +39,7 @@ class FormulaLab(Lab):
         """How many points lie within three standard errors."""
         apart = result.table()["standard errors apart"].abs().dropna()
         inside = int((apart <= 3).sum())
-        return [
-            (
-                "Simulation within three standard errors",
-                inside == len(apart),
-                f"{inside} of {len(apart)} points",
-            )
-        ]
+        return [("Simulation within three standard errors", inside == len(apart), f"{inside} of {len(apart)} points")]
 
     def data(self, result: FormulaData) -> dict[str, pd.DataFrame]:
         """Curve and points."""

@@ -1,7 +1,7 @@
 """Chapter 03.6, the queueing half: every closed form as a curve, and simulations that put it to the test.
 
-``formula_data("M/M/c")`` gives the two tables that :func:`distlib.figures.queueing.formula_curve` draws. A formula is
-listed once, in :data:`FORMULAS`, with the functions of :mod:`distlib.theory` that state it.
+``formula_data("M/M/c")`` gives the two tables that ``distlib.figures.queueing.formula_curve`` draws. A formula is
+listed once, in ``FORMULAS``, with the functions of ``distlib.theory`` that state it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ from distlib.sim.service.service import Backends, ServiceParams, simulate
 from distlib.sim.workload import Deterministic, Exponential, Pareto, Poisson, ServiceTimes
 from distlib.theory import queueing
 
-LOADS = tuple(
-    float(x) for x in np.round(1.0 - np.geomspace(0.98, 0.04, 60), 4)
-)  # dense where curves are steep
+LOADS = tuple(float(x) for x in np.round(1.0 - np.geomspace(0.98, 0.04, 60), 4))  # dense where curves are steep
 POINTS = (0.2, 0.4, 0.6, 0.75, 0.9)
 STATISTICS: dict[str, float] = {"median": 0.5, "p90": 0.9, "p99": 0.99}
 SHARED: dict[str, ServiceTimes] = {
@@ -87,12 +85,8 @@ def quantile_estimate(result: ServiceResult, probability: float) -> Estimate:
     """A quantile of the response with its standard error, from quantiles of batches."""
     observed = result.observed_s
     length = observed.size // LONG_BATCHES
-    batches = np.quantile(
-        observed[: length * LONG_BATCHES].reshape(LONG_BATCHES, length), probability, axis=1
-    )
-    return Estimate(
-        float(np.quantile(observed, probability)), float(batches.std(ddof=1) / math.sqrt(LONG_BATCHES))
-    )
+    batches = np.quantile(observed[: length * LONG_BATCHES].reshape(LONG_BATCHES, length), probability, axis=1)
+    return Estimate(float(np.quantile(observed, probability)), float(batches.std(ddof=1) / math.sqrt(LONG_BATCHES)))
 
 
 def single_value(statistic: str, load: float) -> float:
@@ -118,9 +112,7 @@ def waiting_share(servers: int, load: float, requests: int, seed: int) -> Estima
 def rejected_share(backends: Backends, load: float, requests: int, seed: int) -> Estimate:
     """Share of requests that find no room."""
     result = run(CentralQueue(), backends, load, requests, seed)
-    return batch_means(
-        (result.status == REJECTED)[math.floor(result.warm_up * result.status.size) :].astype(float)
-    )
+    return batch_means((result.status == REJECTED)[math.floor(result.warm_up * result.status.size) :].astype(float))
 
 
 def two_backends_value(policy: str, load: float) -> float:
@@ -261,12 +253,7 @@ class FormulaParams(Parameters):
 
     formula: str = parameter("M/M/c", "formula", choices=tuple(FORMULAS), help="which closed form")
     requests: int = parameter(
-        100_000,
-        "requests",
-        low=2000,
-        high=2_000_000,
-        scale="log",
-        help="simulated per point (or bins, or keys)",
+        100_000, "requests", low=2000, high=2_000_000, scale="log", help="simulated per point (or bins, or keys)"
     )
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="another seed, other samples")
 
@@ -290,9 +277,7 @@ class FormulaData:
                 self.formula.x: self.points["x"],
                 "formula": values,
                 "simulated": self.points["value"],
-                "standard errors apart": (
-                    (self.points["value"] - values) / errors.where(errors > 1e-9)
-                ).round(1),
+                "standard errors apart": ((self.points["value"] - values) / errors.where(errors > 1e-9)).round(1),
             }
         )
 

@@ -1,6 +1,4 @@
-"""Controls: widgets made from a parameter class, so that names, units, ranges and help are stated only
-there.
-"""
+"""Controls: widgets made from a parameter class, so that names, units, ranges and help are stated only there."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ LARGEST = 2**53 - 1
 
 
 class Chips(w.HBox):
-    """Several of a few choices: one toggle button each, a check mark on those chosen. ``value`` is a
-    tuple.
-    """
+    """Several of a few choices: one toggle button each, a check mark on those chosen. ``value`` is a tuple."""
 
     value = traitlets.Tuple()
 
@@ -52,9 +48,7 @@ class Chips(w.HBox):
     def _known(self, proposal: dict[str, Any]) -> tuple[Any, ...]:
         for one in proposal["value"]:
             if one not in self._choices:
-                raise traitlets.TraitError(
-                    f"{one!r} is none of the choices: {', '.join(map(repr, self._choices))}"
-                )
+                raise traitlets.TraitError(f"{one!r} is none of the choices: {', '.join(map(repr, self._choices))}")
         return tuple(proposal["value"])
 
     def _push(self) -> None:
@@ -88,9 +82,7 @@ class Control:
         self._given, self._at_given = value, self.widget.value
 
     def take(self) -> Any:
-        """The parameter's value that the control stands on: exactly the one given, if nobody has moved it
-        since.
-        """
+        """The parameter's value that the control stands on: exactly the one given, if nobody has moved it since."""
         value = self.widget.value
         if value == self._at_given and self._given is not None:
             return self._given
@@ -115,10 +107,9 @@ class Controls:
         self._extra: dict[str, Any] = {}
 
     def add(self, params: type[Parameters], changed: Callable[[], None], *, instant: bool = False) -> None:
-        """Make a control for each field of ``params`` that has a :class:`~distlib.core.parameter.Spec`.
+        """Make a control for each field of ``params`` that has a ``Spec``.
 
-        ``changed`` is called after every change of one. Sliders report while they are dragged only if
-        ``instant``.
+        ``changed`` is called after every change of one. Sliders report while they are dragged only if ``instant``.
         """
         for item in fields(params):
             spec = spec_of(item)
@@ -223,11 +214,7 @@ def _plain(value: Any) -> Any:
 
 def _widget(item: Field[Any], spec: Spec, instant: bool) -> Any:
     default: Any = item.default
-    common = {
-        "description": label_of(spec),
-        "tooltip": spec.help or spec.label,
-        "layout": w.Layout(width="auto"),
-    }
+    common = {"description": label_of(spec), "tooltip": spec.help or spec.label, "layout": w.Layout(width="auto")}
     if spec.several:
         return Chips(spec.choices or (), default, label_of(spec), spec.help)
     if spec.choices is not None:
@@ -268,9 +255,7 @@ def _number(name: str, default: Any, spec: Spec, common: dict[str, Any], whole: 
 
 def _range(name: str, default: tuple[float, float], spec: Spec, common: dict[str, Any]) -> Any:
     if spec.low is None or spec.high is None:
-        raise ValueError(
-            f"{name} is a range; a slider for it needs both ends, low={spec.low} high={spec.high}"
-        )
+        raise ValueError(f"{name} is a range; a slider for it needs both ends, low={spec.low} high={spec.high}")
     step, common["readout_format"] = _step(spec)
     return w.FloatRangeSlider(value=default, min=spec.low, max=spec.high, step=step, **common)
 

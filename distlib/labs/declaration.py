@@ -20,9 +20,7 @@ def options_of(draw: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def check_declaration(cls: type) -> None:
-    """Raise ``TypeError`` or ``ValueError`` for a lab class that cannot work, saying what is missing or
-    wrong.
-    """
+    """Raise ``TypeError`` or ``ValueError`` for a lab class that cannot work, saying what is missing or wrong."""
     name = cls.__name__
     for wanted in ("title", "params", "figures"):
         if not hasattr(cls, wanted):
@@ -34,9 +32,7 @@ def check_declaration(cls: type) -> None:
     params, view = ([item.name for item in fields(getattr(cls, kind))] for kind in ("params", "view"))
     both = [one for one in params if one in view] + [one for one in (*params, *view) if one in TAKEN]
     if both:
-        raise ValueError(
-            f"{name}: the name {both[0]!r} is taken; params, view and 'figure' need names of their own"
-        )
+        raise ValueError(f"{name}: the name {both[0]!r} is taken; params, view and 'figure' need names of their own")
     _check_figures(cls, view)
     _check_presets(cls, params, view)
 
@@ -48,8 +44,7 @@ def _check_figures(cls: Any, view: list[str]) -> None:
         for option in options_of(draw):
             if option not in view:
                 raise ValueError(
-                    f"{cls.__name__}: figure {title!r} takes {option!r}, "
-                    f"which is no field of {cls.view.__name__}"
+                    f"{cls.__name__}: figure {title!r} takes {option!r}, which is no field of {cls.view.__name__}"
                 )
     used = {option for draw in cls.figures.values() for option in options_of(draw)}
     unused = [option for option in view if option not in used]
@@ -61,6 +56,4 @@ def _check_presets(cls: Any, params: list[str], view: list[str]) -> None:
     for text, values in cls.presets.items():
         for name in values:
             if name not in (*params, *view, *TAKEN):
-                raise ValueError(
-                    f"{cls.__name__}: preset {text!r} sets {name!r}, which is no parameter of the lab"
-                )
+                raise ValueError(f"{cls.__name__}: preset {text!r} sets {name!r}, which is no parameter of the lab")

@@ -52,7 +52,7 @@ class Export:
 
     @property
     def has_images(self) -> bool:
-        """Whether :meth:`write_images` has anything to do."""
+        """Whether ``write_images`` has anything to do."""
         return any(kind in IMAGES for kind in self.kinds)
 
     def write_texts(self) -> None:
@@ -87,9 +87,7 @@ class Export:
 
 
 def page(lab: Lab) -> str:
-    """Everything that the lab shows as one page of HTML: figure, statistics, verdicts and how to rebuild
-    it.
-    """
+    """Everything that the lab shows as one page of HTML: figure, statistics, verdicts and how to rebuild it."""
     table = lab.table(lab.result)
     parts = [
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(lab.title)}</title>',

@@ -30,9 +30,7 @@ class Frame:
         self._statistics, self._verdicts = w.HTML(), w.HTML()
         self._shared, self._files = w.HTML(), w.HTML()
         self._make_progress()
-        self._choice = w.ToggleButtons(
-            options=list(lab.figures), tooltips=[f"Show {name}" for name in lab.figures]
-        )
+        self._choice = w.ToggleButtons(options=list(lab.figures), tooltips=[f"Show {name}" for name in lab.figures])
         self._choice.observe(lambda _change: self._chosen(), "value")
         lab.controls.add_widget("figure", self._choice)
         self.buttons = self._make_buttons()
@@ -45,10 +43,7 @@ class Frame:
         self._bar = w.FloatProgress(value=0, min=0, max=1, layout=w.Layout(flex="1 1 auto"))
         self._note = w.Label()
         self.stop_button = w.Button(
-            description="Stop",
-            icon="stop",
-            tooltip="Stop this run",
-            layout=w.Layout(width="auto"),
+            description="Stop", icon="stop", tooltip="Stop this run", layout=w.Layout(width="auto")
         )
         self.stop_button.on_click(lambda _button: self.lab.stop())
         self._progress = w.HBox([self._bar, self._note, self.stop_button], layout=w.Layout(display="none"))
@@ -72,9 +67,7 @@ class Frame:
         if lab.long:
             buttons["Run"] = self._button("Run", "play", "Run with these values", lab.start)
             buttons["Run"].button_style = "primary"
-        buttons["Reset"] = self._button(
-            "Reset", "undo", "Back to the values this lab was opened with", lab.reset
-        )
+        buttons["Reset"] = self._button("Reset", "undo", "Back to the values this lab was opened with", lab.reset)
         buttons["Share"] = self._button(
             "Share", "link", "One line of Python that rebuilds this view", self._toggle_share
         )
@@ -103,9 +96,7 @@ class Frame:
             self._choice if len(lab.figures) > 1 else None,
             self._view,
             lab.picture.box,
-            w.HBox(
-                [self._statistics, self._verdicts], layout=w.Layout(grid_gap="28px", flex_flow="row wrap")
-            ),
+            w.HBox([self._statistics, self._verdicts], layout=w.Layout(grid_gap="28px", flex_flow="row wrap")),
             w.HBox([*actions, self.kinds], layout=row),
             self._shared,
             self._files,
@@ -158,9 +149,7 @@ class Frame:
         """Show everything about a result but its figure."""
         lab = self.lab
         self._said.value = (
-            markup.message("note", "Stopped early: this is what had been computed until then.")
-            if partial
-            else ""
+            markup.message("note", "Stopped early: this is what had been computed until then.") if partial else ""
         )
         self._warned.value = "".join(markup.message("warning", text) for text in lab.params.warnings())
         self._statistics.value = "" if table is None else markup.table(table)

@@ -56,7 +56,7 @@ class Lab:
         The class of its parameters; on an instance, the parameters that the picture shows.
     ``run(params, progress)``
         The scenario: parameters in, result out. It may call ``progress(done, total, note)``, which raises
-        :class:`~distlib.labs.work.Stopped` after a press on Stop; catch that to return what is done so far.
+        ``Stopped`` after a press on Stop; catch that to return what is done so far.
     ``figures``
         Name to a function that turns the result into a ``go.Figure``. It may name options of the view as
         keyword parameters.
@@ -71,11 +71,9 @@ class Lab:
     ``long``
         True where a run takes minutes: it begins with a press on Run, not with every change of a control.
 
-    A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop
-    button. Keyword arguments are values of ``params`` and ``view``, and ``figure``, the name of the figure
-    to show. Raises
-    ``TypeError`` for an unknown name and ``ValueError`` or ``TypeError`` for a value that the parameters
-    refuse.
+    A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop button. Keyword
+    arguments are values of ``params`` and ``view``, and ``figure``, the name of the figure to show. Raises
+    ``TypeError`` for an unknown name and ``ValueError`` or ``TypeError`` for a value that the parameters refuse.
     """
 
     title: ClassVar[str]
@@ -122,9 +120,7 @@ class Lab:
         return None
 
     def verdicts(self, result: Any) -> Sequence[tuple[str, bool | None, str]]:
-        """Invariants: name, whether it holds (None: not decided), witness; see
-        :class:`~distlib.labs.Verdict`.
-        """
+        """Invariants: name, whether it holds (None: not decided), witness; see ``Verdict``."""
         return []
 
     def data(self, result: Any) -> dict[str, pd.DataFrame]:
@@ -136,9 +132,7 @@ class Lab:
 
     @property
     def result(self) -> Any:
-        """What the latest successful run gave back, None if there is none; waits for one that is under
-        way.
-        """
+        """What the latest successful run gave back, None if there is none; waits for one that is under way."""
         self.wait()
         return self._result
 
@@ -161,14 +155,7 @@ class Lab:
     def reset(self) -> None:
         """Go back to the values that the lab was opened with."""
         first = next(iter(self.figures))
-        self.set(
-            **{
-                "figure": first,
-                **_defaults(type(self).params),
-                **_defaults(type(self).view),
-                **self._opened_with,
-            }
-        )
+        self.set(**{"figure": first, **_defaults(type(self).params), **_defaults(type(self).view), **self._opened_with})
 
     def start(self) -> None:
         """Run the scenario on the values of the controls."""
@@ -226,9 +213,7 @@ class Lab:
 
     @classmethod
     def load(cls, path: str | Path) -> Lab:
-        """The lab that an exported scenario stands for. Raises ``ValueError`` naming the field that is
-        wrong.
-        """
+        """The lab that an exported scenario stands for. Raises ``ValueError`` naming the field that is wrong."""
         kind, values = scenario_file.read(Path(path), cls)
         lab: Lab = kind(**values)
         return lab
@@ -245,26 +230,18 @@ class Lab:
     # --- values and controls --------------------------------------------------------------------------------
 
     def _check_names(self, values: Mapping[str, Any]) -> None:
-        known = [item.name for kind in (type(self).params, type(self).view) for item in fields(kind)] + [
-            "figure"
-        ]
+        known = [item.name for kind in (type(self).params, type(self).view) for item in fields(kind)] + ["figure"]
         for name in values:
             if name not in known:
                 close = difflib.get_close_matches(name, known, 1)
                 hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
                 raise TypeError(f"{type(self).__name__} has no {name!r}; {hint}")
         if values.get("figure", self.figure) not in self.figures:
-            raise ValueError(
-                f"figure is {values['figure']!r}; choose one of {', '.join(map(repr, self.figures))}"
-            )
+            raise ValueError(f"figure is {values['figure']!r}; choose one of {', '.join(map(repr, self.figures))}")
 
     def _standing(self) -> dict[str, Any]:
-        """Every value by name as the controls stand, and those that have no control as they were last asked
-        for.
-        """
-        hidden = {
-            item.name: getattr(one, item.name) for one in (self._asked, self.view) for item in fields(one)
-        }
+        """Every value by name as the controls stand, and those that have no control as they were last asked for."""
+        hidden = {item.name: getattr(one, item.name) for one in (self._asked, self.view) for item in fields(one)}
         return {**hidden, **self.controls.values()}
 
     def _put(self, values: Mapping[str, Any]) -> bool:

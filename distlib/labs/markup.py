@@ -1,6 +1,4 @@
-"""The words of a lab as HTML: style, table, verdicts and messages. Everything that comes from outside is
-escaped.
-"""
+"""The words of a lab as HTML: style, table, verdicts and messages. Everything that comes from outside is escaped."""
 
 from __future__ import annotations
 
@@ -79,9 +77,7 @@ def table(frame: pd.DataFrame) -> str:
         for row in frame.head(ROWS).itertuples(index=False, name=None)
     )
     more = (
-        f"<div class='lab-witness'>{len(frame) - ROWS:,} more rows in the CSV file</div>"
-        if len(frame) > ROWS
-        else ""
+        f"<div class='lab-witness'>{len(frame) - ROWS:,} more rows in the CSV file</div>" if len(frame) > ROWS else ""
     )
     return f'<table class="lab-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
 
@@ -149,6 +145,4 @@ def files(written: Iterable[Path], more: str = "") -> str:
     """The list of files that an export wrote, and what is still to come."""
     items = "".join(f'<li><span class="lab-file">{escape(str(path))}</span></li>' for path in written)
     files = f"Written beside this notebook:<ul>{items}</ul>" if items else ""
-    return (
-        f'<div class="lab-said lab-note" role="status">{files}{escape(more)}</div>' if files or more else ""
-    )
+    return f'<div class="lab-said lab-note" role="status">{files}{escape(more)}</div>' if files or more else ""

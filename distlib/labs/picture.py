@@ -18,31 +18,20 @@ MISSING = object()
 class Picture:
     """Shows one plotly figure after another in the same widget.
 
-    A new figure with the same traces (number, order, types) and the same entries in the layout changes only
-    the properties that differ, in one ``batch_update``: nothing flickers, and the reader's zoom and hidden
-    traces stay. Any other figure replaces the whole. ``FigureWidget`` knows no frames: a figure's frames are
-    played by a slider of our own, and its sliders and menus, which would drive them, are left to the
-    exported file.
+    A new figure with the same traces (number, order, types) and the same entries in the layout changes only the
+    properties that differ, in one ``batch_update``: nothing flickers, and the reader's zoom and hidden traces stay. Any
+    other figure replaces the whole. ``FigureWidget`` knows no frames: a figure's frames are played by a slider of our
+    own, and its sliders and menus, which would drive them, are left to the exported file.
     """
 
     def __init__(self) -> None:
         self.widget = go.FigureWidget()
-        self.widget._config = {
-            "displaylogo": False,
-            "responsive": True,
-            "toImageButtonOptions": {"format": "svg"},
-        }
+        self.widget._config = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg"}}
         self.figure: go.Figure | None = None
         self._shown: Content = ([], {})
         self._frames: list[tuple[list[tuple[int, dict[str, Any]]], dict[str, Any]]] = []
         self.moment = w.IntSlider(
-            0,
-            0,
-            1,
-            description="moment",
-            continuous_update=True,
-            readout=False,
-            layout=w.Layout(flex="1 1 auto"),
+            0, 0, 1, description="moment", continuous_update=True, readout=False, layout=w.Layout(flex="1 1 auto")
         )
         self._play = w.Play(value=0, min=0, max=1, interval=400, layout=w.Layout(width="auto"))
         w.jslink((self._play, "value"), (self.moment, "value"))
@@ -112,7 +101,7 @@ class Picture:
 
 
 def _content(figure: go.Figure) -> Content:
-    """Traces and layout; without what drives frames, and the room that :func:`add_player` made for it."""
+    """Traces and layout; without what drives frames, and the room that ``add_player`` made for it."""
     layout = figure.layout.to_plotly_json()
     layout.setdefault("width", theme.WIDTH)  # a FigureWidget does not fit itself to its column
     if figure.frames and layout.pop("sliders", None):
@@ -158,9 +147,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _frame(frame: Any, count: int) -> tuple[list[tuple[int, dict[str, Any]]], dict[str, Any]]:
     traces = frame.traces if frame.traces is not None else range(len(frame.data or ()))
-    changes = [
-        (int(index), trace.to_plotly_json()) for index, trace in zip(traces, frame.data or (), strict=True)
-    ]
+    changes = [(int(index), trace.to_plotly_json()) for index, trace in zip(traces, frame.data or (), strict=True)]
     return [(index, change) for index, change in changes if index < count], (
         frame.layout.to_plotly_json() if frame.layout else {}
     )

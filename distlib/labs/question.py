@@ -34,13 +34,9 @@ class Question:
 
     def __post_init__(self) -> None:
         if len(self.options) < 2:
-            raise ValueError(
-                f"the question {self.text!r} has {len(self.options)} options; it takes at least 2"
-            )
+            raise ValueError(f"the question {self.text!r} has {len(self.options)} options; it takes at least 2")
         if not 0 <= self.right < len(self.options):
-            raise ValueError(
-                f"right is {self.right}; it takes the number of an option, 0 to {len(self.options) - 1}"
-            )
+            raise ValueError(f"right is {self.right}; it takes the number of an option, 0 to {len(self.options) - 1}")
 
 
 class Quiz:
@@ -84,17 +80,13 @@ class Quiz:
         for position, button in enumerate(self._buttons[number]):
             button.icon = "" if position != option else ("check" if right else "times")
         if len(self.questions) > 1 and None not in self.answers:
-            self._total.value = markup.message(
-                "note", f"{self.score} of {len(self.questions)} right at the first try."
-            )
+            self._total.value = markup.message("note", f"{self.score} of {len(self.questions)} right at the first try.")
         return right
 
     def _make_buttons(self, number: int) -> list[w.Button]:
         made = []
         for position, text in enumerate(self.questions[number].options):
-            layout = w.Layout(
-                width="auto", max_width="900px", height="auto", min_height="28px", margin="2px 0"
-            )
+            layout = w.Layout(width="auto", max_width="900px", height="auto", min_height="28px", margin="2px 0")
             button = w.Button(description=text, layout=layout, tooltip=text)
             button.add_class("lab-option")
             button.on_click(lambda _button, chosen=position: self.answer(number, chosen))
@@ -116,9 +108,7 @@ def prediction(chapter: str, name: str) -> Prediction:
     """The prediction called ``name`` of a chapter. Raises ``ValueError`` for a chapter or a name that is not there."""
     known = {one["name"]: one for one in _asked(chapter).get("prediction", [])}
     if name not in known:
-        raise ValueError(
-            f"{chapter} has no prediction {name!r}; it has {', '.join(map(repr, known)) or 'none'}"
-        )
+        raise ValueError(f"{chapter} has no prediction {name!r}; it has {', '.join(map(repr, known)) or 'none'}")
     one = known[name]
     return Prediction(one["text"], one["options"], one["right"], one["why"])
 
@@ -131,14 +121,10 @@ def quiz(chapter: str) -> Quiz:
 
 def _asked(chapter: str) -> dict[str, Any]:
     """The questions of a chapter: in a file of its topic's folder, so that no cell gives the answer away."""
-    files = (
-        tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(LIBRARY.glob("*/questions.toml"))
-    )
+    files = (tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(LIBRARY.glob("*/questions.toml")))
     asked = {one["chapter"]: one for one in files}
     if chapter not in asked:
-        raise ValueError(
-            f"there are no questions for {chapter!r}; there are some for {', '.join(sorted(asked))}"
-        )
+        raise ValueError(f"there are no questions for {chapter!r}; there are some for {', '.join(sorted(asked))}")
     return asked[chapter]
 
 

@@ -1,6 +1,4 @@
-"""Scenario files: a lab's class, parameters and view as JSON, and back, with an error that names the
-field.
-"""
+"""Scenario files: a lab's class, parameters and view as JSON, and back, with an error that names the field."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ def read(path: Path, base: type) -> tuple[Any, dict[str, Any]]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not JSON: {error}") from error
     if not isinstance(data, dict):
-        raise ValueError(
-            f"{path.name} holds {type(data).__name__}; it takes an object with lab, params, view, figure"
-        )
+        raise ValueError(f"{path.name} holds {type(data).__name__}; it takes an object with lab, params, view, figure")
     for name in data:
         if name not in ("lab", "params", "view", "figure"):
             raise ValueError(f"{path.name} has an unknown field {name!r}; it has lab, params, view, figure")
@@ -49,9 +45,7 @@ def read(path: Path, base: type) -> tuple[Any, dict[str, Any]]:
     view = codec.from_data(kind.view, data.get("view", {}), f"{path.name}: view")
     figure = data.get("figure", next(iter(kind.figures)))
     if figure not in kind.figures:
-        raise ValueError(
-            f"{path.name}: figure is {figure!r}; {kind.__name__} has {', '.join(map(repr, kind.figures))}"
-        )
+        raise ValueError(f"{path.name}: figure is {figure!r}; {kind.__name__} has {', '.join(map(repr, kind.figures))}")
     values = {item.name: getattr(one, item.name) for one in (params, view) for item in fields(one)}
     return kind, {**values, "figure": figure}
 
@@ -69,9 +63,7 @@ def _class_named(name: Any, base: type, where: str) -> Any:
             return found
     elif of_module in known:
         return known[of_module]
-    raise ValueError(
-        f"{where}: lab is {name!r}; {base.__name__}.load reads one of {', '.join(sorted(known))}"
-    )
+    raise ValueError(f"{where}: lab is {name!r}; {base.__name__}.load reads one of {', '.join(sorted(known))}")
 
 
 def _family(base: type) -> list[type]:

@@ -9,16 +9,14 @@ from typing import Any
 
 
 class Stopped(Exception):
-    """Raised inside a run by :class:`Progress` after Stop was pressed; catch it to return what is done so
-    far.
-    """
+    """Raised inside a run by ``Progress`` after Stop was pressed; catch it to return what is done so far."""
 
 
 class Progress:
     """What a run calls now and then: ``progress(done, total, note)``.
 
-    Raises :class:`Stopped` once the reader has pressed Stop. A run that works in batches and wants no
-    exception reads :attr:`stopping`. Calls are cheap; the screen is told at most ten times a second.
+    Raises ``Stopped`` once the reader has pressed Stop. A run that works in batches and wants no
+    exception reads ``stopping``. Calls are cheap; the screen is told at most ten times a second.
     """
 
     def __init__(self, tell: Callable[[float, float, str], None] = lambda done, total, note: None) -> None:
@@ -28,7 +26,7 @@ class Progress:
         self._last = (0.0, 0.0, "")
 
     def __call__(self, done: float, total: float, note: str = "") -> None:
-        """Say that ``done`` of ``total`` is finished; raise :class:`Stopped` if the reader wants no more."""
+        """Say that ``done`` of ``total`` is finished; raise ``Stopped`` if the reader wants no more."""
         if self.stopping:
             raise Stopped
         self._last = (done, total, note)
@@ -41,14 +39,12 @@ class Progress:
         self._tell(*self._last)
 
     def stop(self) -> None:
-        """Make the next call raise :class:`Stopped`."""
+        """Make the next call raise ``Stopped``."""
         self.stopping = True
 
 
 class Job:
-    """One run and what became of it: a ``result`` or an ``error`` (:class:`Stopped` if it gave nothing
-    back).
-    """
+    """One run and what became of it: a ``result`` or an ``error`` (``Stopped`` if it gave nothing back)."""
 
     def __init__(self, work: Callable[[Any, Progress], Any], params: Any, tell: Callable[..., None]) -> None:
         self.params = params
@@ -63,7 +59,7 @@ class Job:
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Do the work in this thread; call :attr:`then` at the end if somebody left it there."""
+        """Do the work in this thread; call ``then`` at the end if somebody left it there."""
         started_s = time.monotonic()
         try:
             self.result = self._work(self.params, self.progress)
@@ -77,9 +73,8 @@ class Job:
             then(self)
 
     def wait(self, timeout_s: float, then: Callable[[Job], None]) -> bool:
-        """Wait for the end; if it takes longer than ``timeout_s``, return False and let ``then`` be called
-        at the end.
-        """
+        """Wait for the end; if it takes longer than ``timeout_s``, return False and let ``then`` be called at the
+        end."""
         try:
             if self.finished.wait(timeout_s):
                 return True
@@ -101,9 +96,7 @@ class Job:
 
 
 class Worker:
-    """Runs one job at a time in a thread. A new job stops the one before it and takes the place of a waiting
-    one.
-    """
+    """Runs one job at a time in a thread. A new job stops the one before it and takes the place of a waiting one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

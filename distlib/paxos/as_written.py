@@ -1,9 +1,8 @@
 """The article's Paxos and Raft, taken literally: each misreading is a class of its own that runs like the
 real protocol.
 
-The article is a short introduction and leaves out what makes the protocols right. A class here says what
-the article says, what the protocol does, with the paper's section, and what comes of the difference; a
-checker shows it.
+The article is a short introduction and leaves out what makes the protocols right. A class here says what the article
+says, what the protocol does, with the paper's section, and what comes of the difference; a checker shows it.
 """
 
 from __future__ import annotations
@@ -54,11 +53,10 @@ class OneVotePaxos(OneRoundPaxos):
 class EverybodyStands(Raft):
     """Raft in which every server stands for election at the start, and again whenever nobody has won.
 
-    *The article says*: at the start all nodes try to become leader. *The protocol does*: servers start as
-    followers, and one stands only when its election timeout, drawn anew at random each time, runs out first
-    (Ongaro & Ousterhout 2014, §5.2). *What comes of it*: each server has given its vote of the term to
-    itself before the others ask, the vote is split, and with equal waits it is split in every term: nobody
-    ever leads.
+    *The article says*: at the start all nodes try to become leader. *The protocol does*: servers start as followers,
+    and one stands only when its election timeout, drawn anew at random each time, runs out first (Ongaro & Ousterhout
+    2014, §5.2). *What comes of it*: each server has given its vote of the term to itself before the others ask, the
+    vote is split, and with equal waits it is split in every term: nobody ever leads.
     """
 
     def start(self) -> None:
@@ -75,12 +73,11 @@ class EverybodyStands(Raft):
 class LeaderStops(Raft):
     """Raft in which the leader falls silent when it believes that the others have applied its log.
 
-    *The article says*: the leader sends its log to all others, and once all have applied it, it stops. *The
-    protocol does*: a leader sends heartbeats for as long as it leads (§5.2), and it is from these that
-    followers learn what is committed, and may be applied (§5.3). *What comes of it*: an acknowledgement
-    says that an entry is in a follower's log, not that it was applied, so the followers never apply the
-    last entry under this leader; and as they hear nothing, they take it for dead and elect another, again
-    and again, in a cluster in which nothing has failed.
+    *The article says*: the leader sends its log to all others, and once all have applied it, it stops. *The protocol
+    does*: a leader sends heartbeats for as long as it leads (§5.2), and it is from these that followers learn what is
+    committed, and may be applied (§5.3). *What comes of it*: an acknowledgement says that an entry is in a follower's
+    log, not that it was applied, so the followers never apply the last entry under this leader; and as they hear
+    nothing, they take it for dead and elect another, again and again, in a cluster in which nothing has failed.
     """
 
     def on_heartbeat_timeout(self) -> None:

@@ -97,9 +97,7 @@ class ReportsItsPromise(Paxos):
 
     def report(self, ballot: Ballot) -> Promise:
         """Old values look new."""
-        return (
-            Promise(ballot) if self.accepted_value is None else Promise(ballot, ballot, self.accepted_value)
-        )
+        return Promise(ballot) if self.accepted_value is None else Promise(ballot, ballot, self.accepted_value)
 
 
 class AcceptsAnything(Paxos):

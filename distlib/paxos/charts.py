@@ -21,11 +21,7 @@ def rounds_against_backoff(study: pd.DataFrame, *, width: int = theme.WIDTH) -> 
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09)
     labels = [f"{one:g}" for one in study["backoff_ms"]]
     for row, (column, title, colour) in enumerate(
-        (
-            ("rounds", "ballots to decision", theme.BLUE),
-            ("time_ms", "time to decision (ms)", theme.VERMILLION),
-        ),
-        1,
+        (("rounds", "ballots to decision", theme.BLUE), ("time_ms", "time to decision (ms)", theme.VERMILLION)), 1
     ):
         top = float(study[column].max()) if study[column].notna().any() else 1.0
         figure.add_trace(go.Scatter(
@@ -58,9 +54,7 @@ def protocol_bars(comparison: pd.DataFrame, *, width: int = theme.WIDTH) -> go.F
     _check(comparison, wanted, "comparison")
     panels = (("messages", "messages a command"), ("round_trips", "round trips a command"),
               ("leader_change_ms", "leader change (ms)"))  # fmt: skip
-    figure = make_subplots(
-        rows=1, cols=3, subplot_titles=[title for _, title in panels], horizontal_spacing=0.08
-    )
+    figure = make_subplots(rows=1, cols=3, subplot_titles=[title for _, title in panels], horizontal_spacing=0.08)
     for place, (column, _) in enumerate(panels, 1):
         for _, row in comparison.iterrows():
             colour, hatch = PROTOCOLS.get(row["protocol"], (theme.SOFT, ""))

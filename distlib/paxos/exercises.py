@@ -90,11 +90,7 @@ class _Table:
     def find(self, sender: NodeId, receiver: NodeId, kind: type[Any], ballot: Any) -> Deliver | None:
         for letter in self.world.messages():
             link = (letter.sender, letter.receiver)
-            if (
-                link == (sender, receiver)
-                and type(letter.message) is kind
-                and letter.message.ballot == ballot
-            ):
+            if link == (sender, receiver) and type(letter.message) is kind and letter.message.ballot == ballot:
                 return letter
         return None
 
@@ -128,11 +124,7 @@ class _Table:
             self.refuse(acceptor, me, ballot)
             return
         report: Promise = answer.message
-        what = (
-            "nothing"
-            if report.accepted_value is None
-            else f"{report.accepted_value}@{report.accepted_ballot}"
-        )
+        what = "nothing" if report.accepted_value is None else f"{report.accepted_value}@{report.accepted_ballot}"
         self.said.append(f"  {acceptor} promises, and reports {what}")
         self.take(answer)
 
@@ -169,7 +161,7 @@ def play(kind: type[Paxos], rounds: Sequence[Round]) -> Played:
 
 
 def grade_rounds(rounds: Sequence[Round], kind: type[Paxos]) -> Grade:
-    """Exercise: ballots in which ``kind``, broken, chooses two values, and `Paxos` only one."""
+    """Exercise: ballots in which ``kind``, broken, chooses two values, and ``Paxos`` only one."""
     try:
         wrong, right = play(kind, rounds), play(Paxos, rounds)
     except (ValueError, TypeError) as error:
@@ -230,9 +222,7 @@ def _quorums(name: str, given: Quorums) -> list[frozenset[str]]:
     for quorum in system:
         unknown = sorted(quorum - set("ABCDEF"))
         if unknown or not quorum:
-            raise ValueError(
-                f"{name} has a quorum of {unknown or 'nobody'}; the acceptors are A, B, C, D, E, F"
-            )
+            raise ValueError(f"{name} has a quorum of {unknown or 'nobody'}; the acceptors are A, B, C, D, E, F")
     return system
 
 

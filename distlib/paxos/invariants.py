@@ -1,9 +1,8 @@
 """What must always hold in Paxos: live in the simulator, in each state of the explorer.
 
-Single-decree Paxos: :class:`Agreement`, :class:`Validity`, :class:`StableDecision`,
-:class:`MonotonicPromise`. A node takes part by its fields alone (``accepted_ballot``, ``accepted_value``,
-``promised``, ``chosen``, ``wanted``, ``phase2_quorum``), so that a reader's own class, or a broken one, is
-judged in the same way.
+Single-decree Paxos: ``Agreement``, ``Validity``, ``StableDecision``, ``MonotonicPromise``. A node takes part by its
+fields alone (``accepted_ballot``, ``accepted_value``, ``promised``, ``chosen``, ``wanted``, ``phase2_quorum``), so that
+a reader's own class, or a broken one, is judged in the same way.
 """
 
 from __future__ import annotations
@@ -26,9 +25,7 @@ class Vote(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """The ghost of :class:`Agreement`: every acceptance there has been, and the value that was chosen
-    first, with why.
-    """
+    """The ghost of ``Agreement``: every acceptance there has been, and the value that was chosen first, with why."""
 
     votes: frozenset[Vote] = frozenset()
     value: Any = None
@@ -65,9 +62,7 @@ class Agreement:
         return ghost
 
     def decide(self, ghost: Decided, value: Any, how: str) -> Decided:
-        """Note that ``value`` is chosen; raises :class:`~distlib.core.invariant.Broken` if another one is
-        already.
-        """
+        """Note that ``value`` is chosen; raises ``Broken`` if another one is already."""
         if ghost.value is None:
             return ghost._replace(value=value, how=how)
         if ghost.value != value:
@@ -93,8 +88,7 @@ class Validity:
         for what, value in (("accepted", node.accepted_value), ("learnt", node.chosen)):
             if value is not None and value not in ghost:
                 raise Broken(
-                    f"{changed} has {what} {value!r}, which nobody proposed; "
-                    f"proposed were {sorted(ghost, key=repr)}"
+                    f"{changed} has {what} {value!r}, which nobody proposed; proposed were {sorted(ghost, key=repr)}"
                 )
         return ghost
 
@@ -107,9 +101,7 @@ class StableDecision:
     """A learner that has learnt a value never learns another one, nor forgets it while it is up."""
 
     name = "stable decision"
-    paper = (
-        "Lamport 2001, §2.1: a process never learns that a value has been chosen unless it actually has been"
-    )
+    paper = "Lamport 2001, §2.1: a process never learns that a value has been chosen unless it actually has been"
 
     def before(self, nodes: Nodes) -> Hashable:
         """Nobody knows anything."""
@@ -127,9 +119,7 @@ class StableDecision:
 
 
 class MonotonicPromise:
-    """An acceptor's promise never falls, not even in a crash, and it never accepts above what it has
-    promised.
-    """
+    """An acceptor's promise never falls, not even in a crash, and it never accepts above what it has promised."""
 
     name = "monotonic promise"
     paper = "Lamport 2001, §2.2 and §2.5: an acceptor remembers its highest prepare request, even if it fails"
@@ -145,9 +135,7 @@ class MonotonicPromise:
         if node.promised < last:
             raise Broken(f"{changed} had promised {last} and now only {node.promised}")
         if node.accepted_ballot > node.promised:
-            raise Broken(
-                f"{changed} accepted at {node.accepted_ballot} but has promised only {node.promised}"
-            )
+            raise Broken(f"{changed} accepted at {node.accepted_ballot} but has promised only {node.promised}")
         if node.promised == last:
             return ghost
         return tuple((name, node.promised if name == changed else known) for name, known in ghost)

@@ -1,6 +1,5 @@
 """The labs of the Paxos chapter: one decision, the duel and its cure, flexible quorums, a leader's crash, three side by
-side.
-"""
+side."""
 
 from __future__ import annotations
 
@@ -53,10 +52,7 @@ class PaxosView(Parameters):
 def _window(trace: Trace, window: str) -> dict[str, Any]:
     third = trace.end_ms / 3
     start = {"second third": third, "last third": 2 * third}.get(window, 0.0)
-    return {
-        "start_ms": start,
-        "end_ms": trace.end_ms if window in ("whole run", "last third") else start + third,
-    }
+    return {"start_ms": start, "end_ms": trace.end_ms if window in ("whole run", "last third") else start + third}
 
 
 def draw_spacetime(trace: Trace, window: str) -> Any:
@@ -93,9 +89,7 @@ class _PaxosLab(Lab):
         rows = {
             "ballots begun": str(len(result.outputs_of(BallotStarted))),
             "chosen value": str(learnt[0].event.value) if learnt else "none yet",
-            "first known": f"{learnt[0].time_ms:,.0f} ms, by {learnt[0].node}"
-            if learnt
-            else "nobody knows one",
+            "first known": f"{learnt[0].time_ms:,.0f} ms, by {learnt[0].node}" if learnt else "nobody knows one",
             "nodes that know it": str(len(learnt)),
             "messages": f"{len(result.sent):,}",
         }
@@ -146,10 +140,7 @@ class DuelLab(_PaxosLab):
 
     title = "Paxos: a duel of two proposers, and its cure"
     params = DuelParams
-    figures = {
-        "space-time": draw_duel,
-        "rounds against backoff": lambda found: rounds_against_backoff(found[1]),
-    }
+    figures = {"space-time": draw_duel, "rounds against backoff": lambda found: rounds_against_backoff(found[1])}
     presets = {
         "Livelock": {"backoff_ms": (0, 0), "figure": "space-time"},
         "A random pause ends it": {"backoff_ms": (0, 80), "figure": "space-time"},
@@ -214,9 +205,7 @@ class QuorumLab(Lab):
     params = QuorumParams
     figures = {
         "intersection": draw_intersection,
-        "availability": lambda found: availability_by_size(
-            found.sizes, (found.params.phase1, found.params.phase2)
-        ),
+        "availability": lambda found: availability_by_size(found.sizes, (found.params.phase1, found.params.phase2)),
     }
     presets = {
         "Majorities": {"acceptors": 5, "phase1": 3, "phase2": 3},
@@ -246,18 +235,13 @@ class QuorumLab(Lab):
     def verdicts(self, result: Quorums) -> Sequence[tuple[str, bool | None, str]]:
         """The only requirement of Flexible Paxos."""
         apart = result.apart
-        witness = (
-            f"{{{', '.join(apart[0][0])}}} and {{{', '.join(apart[0][1])}}} share nobody" if apart else ""
-        )
+        witness = f"{{{', '.join(apart[0][0])}}} and {{{', '.join(apart[0][1])}}} share nobody" if apart else ""
         return [("Every quorum of phase 1 meets every quorum of phase 2", not apart, witness)]
 
     def data(self, result: Quorums) -> dict[str, pd.DataFrame]:
         """Pairs and availability."""
         rows = [(" ".join(one), " ".join(two), " ".join(shared)) for one, two, shared in result.pairs]
-        return {
-            "pairs": pd.DataFrame(rows, columns=["phase1", "phase2", "shared"]),
-            "availability": result.sizes,
-        }
+        return {"pairs": pd.DataFrame(rows, columns=["phase1", "phase2", "shared"]), "availability": result.sizes}
 
 
 class LeaderChangeLab(Lab):

@@ -1,8 +1,6 @@
-"""Ballots, and what Paxos's proposers, acceptors and learners say to each other; every message is a frozen
-constant.
+"""Ballots, and what Paxos's proposers, acceptors and learners say to each other; every message is a frozen constant.
 
-Lamport's *Paxos Made Simple* (2001) calls a ballot a proposal number, and an accept message an accept
-request.
+Lamport's *Paxos Made Simple* (2001) calls a ballot a proposal number, and an accept message an accept request.
 """
 
 from __future__ import annotations
@@ -19,9 +17,7 @@ Value = Hashable
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ballot:
-    """A proposal number: rounds first, then the proposer's id, so that no two proposers ever share one
-    (§2.2).
-    """
+    """A proposal number: rounds first, then the proposer's id, so that no two proposers ever share one (§2.2)."""
 
     round: int = 0
     proposer: NodeId = ""
@@ -64,9 +60,7 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Phase 1b: the promise for ``ballot``, with the accepted proposal of the highest ballot, if there is
-    one.
-    """
+    """Phase 1b: the promise for ``ballot``, with the accepted proposal of the highest ballot, if there is one."""
 
     ballot: Ballot
     accepted_ballot: Ballot | None = None
@@ -112,7 +106,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The answer to :class:`Query` of a node that knows the chosen value."""
+    """The answer to ``Query`` of a node that knows the chosen value."""
 
     value: Value
 
@@ -139,8 +133,7 @@ class Chosen:
 
 def check_ids(name: str, ids: Any) -> None:
     """Raises ``ValueError`` if ``ids``, the setting ``name``, is empty or holds a node twice; ``TypeError``
-    unless it is a tuple.
-    """
+    unless it is a tuple."""
     if not isinstance(ids, tuple):
         raise TypeError(f"{name} is {ids!r}; it takes a tuple of node ids, for example ('S1', 'S2', 'S3')")
     if not ids:
@@ -151,9 +144,7 @@ def check_ids(name: str, ids: Any) -> None:
 
 
 def check_timer(name: str, range_ms: tuple[float, float] | None) -> None:
-    """Raises ``ValueError`` unless ``range_ms``, the setting ``name``, is None or (low, high) with 0 ≤ low
-    ≤ high.
-    """
+    """Raises ``ValueError`` unless ``range_ms``, the setting ``name``, is None or (low, high) with 0 ≤ low ≤ high."""
     if range_ms is None:
         return
     if not isinstance(range_ms, tuple) or len(range_ms) != 2 or not 0 <= range_ms[0] <= range_ms[1]:

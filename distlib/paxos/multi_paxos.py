@@ -1,5 +1,4 @@
-"""Multi-Paxos: a replicated log, one instance of Paxos a slot, under a leader that runs phase 1 once for
-all of them.
+"""Multi-Paxos: a replicated log, one instance of Paxos a slot, under a leader that runs phase 1 once for all of them.
 
 Lamport, *Paxos Made Simple* (2001), §3; what he leaves to the implementor (suspicion of the leader,
 catching up, sessions of clients) is in sections of its own below. Clients are those of Raft: the same
@@ -14,15 +13,7 @@ from enum import Enum
 from typing import Any
 
 from distlib.core.node import Node, NodeId, durable, setting, volatile
-from distlib.paxos.message import (
-    NO_BALLOT,
-    Ballot,
-    BallotStarted,
-    Nack,
-    check_ids,
-    check_timer,
-    quorum_sizes,
-)
+from distlib.paxos.message import NO_BALLOT, Ballot, BallotStarted, Nack, check_ids, check_timer, quorum_sizes
 from distlib.paxos.multi_paxos_message import (
     NO_OP,
     Accept,
@@ -55,13 +46,11 @@ class Role(Enum):
 class MultiPaxos(Node):
     """One server of a replicated state machine (§3). ``peers`` are the other servers.
 
-    A follower suspects the leader, and a candidate itself, after a time drawn from ``suspect_ms``; the
-    leader shows itself every ``heartbeat_ms``. The sizes of the quorums are those of
-    :func:`~distlib.paxos.message.quorum_sizes`. ``batch`` bounds the values in one
-    :class:`ChosenEntries`.
+    A follower suspects the leader, and a candidate itself, after a time drawn from ``suspect_ms``; the leader shows
+    itself every ``heartbeat_ms``. The sizes of the quorums are those of ``quorum_sizes``. ``batch`` bounds the values
+    in one ``ChosenEntries``.
 
-    Raises ``ValueError`` or ``TypeError`` for settings that cannot be, naming the setting and what it
-    takes.
+    Raises ``ValueError`` or ``TypeError`` for settings that cannot be, naming the setting and what it takes.
     """
 
     peers: tuple[NodeId, ...]
@@ -185,23 +174,14 @@ class MultiPaxos(Node):
         return max(len(self.log), *self.learnt, *reported, 0) + 1
 
     def choose_value(self, slot: Slot, promises: Mapping[NodeId, Promise]) -> ClientRequest:
-        """§2.2, P2c for one slot: the value of the highest ballot among the reports; a slot without one is
-        a hole.
-        """
-        reports = [
-            proposal
-            for promise in promises.values()
-            for number, proposal in promise.accepted
-            if number == slot
-        ]
+        """§2.2, P2c for one slot: the value of the highest ballot among the reports; a slot without one is a hole."""
+        reports = [proposal for promise in promises.values() for number, proposal in promise.accepted if number == slot]
         if not reports:
             return self.fill_hole(slot)
         return max(reports, key=lambda proposal: proposal.ballot).request
 
     def fill_hole(self, slot: Slot) -> ClientRequest:
-        """§3: nothing was chosen there, so a no-op may be, which lets the commands after it be applied at
-        once.
-        """
+        """§3: nothing was chosen there, so a no-op may be, which lets the commands after it be applied at once."""
         return NO_OP
 
     # --- leading: phase 2 --------------------------------------------------------------------------------
@@ -220,11 +200,7 @@ class MultiPaxos(Node):
 
     def on_accepted(self, sender: NodeId, message: Accepted) -> None:
         """Phase 2b's answers: once a quorum has accepted, the slot's value is chosen."""
-        if (
-            self.role is not Role.LEADER
-            or message.ballot != self.ballot
-            or message.slot not in self.proposals
-        ):
+        if self.role is not Role.LEADER or message.ballot != self.ballot or message.slot not in self.proposals:
             return
         self.votes[message.slot] |= {sender}
         if self.is_phase2_quorum(self.votes[message.slot]):
@@ -288,9 +264,7 @@ class MultiPaxos(Node):
         self.promised = ballot
 
     def report(self, ballot: Ballot, first: Slot) -> Promise:
-        """§3: the promise carries the accepted proposals of all slots from ``first`` on, and those known as
-        chosen.
-        """
+        """§3: the promise carries the accepted proposals of all slots from ``first`` on, and those known as chosen."""
         accepted = tuple([(slot, self.accepted[slot]) for slot in sorted(self.accepted) if slot >= first])
         return Promise(ballot, first, accepted, self.log[first - 1 :])
 
@@ -347,9 +321,7 @@ class MultiPaxos(Node):
     # --- learner -------------------------------------------------------------------------------------------
 
     def learn_chosen_up_to(self, slot: Slot, ballot: Ballot) -> None:
-        """The leader of ``ballot`` says which slots are chosen; what this acceptor accepted there may be
-        it.
-        """
+        """The leader of ``ballot`` says which slots are chosen; what this acceptor accepted there may be it."""
         for number in sorted(self.accepted):
             if number <= slot and self.may_learn(self.accepted[number], ballot):
                 self.learn(number, self.accepted[number].request)
@@ -403,9 +375,7 @@ class MultiPaxos(Node):
                 self.send(request.client, ClientReply(request.serial, True, result, self.id))
 
     def apply(self, request: ClientRequest) -> Any:
-        """Apply a client's request once, however often it was chosen; a repeated one gets the first one's
-        result.
-        """
+        """Apply a client's request once, however often it was chosen; a repeated one gets the first one's result."""
         if self.was_applied(request):
             last, result = self.sessions[request.client or ""]
             return result if last == request.serial else None

@@ -1,7 +1,6 @@
 """What must always hold in Multi-Paxos: agreement per slot, one log, each client's request at most once.
 
-A server takes part by its fields alone (``accepted``, ``log``, ``learnt``, ``machine_state``,
-``last_applied``).
+A server takes part by its fields alone (``accepted``, ``log``, ``learnt``, ``machine_state``, ``last_applied``).
 """
 
 from __future__ import annotations
@@ -21,18 +20,14 @@ def _servers(nodes: Nodes) -> dict[NodeId, Any]:
 
 
 class Slots(NamedTuple):
-    """The ghost of :class:`SlotAgreement`: acceptances (server, slot, ballot, request), and (slot, request,
-    how) chosen.
-    """
+    """The ghost of ``SlotAgreement``: acceptances (server, slot, ballot, request), and (slot, request, how) chosen."""
 
     votes: frozenset[tuple[NodeId, int, Any, Any]] = frozenset()
     chosen: tuple[tuple[int, Any, str], ...] = ()
 
 
 class SlotAgreement:
-    """At most one value is ever chosen for a slot: by a quorum's acceptances at one ballot, or as a server
-    believes.
-    """
+    """At most one value is ever chosen for a slot: by a quorum's acceptances at one ballot, or as a server believes."""
 
     name = "agreement per slot"
     paper = "Lamport 2001, §3: the i-th instance of Paxos chooses the i-th command"
@@ -65,8 +60,7 @@ def _decide(chosen: dict[int, tuple[Any, str]], slot: int, request: Any, how: st
     known = chosen.setdefault(slot, (request, how))
     if known[0] != request:
         raise Broken(
-            f"slot {slot} has two chosen values: {known[0].command} ({known[1]}) "
-            f"and {request.command} ({how})"
+            f"slot {slot} has two chosen values: {known[0].command} ({known[1]}) and {request.command} ({how})"
         )
 
 
@@ -90,8 +84,7 @@ class PrefixConsistency:
         if applied[:common] != ghost[:common]:
             slot = next(number for number in range(common) if applied[number] != ghost[number])
             raise Broken(
-                f"{changed} applied {applied[slot].command} as command {slot + 1}, "
-                f"another server {ghost[slot].command}"
+                f"{changed} applied {applied[slot].command} as command {slot + 1}, another server {ghost[slot].command}"
             )
         return applied if len(applied) > len(ghost) else ghost
 
@@ -120,8 +113,7 @@ class AtMostOnce:
             seen.add(name)
         if state != server.machine_state:
             raise Broken(
-                f"{changed} has the state {server.machine_state!r}; its log, each request once, "
-                f"gives {state!r}"
+                f"{changed} has the state {server.machine_state!r}; its log, each request once, gives {state!r}"
             )
         return ghost
 

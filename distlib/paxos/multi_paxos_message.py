@@ -38,9 +38,7 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Phase 1b for all slots from ``first`` on: the accepted proposals, and what this server knows to be
-    chosen.
-    """
+    """Phase 1b for all slots from ``first`` on: the accepted proposals, and what this server knows to be chosen."""
 
     ballot: Ballot
     first: Slot
@@ -88,7 +86,7 @@ class CatchUp:
 
 @dataclass(frozen=True, slots=True)
 class ChosenEntries:
-    """The answer to :class:`CatchUp`: the values chosen for the slots from ``first`` on."""
+    """The answer to ``CatchUp``: the values chosen for the slots from ``first`` on."""
 
     first: Slot
     requests: tuple[ClientRequest, ...]
@@ -116,9 +114,8 @@ class Applied:
 
 
 class MultiPaxosView(NamedTuple):
-    """What an observer sees of a server: ``log`` is the chosen prefix, ``learnt`` what is chosen after a
-    hole, ``accepted`` the acceptor's open slots, ``term`` the round of the highest ballot that it has
-    promised."""
+    """What an observer sees of a server: ``log`` is the chosen prefix, ``learnt`` what is chosen after a hole,
+    ``accepted`` the acceptor's open slots, ``term`` the round of the highest ballot that it has promised."""
 
     role: str
     term: int

@@ -1,4 +1,4 @@
-"""Searches that the bug museum adds to those of `paxos_search`: two lives of one proposer, ballots that mix, loss.
+"""Searches that the bug museum adds to those of ``paxos_search``: two lives of one proposer, ballots that mix, loss.
 
 No search knows which bug it is after; the shipped Paxos goes through all of these situations and stays right.
 """
@@ -25,8 +25,7 @@ LIMIT_MS = 5_000.0
 def chosen_with_a_promise_under_way(world: World) -> bool:
     """S1 and S2 have accepted "a", and S2's empty promise has not reached S1 yet."""
     late = any(
-        (one.sender, one.receiver) == ("S2", "S1") and isinstance(one.message, Promise)
-        for one in world.messages()
+        (one.sender, one.receiver) == ("S2", "S1") and isinstance(one.message, Promise) for one in world.messages()
     )
     return late and accepted("a", "a", None)(world)
 
@@ -47,9 +46,7 @@ def second_try(world: World) -> bool:
 def accepted_again(world: World) -> bool:
     """S1 and S2 have accepted "a" at different ballots, and S3 has "b" of a ballot in between."""
     one, two, three = (world.node(name) for name in NAMES)
-    return (
-        accepted("a", "a", "b")(world) and one.accepted_ballot < three.accepted_ballot < two.accepted_ballot
-    )
+    return accepted("a", "a", "b")(world) and one.accepted_ballot < three.accepted_ballot < two.accepted_ballot
 
 
 def heard_twice(world: World) -> bool:
@@ -131,4 +128,4 @@ PAXOS_MUSEUM_SEARCHES: tuple[ProtocolSearch, ...] = (
         simulated(left_behind, LIMIT_MS, undecided, "simulated runs with a dead rival", "liveness"), "liveness",
     ),
 )  # fmt: skip
-"""What the museum has on top of `PAXOS_SEARCHES`; the shipped Paxos passes all of them."""
+"""What the museum has on top of ``PAXOS_SEARCHES``; the shipped Paxos passes all of them."""

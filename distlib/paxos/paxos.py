@@ -1,9 +1,8 @@
 """Single-decree Paxos: a set of nodes agrees on one value, though messages are lost and nodes crash.
 
-Lamport, *Paxos Made Simple* (2001); section numbers are his. Every node may be proposer, acceptor and
-learner at once: it accepts if it is named in ``acceptors``, learns if it is named in ``learners``, and
-proposes if it is given a value. Each rule of the paper is a method of its own, so that a subclass that
-overrides one method is Paxos without that rule.
+Lamport, *Paxos Made Simple* (2001); section numbers are his. Every node may be proposer, acceptor and learner at once:
+it accepts if it is named in ``acceptors``, learns if it is named in ``learners``, and proposes if it is given a value.
+Each rule of the paper is a method of its own, so that a subclass that overrides one method is Paxos without that rule.
 """
 
 from __future__ import annotations
@@ -47,9 +46,7 @@ class Phase(Enum):
 
 
 class PaxosView(NamedTuple):
-    """What an observer sees of a node; ``ballot`` is the proposer's own, the rest the acceptor's and the
-    learner's.
-    """
+    """What an observer sees of a node; ``ballot`` is the proposer's own, the rest the acceptor's and the learner's."""
 
     role: str
     phase: str
@@ -64,12 +61,11 @@ class PaxosView(NamedTuple):
 class Paxos(Node):
     """One node of single-decree Paxos (§2).
 
-    Settings: ``acceptors``; ``value``, which this node proposes from its start on (None: it waits for
-    :class:`Propose`); ``learners`` (None: all acceptors); the sizes of the quorums of both phases (None:
-    majorities; see :func:`~distlib.paxos.message.quorum_sizes`), where ``unsafe`` allows quorums
-    that don't intersect; ``retransmit_ms``, ``backoff_ms`` and ``catch_up_ms``, the ranges from which
-    timers are drawn (None: no such timer). The backoff's range grows by ``backoff_growth`` with every
-    ballot in a row that failed, up to 64 times.
+    Settings: ``acceptors``; ``value``, which this node proposes from its start on (None: it waits for ``Propose``);
+    ``learners`` (None: all acceptors); the sizes of the quorums of both phases (None: majorities; see
+    ``quorum_sizes``), where ``unsafe`` allows quorums that don't intersect; ``retransmit_ms``, ``backoff_ms`` and
+    ``catch_up_ms``, the ranges from which timers are drawn (None: no such timer). The backoff's range grows by
+    ``backoff_growth`` with every ballot in a row that failed, up to 64 times.
 
     Raises ``ValueError`` or ``TypeError`` for settings that cannot be, naming what would be right.
     """
@@ -145,9 +141,7 @@ class Paxos(Node):
 
     def ask(self, acceptors: Iterable[NodeId]) -> None:
         """Send the request of the current phase; the ballot's number must be on disk before (§2.5)."""
-        request = (
-            Prepare(self.ballot) if self.phase is Phase.PREPARING else Accept(self.ballot, self.proposal)
-        )
+        request = Prepare(self.ballot) if self.phase is Phase.PREPARING else Accept(self.ballot, self.proposal)
         for acceptor in acceptors:
             self.send_after_sync(acceptor, request)
         self.set_range("retransmit", self.retransmit_ms)
@@ -177,9 +171,7 @@ class Paxos(Node):
         self.ask(self.acceptors)
 
     def choose_value(self, promises: Reports) -> Value | None:
-        """§2.2, P2c: the value of the highest-numbered proposal among the answers, or any if they report
-        none.
-        """
+        """§2.2, P2c: the value of the highest-numbered proposal among the answers, or any if they report none."""
         reported = [report for report in promises if report.value is not None]
         if not reported:
             return self.wanted
@@ -196,9 +188,7 @@ class Paxos(Node):
             self.back_off()
 
     def back_off(self) -> None:
-        """Leave the field to the higher ballot for a random time, so that one of two rivals gets through
-        (§2.4).
-        """
+        """Leave the field to the higher ballot for a random time, so that one of two rivals gets through (§2.4)."""
         self.phase, self.failures = Phase.BACKING_OFF, self.failures + 1
         self.cancel_timer("retransmit")
         if self.backoff_ms is not None:
@@ -211,9 +201,7 @@ class Paxos(Node):
 
     def on_retransmit_timeout(self) -> None:
         """Ask those again who have not answered."""
-        answers = (
-            self.promises if self.phase is Phase.PREPARING else self.supporters(self.ballot, self.proposal)
-        )
+        answers = self.promises if self.phase is Phase.PREPARING else self.supporters(self.ballot, self.proposal)
         answered = {report.acceptor for report in answers}
         self.ask(acceptor for acceptor in self.acceptors if acceptor not in answered)
 
@@ -230,9 +218,7 @@ class Paxos(Node):
         self.answer(sender, self.report(message.ballot))
 
     def may_promise(self, ballot: Ballot) -> bool:
-        """§2.2, phase 1b: only if the ballot is higher than any promised; the same one again is a repeated
-        message.
-        """
+        """§2.2, phase 1b: only if the ballot is higher than any promised; the same one again is a repeated message."""
         return ballot >= self.promised
 
     def make_promise(self, ballot: Ballot) -> None:
@@ -262,9 +248,7 @@ class Paxos(Node):
         return ballot >= self.promised
 
     def promise_by_accepting(self, ballot: Ballot) -> None:
-        """Who accepts a ballot, also promises it: a lower one that comes later must not replace what was
-        accepted.
-        """
+        """Who accepts a ballot, also promises it: a lower one that comes later must not replace what was accepted."""
         self.promised = max(self.promised, ballot)
 
     def accept(self, ballot: Ballot, value: Value) -> None:
@@ -272,9 +256,7 @@ class Paxos(Node):
         self.accepted_ballot, self.accepted_value = ballot, value
 
     def answer(self, to: NodeId, message: Any) -> None:
-        """§2.5: an acceptor records its intended response in stable storage before actually sending the
-        response.
-        """
+        """§2.5: an acceptor records its intended response in stable storage before actually sending the response."""
         self.send_after_sync(to, message)
 
     def check_acceptor(self, sender: NodeId, message: Any) -> None:
@@ -304,9 +286,7 @@ class Paxos(Node):
             self.learn(message.value)
 
     def supporters(self, ballot: Ballot, value: Value | None) -> Reports:
-        """The votes for one proposal: acceptances of different ballots don't add up, not even for equal
-        values.
-        """
+        """The votes for one proposal: acceptances of different ballots don't add up, not even for equal values."""
         return tuple([vote for vote in self.votes if vote.ballot == ballot and vote.value == value])
 
     def is_phase2_quorum(self, votes: Reports) -> bool:
@@ -314,9 +294,7 @@ class Paxos(Node):
         return len(votes) >= self.phase2_quorum
 
     def learn(self, value: Value) -> None:
-        """§2.3: ``value`` is chosen. That never changes, so this node need not listen, nor propose, any
-        more.
-        """
+        """§2.3: ``value`` is chosen. That never changes, so this node need not listen, nor propose, any more."""
         self.chosen = value
         self.output(Chosen(value))
         self.phase, self.failures, self.promises, self.proposal, self.votes = Phase.IDLE, 0, (), None, ()

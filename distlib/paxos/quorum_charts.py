@@ -109,9 +109,7 @@ def _people(graph: nx.Graph, place: Places, chosen: tuple[str, ...]) -> go.Scatt
     )  # fmt: skip
 
 
-def availability_by_size(
-    sizes: pd.DataFrame, chosen: tuple[int, int], *, width: int = theme.WIDTH
-) -> go.Figure:
+def availability_by_size(sizes: pd.DataFrame, chosen: tuple[int, int], *, width: int = theme.WIDTH) -> go.Figure:
     """How often each phase is impossible, against the size of phase 2's quorum; the chosen pair is marked.
 
     ``sizes`` has the columns phase2, phase1, available1, available2, both (probabilities). Raises ``ValueError`` for

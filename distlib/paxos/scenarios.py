@@ -33,47 +33,28 @@ class SingleDecreeParams(Parameters):
     """One decision: who proposes, over which network, with which quorums."""
 
     acceptors: int = parameter(5, "acceptors", low=1, high=9, help="each of them learns, too")
-    proposers: int = parameter(
-        2, "proposers", low=1, high=9, help="the first so many nodes propose a value each"
-    )
+    proposers: int = parameter(2, "proposers", low=1, high=9, help="the first so many nodes propose a value each")
     stagger_ms: float = parameter(
         8.0, "a proposer starts every", unit="ms", low=0, high=1000, step=1, help="after the one before it"
     )
     latency_ms: tuple[float, float] = parameter(
         (5, 15), "one-way latency", unit="ms", low=0.1, high=500, help="uniform on this range"
     )
-    loss: float = parameter(
-        0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost"
-    )
+    loss: float = parameter(0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost")
     phase1_quorum: int = parameter(
-        0,
-        "quorum of phase 1",
-        low=0,
-        high=9,
-        help="0: a majority, or what intersects phase 2's",
+        0, "quorum of phase 1", low=0, high=9, help="0: a majority, or what intersects phase 2's"
     )
     phase2_quorum: int = parameter(
-        0,
-        "quorum of phase 2",
-        low=0,
-        high=9,
-        help="0: a majority, or what intersects phase 1's",
+        0, "quorum of phase 2", low=0, high=9, help="0: a majority, or what intersects phase 1's"
     )
     unsafe: bool = parameter(False, "unsafe quorums", help="to see agreement break")
     backoff_ms: tuple[float, float] = parameter(
-        (20, 60),
-        "backoff",
-        unit="ms",
-        low=0,
-        high=5000,
-        help="the pause after a ballot that met a higher one",
+        (20, 60), "backoff", unit="ms", low=0, high=5000, help="the pause after a ballot that met a higher one"
     )
     duration_ms: float = parameter(
         400.0, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
     )
-    seed: int = parameter(
-        7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
-    )
+    seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     def check(self) -> None:
         """The quorums must be possible, and intersect unless that is switched off."""
@@ -86,9 +67,7 @@ class SingleDecreeParams(Parameters):
 
     def quorums(self) -> tuple[int, int]:
         """The sizes of the quorums of both phases."""
-        return quorum_sizes(
-            self.acceptors, self.phase1_quorum or None, self.phase2_quorum or None, unsafe=self.unsafe
-        )
+        return quorum_sizes(self.acceptors, self.phase1_quorum or None, self.phase2_quorum or None, unsafe=self.unsafe)
 
     def warnings(self) -> list[str]:
         """What the quorums cost."""
@@ -101,9 +80,7 @@ class SingleDecreeParams(Parameters):
             )
         survives = self.acceptors - max(phase1, phase2)
         if survives < (self.acceptors - 1) // 2:
-            remarks.append(
-                f"With these quorums, a new proposer gets through only while at most {survives} are down."
-            )
+            remarks.append(f"With these quorums, a new proposer gets through only while at most {survives} are down.")
         return remarks
 
     def cluster(self, *, watched: bool = True) -> Cluster:
@@ -153,9 +130,7 @@ def duel(params: DuelParams = DuelParams()) -> Trace:
 
 @dataclass(frozen=True)
 class Decision:
-    """How a duel ended: ballots begun by all proposers together, and when a learner first knew (None: not
-    in time).
-    """
+    """How a duel ended: ballots begun by all proposers together, and when a learner first knew (None: not in time)."""
 
     rounds: int
     decided_ms: float | None
@@ -164,9 +139,7 @@ class Decision:
 def decision(params: SingleDecreeParams, limit_ms: float = 2000.0) -> Decision:
     """Run until somebody has learnt the chosen value, at most ``limit_ms``."""
     cluster = params.cluster(watched=False)
-    cluster.run(
-        limit_ms, until=lambda running: any(getattr(node, "chosen", None) for node in running.nodes.values())
-    )
+    cluster.run(limit_ms, until=lambda running: any(getattr(node, "chosen", None) for node in running.nodes.values()))
     rounds = sum(isinstance(one.event, BallotStarted) for one in cluster.outputs)
     learnt = [one.time_ms for one in cluster.outputs if isinstance(one.event, Chosen)]
     return Decision(rounds, learnt[0] if learnt else None)
@@ -235,17 +208,13 @@ class LeaderChangeParams(Parameters):
     latency_ms: tuple[float, float] = parameter(
         (2, 8), "one-way latency", unit="ms", low=0.1, high=500, help="uniform on this range"
     )
-    loss: float = parameter(
-        0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost"
-    )
+    loss: float = parameter(0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost")
     crash_ms: float = parameter(700.0, "leader crashes at", unit="ms", low=0, high=60_000, step=10)
     down_ms: float = parameter(500.0, "and is down for", unit="ms", low=0, high=60_000, step=10)
     duration_ms: float = parameter(
         1500.0, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
     )
-    seed: int = parameter(
-        7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
-    )
+    seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     def warnings(self) -> list[str]:
         """Timers that ignore each other."""
@@ -278,13 +247,10 @@ class LeaderChangeParams(Parameters):
 
 def leader_change(params: LeaderChangeParams = LeaderChangeParams()) -> Trace:
     """Multi-Paxos: a leader is elected and serves its clients; it crashes; another one takes over; the
-    first comes back.
-    """
+    first comes back."""
     nodes = [*params.servers_of(MultiPaxos), *params.clients_of()]
     crash = Crash(params.crash_ms, "@leader", params.down_ms)
-    cluster = Cluster(
-        nodes, params.network(), seed=params.seed, faults=(crash,), invariants=multi_paxos_invariants()
-    )
+    cluster = Cluster(nodes, params.network(), seed=params.seed, faults=(crash,), invariants=multi_paxos_invariants())
     return cluster.run(params.duration_ms)
 
 
@@ -305,13 +271,9 @@ class CompareParams(Parameters):
         help="suspicion in Multi-Paxos, election timeout in Raft",
     )
     heartbeat_ms: float = parameter(50.0, "heartbeat", unit="ms", low=1, high=1000)
-    commands: int = parameter(
-        20, "commands", low=1, high=200, help="written one after the other by one client"
-    )
+    commands: int = parameter(20, "commands", low=1, high=200, help="written one after the other by one client")
     trials: int = parameter(30, "leader's crashes", low=1, high=500, help="each from a seed of its own")
-    seed: int = parameter(
-        7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
-    )
+    seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     def situation(self, seed: int, *, clients: int) -> LeaderChangeParams:
         """The same settings for a replicated log."""
@@ -345,8 +307,7 @@ def compare(params: CompareParams = CompareParams()) -> pd.DataFrame:
 
 def paxos_cost(params: CompareParams) -> tuple[float, float]:
     """Messages and round trips of one decision of single-decree Paxos, undisturbed, with its proposer as
-    the only learner.
-    """
+    the only learner."""
     names = server_names(params.servers)
     nodes = [Paxos(name, names, learners=(names[0],), retransmit_ms=None, catch_up_ms=None) for name in names]
     cluster = Cluster(nodes, Network(Constant(params.latency_ms)), seed=params.seed)
@@ -357,13 +318,9 @@ def paxos_cost(params: CompareParams) -> tuple[float, float]:
 
 
 def log_cost(params: CompareParams, protocol: type[MultiPaxos] | type[Raft]) -> tuple[float, float]:
-    """Messages and round trips for one command under a stable leader, the client's own round trip taken
-    off.
-    """
+    """Messages and round trips for one command under a stable leader, the client's own round trip taken off."""
     names = server_names(params.servers)
-    servers = make_servers(
-        protocol, params.servers, (2e5, 4e5), 1e5
-    )  # no heartbeat repeats what is under way
+    servers = make_servers(protocol, params.servers, (2e5, 4e5), 1e5)  # no heartbeat repeats what is under way
     commands = tuple(Put("x", step) for step in range(params.commands + 1))
     client = RaftClient("C1", names, commands, think_ms=(0, 0), timeout_ms=1e4)
     cluster = Cluster([*servers, client], Network(Constant(params.latency_ms)), seed=params.seed)
@@ -383,9 +340,7 @@ def log_cost(params: CompareParams, protocol: type[MultiPaxos] | type[Raft]) -> 
 
 
 def leader_change_ms(params: CompareParams, protocol: type[MultiPaxos] | type[Raft], trial: int) -> float:
-    """Time from the crash of an elected leader, at a random moment of its heartbeats, to the next one's
-    election.
-    """
+    """Time from the crash of an elected leader, at a random moment of its heartbeats, to the next one's election."""
     situation = params.situation(params.seed + trial, clients=0)
     cluster = Cluster(situation.servers_of(protocol), situation.network(), seed=situation.seed, record=False)
 

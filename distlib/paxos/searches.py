@@ -1,4 +1,4 @@
-"""What a Paxos class has to stand: `PAXOS_SEARCHES`, from two ballots in every order to three in the worst one."""
+"""What a Paxos class has to stand: ``PAXOS_SEARCHES``, from two ballots in every order to three in the worst one."""
 
 from __future__ import annotations
 
@@ -9,16 +9,7 @@ from distlib.check.cluster.counterexample import counterexample
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.shrink import shrink_run
 from distlib.check.cluster.world import Faults, World
-from distlib.check.search import (
-    DANGEROUS,
-    Leg,
-    Outcome,
-    ProtocolSearch,
-    breadth,
-    exemplified,
-    staged,
-    walks,
-)
+from distlib.check.search import DANGEROUS, Leg, Outcome, ProtocolSearch, breadth, exemplified, staged, walks
 from distlib.core.fault import Crash, Fault, Nemesis
 from distlib.core.trace import Trace
 from distlib.paxos.invariants import paxos_invariants
@@ -129,9 +120,7 @@ def live_nodes(kind: type[Paxos], max_seconds: float) -> Outcome:
         failure = ""
         try:
             if cluster.run(CALM_MS, until=_all_know).stopped != "condition":
-                knowing = [
-                    name for name, node in cluster.nodes.items() if getattr(node, "chosen", None) is not None
-                ]
+                knowing = [name for name, node in cluster.nodes.items() if getattr(node, "chosen", None) is not None]
                 failure = (f"after {CALM_MS:g} ms in a calm network, {', '.join(knowing) or 'nobody'} has learnt "
                            "a chosen value; all nodes that are up should have")  # fmt: skip
         except NodeError as error:
@@ -143,11 +132,7 @@ def live_nodes(kind: type[Paxos], max_seconds: float) -> Outcome:
 
 
 def _all_know(cluster: Cluster) -> bool:
-    return all(
-        getattr(node, "chosen", None) is not None
-        for name, node in cluster.nodes.items()
-        if cluster.is_up(name)
-    )
+    return all(getattr(node, "chosen", None) is not None for name, node in cluster.nodes.items() if cluster.is_up(name))
 
 
 def failed_run(kind: type[Any], search: str, seed: int) -> Trace:
@@ -228,4 +213,4 @@ PAXOS_SEARCHES: tuple[ProtocolSearch, ...] = (
               faults=Faults(crashes=2, duplicates=2), learners=("S3",)),
     ),
 )  # fmt: skip
-"""Every search that a Paxos class has to stand; the shipped `Paxos` passes all of them."""
+"""Every search that a Paxos class has to stand; the shipped ``Paxos`` passes all of them."""

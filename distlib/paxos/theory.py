@@ -28,9 +28,7 @@ def availability(acceptors: int, quorum: int, up: float) -> float:
     if isinstance(up, bool) or not isinstance(up, (int, float)) or not 0 <= up <= 1:
         raise ValueError(f"up is {up!r}; it takes a probability from 0 to 1")
     p = Fraction(up)
-    return float(
-        sum(comb(acceptors, k) * p**k * (1 - p) ** (acceptors - k) for k in range(quorum, acceptors + 1))
-    )
+    return float(sum(comb(acceptors, k) * p**k * (1 - p) ** (acceptors - k) for k in range(quorum, acceptors + 1)))
 
 
 def intersect(acceptors: int, phase1: int, phase2: int) -> bool:
@@ -53,7 +51,7 @@ class Chances:
 def phases(acceptors: int, phase1: int, phase2: int, up: float) -> Chances:
     """The availability of both phases; both are possible when the larger quorum is.
 
-    Raises as :func:`availability`.
+    Raises as ``availability``.
     """
     one, two = availability(acceptors, phase1, up), availability(acceptors, phase2, up)
     return Chances(one, two, min(one, two))

@@ -42,9 +42,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TimeoutError(f"your function did not come back within {seconds:g} s: a loop without end?")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(
-        signal.ITIMER_REAL, seconds, seconds
-    )  # again, where a failure is looked into by calling anew
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again, where a failure is looked into by calling anew
     try:
         yield
     finally:
@@ -94,8 +92,7 @@ def grade_invariant(
                 last = right.path[-1]
                 nodes = [f"{name}: {_acceptor(node)}" for name, node in last.state.all_nodes().items()]
                 return Grade(
-                    False,
-                    ("it fails in correct Paxos, so it is no invariant:", f"after '{last.action}'", *nodes),
+                    False, ("it fails in correct Paxos, so it is no invariant:", f"after '{last.action}'", *nodes)
                 )
             wrong = explore(_cluster(broken), always(holds, "your invariant"), max_states=max_states)
     except TimeoutError as error:
@@ -123,7 +120,7 @@ def _acceptor(node: Any) -> str:
 
 
 def grade_conjunct(predicate: Callable[[Any], bool], limit_s: float = LIMIT_S) -> Grade:
-    """Exercise: what to add to *votes are safe*, so that together they are inductive in `Voting`."""
+    """Exercise: what to add to *votes are safe*, so that together they are inductive in ``Voting``."""
     if not callable(predicate) or isinstance(predicate, type):
         return Grade(False, (f"give a function of a state, not {predicate!r}",))
     try:
@@ -158,16 +155,13 @@ ANSWERS = {
 
 
 def puzzle() -> dict[str, Any]:
-    """The history as `history_timeline` draws it, with letters and without an order."""
+    """The history as ``history_timeline`` draws it, with letters and without an order."""
     rows = [
         (one.process, f"{letter}: {one.label}", one.call, one.returned, 0, "not placed", "")
         for letter, one in ANSWERS.items()
     ]
     columns = ["process", "label", "call", "returned", "order", "fate", "why"]
-    return {
-        "operations": pd.DataFrame(rows, columns=columns),
-        "headline": "Your turn: in which order did they happen?",
-    }
+    return {"operations": pd.DataFrame(rows, columns=columns), "headline": "Your turn: in which order did they happen?"}
 
 
 def grade_order(order: str | Sequence[str]) -> Grade:

@@ -10,15 +10,7 @@ from typing import Any
 
 from distlib.check.history.history import UNKNOWN, Fault, History, Operation
 from distlib.check.history.readers import parse_jsonl
-from distlib.check.history.sequential import (
-    CompareAndSet,
-    KeyValue,
-    Log,
-    Mutex,
-    Queue,
-    Register,
-    Specification,
-)
+from distlib.check.history.sequential import CompareAndSet, KeyValue, Log, Mutex, Queue, Register, Specification
 from distlib.core.fault import Partition
 from distlib.core.trace import Trace
 from distlib.paxos.multi_paxos import MultiPaxos
@@ -39,7 +31,8 @@ OWN = "my own lines"
 
 
 def history_of(trace: Trace) -> History:
-    """What the clients of a run asked and were told, of one register: `Put` is a write, `Get` a read; times in ms."""
+    """What the clients of a run asked and were told, of one register: ``Put`` is a write, ``Get`` a read; times in
+    ms."""
     returned = {(one.event.client, one.event.serial): one for one in trace.outputs_of(Returned)}
     operations = []
     for call in trace.outputs_of(Invoked):
@@ -78,7 +71,7 @@ def recorded(protocol: type[Raft] | type[MultiPaxos], seed: int = 7) -> Trace:
 
 @dataclass(frozen=True)
 class Shape:
-    """A small history as JSON lines (see `distlib.check.history.readers`), the type it is of, and what it shows."""
+    """A small history as JSON lines (see ``distlib.check.history.readers``), the type it is of, and what it shows."""
 
     lines: str
     specification: str
@@ -129,7 +122,7 @@ NAMES = (*RECORDED, *SHAPES, OWN)
 
 
 def to_jsonl(history: History) -> str:
-    """``history`` as JSON lines that `distlib.check.history.readers.parse_jsonl` reads; faults come last."""
+    """``history`` as JSON lines that ``distlib.check.history.readers.parse_jsonl`` reads; faults come last."""
     lines = []
     for one in history.operations:
         record = {"process": one.process, "f": one.f, "argument": one.argument, "result": one.result, "key": one.key,
@@ -143,7 +136,7 @@ def to_jsonl(history: History) -> str:
 
 
 def history_called(name: str, seed: int = 7, lines: str = "") -> History:
-    """One of :data:`NAMES`; ``seed`` matters for those recorded here, ``lines`` for the reader's own.
+    """One of ``NAMES``; ``seed`` matters for those recorded here, ``lines`` for the reader's own.
 
     Raises ``ValueError`` for an unknown name, and, naming line and field, for lines that cannot be read.
     """
@@ -154,12 +147,10 @@ def history_called(name: str, seed: int = 7, lines: str = "") -> History:
     if name != OWN:
         raise ValueError(f"there is no history {name!r}; there are {', '.join(map(repr, NAMES))}")
     if not lines.strip():
-        raise ValueError(
-            "there are no lines of your own yet: write one operation a line into the box, as JSON"
-        )
+        raise ValueError("there are no lines of your own yet: write one operation a line into the box, as JSON")
     return parse_jsonl(lines, source="line")
 
 
 def specification_of(name: str) -> str:
-    """The type that a history is of: a name of :data:`SPECIFICATIONS`."""
+    """The type that a history is of: a name of ``SPECIFICATIONS``."""
     return SHAPES[name].specification if name in SHAPES else "register"

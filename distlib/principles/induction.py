@@ -2,7 +2,7 @@
 
 A search from the initial states shows that nothing bad is *reachable*. Induction asks more and needs no search: take
 **every** state that satisfies the invariant, reachable or not, and take every step out of it. If no step leads out of
-the invariant, it holds for ever, however long the run. `Voting` (Paxos before there were messages) is small enough to
+the invariant, it holds for ever, however long the run. ``Voting`` (Paxos before there were messages) is small enough to
 write down every state there is.
 """
 
@@ -20,7 +20,7 @@ Invariant = Callable[[VotingState], bool]
 
 @dataclass(frozen=True)
 class Induction:
-    """What `induction` found; ``print`` it.
+    """What ``induction`` found; ``print`` it.
 
     ``holding`` of all ``states`` satisfy the invariant, ``steps`` lead out of them (both counted up to ``escape``).
     ``escape`` is a counterexample to induction: a state that satisfies the invariant, a step, and the state after it,

@@ -14,15 +14,7 @@ from distlib.core.parameter import Parameters, parameter
 from distlib.figures.history import history_timeline
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress
-from distlib.principles.histories import (
-    NAMES,
-    OWN,
-    SHAPES,
-    SPECIFICATIONS,
-    history_called,
-    specification_of,
-    to_jsonl,
-)
+from distlib.principles.histories import NAMES, OWN, SHAPES, SPECIFICATIONS, history_called, specification_of, to_jsonl
 
 AS_RECORDED = "the history's own"
 
@@ -31,18 +23,14 @@ AS_RECORDED = "the history's own"
 class HistoryParams(Parameters):
     """Which history, of which type."""
 
-    history: str = parameter(
-        NAMES[2], "history", choices=NAMES, help="recorded here, from the literature, or your own"
-    )
+    history: str = parameter(NAMES[2], "history", choices=NAMES, help="recorded here, from the literature, or your own")
     specification: str = parameter(
         AS_RECORDED,
         "checked as a",
         choices=(AS_RECORDED, *SPECIFICATIONS),
         help="what one operation at a time would do",
     )
-    seed: int = parameter(
-        7, "seed", low=0, high=2**31, help="of the simulated cluster, for recorded histories"
-    )
+    seed: int = parameter(7, "seed", low=0, high=2**31, help="of the simulated cluster, for recorded histories")
     lines: str = ""
 
     @property
@@ -55,9 +43,7 @@ class HistoryParams(Parameters):
 class HistoryView(Parameters):
     """How much of the history is shown."""
 
-    most: int = parameter(
-        24, "operations shown", low=4, high=200, help="around where it gets stuck, or else the first"
-    )
+    most: int = parameter(24, "operations shown", low=4, high=200, help="around where it gets stuck, or else the first")
 
 
 def draw_history(found: Linearizability, most: int) -> Any:
@@ -90,12 +76,8 @@ class HistoryLab(Lab):
         )  # fmt: skip
         self.lines.add_class("lab-lines")
         frame = self._frame
-        frame.buttons["Edit"] = frame._button(
-            "Edit this history", "pencil", "Put it into the box below", self.edit
-        )
-        frame.buttons["Check"] = frame._button(
-            "Check these lines", "check", "Judge what is in the box", self.check
-        )
+        frame.buttons["Edit"] = frame._button("Edit this history", "pencil", "Put it into the box below", self.edit)
+        frame.buttons["Check"] = frame._button("Check these lines", "check", "Judge what is in the box", self.check)
         row = w.HBox([frame.buttons["Edit"], frame.buttons["Check"]], layout=w.Layout(margin="6px 0 0"))
         children = list(frame.box.children)
         frame.box.children = (*children[:-3], row, self.lines, *children[-3:])

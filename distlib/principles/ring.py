@@ -15,9 +15,7 @@ from distlib.principles.specifications import Action, added, at_least_one, repla
 
 
 class EWD840State(NamedTuple):
-    """The variables of EWD840.tla: which nodes are active and black, where the token is, and whether it is
-    black.
-    """
+    """The variables of EWD840.tla: which nodes are active and black, where the token is, and whether it is black."""
 
     active: tuple[bool, ...]
     black: tuple[bool, ...]
@@ -29,8 +27,7 @@ class EWD840State(NamedTuple):
 class EWD840(Model[EWD840State, Action]):
     """Dijkstra's termination detection in a ring (EWD 840, 1983): EWD840.tla (Merz).
 
-    Published with 3 nodes: 302 distinct, 2,001 generated, depth 10; with 4: 1,566, 15,986, 12
-    (ewd840/manifest.json).
+    Published with 3 nodes: 302 distinct, 2,001 generated, depth 10; with 4: 1,566, 15,986, 12 (ewd840/manifest.json).
     """
 
     nodes: int = 3
@@ -47,10 +44,7 @@ class EWD840(Model[EWD840State, Action]):
         active, black, at, token_black = state
         if at == 0:
             for _ in range(token_black + black[0]):  # both disjuncts of InitiateProbe's guard count
-                yield (
-                    ("InitiateProbe",),
-                    EWD840State(active, replaced(black, 0, False), self.nodes - 1, False),
-                )
+                yield (("InitiateProbe",), EWD840State(active, replaced(black, 0, False), self.nodes - 1, False))
         else:
             passed = EWD840State(active, replaced(black, at, False), at - 1, token_black or black[at])
             for _ in range((not active[at]) + black[at] + token_black):
@@ -61,10 +55,7 @@ class EWD840(Model[EWD840State, Action]):
                 for j in range(self.nodes):
                     if j != i:
                         marked = replaced(black, i, True) if j > i else black
-                        yield (
-                            ("SendMsg", i, j),
-                            EWD840State(replaced(active, j, True), marked, at, token_black),
-                        )
+                        yield (("SendMsg", i, j), EWD840State(replaced(active, j, True), marked, at, token_black))
 
     def detected(self, state: EWD840State) -> bool:
         """terminationDetected: node 0 holds a white token, is white and passive."""
@@ -78,9 +69,8 @@ class EWD840(Model[EWD840State, Action]):
 
 
 class ChangRobertsState(NamedTuple):
-    """The variables of ChangRoberts.tla; node n has the identity n, and `msgs[n]` are the identities on their
-    way to n.
-    """
+    """The variables of ChangRoberts.tla; node n has the identity n, and ``msgs[n]`` are the identities on their
+    way to n."""
 
     msgs: tuple[frozenset[int], ...]
     started: tuple[bool, ...]  # pc # "n0"
@@ -125,12 +115,9 @@ class ChangRoberts(Model[ChangRobertsState, Action]):
                 yield ("n1", n, identity), now._replace(msgs=msgs, state=replaced(now.state, n, role))
 
     def correct(self, now: ChangRobertsState) -> bool:
-        """Correctness: a winner is an initiator, all others have lost, and no initiator has a lesser
-        identity.
-        """
+        """Correctness: a winner is an initiator, all others have lost, and no initiator has a lesser identity."""
         return all(
-            now.initiator[n]
-            and all(now.state[m] == "lost" and (m > n or not now.initiator[m]) for m in others)
+            now.initiator[n] and all(now.state[m] == "lost" and (m > n or not now.initiator[m]) for m in others)
             for n, role in enumerate(now.state)
             if role == "won"
             for others in [[m for m in range(self.nodes) if m != n]]

@@ -1,6 +1,5 @@
-"""Abstract specifications as Models: each is a page to read beside its TLA+ original in the public TLA+
-examples (github.com/tlaplus/Examples, directory `specifications`), whose model checker TLC publishes the
-state counts.
+"""Abstract specifications as Models: each is a page to read beside its TLA+ original in the public TLA+ examples
+(github.com/tlaplus/Examples, directory ``specifications``), whose model checker TLC publishes the state counts.
 
 The action names are those of the originals. A step is generated once for every way in which its action is
 enabled, also when the ways lead to the same state, because that is how TLC counts "states generated".
@@ -37,7 +36,7 @@ def replaced(items: tuple[Any, ...], index: int, item: Any) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=2**16)
 def added(items: frozenset[Any], item: Any) -> frozenset[Any]:
-    """items ∪ {item}. Remembered, as in `replaced`; a shared frozenset also keeps its hash."""
+    """items ∪ {item}. Remembered, as in ``replaced``; a shared frozenset also keeps its hash."""
     return items | {item}
 
 
@@ -53,8 +52,7 @@ WORKING, PREPARED, COMMITTED, ABORTED = "working", "prepared", "committed", "abo
 
 @dataclass(frozen=True)
 class TCommit(Model[tuple[str, ...], Action]):
-    """What transaction commit is: TCommit.tla (Gray & Lamport 2006, §2). A state is the state of each
-    resource manager.
+    """What transaction commit is: TCommit.tla (Gray & Lamport 2006, §2). A state is the state of each resource manager.
 
     Published with 3 managers: 34 distinct, 94 generated, depth 7 (transaction_commit/manifest.json).
     """
@@ -101,9 +99,7 @@ def all_aborted(rm_state: tuple[str, ...]) -> bool:
 
 
 class TwoPhaseState(NamedTuple):
-    """The variables of TwoPhase.tla. Messages are ("Prepared", rm), "Commit" and "Abort"; none is ever
-    removed.
-    """
+    """The variables of TwoPhase.tla. Messages are ("Prepared", rm), "Commit" and "Abort"; none is ever removed."""
 
     rm_state: tuple[str, ...]
     tm_state: str
@@ -113,8 +109,7 @@ class TwoPhaseState(NamedTuple):
 
 @dataclass(frozen=True)
 class TwoPhase(Model[TwoPhaseState, Action]):
-    """Two-phase commit with a transaction manager: TwoPhase.tla (Gray & Lamport 2006, §3). It implements
-    `TCommit`.
+    """Two-phase commit with a transaction manager: TwoPhase.tla (Gray & Lamport 2006, §3). It implements ``TCommit``.
 
     Published with 3 managers: 288 distinct, 1,146 generated, depth 11 (transaction_commit/manifest.json).
     """
@@ -138,10 +133,7 @@ class TwoPhase(Model[TwoPhaseState, Action]):
                 yield ("TMRcvPrepared", rm), TwoPhaseState(rm_state, tm_state, added(tm_prepared, rm), msgs)
             if rm_state[rm] == WORKING:
                 sent = added(msgs, ("Prepared", rm))
-                yield (
-                    ("RMPrepare", rm),
-                    TwoPhaseState(replaced(rm_state, rm, PREPARED), tm_state, tm_prepared, sent),
-                )
+                yield (("RMPrepare", rm), TwoPhaseState(replaced(rm_state, rm, PREPARED), tm_state, tm_prepared, sent))
                 aborted = replaced(rm_state, rm, ABORTED)
                 yield ("RMChooseToAbort", rm), TwoPhaseState(aborted, tm_state, tm_prepared, msgs)
             if "Commit" in msgs:
@@ -153,10 +145,7 @@ class TwoPhase(Model[TwoPhaseState, Action]):
 
     def canonical(self, state: TwoPhaseState) -> tuple[Any, ...]:
         rms = range(self.managers)
-        sent, received = (
-            (("Prepared", rm) in state.msgs for rm in rms),
-            (rm in state.tm_prepared for rm in rms),
-        )
+        sent, received = ((("Prepared", rm) in state.msgs for rm in rms), (rm in state.tm_prepared for rm in rms))
         return state.tm_state, interchangeable(state.rm_state, received, sent)
 
     def properties(self) -> tuple[Property, ...]:
@@ -172,8 +161,7 @@ class TwoPhase(Model[TwoPhaseState, Action]):
 
 @dataclass(frozen=True)
 class Consensus(Model[frozenset[int], Action]):
-    """What consensus is: Consensus.tla (Lamport). A state is the set of chosen values: empty, then one value
-    for ever.
+    """What consensus is: Consensus.tla (Lamport). A state is the set of chosen values: empty, then one value for ever.
 
     Published with 3 values: 4 distinct, 4 generated, depth 2 (PaxosHowToWinATuringAward/manifest.json).
     """
@@ -195,9 +183,7 @@ class Consensus(Model[frozenset[int], Action]):
         return len(chosen)
 
     def properties(self) -> tuple[Property, ...]:
-        return always(lambda chosen: len(chosen) <= 1, "at most one value chosen"), sometimes(
-            bool, "a value chosen"
-        )
+        return always(lambda chosen: len(chosen) <= 1, "at most one value chosen"), sometimes(bool, "a value chosen")
 
 
 class Vote(NamedTuple):
@@ -208,9 +194,7 @@ class Vote(NamedTuple):
 
 
 class VotingState(NamedTuple):
-    """The variables of Voting.tla: each acceptor's votes, and the ballot below which it will not vote any
-    more.
-    """
+    """The variables of Voting.tla: each acceptor's votes, and the ballot below which it will not vote any more."""
 
     votes: tuple[frozenset[Vote], ...]
     max_bal: tuple[int, ...]
@@ -218,8 +202,7 @@ class VotingState(NamedTuple):
 
 @dataclass(frozen=True)
 class Voting(Model[VotingState, Action]):
-    """Paxos before there were messages: Voting.tla (Lamport). Why a vote is allowed, with the whole state in
-    view.
+    """Paxos before there were messages: Voting.tla (Lamport). Why a vote is allowed, with the whole state in view.
 
     Published: 3 acceptors, 2 values, 3 ballots: 6,752 distinct, 41,017 generated, depth 16
     (PaxosHowToWinATuringAward/manifest.json); with 2 ballots and symmetry 77, 451, 11 (Paxos/manifest.json).
@@ -250,10 +233,7 @@ class Voting(Model[VotingState, Action]):
                     for quorum in self.quorums:
                         for _ in range(self.shows_safe_at(state, quorum, b, v)):
                             mine = added(votes[a], Vote(b, v))
-                            yield (
-                                ("VoteFor", a, b, v),
-                                VotingState(replaced(votes, a, mine), replaced(max_bal, a, b)),
-                            )
+                            yield (("VoteFor", a, b, v), VotingState(replaced(votes, a, mine), replaced(max_bal, a, b)))
 
     def may_vote(self, votes: tuple[frozenset[Vote], ...], a: int, b: int, v: int) -> bool:
         """Acceptor *a* has not voted in ballot *b*, and nobody else has voted for another value in it."""
@@ -262,8 +242,7 @@ class Voting(Model[VotingState, Action]):
         )
 
     def shows_safe_at(self, state: VotingState, quorum: tuple[int, ...], b: int, v: int) -> int:
-        """ShowsSafeAt(Q, b, v): in how many ways the quorum shows that no value but *v* can be chosen below
-        ballot *b*.
+        """ShowsSafeAt(Q, b, v): in how many ways the quorum shows that no value but *v* can be chosen below ballot *b*.
 
         One way if nobody in it has voted below b; else one for each of its votes for *v* in the last ballot
         before b in which it voted.
@@ -284,9 +263,7 @@ class Voting(Model[VotingState, Action]):
     def canonical(self, state: VotingState) -> Any:
         """Acceptors are sorted; of the renamings of the values the least is taken."""
         return min(
-            interchangeable(
-                state.max_bal, (tuple(sorted((b, name[v]) for b, v in votes)) for votes in state.votes)
-            )
+            interchangeable(state.max_bal, (tuple(sorted((b, name[v]) for b, v in votes)) for votes in state.votes))
             for name in permutations(range(self.values))
         )
 
@@ -343,10 +320,7 @@ class Paxos(Model[PaxosState, Action]):
         for a, b in product(range(self.acceptors), range(self.ballots)):
             if ("1a", b) in msgs and b > max_bal[a]:
                 promise = ("1b", a, b, max_v_bal[a], max_val[a])
-                yield (
-                    ("Phase1b", a, b),
-                    PaxosState(replaced(max_bal, a, b), max_v_bal, max_val, added(msgs, promise)),
-                )
+                yield (("Phase1b", a, b), PaxosState(replaced(max_bal, a, b), max_v_bal, max_val, added(msgs, promise)))
             for v in range(self.values):
                 if ("2a", b, v) in msgs and b >= max_bal[a]:
                     vote = replaced(max_bal, a, b), replaced(max_v_bal, a, b), replaced(max_val, a, v)
@@ -354,13 +328,11 @@ class Paxos(Model[PaxosState, Action]):
 
     def phase2a(self, state: PaxosState, b: int) -> Iterator[tuple[Action, PaxosState]]:
         """The leader of ballot *b* proposes: a value of the highest vote that a quorum's promises report,
-        else any value.
-        """
+        else any value."""
         if any(("2a", b, v) in state.msgs for v in range(self.values)):
             return
         promises = {
-            acc: (mbal, mval)
-            for _, acc, _, mbal, mval in (m for m in state.msgs if m[0] == "1b" and m[2] == b)
+            acc: (mbal, mval) for _, acc, _, mbal, mval in (m for m in state.msgs if m[0] == "1b" and m[2] == b)
         }
         for v, quorum in product(range(self.values), self.quorums):
             if all(a in promises for a in quorum):
@@ -377,9 +349,8 @@ class Paxos(Model[PaxosState, Action]):
         )
 
     def canonical(self, state: PaxosState) -> Any:
-        """Acceptors are sorted, each with the messages that it sent; of the renamings of the values the least
-        is taken.
-        """
+        """Acceptors are sorted, each with the messages that it sent; of the renamings of the values the least is
+        taken."""
         return min(self._renamed(state, (*names, -1)) for names in permutations(range(self.values)))
 
     def _renamed(self, state: PaxosState, name: tuple[int, ...]) -> Any:

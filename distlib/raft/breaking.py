@@ -19,7 +19,7 @@ def break_it(candidate: type[Raft], *, servers: int = 3, seeds: int = 400) -> Tr
     """The run of the first seed that breaks an invariant, up to that moment; of the last seed if none does.
 
     ``trace.seed`` is the seed and ``trace.violations`` the witness, empty when ``candidate`` survived all ``seeds``.
-    Raises :class:`~distlib.sim.cluster.NodeError` when the candidate itself raises.
+    Raises ``NodeError`` when the candidate itself raises.
     """
     for seed in range(seeds):
         cluster = _attacked(candidate, servers, seed, record=False)

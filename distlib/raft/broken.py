@@ -2,7 +2,7 @@
 
 Every class is a mistake that real implementations have made, or one that a careful reader might make. What rule it
 breaks, where the paper states it, which search finds it and who has really shipped it stands in
-``distlib.workbench.museum``. Two pieces (:class:`CountsItsLogAsMatched`, :class:`LetsMatchIndexFall`) break a rule of
+``distlib.workbench.museum``. Two pieces (``CountsItsLogAsMatched``, ``LetsMatchIndexFall``) break a rule of
 figure 2 and yet no promise of figure 3, because another rule masks them.
 """
 
@@ -111,9 +111,7 @@ class VotesInThePast(Raft):
 
     def may_grant_vote(self, candidate: NodeId, request: RequestVote) -> bool:
         """Without a look at the request's term."""
-        return self.has_vote_for(candidate) and self.is_up_to_date(
-            request.last_log_index, request.last_log_term
-        )
+        return self.has_vote_for(candidate) and self.is_up_to_date(request.last_log_index, request.last_log_term)
 
 
 # --- replication (§5.3) ---------------------------------------------------------------------------------------

@@ -64,14 +64,7 @@ def failover_panels(
     figure.update_layout(margin={"l": 64, "r": 130, "t": 56, "b": 56}, hovermode="closest")
     for row in range(1, len(panels) + 1):
         top = 1.0 if row == 1 else 1.0 - (row - 1) * (1.0 / len(panels)) - 0.06
-        legend = {
-            "x": 1.01,
-            "y": top,
-            "xanchor": "left",
-            "yanchor": "top",
-            "orientation": "v",
-            "tracegroupgap": 0,
-        }
+        legend = {"x": 1.01, "y": top, "xanchor": "left", "yanchor": "top", "orientation": "v", "tracegroupgap": 0}
         figure.update_layout({"legend" if row == 1 else f"legend{row}": legend})
         figure.update_yaxes(title_text="trials, %", range=[0, 102], row=row, col=1)
     ticks = [20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 200_000]
@@ -119,7 +112,7 @@ def split_vote_curve(curve: pd.DataFrame, simulated: pd.DataFrame, mark: float |
             hovertemplate="simulated: %{y:.2f} %<extra></extra>",
         )
     )
-    here = curve.iloc[[(curve["latency"] - mark).abs().argmin()]] if mark is not None else curve.iloc[:0]
+    here = curve.iloc[[int((curve["latency"] - mark).abs().argmin())]] if mark is not None else curve.iloc[:0]
     figure.add_trace(
         go.Scatter(
             x=here["latency"],
@@ -144,9 +137,7 @@ def throughput_chart(table: pd.DataFrame) -> go.Figure:
     ``table``: placement, servers, commits_per_s, p50_ms, p99_ms. Both scales are logarithmic.
     """
     figure = make_subplots(
-        rows=1,
-        cols=2,
-        subplot_titles=["commits a second", "commit latency, ms (line: median, dot: 99th percentile)"],
+        rows=1, cols=2, subplot_titles=["commits a second", "commit latency, ms (line: median, dot: 99th percentile)"]
     )
     for number, (placement, rows) in enumerate(table.groupby("placement", sort=False)):
         style = theme.series_style(number)

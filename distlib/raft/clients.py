@@ -46,9 +46,7 @@ def lossy_clients(loss: float = 0.3, seed: int = 7, additions: int = 12) -> AtMo
     """
     servers, clients = server_names(3), ("C1", "C2", "C3")
     commands = tuple([Add("counter")] * additions)
-    nodes: list[Raft | RaftClient] = [
-        Raft(name, tuple(peer for peer in servers if peer != name)) for name in servers
-    ]
+    nodes: list[Raft | RaftClient] = [Raft(name, tuple(peer for peer in servers if peer != name)) for name in servers]
     nodes += [RaftClient(name, servers, commands, start_ms=(400, 420), timeout_ms=60) for name in clients]
     cluster = Cluster(nodes, Network(Uniform(2, 8), loss=loss), seed=seed)
     operations = additions * len(clients)
@@ -59,8 +57,7 @@ def lossy_clients(loss: float = 0.3, seed: int = 7, additions: int = 12) -> AtMo
     while not all_answered(cluster) and cluster.now_ms < 120_000:
         trace = cluster.run(cluster.now_ms + 100)
     leader = max(
-        (node for node in cluster.nodes.values() if isinstance(node, Raft)),
-        key=lambda node: node.commit_index,
+        (node for node in cluster.nodes.values() if isinstance(node, Raft)), key=lambda node: node.commit_index
     )
     return AtMostOnce(
         trace,

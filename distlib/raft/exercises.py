@@ -1,6 +1,5 @@
-"""The checkers of the Raft chapter's exercises: each takes a reader's answer and says what is right or
-wrong with it.
-"""
+"""The checkers of the Raft chapter's exercises: each takes a reader's answer and says what is right or wrong with
+it."""
 
 from __future__ import annotations
 
@@ -27,15 +26,13 @@ SEEDS = range(100, 130)
 def grade_timeouts(params: Any) -> Grade:
     """Exercise 1: timers for servers across the world. Graded over 30 seeds that the reader has not seen.
 
-    Passes when healthy leaders stay, and a crashed one is replaced in 2.5 s at the median and 8 s at the
-    worst.
+    Passes when healthy leaders stay, and a crashed one is replaced in 2.5 s at the median and 8 s at the worst.
     """
     if not isinstance(params, ElectionParams):
         return Grade(False, (f"give an ElectionParams(...), not {type(params).__name__}",))
     if params.latency != "regions" or len(set(params.regions)) < 5 or params.servers != 5 or params.loss:
         return Grade(
-            False,
-            ("keep five servers in five regions, latency='regions', and no loss: only the timers are yours",),
+            False, ("keep five servers in five regions, latency='regions', and no loss: only the timers are yours",)
         )
     gaps, needless = [], 0
     for seed in SEEDS:
@@ -56,9 +53,7 @@ def grade_timeouts(params: Any) -> Grade:
 
 
 def grade_split_chance(probability: float) -> Grade:
-    """Exercise 2: the chance of a split vote with 7 servers, 2 of them crashed, 20 ms one way, timeouts
-    200–400 ms.
-    """
+    """Exercise 2: the chance of a split vote with 7 servers, 2 of them crashed, 20 ms one way, timeouts 200–400 ms."""
     if isinstance(probability, bool) or not isinstance(probability, (int, float)):
         return Grade(False, (f"give a number between 0 and 1, not {probability!r}",))
     right = split_vote_probability(7, 5, 20 / 200)
@@ -67,16 +62,12 @@ def grade_split_chance(probability: float) -> Grade:
     if abs(probability - 100 * right) <= 0.1:
         return Grade(False, ("that is the number in per cent; give a probability",))
     if abs(probability - split_vote_probability(7, 5, 20 / 400)) <= 0.001:
-        return Grade(
-            False, ("the latency counts as a fraction of the range's width, 200 ms, not of its end",)
-        )
+        return Grade(False, ("the latency counts as a fraction of the range's width, 200 ms, not of its end",))
     return Grade(False, ("look at the formula again: n = 7, s = 5, l = latency / (maximum − minimum)",))
 
 
 def grade_deposition(faults: Sequence[Fault]) -> Grade:
-    """Exercise 3: depose a leader that neither crashes nor pauses, so that an entry of its log is
-    overwritten.
-    """
+    """Exercise 3: depose a leader that neither crashes nor pauses, so that an entry of its log is overwritten."""
     struck = [fault for fault in faults if isinstance(fault, (Crash, Pause))]
     if struck:
         return Grade(False, (f"{type(struck[0]).__name__} is not allowed: the leader must stay up",))
@@ -97,20 +88,14 @@ def grade_deposition(faults: Sequence[Fault]) -> Grade:
     now = set(enumerate(_raft(cluster, first).log.entries, 1))
     won = [one.event.term for one in cluster.outputs if isinstance(one.event, BecameLeader)]
     overwritten = sorted(index for index, _ in held - now)
-    remarks = [
-        f"{first} led term {min(won)}; elections were won in terms {', '.join(map(str, sorted(set(won))))}"
-    ]
+    remarks = [f"{first} led term {min(won)}; elections were won in terms {', '.join(map(str, sorted(set(won))))}"]
     if len(set(won)) < 2:
         return Grade(False, (*remarks, f"{first} was never deposed: its heartbeats still reach the others"))
     if not overwritten:
         return Grade(False, (*remarks, f"nothing in {first}'s log was overwritten: is it cut off when commands arrive "
                                        "(650 to 1150 ms), and back before 3000 ms?"))  # fmt: skip
     return Grade(
-        True,
-        (
-            *remarks,
-            f"entries {', '.join(map(str, overwritten))} of {first} were overwritten; none was committed",
-        ),
+        True, (*remarks, f"entries {', '.join(map(str, overwritten))} of {first} were overwritten; none was committed")
     )
 
 
@@ -176,11 +161,7 @@ def grade_committer(candidate: type[Raft]) -> Grade:
 def _not_a_raft(candidate: object) -> Grade | None:
     if isinstance(candidate, type) and issubclass(candidate, Raft):
         return None
-    what = (
-        f"an instance of {type(candidate).__name__}"
-        if not isinstance(candidate, type)
-        else candidate.__name__
-    )
+    what = f"an instance of {type(candidate).__name__}" if not isinstance(candidate, type) else candidate.__name__
     return Grade(False, (f"give your class, a subclass of Raft, not {what}",))
 
 
@@ -197,9 +178,7 @@ def _survives(candidate: type[Raft], remark: str) -> Grade:
         servers = [candidate(name, tuple(peer for peer in names if peer != name)) for name in names]
         faults = Nemesis(kinds=("crash", "partition"), gap_ms=300, length_ms=300).schedule(names, seed, 2000)
         network = Network(Uniform(1, 15), loss=0.05)
-        cluster = Cluster(
-            servers, network, seed=seed, faults=faults, invariants=raft_invariants(), record=False
-        )
+        cluster = Cluster(servers, network, seed=seed, faults=faults, invariants=raft_invariants(), record=False)
         for number, at_ms in enumerate(range(300, 2500, 100)):
             cluster.post(at_ms, names[number % 5], ClientRequest(Put("x", number)))
         try:
@@ -210,9 +189,5 @@ def _survives(candidate: type[Raft], remark: str) -> Grade:
             return Grade(False, (remark, f"but under random faults (seed {seed}): {cluster.violations[0]}"))
         committed += max(server.commit_index for server in servers)
     if committed < 60:
-        return Grade(
-            False, (remark, "but in 60 runs hardly anything was ever committed: is the rule too strict?")
-        )
-    return Grade(
-        True, (remark, f"60 runs with random faults: no invariant broken, {committed} entries committed")
-    )
+        return Grade(False, (remark, "but in 60 runs hardly anything was ever committed: is the rule too strict?"))
+    return Grade(True, (remark, f"60 runs with random faults: no invariant broken, {committed} entries committed"))

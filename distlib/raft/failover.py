@@ -1,10 +1,9 @@
 """How long a crashed leader is missed: figure 16 of the Raft paper (§9.3; thesis §9.4), all lines, with the real
 protocol class.
 
-The experiment, as the thesis tells it: five servers; a heartbeat has just restarted all followers' timers
-together; the leader crashes at a random moment within the next heartbeat interval (half the minimum timeout);
-two of the four survivors have shorter logs and cannot win. The clock runs from the crash until all others
-have heard the new leader.
+The experiment, as the thesis tells it: five servers; a heartbeat has just restarted all followers' timers together; the
+leader crashes at a random moment within the next heartbeat interval (half the minimum timeout); two of the four
+survivors have shorter logs and cannot win. The clock runs from the crash until all others have heard the new leader.
 """
 
 from __future__ import annotations
@@ -41,14 +40,10 @@ SCALE: tuple[Range, ...] = ((12, 24), (25, 50), (50, 100), (100, 200), (150, 300
 """Timeout ranges of the lower panel, ms: how short timeouts may be."""
 
 LAN = Network(Uniform(0.6, 3.7), disk=Uniform(4.0, 7.0))
-"""One setting for every line: one-way latency and disk write, ms. The thesis gives only their sum,
-"roughly 15".
-"""
+"""One setting for every line: one-way latency and disk write, ms. The thesis gives only their sum, "roughly 15"."""
 
 CLOCK_DRIFT = 15e-6
-"""Standard deviation of a server's clock rate: ordinary quartz. It is all that ends an election of
-150–150.
-"""
+"""Standard deviation of a server's clock rate: ordinary quartz. It is all that ends an election of 150–150."""
 
 CAP_MS = 200_000.0
 """A trial is given up after this much virtual time and counted as that long."""
@@ -64,9 +59,7 @@ DATA_FILE = Path(__file__).resolve().parents[2] / "data" / "raft_figure_16.csv"
 class FailoverParams(Parameters):
     """How many trials a line, and from which seed."""
 
-    trials: int = parameter(
-        30, "trials a line", low=2, high=1000, help="the paper has 1,000, and 100 for 150–150"
-    )
+    trials: int = parameter(30, "trials a line", low=2, high=1000, help="the paper has 1,000, and 100 for 150–150")
     seed: int = parameter(16, "seed", low=0, high=2**31, help="all chance comes from here")
 
 
@@ -87,24 +80,18 @@ def trials_of(timeout_ms: Range, params: FailoverParams) -> list[Trial]:
     """The trials of one line; a tenth of them where there is no randomness, as in the paper."""
     count = params.trials if timeout_ms[0] < timeout_ms[1] else max(2, params.trials // 10)
     seeds = Seeds(params.seed)
-    return [
-        Trial(timeout_ms, seeds.number("trial", label(timeout_ms), number) >> 1) for number in range(count)
-    ]
+    return [Trial(timeout_ms, seeds.number("trial", label(timeout_ms), number) >> 1) for number in range(count)]
 
 
 def downtime_ms(trial: Trial) -> float:
-    """Run one trial; milliseconds from the crash until the last survivor has heard the new leader, at
-    most CAP_MS.
-    """
+    """Run one trial; milliseconds from the crash until the last survivor has heard the new leader, at most CAP_MS."""
     random = Seeds(trial.seed).stream("failover")
     crash_ms = random.uniform(0.0, trial.timeout_ms[0] / 2)
     long, short = Log(tuple([Entry(1, NoOp())] * 2)), Log((Entry(1, NoOp()),))
     names = ("S1", "S2", "S3", "S4", "S5")
     servers = []
     for name, log in zip(names, (long, long, short, short, long), strict=True):
-        server = Raft(
-            name, tuple(peer for peer in names if peer != name), trial.timeout_ms, trial.timeout_ms[0] / 2
-        )
+        server = Raft(name, tuple(peer for peer in names if peer != name), trial.timeout_ms, trial.timeout_ms[0] / 2)
         server.current_term, server.log = 1, log
         servers.append(server)
     faults = [Crash(0.0, "S5")]  # the old leader: its last heartbeat is the start of all timers, at time 0
@@ -131,13 +118,10 @@ def study(
     progress: ProgressCallback | None = None,
     stops: tuple[type[BaseException], ...] = (),
 ) -> dict[str, list[float]]:
-    """Downtimes in ms of every trial, by line. See :func:`distlib.sim.sweep.sweep` for ``executor`` and
-    ``progress``; when ``progress`` raises one of ``stops``, the study ends early with the trials it has.
-    """
+    """Downtimes in ms of every trial, by line. See ``distlib.sim.sweep.sweep`` for ``executor`` and
+    ``progress``; when ``progress`` raises one of ``stops``, the study ends early with the trials it has."""
     columns = [trials_of(line, params) for line in dict.fromkeys(lines)]
-    trials = [
-        trial for row in zip_longest(*columns) for trial in row if trial is not None
-    ]  # all lines advance
+    trials = [trial for row in zip_longest(*columns) for trial in row if trial is not None]  # all lines advance
     times: dict[int, float] = {}
     with suppress(*stops):
         sweep(downtime_ms, trials, executor=executor, batch=BATCH, progress=progress, found=times)
@@ -151,8 +135,7 @@ def study(
 def published() -> Mapping[str, Mapping[str, float]]:
     """The published curves by line: ``p5`` … ``p99``, ``min``, ``max`` and ``mean``, ms, and ``trials``.
 
-    Read off the vector picture of the thesis; ``data/README.md`` says how. Raises ``FileNotFoundError``
-    without it.
+    Read off the vector picture of the thesis; ``data/README.md`` says how. Raises ``FileNotFoundError`` without it.
     """
     with DATA_FILE.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -181,23 +164,16 @@ def comparison(found: Mapping[str, Sequence[float]]) -> pd.DataFrame:
 
 
 def first_term_splits(case: tuple[float, int, int, int]) -> bool:
-    """Whether the first term of one election ends without a leader; ``case`` is (latency, servers, alive,
-    seed).
+    """Whether the first term of one election ends without a leader; ``case`` is (latency, servers, alive, seed).
 
-    ``latency`` is a fraction of the timeout range, as in
-    :func:`distlib.raft.theory.split_vote_probability`.
+    ``latency`` is a fraction of the timeout range, as in ``distlib.raft.theory.split_vote_probability``.
     """
     latency, count, alive, seed = case
     width_ms = 1000.0
     shortest_ms = 4 * latency * width_ms + 1  # long enough that a voter's restarted timer cannot interfere
     names = tuple(f"S{number}" for number in range(1, count + 1))
     servers = [
-        Raft(
-            name,
-            tuple(peer for peer in names if peer != name),
-            (shortest_ms, shortest_ms + width_ms),
-            shortest_ms,
-        )
+        Raft(name, tuple(peer for peer in names if peer != name), (shortest_ms, shortest_ms + width_ms), shortest_ms)
         for name in names
     ]
     faults = [Crash(0.0, name) for name in names[alive:]]

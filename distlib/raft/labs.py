@@ -19,16 +19,7 @@ from distlib.figures.topology import topology
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress, Stopped
 from distlib.raft.charts import failover_panels, split_vote_curve, throughput_chart
-from distlib.raft.failover import (
-    RANDOMNESS,
-    SCALE,
-    FailoverParams,
-    comparison,
-    label,
-    published,
-    split_share,
-    study,
-)
+from distlib.raft.failover import RANDOMNESS, SCALE, FailoverParams, comparison, label, published, split_share, study
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.scenarios import (
     ElectionParams,
@@ -66,9 +57,7 @@ def _window(trace: Trace, window: str) -> tuple[float, float]:
 def draw_spacetime(trace: Trace, window: str, fold_heartbeats: bool) -> Any:
     """The run as a space-time diagram."""
     start, end = _window(trace, window)
-    return spacetime(
-        trace, start_ms=start, end_ms=end, fold_routine=fold_heartbeats, kinds=KINDS, roles=ROLES
-    )
+    return spacetime(trace, start_ms=start, end_ms=end, fold_routine=fold_heartbeats, kinds=KINDS, roles=ROLES)
 
 
 def draw_roles(trace: Trace, window: str) -> Any:
@@ -93,12 +82,7 @@ class RaftLab(Lab):
     title = "Raft"
     params = RaftParams
     view = TraceView
-    figures = {
-        "space-time": draw_spacetime,
-        "roles": draw_roles,
-        "logs": draw_logs,
-        "map": draw_map,
-    }
+    figures = {"space-time": draw_spacetime, "roles": draw_roles, "logs": draw_logs, "map": draw_map}
 
     def run(self, params: Any, progress: Progress) -> Trace:
         """A cluster without faults."""
@@ -226,9 +210,7 @@ class FailoverStudyLab(Lab):
         return {"trials": trials, "comparison": comparison(result)}
 
 
-_split_share = lru_cache(maxsize=512)(
-    split_share
-)  # moving the mark on the curve shall not run the elections anew
+_split_share = lru_cache(maxsize=512)(split_share)  # moving the mark on the curve shall not run the elections anew
 
 
 @dataclass(frozen=True)
@@ -238,12 +220,7 @@ class SplitChanceParams(Parameters):
     servers: int = parameter(5, "servers", low=3, high=9, help="size of the cluster")
     crashed: int = parameter(1, "of them crashed", low=0, high=4, help="a majority must be left")
     latency: float = parameter(
-        0.1,
-        "latency / timeout range",
-        low=0.01,
-        high=0.3,
-        step=0.01,
-        help="one-way, constant; 0.1 is 15 ms of 150 ms",
+        0.1, "latency / timeout range", low=0.01, high=0.3, step=0.01, help="one-way, constant; 0.1 is 15 ms of 150 ms"
     )
     elections: int = parameter(100, "elections a point", low=20, high=5000, step=20, scale="log")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here")
@@ -251,9 +228,7 @@ class SplitChanceParams(Parameters):
     def check(self) -> None:
         """Somebody must be able to win."""
         if 2 * (self.servers - self.crashed) <= self.servers:
-            raise ValueError(
-                f"crashed is {self.crashed} of {self.servers}: no majority is left, nobody can win"
-            )
+            raise ValueError(f"crashed is {self.crashed} of {self.servers}: no majority is left, nobody can win")
 
 
 class SplitChanceLab(Lab):

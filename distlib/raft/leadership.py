@@ -1,5 +1,4 @@
-"""Liveness of leader election, as invariants of runs *in which nothing fails*: what a healthy cluster never
-does.
+"""Liveness of leader election, as invariants of runs *in which nothing fails*: what a healthy cluster never does.
 
 Liveness itself can't be broken in finite time; these two can, and they hold for Raft with random timeouts
 that are long against the network's latency (Ongaro & Ousterhout 2014, §5.2, §5.6). With faults, or with
@@ -51,9 +50,7 @@ class NoLostTerms:
     """No more than ``allowed`` terms in a row go by without a leader."""
 
     name = "no lost terms"
-    paper = (
-        "Ongaro & Ousterhout 2014, §5.2: randomised timeouts make split votes rare, and resolve them quickly"
-    )
+    paper = "Ongaro & Ousterhout 2014, §5.2: randomised timeouts make split votes rare, and resolve them quickly"
 
     def __init__(self, allowed: int = 5) -> None:
         self.allowed = allowed
@@ -68,7 +65,5 @@ class NoLostTerms:
         last = max((term for term, _ in ghost), default=0)
         lost = getattr(node, "current_term", 0) - last - 1
         if lost > self.allowed:
-            raise Broken(
-                f"{changed} begins term {node.current_term}; the {lost} terms before it had no leader"
-            )
+            raise Broken(f"{changed} begins term {node.current_term}; the {lost} terms before it had no leader")
         return _note_leader(ghost, node, changed)

@@ -48,9 +48,7 @@ class Log:
 
     def __hash__(self) -> int:
         # Cheap on purpose, for a log is hashed often: length and last entry nearly say it all (Log Matching).
-        return hash(
-            (self.base_index, len(self.entries), self.entries[-1] if self.entries else self.base_term)
-        )
+        return hash((self.base_index, len(self.entries), self.entries[-1] if self.entries else self.base_term))
 
     def __str__(self) -> str:
         snapshot = f"…{self.base_index} " if self.base_index else ""
@@ -76,9 +74,7 @@ class Log:
     def entry(self, index: Index) -> Entry:
         """The entry at ``index``. Raises ``IndexError`` where there is none, or only the snapshot has it."""
         if not self.base_index < index <= self.last_index:
-            raise IndexError(
-                f"no entry {index} in the log: it holds {self.base_index + 1} to {self.last_index}"
-            )
+            raise IndexError(f"no entry {index} in the log: it holds {self.base_index + 1} to {self.last_index}")
         return self.entries[index - self.base_index - 1]
 
     def slice(self, first: Index, limit: int | None = None) -> tuple[Entry, ...]:
@@ -98,9 +94,7 @@ class Log:
         """This log without the entries up to and including ``index``, which a snapshot now covers (§7)."""
         term = self.term_at(index)
         if term is None:
-            raise IndexError(
-                f"cannot compact to {index}: the log holds {self.base_index + 1} to {self.last_index}"
-            )
+            raise IndexError(f"cannot compact to {index}: the log holds {self.base_index + 1} to {self.last_index}")
         return Log(self.slice(index + 1), index, term)
 
     def first_index_of(self, index: Index) -> Index:

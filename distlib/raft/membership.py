@@ -64,11 +64,7 @@ class Membership(Snapshots):
         super().__post_init__()
         if self.initial_servers is not None:
             _check_initial(self)
-        self.__dict__["found"] = (
-            None,
-            0,
-            (),
-        )  # for which log, at which index, the configuration: computed, not state
+        self.__dict__["found"] = (None, 0, ())  # for which log, at which index, the configuration: computed, not state
 
     # --- the configuration in force (thesis §4.1) --------------------------------------------------------
 
@@ -99,7 +95,7 @@ class Membership(Snapshots):
         return 0, (self.id, *self.peers) if self.initial_servers is None else self.initial_servers
 
     def servers_at(self, index: Index) -> tuple[NodeId, ...]:
-        """See :meth:`Snapshots.servers_at`."""
+        """See ``Snapshots.servers_at``."""
         return self.configuration_at(index)[1]
 
     # --- changes (thesis §4.1) ---------------------------------------------------------------------------

@@ -25,7 +25,7 @@ class RequestVote:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """The answer to :class:`RequestVote`."""
+    """The answer to ``RequestVote``."""
 
     term: Term
     granted: bool
@@ -58,7 +58,7 @@ class AppendEntries:
 
 @dataclass(frozen=True, slots=True)
 class AppendReply:
-    """The answer to :class:`AppendEntries`.
+    """The answer to ``AppendEntries``.
 
     On success, the logs agree up to ``match_index``. Else ``conflict_index`` is where the leader should go on: the
     first index of ``conflict_term``, the term of the entry that did not match, or the end of a short log (§5.3).

@@ -1,4 +1,4 @@
-"""Searches that the bug museum adds to those of `raft_search`: into situations that few bugs need.
+"""Searches that the bug museum adds to those of ``raft_search``: into situations that few bugs need.
 
 No search knows which bug it is after. Each leads the shipped class, too, into a legal situation in which bugs of a kind
 show: an even number of servers, three terms, logs that differ, a leader's second reign, a change of the membership.
@@ -63,8 +63,7 @@ def membership_cluster(kind: type[Raft], **options: Any) -> ClusterModel:
 
     def made() -> list[Membership]:
         return [
-            changing(name, tuple(peer for peer in names if peer != name), initial_servers=names[:4])
-            for name in names
+            changing(name, tuple(peer for peer in names if peer != name), initial_servers=names[:4]) for name in names
         ]
 
     return ClusterModel(made, invariants=raft_invariants(), **options)
@@ -73,9 +72,7 @@ def membership_cluster(kind: type[Raft], **options: Any) -> ClusterModel:
 def cut(*alone: NodeId, count: int = 3) -> list[Link]:
     """All links from and to the servers in ``alone``."""
     names = servers(count)
-    return [
-        (one, other) for one in names for other in names if one != other and (one in alone or other in alone)
-    ]
+    return [(one, other) for one in names for other in names if one != other and (one in alone or other in alone)]
 
 
 # ------------------------------------------------------------ goals
@@ -153,10 +150,7 @@ STALE_SUFFIX = (
     Leg({"requests": WRITES, "partitioned": cut(S1)}, has_entries(S1, 3)),
     Leg({"timeouts": {"S2.election": 1}, "partitioned": cut(S1)}, leads(S2, 2)),
     Leg({"partitioned": cut(S1)}, has_committed(S2, 2)),
-    Leg(
-        {"timeouts": {"S2.heartbeat": 1}, "requests": [(S2, write(3))], "partitioned": cut(S3)},
-        max_states=30_000,
-    ),
+    Leg({"timeouts": {"S2.heartbeat": 1}, "requests": [(S2, write(3))], "partitioned": cut(S3)}, max_states=30_000),
 )
 """Behind an entry that all have, S1 writes what nobody hears of; S2 leads term 2 and commits with S3."""
 
@@ -192,7 +186,7 @@ def simulated(
     looked: str,
     invariant: str,
 ) -> Callable[[type[Any], float], Outcome]:
-    """A search over `SEEDS`: make a cluster, run it, look what is wrong with it."""
+    """A search over ``SEEDS``: make a cluster, run it, look what is wrong with it."""
 
     def run(kind: type[Any], max_seconds: float) -> Outcome:
         start, tried = perf_counter(), 0
@@ -330,4 +324,4 @@ MUSEUM_SEARCHES: tuple[ProtocolSearch, ...] = (
         "liveness",
     ),
 )  # fmt: skip
-"""What the museum has on top of `RAFT_SEARCHES`; the shipped Raft passes all of them."""
+"""What the museum has on top of ``RAFT_SEARCHES``; the shipped Raft passes all of them."""

@@ -240,9 +240,7 @@ class Raft(Node):
         assert previous is not None, f"{self.id} no longer has entry {first - 1}, which {server} lacks"
         entries = self.log.slice(first, self.batch)
         number = self.read_round or None
-        self.send(
-            server, AppendEntries(self.current_term, first - 1, previous, entries, self.commit_index, number)
-        )
+        self.send(server, AppendEntries(self.current_term, first - 1, previous, entries, self.commit_index, number))
 
     def on_append_entries(self, sender: NodeId, request: AppendEntries) -> None:
         """AppendEntries RPC, receiver: rules 1 to 5. The answer, a promise, leaves when the entries are on disk."""
@@ -286,11 +284,7 @@ class Raft(Node):
     def agreement(self, request: AppendEntries, last_new: Index) -> AppendReply:
         """Acknowledge the entries up to the last new one."""
         return AppendReply(
-            self.current_term,
-            True,
-            match_index=last_new,
-            read_round=request.read_round,
-            heartbeat=not request.entries,
+            self.current_term, True, match_index=last_new, read_round=request.read_round, heartbeat=not request.entries
         )
 
     def conflict(self, request: AppendEntries) -> AppendReply:
@@ -468,7 +462,7 @@ class Raft(Node):
     # --- for observers -----------------------------------------------------------------------------------
 
     def view(self) -> RaftView:
-        """See :class:`RaftView`."""
+        """See ``RaftView``."""
         leads = self.role is Role.LEADER
         return RaftView(
             self.role.value,

@@ -19,7 +19,7 @@ def deposed_reads(kind: type[Raft] = Raft, seed: int = 7) -> History:
     """What two clients saw of the key x, times in ms. A partition leaves the leader alone with the client *reader*; the
     client *writer* is with the other four servers, who elect a new leader and commit its writes.
 
-    Check it with :func:`distlib.check.history.linearizability.check` and a ``Register``. Raises ``ValueError`` for a seed
+    Check it with ``distlib.check.history.linearizability.check`` and a ``Register``. Raises ``ValueError`` for a seed
     with which nobody leads when the partition begins.
     """
     names = server_names(5)
@@ -51,7 +51,5 @@ def _operations(cluster: Cluster) -> list[Operation]:
         if isinstance(one.event, Invoked):
             command, answer = one.event.command, returned.get((one.event.client, one.event.serial), {})
             f, argument = ("write", command.value) if isinstance(command, Put) else ("read", None)
-            found.append(
-                Operation(one.event.client, f, argument, call=one.time_ms, key=command.key, **answer)
-            )
+            found.append(Operation(one.event.client, f, argument, call=one.time_ms, key=command.key, **answer))
     return found

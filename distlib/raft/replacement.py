@@ -1,6 +1,5 @@
 """An old server is replaced by an empty one while clients go on: a snapshot (§7) and two membership changes (§6; thesis
-§4), in one run.
-"""
+§4), in one run."""
 
 from __future__ import annotations
 
@@ -19,8 +18,7 @@ LENGTH_MS = 1500.0
 
 def replacement(snapshot_after: int = 8, seed: int = 7) -> Trace:
     """S1 to S3 form the cluster and one client adds 1 again and again; then an administrator has S4 join, with an empty
-    log, and S1 leave. ``snapshot_after`` applied entries are compacted into a snapshot.
-    """
+    log, and S1 leave. ``snapshot_after`` applied entries are compacted into a snapshot."""
     names = server_names(4)
     servers = [
         Membership(

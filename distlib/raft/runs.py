@@ -36,11 +36,9 @@ def nodes(kind: type[Raft], servers: int, clients: int, seed: int) -> list[Node]
     made: list[Node] = [kind(name, tuple(peer for peer in names if peer != name)) for name in names]
     for number in range(1, clients + 1):
         commands = tuple(
-            (
-                Put("x", 100 * number + turn),
-                Get("x"),
-                CompareAndSet("x", 100 * number + turn - 2, 100 * number + turn),
-            )[(turn + number + seed) % 3]
+            (Put("x", 100 * number + turn), Get("x"), CompareAndSet("x", 100 * number + turn - 2, 100 * number + turn))[
+                (turn + number + seed) % 3
+            ]
             for turn in range(12)
         )
         made.append(RaftClient(f"C{number}", names, commands, think_ms=(0, 60), timeout_ms=150))
@@ -63,11 +61,7 @@ def nemesis_runs(kind: type[Raft], max_seconds: float) -> Outcome:
 
     def problem(cluster: Cluster) -> str:
         cluster.run(RUN_MS, until=lambda now: bool(now.violations))
-        return (
-            f"{cluster.violations[0].invariant}: {cluster.violations[0].witness}"
-            if cluster.violations
-            else ""
-        )
+        return f"{cluster.violations[0].invariant}: {cluster.violations[0].witness}" if cluster.violations else ""
 
     return _runs(kind, max_seconds, problem)
 
@@ -172,8 +166,7 @@ def _leads(cluster: Cluster) -> str | None:
 
 def _applied(outputs: Sequence[Happened], servers: Iterable[str], entries: int) -> bool:
     return all(
-        sum(one.node == name and isinstance(one.event, Applied) for one in outputs) >= entries
-        for name in servers
+        sum(one.node == name and isinstance(one.event, Applied) for one in outputs) >= entries for name in servers
     )
 
 

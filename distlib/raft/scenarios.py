@@ -1,6 +1,4 @@
-"""Raft in situations: an election, a split vote, a partition that heals, throughput. Parameters in, trace
-out.
-"""
+"""Raft in situations: an election, a split vote, a partition that heals, throughput. Parameters in, trace out."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ def server_names(count: int) -> tuple[NodeId, ...]:
 
 @dataclass(frozen=True)
 class RaftParams(Parameters):
-    """What every Raft scenario lets a reader choose: the cluster, its timers, its network, and chance
-    itself.
-    """
+    """What every Raft scenario lets a reader choose: the cluster, its timers, its network, and chance itself."""
 
     servers: int = parameter(5, "servers", low=1, high=9, help="size of the cluster")
     election_timeout_ms: tuple[float, float] = parameter(
@@ -43,9 +39,7 @@ class RaftParams(Parameters):
     heartbeat_ms: float = parameter(
         50, "heartbeat", unit="ms", low=1, high=1000, step=1, help="how often a leader reports to all others"
     )
-    latency: str = parameter(
-        "uniform", "latency model", choices=LATENCY_MODELS, help="how one-way latencies vary"
-    )
+    latency: str = parameter("uniform", "latency model", choices=LATENCY_MODELS, help="how one-way latencies vary")
     latency_ms: float = parameter(
         5, "mean one-way latency", unit="ms", low=0.1, high=500, scale="log",
         help="of the latency model; with regions, measured round trips are used instead",
@@ -54,15 +48,11 @@ class RaftParams(Parameters):
         FIVE_REGIONS, "regions", choices=tuple(REGIONS), several=True, at_least=1,
         only_with=("latency", "regions"), help="where the servers stand, in turn, when the latency model is 'regions'",
     )  # fmt: skip
-    loss: float = parameter(
-        0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost"
-    )
+    loss: float = parameter(0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost")
     duration_ms: float = parameter(
         1500, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
     )
-    seed: int = parameter(
-        7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run"
-    )
+    seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     def check(self) -> None:
         """The run must be long enough for a heartbeat."""
@@ -87,9 +77,7 @@ class RaftParams(Parameters):
                 f"timeout, {low_ms:g} ms: healthy leaders will be deposed."
             )
         if self.servers <= 2:
-            remarks.append(
-                f"A cluster of {self.servers} stops at the first crash: no majority is left without it."
-            )
+            remarks.append(f"A cluster of {self.servers} stops at the first crash: no majority is left without it.")
         elif self.servers % 2 == 0:
             remarks.append(
                 f"{self.servers} servers survive no more crashes than {self.servers - 1}: "
@@ -144,13 +132,9 @@ class RaftParams(Parameters):
 
 
 def region_latency(names: Sequence[NodeId], places: Sequence[str]) -> PerLink:
-    """One-way latencies between servers in cloud regions: half of the measured round trips, and up to 5 %
-    of jitter.
-    """
+    """One-way latencies between servers in cloud regions: half of the measured round trips, and up to 5 % of jitter."""
     where = dict(zip(names, places, strict=True))
-    return PerLink(
-        tuple((a, b, one_way_ms(where[a], where[b])) for a in names for b in names if a != b), jitter=JITTER
-    )
+    return PerLink(tuple((a, b, one_way_ms(where[a], where[b])) for a in names for b in names if a != b), jitter=JITTER)
 
 
 @dataclass(frozen=True)
@@ -158,29 +142,16 @@ class ElectionParams(RaftParams):
     """A first election, the leader's crash, the next election."""
 
     crash_ms: float = parameter(
-        600,
-        "leader crashes at",
-        unit="ms",
-        low=0,
-        high=60_000,
-        step=10,
-        help="beyond the duration: it never does",
+        600, "leader crashes at", unit="ms", low=0, high=60_000, step=10, help="beyond the duration: it never does"
     )
     down_ms: float = parameter(
-        500,
-        "and is down for",
-        unit="ms",
-        low=0,
-        high=60_000,
-        step=10,
-        help="then it restarts from its durable state",
+        500, "and is down for", unit="ms", low=0, high=60_000, step=10, help="then it restarts from its durable state"
     )
 
 
 def election(params: ElectionParams = ElectionParams(), kind: type[Raft] = Raft) -> Trace:
     """Servers start as followers; one is elected; the leader crashes; another takes over; the first one
-    comes back. ``kind`` may be a variant of Raft.
-    """
+    comes back. ``kind`` may be a variant of Raft."""
     crash = Crash(params.crash_ms, "@leader", params.down_ms)
     return params.cluster((crash,), kind).run(params.duration_ms)
 
@@ -208,17 +179,9 @@ def split_vote(params: SplitVoteParams = SplitVoteParams()) -> Trace:
 class PartitionParams(RaftParams):
     """A leader cut off with a minority, while both sides are asked to do work."""
 
-    servers: int = parameter(
-        5, "servers", low=3, high=9, help="the leader and one other are cut off from the rest"
-    )
+    servers: int = parameter(5, "servers", low=3, high=9, help="the leader and one other are cut off from the rest")
     cut_ms: float = parameter(
-        600,
-        "partition at",
-        unit="ms",
-        low=0,
-        high=60_000,
-        step=10,
-        help="leader and one follower here, the rest there",
+        600, "partition at", unit="ms", low=0, high=60_000, step=10, help="leader and one follower here, the rest there"
     )
     heal_ms: float = parameter(
         1400, "heals at", unit="ms", low=0, high=10_000, step=10, help="then the logs are repaired"
@@ -277,9 +240,7 @@ def leader_of(cluster: Cluster, among: Sequence[NodeId] | None = None) -> NodeId
     return max(leaders, key=lambda node: node.current_term).id if leaders else None
 
 
-def _ask(
-    cluster: Cluster, count: int, word: str, start_ms: float, among: Sequence[NodeId] | None = None
-) -> None:
+def _ask(cluster: Cluster, count: int, word: str, start_ms: float, among: Sequence[NodeId] | None = None) -> None:
     leader = leader_of(cluster, among)
     for number in range(count if leader is not None else 0):
         command = Put("x", f"{word} {number + 1}")

@@ -1,4 +1,4 @@
-"""What a Raft class has to stand: `RAFT_SEARCHES`, from a search of two candidates to simulated runs with clients."""
+"""What a Raft class has to stand: ``RAFT_SEARCHES``, from a search of two candidates to simulated runs with clients."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ def _servers(world: World) -> tuple[Any, Any, Any]:
 def first_leader_known(world: World) -> bool:
     """S1 leads term 1, nobody has its entry yet, and S3 knows of the term."""
     _, two, three = _servers(world)
-    return (
-        leads("S1", 1)(world) and three.current_term == 1 and not (two.log.last_index or three.log.last_index)
-    )
+    return leads("S1", 1)(world) and three.current_term == 1 and not (two.log.last_index or three.log.last_index)
 
 
 def rival_leads(world: World) -> bool:
@@ -85,9 +83,7 @@ def entry_is_committed(world: World) -> bool:
 def request_is_under_way(world: World) -> bool:
     """S1 leads term 1 and has a client's entry, which nobody else has."""
     one, two, three = _servers(world)
-    return (
-        leads("S1", 1)(world) and one.log.last_index == 2 and not (two.log.last_index or three.log.last_index)
-    )
+    return leads("S1", 1)(world) and one.log.last_index == 2 and not (two.log.last_index or three.log.last_index)
 
 
 def stale_leader(world: World) -> bool:
@@ -122,10 +118,7 @@ RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
         staged(
             raft_model,
             Leg({"timeouts": {"S1.election": 1}}, entry_is_committed),
-            Leg(
-                {"timeouts": {"S2.election": 1, "S3.election": 1}, "faults": Faults(crashes=1)},
-                max_states=25_000,
-            ),
+            Leg({"timeouts": {"S2.election": 1, "S3.election": 1}, "faults": Faults(crashes=1)}, max_states=25_000),
         ),
     ),
     ProtocolSearch(
@@ -137,20 +130,12 @@ RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
         "duplicates",
         "messages that are counted twice",
         breadth(
-            raft_model,
-            25_000,
-            timeouts={"S1.election": 1},
-            faults=Faults(duplicates=2),
-            requests=[("S1", PUT[1])],
+            raft_model, 25_000, timeouts={"S1.election": 1}, faults=Faults(duplicates=2), requests=[("S1", PUT[1])]
         ),
     ),
-    ProtocolSearch(
-        "simulated faults", "real timers, five servers, clients; crashes, partitions, loss", nemesis_runs
-    ),
-    ProtocolSearch(
-        "client histories", "answers that no single server could have given", linearizable_histories
-    ),
+    ProtocolSearch("simulated faults", "real timers, five servers, clients; crashes, partitions, loss", nemesis_runs),
+    ProtocolSearch("client histories", "answers that no single server could have given", linearizable_histories),
     ProtocolSearch("liveness", "a protocol that is safe because it does nothing", live_cluster, "liveness"),
     ProtocolSearch("random walks", "long mixtures of everything", walks(raft_model, 300, 80, **RAFT_WALKS)),
 )
-"""Every search that a Raft class has to stand; the shipped `Raft` passes all of them."""
+"""Every search that a Raft class has to stand; the shipped ``Raft`` passes all of them."""

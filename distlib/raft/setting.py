@@ -25,9 +25,7 @@ def check_settings(server: Any) -> None:
     check_time(f"{name}.heartbeat_ms", server.heartbeat_ms)
     check_count(f"{name}.batch", server.batch, "entries")
     if not hasattr(server.machine, "apply"):
-        raise TypeError(
-            f"{name}.machine is {server.machine!r}; it takes a state machine, for example KeyValue()"
-        )
+        raise TypeError(f"{name}.machine is {server.machine!r}; it takes a state machine, for example KeyValue()")
 
 
 def check_count(name: str, value: Any, unit: str) -> None:

@@ -1,6 +1,6 @@
 """Snapshots: a server's log is cut short where its state machine's state stands for it (Raft §7, figure 13).
 
-What the core needs to know of this is only that a log may begin after ``base_index`` (:class:`~.raft_log.Log`).
+What the core needs to know of this is only that a log may begin after ``base_index`` (``Log``).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class InstallSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotReply:
-    """The answer to :class:`InstallSnapshot`: the logs agree up to ``match_index``; None for a leader of the past."""
+    """The answer to ``InstallSnapshot``: the logs agree up to ``match_index``; None for a leader of the past."""
 
     term: Term
     match_index: Index | None = None

@@ -18,18 +18,15 @@ def leaders(trace: Trace) -> list[tuple[float, str, int]]:
 
 
 def split_terms(trace: Trace) -> list[int]:
-    """Terms in which servers stood for election and nobody won, the last one left out while it may still
-    be decided.
-    """
+    """Terms in which servers stood for election and nobody won, the last one left out while it may still be decided."""
     stood = sorted({one.view.term for one in trace.states if getattr(one.view, "role", "") == "candidate"})
     won = {term for _, _, term in leaders(trace)}
     return [term for term in stood if term not in won and (term < stood[-1] or term < max(won, default=0))]
 
 
 def failovers(trace: Trace) -> list[tuple[float, float | None]]:
-    """Each crash of a leader: its time, and how long until another server had won an election (None: not
-    in this run).
-    """
+    """Each crash of a leader: its time, and how long until another server had won an election (None: not in this
+    run)."""
     won = leaders(trace)
     found = []
     for fault in trace.faults:
@@ -61,10 +58,7 @@ def statistics(trace: Trace) -> pd.DataFrame:
     lost = sum(trace.fates.get(copy[1], DELIVERED) not in (DELIVERED, "in flight") for copy in trace.sent)
     rows = [
         ("first leader after", f"{won[0][0]:.0f} ms" if won else "none in this run"),
-        (
-            "elections won",
-            f"{len(won)}" + (f" (terms {', '.join(str(term) for _, _, term in won)})" if won else ""),
-        ),
+        ("elections won", f"{len(won)}" + (f" (terms {', '.join(str(term) for _, _, term in won)})" if won else "")),
         ("terms without a winner", f"{len(splits)}" + (f" ({_listed(splits)})" if splits else "")),
     ]
     for time_ms, gap_ms in failovers(trace):

@@ -15,8 +15,7 @@ def split_vote_probability(servers: int, alive: int, latency: float) -> float:
 
         P = Σ_{k=c−1..alive} C(alive, k) latency^k (1 − latency)^(alive − k)
 
-    Source: thesis §9.2. Domain: 1 ≤ alive ≤ servers, a majority alive, 0 ≤ latency ≤ 1. Raises ``ValueError``
-    outside.
+    Source: thesis §9.2. Domain: 1 ≤ alive ≤ servers, a majority alive, 0 ≤ latency ≤ 1. Raises ``ValueError`` outside.
     """
     if not 1 <= alive <= servers:
         raise ValueError(f"alive is {alive}; it takes a whole number from 1 to servers = {servers}")
@@ -25,14 +24,11 @@ def split_vote_probability(servers: int, alive: int, latency: float) -> float:
     if not 0.0 <= latency <= 1.0:
         raise ValueError(f"latency is {latency}; it takes a fraction of the timeout range, from 0 to 1")
     rivals = alive - servers // 2 + 1
-    return sum(
-        comb(alive, k) * latency**k * (1.0 - latency) ** (alive - k) for k in range(rivals - 1, alive + 1)
-    )
+    return sum(comb(alive, k) * latency**k * (1.0 - latency) ** (alive - k) for k in range(rivals - 1, alive + 1))
 
 
 def expected_first_timeout(alive: int) -> float:
-    """Mean time until the first of ``alive`` uniform timeouts fires, as a fraction of their range: 1 / (alive
-    + 1).
+    """Mean time until the first of ``alive`` uniform timeouts fires, as a fraction of their range: 1 / (alive + 1).
 
     Source: thesis §9.2 (the minimum of s uniform variables). Raises ``ValueError`` for fewer than one server.
     """

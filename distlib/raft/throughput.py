@@ -1,6 +1,5 @@
-"""What a Raft cluster costs: commits a second and commit latency, against the number of servers and where
-they stand.
-"""
+"""What a Raft cluster costs: commits a second and commit latency, against the number of servers and where they
+stand."""
 
 from __future__ import annotations
 
@@ -34,31 +33,18 @@ SIZES = (1, 3, 5, 7, 9)
 
 @dataclass(frozen=True)
 class ThroughputParams(Parameters):
-    """Clients that each wait for one answer before they ask again, and servers that take time for every
-    message.
-    """
+    """Clients that each wait for one answer before they ask again, and servers that take time for every message."""
 
     clients: int = parameter(24, "clients", low=1, high=64, help="each has one request under way at a time")
     operations: int = parameter(
-        160,
-        "operations measured",
-        low=20,
-        high=5000,
-        step=20,
-        help="after the first 20, which are not counted",
+        160, "operations measured", low=20, high=5000, step=20, help="after the first 20, which are not counted"
     )
     processing_ms: float = parameter(
         0.1, "time per message", unit="ms", low=0, high=10, step=0.05,
         help="what a server needs for each message it receives, one at a time",
     )  # fmt: skip
     disk_ms: float = parameter(
-        0.0,
-        "disk write",
-        unit="ms",
-        low=0,
-        high=50,
-        step=0.5,
-        help="before an acknowledgement; one write at a time",
+        0.0, "disk write", unit="ms", low=0, high=50, step=0.5, help="before an acknowledgement; one write at a time"
     )
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here")
 
@@ -74,18 +60,14 @@ def measure(size: int, placement: str, params: ThroughputParams) -> list[float]:
             name,
             peers=tuple(peer for peer in servers if peer != name),
             # S1, where the clients are, stands first; the others wait longer than any round trip
-            election_timeout_ms=(slowest_ms, slowest_ms)
-            if name == "S1"
-            else (5 * slowest_ms, 6 * slowest_ms),
+            election_timeout_ms=(slowest_ms, slowest_ms) if name == "S1" else (5 * slowest_ms, 6 * slowest_ms),
             heartbeat_ms=slowest_ms,
         )
         for name in servers
     ]
     nodes += [_client(name, servers, params, slowest_ms) for name in clients]
     disk = None if params.disk_ms == 0 else Constant(params.disk_ms)
-    network = Network(
-        region_latency((*servers, *clients), places), processing_ms=params.processing_ms, disk=disk
-    )
+    network = Network(region_latency((*servers, *clients), places), processing_ms=params.processing_ms, disk=disk)
     cluster = Cluster(nodes, network, seed=params.seed, record=False)
     warm_up = 20
     while sum(isinstance(one.event, Returned) for one in cluster.outputs) < params.operations + warm_up:
@@ -93,9 +75,7 @@ def measure(size: int, placement: str, params: ThroughputParams) -> list[float]:
     return _latencies(cluster, warm_up, params.operations)
 
 
-def _client(
-    name: NodeId, servers: tuple[NodeId, ...], params: ThroughputParams, slowest_ms: float
-) -> RaftClient:
+def _client(name: NodeId, servers: tuple[NodeId, ...], params: ThroughputParams, slowest_ms: float) -> RaftClient:
     commands = tuple([Put(name, number) for number in range(params.operations + 40)])
     start_ms = (4 * slowest_ms, 4 * slowest_ms + 5)  # when S1 leads everywhere
     return RaftClient(name, servers, commands, think_ms=(0, 0), start_ms=start_ms, timeout_ms=20 * slowest_ms)
@@ -114,12 +94,9 @@ def _latencies(cluster: Cluster, warm_up: int, count: int) -> list[float]:
     return [*(latency for _, latency in measured), count / span_ms * 1000.0]
 
 
-def throughput(
-    params: ThroughputParams = ThroughputParams(), progress: ProgressCallback | None = None
-) -> pd.DataFrame:
-    """One row a placement and size: placement, servers, commits_per_s, p50_ms, p99_ms (commit latency at
-    the client).
-    """
+def throughput(params: ThroughputParams = ThroughputParams(), progress: ProgressCallback | None = None) -> pd.DataFrame:
+    """One row a placement and size: placement, servers, commits_per_s, p50_ms, p99_ms (commit latency at the
+    client)."""
     import numpy as np
     import pandas as pd
 

@@ -53,7 +53,7 @@ class RequestPreVote:
 
 @dataclass(frozen=True, slots=True)
 class PreVoteReply:
-    """The answer to :class:`RequestPreVote`: ``term`` is the term asked about if granted, else the answerer's own."""
+    """The answer to ``RequestPreVote``: ``term`` is the term asked about if granted, else the answerer's own."""
 
     term: Term
     granted: bool
@@ -148,9 +148,7 @@ class LeaderLease(Loyal):
             answered = [one for one, heard in {**self.heard_round, server: number}.items() if heard >= known]
             if self.has_majority((self.id, *answered)):
                 self.lease_until_ms = max(self.lease_until_ms, began_ms + self.lease_ms())
-                self.round_began_ms = {
-                    later: ms for later, ms in self.round_began_ms.items() if later > known
-                }
+                self.round_began_ms = {later: ms for later, ms in self.round_began_ms.items() if later > known}
                 break
         super().hear_round(server, number)
 

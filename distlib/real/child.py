@@ -1,9 +1,8 @@
 """Child processes that cannot be left behind, and their half of the conversation.
 
 A child is told its task in one line of JSON and answers in lines of JSON. It ends when its standard input does: when
-:meth:`Child.close` is called, or when its parent is gone, in whatever way (an exception, a restarted kernel, ``kill
--9``). It lives in a session of its own, so Ctrl-C and the notebook's *Interrupt* reach the parent alone, which then
-closes it.
+``Child.close`` is called, or when its parent is gone, in whatever way (an exception, a restarted kernel, ``kill -9``).
+It lives in a session of its own, so Ctrl-C and the notebook's *Interrupt* reach the parent alone, which then closes it.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class Child:
         return self._process.pid
 
     def hear(self) -> dict[str, Any]:
-        """The next line that the child tells; waits for it. :class:`ChildError` if the child has ended instead."""
+        """The next line that the child tells; waits for it. ``ChildError`` if the child has ended instead."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:

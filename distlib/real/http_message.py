@@ -77,7 +77,7 @@ async def read_message(reader: asyncio.StreamReader, *, answer_to: str = "") -> 
     """The next message, or None when the peer closed the connection in between.
 
     ``answer_to`` is the method of the request when a response is read: one to HEAD has no body. Raises
-    :class:`BadMessageError`, and ``ConnectionError`` when the connection ends inside a message.
+    ``BadMessageError``, and ``ConnectionError`` when the connection ends inside a message.
     """
     try:
         head = await reader.readuntil(b"\r\n\r\n")

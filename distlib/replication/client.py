@@ -35,7 +35,7 @@ class Returned:
 class RaftClient(Node):
     """Calls ``commands`` one after the other, each ``think_ms`` (drawn from a range) after the last one came back.
 
-    A :class:`~.state_machine.Get` is read through ReadIndex, without an entry in the log, unless ``reads_in_log``. A
+    A ``Get`` is read through ReadIndex, without an entry in the log, unless ``reads_in_log``. A
     request is repeated after ``timeout_ms`` with the same serial number, at another server. ``start_ms`` is the range
     of its first call's time. What was under way when the client crashes is never heard of again.
     """
@@ -55,16 +55,12 @@ class RaftClient(Node):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.servers, tuple) or not self.servers:
-            raise ValueError(
-                f"RaftClient.servers is {self.servers!r}; it takes the names of at least one server"
-            )
+            raise ValueError(f"RaftClient.servers is {self.servers!r}; it takes the names of at least one server")
         check_time("RaftClient.timeout_ms", self.timeout_ms)
         for name in ("think_ms", "start_ms"):
             low, high = getattr(self, name)
             if not 0 <= low <= high:
-                raise ValueError(
-                    f"RaftClient.{name} is {(low, high)!r}; it takes (low, high) with 0 ≤ low ≤ high"
-                )
+                raise ValueError(f"RaftClient.{name} is {(low, high)!r}; it takes (low, high) with 0 ≤ low ≤ high")
 
     def start(self) -> None:
         """Wait, then call the first command, or after a restart the one after that under way."""

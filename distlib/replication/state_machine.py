@@ -70,14 +70,14 @@ Pairs = tuple[tuple[Hashable, Hashable], ...]
 
 @dataclass(frozen=True)
 class KeyValue:
-    """A key-value store for :class:`Put`, :class:`Get`, :class:`Add` and :class:`CompareAndSet`."""
+    """A key-value store for ``Put``, ``Get``, ``Add`` and ``CompareAndSet``."""
 
     def initial(self) -> Pairs:
         """The empty store."""
         return ()
 
     def apply(self, state: Pairs, command: Any) -> tuple[Pairs, Any]:
-        """See :class:`StateMachine`."""
+        """See ``StateMachine``."""
         match command:
             case Put(key, value):
                 return _with(state, key, value), None

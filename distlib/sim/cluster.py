@@ -1,8 +1,7 @@
 """Cluster: nodes, a network and faults in virtual time. Nothing else in the program knows the time.
 
-The loop pops the earliest event, hands it to its node, collects what the node wants sent, set or told, and
-records it. Same nodes, network, faults and seed: same :class:`~distlib.core.trace.Trace`, on any machine and
-in any process.
+The loop pops the earliest event, hands it to its node, collects what the node wants sent, set or told, and records it.
+Same nodes, network, faults and seed: same ``Trace``, on any machine and in any process.
 """
 
 from __future__ import annotations
@@ -44,18 +43,15 @@ MAX_EVENTS = 5_000_000
 
 
 class NodeError(Exception):
-    """A node's own exception: says which node, at which event, in which state; ``__cause__`` is the
-    original.
-    """
+    """A node's own exception: says which node, at which event, in which state; ``__cause__`` is the original."""
 
 
 class Cluster:
     """A simulated cluster.
 
-    Parameters: ``nodes`` (made, not yet started), the ``network``, one ``seed`` for all randomness,
-    ``faults`` to apply, ``invariants`` to check live after every event, ``record`` (False keeps no messages
-    and no views: for statistics over many runs). Raises ``ValueError`` for no nodes, two nodes of one name,
-    or an impossible fault.
+    Parameters: ``nodes`` (made, not yet started), the ``network``, one ``seed`` for all randomness, ``faults`` to
+    apply, ``invariants`` to check live after every event, ``record`` (False keeps no messages and no views: for
+    statistics over many runs). Raises ``ValueError`` for no nodes, two nodes of one name, or an impossible fault.
     """
 
     def __init__(
@@ -115,8 +111,7 @@ class Cluster:
 
     def post(self, at_ms: float, node: NodeId, message: Any, sender: NodeId = "outside") -> None:
         """Hand ``message`` to ``node`` at ``at_ms`` as if ``sender``, who is no node, had sent it over a
-        perfect link. Raises ``ValueError`` for an unknown node or a time that has passed.
-        """
+        perfect link. Raises ``ValueError`` for an unknown node or a time that has passed."""
         if node not in self.nodes:
             raise ValueError(f"there is no node {node!r}; this cluster has {', '.join(self.nodes)}")
         at_ms = float(at_ms)
@@ -135,9 +130,7 @@ class Cluster:
         """Everything that has happened so far."""
         waiting = [event for machine in self.machines.values() for event in machine.waiting]
         under_way = map(self._unread, (*self.queue.heap, *waiting))
-        return self.recorder.trace(
-            tuple(self.nodes), self.seeds.seed, self.now_ms, under_way, stopped, self.events
-        )
+        return self.recorder.trace(tuple(self.nodes), self.seeds.seed, self.now_ms, under_way, stopped, self.events)
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -151,7 +144,7 @@ class Cluster:
         """Run to ``until_ms``, to ``max_events``, or until ``until(cluster)`` holds, whichever is first.
 
         Returns the trace; may be called again to go on. Raises ``ValueError`` for a time that has passed or
-        when nothing says where to stop, and :class:`NodeError` when a node raises.
+        when nothing says where to stop, and ``NodeError`` when a node raises.
         """
         if not until_ms >= self.now_ms:
             raise ValueError(f"until_ms is {until_ms!r}; virtual time is already {self.now_ms} ms")
@@ -207,16 +200,11 @@ class Cluster:
             self._arrive(event)
 
     def _run_calm(self, until_ms: float, last_event: int) -> None:
-        """The loop for calm weather: the same steps as :meth:`_step` with everything looked up once.
+        """The loop for calm weather: the same steps as ``_step`` with everything looked up once.
 
         It is what most runs spend their time in; a test holds the two equal, event by event.
         """
-        queue, heap, record, keep = (
-            self.queue,
-            self.queue.heap,
-            self.recorder.record,
-            self.recorder.sent.append,
-        )
+        queue, heap, record, keep = (self.queue, self.queue.heap, self.recorder.record, self.recorder.sent.append)
         watched = bool(self._ghosts)
         members = {
             name: (node, node.handlers, node.outbox, node.effects, links, watched or self._shows[name])
@@ -270,9 +258,7 @@ class Cluster:
             machine.waiting.append(event)
         elif work_ms := self.network.processing_ms + machine.extra_ms:
             self._at(machine.begin_work(self.now_ms, work_ms), self._work, (event, machine.boot))
-        elif (
-            machine.busy_until_ms > self.now_ms
-        ):  # it was slow until now and still has older messages to read
+        elif machine.busy_until_ms > self.now_ms:  # it was slow until now and still has older messages to read
             self._at(machine.busy_until_ms, self._work, (event, machine.boot))
         else:
             self._deliver(event)

@@ -1,7 +1,6 @@
 """Latency models: how long one message is on its way, or one disk write takes, in milliseconds.
 
-Each model is plain data; ``sampler`` gives a function that draws the next value from the random stream it is
-handed.
+Each model is plain data; ``sampler`` gives a function that draws the next value from the random stream it is handed.
 """
 
 from __future__ import annotations
@@ -17,15 +16,8 @@ Sampler = Callable[[], float]
 
 
 def check_ms(model: object, name: str, value: float, low: float = 0.0) -> None:
-    """Raises ``ValueError`` unless ``value``, the field ``name`` of ``model``, is a number of at least
-    ``low``.
-    """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or value < low
-    ):
+    """Raises ``ValueError`` unless ``value``, the field ``name`` of ``model``, is a number of at least ``low``."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < low:
         raise ValueError(f"{type(model).__name__}.{name} is {value!r}; it takes a number of at least {low:g}")
 
 
@@ -59,9 +51,7 @@ class Uniform:
         check_ms(self, "low_ms", self.low_ms)
         check_ms(self, "high_ms", self.high_ms)
         if self.low_ms > self.high_ms:
-            raise ValueError(
-                f"Uniform({self.low_ms}, {self.high_ms}) is reversed; write the smaller end first"
-            )
+            raise ValueError(f"Uniform({self.low_ms}, {self.high_ms}) is reversed; write the smaller end first")
 
     def sampler(self, random: Random, sender: NodeId, receiver: NodeId) -> Sampler:
         """A function that draws the next latency."""
@@ -96,9 +86,8 @@ class Exponential:
 
 @dataclass(frozen=True)
 class LogNormal:
-    """Log-normal with median ``median_ms``; ``sigma`` is the standard deviation of the logarithm (0.5 is a
-    long tail).
-    """
+    """Log-normal with median ``median_ms``; ``sigma`` is the standard deviation of the logarithm (0.5 is a long
+    tail)."""
 
     median_ms: float
     sigma: float = 0.5
@@ -137,9 +126,7 @@ class PerLink:
         """A function that draws the next latency of this link."""
         known = {(one, other): ms for one, other, ms in self.links}
         if (sender, receiver) not in known:
-            raise ValueError(
-                f"PerLink has no latency for {sender} → {receiver}; add ({sender!r}, {receiver!r}, ms)"
-            )
+            raise ValueError(f"PerLink has no latency for {sender} → {receiver}; add ({sender!r}, {receiver!r}, ms)")
         base, jitter, draw = float(known[sender, receiver]), float(self.jitter), random.random
         return lambda: base * (1.0 + jitter * draw())
 

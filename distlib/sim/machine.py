@@ -17,9 +17,7 @@ class Machine:
     one is not finished after it.
     """
 
-    def __init__(
-        self, node: Node, seeds: Seeds, disk: Constant | Uniform | Exponential | LogNormal | None
-    ) -> None:
+    def __init__(self, node: Node, seeds: Seeds, disk: Constant | Uniform | Exponential | LogNormal | None) -> None:
         self.node = node
         self.boot = 0
         self.down = False
@@ -38,9 +36,7 @@ class Machine:
     @property
     def troubled(self) -> bool:
         """Whether an event for this machine needs a closer look before the node may have it."""
-        slow = (
-            bool(self.extra_ms) or self.busy_until_ms > 0.0
-        )  # it may still have to read what came while it was
+        slow = bool(self.extra_ms) or self.busy_until_ms > 0.0  # it may still have to read what came while it was
         return self.down or self.paused or slow or self.clock_rate != 1.0 or self._set_at_ms > 0.0
 
     def start(self) -> None:

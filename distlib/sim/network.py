@@ -21,11 +21,10 @@ Link = tuple[NodeId, NodeId]
 class Network:
     """The network and the machines of a cluster.
 
-    ``loss``, ``duplication`` and ``reordering`` are probabilities for each message; a reordered one is held
-    back by up to ``reorder_ms``. ``fifo`` keeps each link in order (then nothing overtakes).
-    ``processing_ms`` is the time a node needs for one message, one at a time. ``disk`` is the length of a
-    disk write; where it is set, what a node sends with ``send_after_sync`` leaves after the write, if the
-    event changed anything durable.
+    ``loss``, ``duplication`` and ``reordering`` are probabilities for each message; a reordered one is held back by up
+    to ``reorder_ms``. ``fifo`` keeps each link in order (then nothing overtakes). ``processing_ms`` is the time a node
+    needs for one message, one at a time. ``disk`` is the length of a disk write; where it is set, what a node sends
+    with ``send_after_sync`` leaves after the write, if the event changed anything durable.
     """
 
     latency: Latency = Uniform(1.0, 3.0)
@@ -45,9 +44,7 @@ class Network:
         check_ms(self, "processing_ms", self.processing_ms)
         check_ms(self, "reorder_ms", self.reorder_ms)
         if self.fifo and self.reordering:
-            raise ValueError(
-                "Network has fifo=True and reordering > 0; a link that keeps order cannot reorder"
-            )
+            raise ValueError("Network has fifo=True and reordering > 0; a link that keeps order cannot reorder")
 
     @property
     def perfect(self) -> bool:
@@ -56,23 +53,15 @@ class Network:
 
 
 class Wire:
-    """Carries messages: draws their latency, loses, duplicates and reorders them, and puts them on the event
-    queue.
+    """Carries messages: draws their latency, loses, duplicates and reorders them, and puts them on the event queue.
 
-    ``cut`` and ``slow`` are the links now cut and the links now slower, kept up to date by the cluster's
-    faults.
+    ``cut`` and ``slow`` are the links now cut and the links now slower, kept up to date by the cluster's faults.
     """
 
     def __init__(
         self, network: Network, nodes: Collection[NodeId], queue: EventQueue, seeds: Seeds, recorder: Recorder
     ) -> None:
-        self.network, self.nodes, self.queue, self.seeds, self.recorder = (
-            network,
-            nodes,
-            queue,
-            seeds,
-            recorder,
-        )
+        self.network, self.nodes, self.queue, self.seeds, self.recorder = (network, nodes, queue, seeds, recorder)
         self.links = {node: _Links(self, node) for node in nodes}
         self.cut: frozenset[Link] = frozenset()
         self.slow: dict[Link, float] = {}
@@ -129,9 +118,7 @@ class Wire:
 
 
 class _Links(dict[NodeId, Sampler]):
-    """The latency samplers of the links out of one node, each with its own random stream, made on first
-    use.
-    """
+    """The latency samplers of the links out of one node, each with its own random stream, made on first use."""
 
     def __init__(self, wire: Wire, sender: NodeId) -> None:
         self.wire, self.sender = wire, sender

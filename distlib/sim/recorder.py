@@ -11,9 +11,7 @@ from distlib.core.trace import IN_FLIGHT, Fired, Happened, Seen, Trace
 
 
 class Recorder:
-    """The growing form of a :class:`~distlib.core.trace.Trace`; with ``record=False`` it keeps no messages
-    and no views.
-    """
+    """The growing form of a ``Trace``; with ``record=False`` it keeps no messages and no views."""
 
     def __init__(self, *, record: bool) -> None:
         self.record = record
@@ -49,9 +47,7 @@ class Recorder:
         stopped: str,
         events: int,
     ) -> Trace:
-        """Everything so far, as constants; ``under_way`` are the events still waiting, some of them
-        messages.
-        """
+        """Everything so far, as constants; ``under_way`` are the events still waiting, some of them messages."""
         fates = dict(self.fates)
         fates.update((event[1], IN_FLIGHT) for event in under_way if event[2] is not None)
         return Trace(

@@ -71,7 +71,7 @@ def round_trip_ms() -> Mapping[tuple[str, str], float]:
     """Published median round-trip times, ms, by (from region, to region).
 
     Both directions are separate measurements and may differ slightly. Pairs of a region with itself are not
-    published and not here; `one_way_ms` adds an assumption for them.
+    published and not here; ``one_way_ms`` adds an assumption for them.
 
     Raises FileNotFoundError when ``data/region_rtt.csv`` is missing, ValueError when a line is malformed.
     """
@@ -82,9 +82,9 @@ def one_way_ms(from_region: str, to_region: str) -> float:
     """Assumed one-way latency between two regions, ms: half of the measured round trip.
 
     Only round trips are published; that both halves take equally long is an assumption, and an untestable one
-    without synchronised clocks. Within one region it is half of `SAME_REGION_RTT_MS`.
+    without synchronised clocks. Within one region it is half of ``SAME_REGION_RTT_MS``.
 
-    Raises ValueError for a region that is not in `REGIONS`.
+    Raises ValueError for a region that is not in ``REGIONS``.
     """
     for name, region in (("from_region", from_region), ("to_region", to_region)):
         if region not in REGIONS:
@@ -95,7 +95,7 @@ def one_way_ms(from_region: str, to_region: str) -> float:
 
 
 def _read(path: Path) -> dict[tuple[str, str], float]:
-    """The directed pairs of a tidy CSV file; every pair of `REGIONS` must be there."""
+    """The directed pairs of a tidy CSV file; every pair of ``REGIONS`` must be there."""
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing. It is part of the repository (folder data/), not of the installed package: "
@@ -114,9 +114,7 @@ def _read(path: Path) -> dict[tuple[str, str], float]:
             times[from_region, to_region] = _positive_ms(text, where)
     missing = [(a, b) for a in REGIONS for b in REGIONS if a != b and (a, b) not in times]
     if missing:
-        raise ValueError(
-            f"{path}: no line for {missing[0][0]} to {missing[0][1]} ({len(missing)} pairs missing)"
-        )
+        raise ValueError(f"{path}: no line for {missing[0][0]} to {missing[0][1]} ({len(missing)} pairs missing)")
     return times
 
 

@@ -30,12 +30,11 @@ def sweep(
 ) -> list[Result]:
     """``[function(argument) for argument in arguments]``, computed by ``executor``, results in order.
 
-    ``executor`` is anything with ``submit`` that returns futures with ``add_done_callback``: a
-    ``concurrent.futures`` pool, Dask's ``client.get_executor()``, ipyparallel's ``client.executor()``.
-    Without one, a pool of processes, one a core, lives as long as the call (``function`` must then be
-    importable). Arguments travel in groups of ``batch``. An exception of ``function``, or one that
-    ``progress`` raises to stop, cancels what has not begun and is raised here; what was computed by then stands
-    in ``found``, by position, if it was given.
+    ``executor`` is anything with ``submit`` that returns futures with ``add_done_callback``: a ``concurrent.futures``
+    pool, Dask's ``client.get_executor()``, ipyparallel's ``client.executor()``. Without one, a pool of processes, one a
+    core, lives as long as the call (``function`` must then be importable). Arguments travel in groups of ``batch``. An
+    exception of ``function``, or one that ``progress`` raises to stop, cancels what has not begun and is raised here;
+    what was computed by then stands in ``found``, by position, if it was given.
     """
     if executor is None:
         pool = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver"))

@@ -55,13 +55,7 @@ class Arrivals(Parameters):
     """When requests arrive. ``rate_per_s`` is the long-run mean rate."""
 
     rate_per_s: float = parameter(
-        9.0,
-        "arrival rate",
-        unit="1/s",
-        low=1e-9,
-        high=1e9,
-        scale="log",
-        help="mean number of requests a second",
+        9.0, "arrival rate", unit="1/s", low=1e-9, high=1e9, scale="log", help="mean number of requests a second"
     )
 
     def times(self, key: int, count: int) -> Floats:
@@ -114,10 +108,7 @@ class Bursty(Arrivals):
         calm_rate = self.rate_per_s / (1.0 - self.burst_share + self.peak * self.burst_share)
         calm_s = self.burst_s * (1.0 - self.burst_share) / self.burst_share
         return modulated_poisson(
-            np.uint64(key),
-            count,
-            np.array([calm_rate, calm_rate * self.peak]),
-            np.array([calm_s, self.burst_s]),
+            np.uint64(key), count, np.array([calm_rate, calm_rate * self.peak]), np.array([calm_s, self.burst_s])
         )
 
 
@@ -151,9 +142,7 @@ class Diurnal(Arrivals):
     """Poisson with rate(t) = rate · (1 + swing · sin(2πt / period))."""
 
     swing: float = parameter(0.5, "swing", low=0.0, high=1.0, help="how far the rate swings around its mean")
-    period_s: float = parameter(
-        86_400.0, "period", unit="s", low=1e-3, high=1e9, scale="log", help="length of a day"
-    )
+    period_s: float = parameter(86_400.0, "period", unit="s", low=1e-3, high=1e9, scale="log", help="length of a day")
 
     def times(self, key: int, count: int) -> Floats:
         """Unit Poisson times, mapped through the inverse of the expected number of arrivals."""
@@ -284,12 +273,7 @@ class Hyperexponential(ServiceTimes):
     """Two kinds of requests, short and long, both exponential, with balanced means (each kind is half of the work)."""
 
     variability: float = parameter(
-        4.0,
-        "c²",
-        low=1.0,
-        high=1000.0,
-        scale="log",
-        help="squared coefficient of variation; 1 is exponential",
+        4.0, "c²", low=1.0, high=1000.0, scale="log", help="squared coefficient of variation; 1 is exponential"
     )
     label: ClassVar[str] = "hyperexponential"
 
@@ -330,9 +314,7 @@ class LogNormal(ServiceTimes):
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
         """By inversion: exp(μ + σ Φ⁻¹(u)), σ² = ln(1 + c²), μ = ln mean − σ²/2."""
         variance = math.log1p(self.variability)
-        return np.exp(
-            math.log(self.mean_s) - 0.5 * variance + math.sqrt(variance) * ndtri(uniforms(keys[0], count))
-        )
+        return np.exp(math.log(self.mean_s) - 0.5 * variance + math.sqrt(variance) * ndtri(uniforms(keys[0], count)))
 
 
 @dataclass(frozen=True)
@@ -372,9 +354,7 @@ class Empirical(ServiceTimes):
         """At least one value; none negative; not all zero."""
         values = np.asarray(self.values_s, np.float64)
         if values.size == 0 or not np.isfinite(values).all() or (values < 0).any() or values.sum() == 0:
-            raise ValueError(
-                "values_s takes measured service times in seconds: at least one, none negative, not all 0"
-            )
+            raise ValueError("values_s takes measured service times in seconds: at least one, none negative, not all 0")
 
     @property
     def expected_s(self) -> float:

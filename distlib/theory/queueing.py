@@ -43,9 +43,7 @@ def check_servers(servers: int) -> None:
 def check_probability(probability: float) -> None:
     """``ValueError`` unless 0 ≤ probability < 1."""
     if not 0 <= probability < 1:
-        raise ValueError(
-            f"probability is {probability!r}; a quantile takes a number of at least 0 and below 1"
-        )
+        raise ValueError(f"probability is {probability!r}; a quantile takes a number of at least 0 and below 1")
 
 
 def mm1_response(load: float, service_s: float = 1.0) -> float:
@@ -129,9 +127,7 @@ def mmc_response_quantile(probability: float, servers: int, load: float, service
     high = service_s
     while mmc_response_tail(high, servers, load, service_s) > 1.0 - probability:
         high *= 2.0
-    return float(
-        brentq(lambda t: mmc_response_tail(t, servers, load, service_s) - (1.0 - probability), 0.0, high)
-    )
+    return float(brentq(lambda t: mmc_response_tail(t, servers, load, service_s) - (1.0 - probability), 0.0, high))
 
 
 def mg1_wait(load: float, cv2: float, service_s: float = 1.0) -> float:
@@ -193,14 +189,10 @@ def gim1_sigma(interarrival_transform: Callable[[float], float], load: float) ->
     if load == 0:
         return 0.0
     high = 1.0 - 1e-9 * (1.0 - load)  # σ = 1 is always a root, and not the one that is meant
-    return float(
-        brentq(lambda sigma: interarrival_transform(1.0 - sigma) - sigma, 0.0, high, xtol=1e-15, rtol=1e-14)
-    )
+    return float(brentq(lambda sigma: interarrival_transform(1.0 - sigma) - sigma, 0.0, high, xtol=1e-15, rtol=1e-14))
 
 
-def gim1_response(
-    interarrival_transform: Callable[[float], float], load: float, service_s: float = 1.0
-) -> float:
+def gim1_response(interarrival_transform: Callable[[float], float], load: float, service_s: float = 1.0) -> float:
     """GI/M/1, first come first served: the response is exponential with mean E[S]/(1 − σ)."""
     check_service(service_s)
     return service_s / (1.0 - gim1_sigma(interarrival_transform, load))
@@ -218,9 +210,7 @@ def round_robin_response(backends: int, load: float, service_s: float = 1.0) -> 
     return service_s / (1.0 - erlang_sigma(backends, load))
 
 
-def round_robin_response_quantile(
-    probability: float, backends: int, load: float, service_s: float = 1.0
-) -> float:
+def round_robin_response_quantile(probability: float, backends: int, load: float, service_s: float = 1.0) -> float:
     """Round robin over n exponential servers: −W ln(1 − p), as the response of GI/M/1 is exponential."""
     check_probability(probability)
     return -round_robin_response(backends, load, service_s) * math.log1p(-probability)
@@ -249,11 +239,7 @@ def mdc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
         return 0.0
     turn = np.exp(2j * np.pi * np.arange(1, servers) / servers)
     roots = -lambertw(-load * math.exp(-load) * turn) / load
-    queue = (
-        load / (2.0 * (1.0 - load))
-        - (servers - 1 + servers * load) / 2.0
-        + float(np.sum(1.0 / (1.0 - roots)).real)
-    )
+    queue = load / (2.0 * (1.0 - load)) - (servers - 1 + servers * load) / 2.0 + float(np.sum(1.0 / (1.0 - roots)).real)
     return queue * service_s / (servers * load)
 
 

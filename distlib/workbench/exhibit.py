@@ -36,16 +36,13 @@ RUNS: dict[str, tuple[Callable[[type[Any], int], Cluster], Callable[[Cluster], s
 class ExhibitParams(Parameters):
     """Which piece."""
 
-    piece: str = parameter(
-        "VotesTwice", "piece", choices=NAMES, help="a class of broken_raft or broken_paxos"
-    )
+    piece: str = parameter("VotesTwice", "piece", choices=NAMES, help="a class of broken_raft or broken_paxos")
 
 
 @dataclass(frozen=True)
 class Exhibit:
     """A piece with what it does wrong: ``trace`` to draw from ``start_ms`` on, ``failure`` in words, the path's
-    ``steps`` in lines (none for a simulated run).
-    """
+    ``steps`` in lines (none for a simulated run)."""
 
     piece: Piece
     trace: Trace

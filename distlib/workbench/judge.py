@@ -101,7 +101,7 @@ def judge(
     budget_s: float = 20.0,
     expected_failure: str | None = None,
 ) -> Judgement:
-    """Run the searches for ``candidate``, a subclass of `Raft` or of `Paxos`, until one finds something.
+    """Run the searches for ``candidate``, a subclass of ``Raft`` or of ``Paxos``, until one finds something.
 
     ``only`` chooses among safety and liveness. ``budget_s`` is the time for all searches together; each may use what is
     left, in shares. With ``expected_failure`` (an invariant's name, "liveness", or a part of the witness) the class
@@ -142,21 +142,13 @@ def _searches(candidate: Any) -> tuple[type[Node], tuple[ProtocolSearch, ...]]:
 def _check_arguments(only: Sequence[Kind], budget_s: float) -> None:
     if isinstance(only, str) or not only or set(only) - {"safety", "liveness"}:
         raise ValueError(f'only is {only!r}; it takes ("safety",), ("liveness",) or ("safety", "liveness")')
-    if (
-        isinstance(budget_s, bool)
-        or not isinstance(budget_s, (int, float))
-        or not 0 < budget_s < float("inf")
-    ):
+    if isinstance(budget_s, bool) or not isinstance(budget_s, (int, float)) or not 0 < budget_s < float("inf"):
         raise ValueError(f"budget_s is {budget_s!r}; it takes a number of seconds above 0")
     if "fork" not in multiprocessing.get_all_start_methods():
-        raise ValueError(
-            "judge needs an operating system with fork (Linux, macOS), to survive what the class does"
-        )
+        raise ValueError("judge needs an operating system with fork (Linux, macOS), to survive what the class does")
 
 
-def _status(
-    outcomes: tuple[Outcome, ...], searches: int, end: str, expected_failure: str | None
-) -> tuple[Status, str]:
+def _status(outcomes: tuple[Outcome, ...], searches: int, end: str, expected_failure: str | None) -> tuple[Status, str]:
     """The status, and the remark that explains it."""
     failed = next((outcome for outcome in outcomes if outcome.failure), None)
     if end and failed is None:
@@ -221,9 +213,7 @@ def _exit_text(code: int | None) -> str:
     return f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def _serve(
-    connection: Connection, candidate: type[Node], searches: list[ProtocolSearch], budget_s: float
-) -> None:
+def _serve(connection: Connection, candidate: type[Node], searches: list[ProtocolSearch], budget_s: float) -> None:
     """In the other process: run the searches, report each as plain data, stop at the first that finds something."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the judge, which ends this process
     _limit_memory()
@@ -234,9 +224,7 @@ def _serve(
             left = deadline - monotonic()
             if left <= 0:
                 names = ", ".join(one.name for one in searches[number:])
-                connection.send(
-                    {"end": f"The budget of {budget_s:g} s ended before: {names}. Give it more budget_s."}
-                )
+                connection.send({"end": f"The budget of {budget_s:g} s ended before: {names}. Give it more budget_s."})
                 return
             connection.send({"begin": search.name})
             report = _report(search, candidate, left if number + 1 == len(searches) else left / 2)
@@ -256,9 +244,7 @@ def _report(search: ProtocolSearch, candidate: type[Node], max_seconds: float) -
         outcome = Outcome(search.name, f"{HANDLER}: {error}", "stopped there", True, invariant=HANDLER)
     except (Exception, SystemExit) as error:
         text = f"{type(error).__name__}: {error}"
-        outcome = Outcome(
-            search.name, _mistake(candidate, text, error), "stopped there", True, invariant=HANDLER
-        )
+        outcome = Outcome(search.name, _mistake(candidate, text, error), "stopped there", True, invariant=HANDLER)
     example = ""
     if outcome.example is not None:
         try:
@@ -274,9 +260,7 @@ _PLAIN = ("search", "failure", "looked", "complete", "elapsed_s", "distinct", "i
 def _mistake(candidate: type[Node], text: str, error: BaseException) -> str:
     """A class that cannot even be made, or a failure outside of any handler, in words."""
     signs = ("outbox", "has no attribute 'id'", "unexpected keyword argument", "__init__()")
-    if any(sign in text for sign in signs) or (
-        isinstance(error, AttributeError) and "__init__" in candidate.__dict__
-    ):
+    if any(sign in text for sign in signs) or (isinstance(error, AttributeError) and "__init__" in candidate.__dict__):
         return (
             f"a node of class {candidate.__name__} cannot be made as its base can ({text}): leave out __init__, "
             "or call super().__init__ with all that it was given"
@@ -307,7 +291,7 @@ def _limit_memory() -> None:
 
 
 def _watch_handlers() -> None:
-    """From now on, a node's method that runs for more than `STUCK_S` raises `Endless`, which names it."""
+    """From now on, a node's method that runs for more than ``STUCK_S`` raises ``Endless``, which names it."""
     last: list[FrameType | None] = [None]
 
     def look(_signal: int, frame: FrameType | None) -> None:
@@ -315,8 +299,7 @@ def _watch_handlers() -> None:
             [
                 one
                 for one in _frames(frame)
-                if isinstance(one.f_locals.get("self"), Node)
-                and one.f_code.co_name not in ("receive", "timeout")
+                if isinstance(one.f_locals.get("self"), Node) and one.f_code.co_name not in ("receive", "timeout")
             ]
         )
         if outermost is not None and outermost is last[0]:

@@ -1,8 +1,8 @@
 """The kill matrix: every piece of the museum, and the shipped protocols, against every family of searches.
 
 A cell is one class and one family. The searches of the family run in turn, each for at most so many seconds, until one
-finds something; the search that is named as a piece's finder is given up to `FINDER_S`. "–" in a figure therefore means
-not found *in that time*, never that there is nothing.
+finds something; the search that is named as a piece's finder is given up to ``FINDER_S``. "–" in a figure therefore
+means not found *in that time*, never that there is nothing.
 """
 
 from __future__ import annotations
@@ -39,10 +39,7 @@ DATA = Path(__file__).resolve().parents[2] / "data"
 COUNTEREXAMPLES = DATA / "counterexamples"
 STORED = DATA / "kill_matrix.csv"
 
-SHIPPED: dict[str, tuple[type[Node], ...]] = {
-    "Raft": (Raft, Snapshots, PreVote, Membership),
-    "Paxos": (Paxos,),
-}
+SHIPPED: dict[str, tuple[type[Node], ...]] = {"Raft": (Raft, Snapshots, PreVote, Membership), "Paxos": (Paxos,)}
 """The correct protocols that stand in the matrix, too."""
 
 SEARCHES: dict[str, dict[str, ProtocolSearch]] = {
@@ -161,9 +158,7 @@ def searched(protocol: str, search: ProtocolSearch, kind: type[Any], seconds: fl
     """One search; a simulated run is not made minimal here, for that takes longer than to find it."""
     if search.name != "simulated faults":
         return search(kind, seconds)
-    make, seeds = (
-        (raft_run.run, raft_run.SEEDS) if protocol == "Raft" else (paxos_search.run, paxos_search.SEEDS)
-    )
+    make, seeds = (raft_run.run, raft_run.SEEDS) if protocol == "Raft" else (paxos_search.run, paxos_search.SEEDS)
     start, tried = perf_counter(), 0
     for seed in seeds:
         if tried and perf_counter() - start > seconds:
@@ -176,9 +171,7 @@ def searched(protocol: str, search: ProtocolSearch, kind: type[Any], seconds: fl
             return Outcome(search.name, str(error), "a simulated run", True, seed=seed)
         if cluster.violations:
             broken = cluster.violations[0]
-            return Outcome(
-                search.name, f"{broken.invariant}: {broken.witness}", "a simulated run", True, seed=seed
-            )
+            return Outcome(search.name, f"{broken.invariant}: {broken.witness}", "a simulated run", True, seed=seed)
     return Outcome(search.name, "", f"{tried} simulated runs", tried == len(seeds))
 
 
@@ -198,7 +191,7 @@ def cells(
 
 
 def table(found: Iterable[Cell]) -> pd.DataFrame:
-    """Cells as a data frame, one row each, with the columns of `Cell`."""
+    """Cells as a data frame, one row each, with the columns of ``Cell``."""
     import pandas as pd
 
     names = [*Cell.__dataclass_fields__]

@@ -40,21 +40,12 @@ def kill_matrix(table: pd.DataFrame, *, title: str = "") -> go.Figure:
             zmin=0, zmax=3, showscale=False, xgap=2, ygap=2,
         )
     )  # fmt: skip
-    figure.update_xaxes(
-        side="top", showgrid=False, ticks="", type="category", linecolor=theme.PAPER, fixedrange=True
-    )
+    figure.update_xaxes(side="top", showgrid=False, ticks="", type="category", linecolor=theme.PAPER, fixedrange=True)
     figure.update_yaxes(
-        autorange="reversed",
-        showgrid=False,
-        ticks="",
-        type="category",
-        linecolor=theme.PAPER,
-        fixedrange=True,
+        autorange="reversed", showgrid=False, ticks="", type="category", linecolor=theme.PAPER, fixedrange=True
     )
     longest = max(len(name) for name in names.values())
-    figure.update_layout(
-        margin={"l": int(longest * theme.CHAR) + 24, "r": 14, "t": 84 if title else 50, "b": 44}
-    )
+    figure.update_layout(margin={"l": int(longest * theme.CHAR) + 24, "r": 14, "t": 84 if title else 50, "b": 44})
     figure.add_annotation(
         text="✓ correct   ∞ liveness   ◐ masked by another rule   – not found in the time given",
         xref="paper", yref="paper", x=0, y=0, yshift=-28, xanchor="left", showarrow=False,

@@ -115,9 +115,7 @@ class KillMatrixLab(Lab):
         for kind, group in result.groupby("kind", sort=False):
             found = group[group["verdict"] == "found"]
             best = found.groupby("variant")["elapsed_s"].min()
-            rows.append(
-                (kind, group["variant"].nunique(), len(best), best.max() if len(best) else float("nan"))
-            )
+            rows.append((kind, group["variant"].nunique(), len(best), best.max() if len(best) else float("nan")))
         return pd.DataFrame(rows, columns=["kind", "variants", "found", "slowest, s"]).round(1)
 
     def verdicts(self, result: pd.DataFrame) -> Sequence[tuple[str, bool | None, str]]:

@@ -80,10 +80,7 @@ class Piece:
 
     def sources(self) -> tuple[str, str]:
         """The right method's source and the broken one's."""
-        return (
-            inspect.getsource(getattr(self.right, self.method)),
-            inspect.getsource(vars(self.variant)[self.method]),
-        )
+        return (inspect.getsource(getattr(self.right, self.method)), inspect.getsource(vars(self.variant)[self.method]))
 
 
 def pieces(protocol: str | None = None) -> tuple[Piece, ...]:

@@ -13,11 +13,7 @@ from distlib.figures import queueing
 
 def lengths(rows: list[list[int]]) -> pd.DataFrame:
     return pd.DataFrame(
-        [
-            (float(moment), backend, count)
-            for moment, row in enumerate(rows)
-            for backend, count in enumerate(row)
-        ],
+        [(float(moment), backend, count) for moment, row in enumerate(rows) for backend, count in enumerate(row)],
         columns=["time_s", "backend", "requests"],
     )
 
@@ -108,12 +104,7 @@ def test_the_tail_leaves_out_zeros_of_the_logarithm() -> None:
 
 def test_the_heat_map_marks_the_best_of_every_cell() -> None:
     table = pd.DataFrame(
-        {
-            "policy": ["a", "b"] * 2,
-            "cv2": [0.0, 0.0, 4.0, 4.0],
-            "load": 0.9,
-            "slowdown": [1.0, 2.0, 12.0, 3.0],
-        }
+        {"policy": ["a", "b"] * 2, "cv2": [0.0, 0.0, 4.0, 4.0], "load": 0.9, "slowdown": [1.0, 2.0, 12.0, 3.0]}
     )
     first, second = balancing.policy_heat_map(table).data
     assert [first.text[0][0], first.text[1][0]] == ["<b>1.00</b><br>★", "12"]
@@ -134,9 +125,7 @@ def test_shares_are_relative_to_an_even_share() -> None:
 
 
 def test_bins_name_the_fullest() -> None:
-    table = pd.DataFrame(
-        {"choices": 2, "balls": [0, 1, 2], "share": [1.0, 0.5, 0.0], "theory": [1.0, 0.5, 0.1]}
-    )
+    table = pd.DataFrame({"choices": 2, "balls": [0, 1, 2], "share": [1.0, 0.5, 0.0], "theory": [1.0, 0.5, 0.1]})
     assert balancing.fullest_bins(table).data[1].name == "2 choices, fullest bin 1"
 
 

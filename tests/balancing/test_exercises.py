@@ -97,10 +97,7 @@ def answers(value: Any) -> Callable[..., Any]:
     ("policy", "words"),
     [
         (answers(None), "choose returned None; is a `return` missing"),
-        (
-            answers(2.0),
-            "choose returned 2.0, a float; it returns the number of a backend, a whole number from 0 to 9",
-        ),
+        (answers(2.0), "choose returned 2.0, a float; it returns the number of a backend, a whole number from 0 to 9"),
         (answers(True), "choose returned True, a bool"),
         (answers("B1"), "choose returned 'B1', a str"),
         (answers(10), "choose returned 10; there are backends 0 to 9"),
@@ -136,15 +133,9 @@ def slow(seen: Any, now: float, client: int) -> int:
     return 0
 
 
-@pytest.mark.parametrize(
-    ("policy", "words"), [(loops, "is there an endless loop?"), (slow, "make choose faster")]
-)
-def test_a_policy_that_does_not_end_is_ended(
-    policy: Any, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "distlib.balancing.exercises.watched", lambda: watched(choice_limit_s=0.2, run_limit_s=0.4)
-    )
+@pytest.mark.parametrize(("policy", "words"), [(loops, "is there an endless loop?"), (slow, "make choose faster")])
+def test_a_policy_that_does_not_end_is_ended(policy: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("distlib.balancing.exercises.watched", lambda: watched(choice_limit_s=0.2, run_limit_s=0.4))
     judgement = judge_policy(policy, "two choices")
     assert not judgement and words in str(judgement)
 

@@ -24,9 +24,7 @@ def test_the_share_of_a_ring_is_beta():
 def test_movement_by_counting_residues(before, after):
     numbers = np.arange(math.lcm(before, after))
     assert h.moved_modulo(before, after) == pytest.approx((numbers % before != numbers % after).mean())
-    assert h.moved_consistent(before, after) == pytest.approx(
-        abs(1 - min(before, after) / max(before, after))
-    )
+    assert h.moved_consistent(before, after) == pytest.approx(abs(1 - min(before, after) / max(before, after)))
 
 
 def test_small_facts():

@@ -55,9 +55,7 @@ def test_the_same_load_through_it(name: str) -> None:
 @pytest.mark.parametrize("name", ["nginx", "HAProxy"])
 def test_an_absent_program_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(production_proxy.shutil, "which", lambda *_, **__: None)
-    with pytest.raises(
-        NotInstalledError, match=f"{name} is not installed, so nothing was measured through it"
-    ):
+    with pytest.raises(NotInstalledError, match=f"{name} is not installed, so nothing was measured through it"):
         ProductionProxy(name, RoundRobin(), [1])
 
 
@@ -99,13 +97,7 @@ def test_each_policy_has_its_line(policy: Policy, method: str, nginx: str, hapro
 
 
 @pytest.mark.parametrize(
-    "policy",
-    [
-        LeastRequest(3),
-        LeastRequest(2, with_replacement=True),
-        LeastRequest(weights=(1.0, 2.0)),
-        KeyAffinity(),
-    ],
+    "policy", [LeastRequest(3), LeastRequest(2, with_replacement=True), LeastRequest(weights=(1.0, 2.0)), KeyAffinity()]
 )
 def test_no_line_stands_for_something_else(policy: Policy) -> None:
     assert method_of(policy) is None

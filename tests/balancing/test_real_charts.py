@@ -19,9 +19,7 @@ def frames(policies: int = 2) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
         for percent in PERCENTS
     ]
     percentiles = pd.DataFrame(rows, columns=["policy", "source", "percent", "response_ms", "since_sent_ms"])
-    chance = pd.DataFrame(
-        [(name, percent, percent / 2, percent * 2) for name in names for percent in PERCENTS]
-    )
+    chance = pd.DataFrame([(name, percent, percent / 2, percent * 2) for name in names for percent in PERCENTS])
     chance.columns = ["policy", "percent", "low_ms", "high_ms"]
     counts = pd.DataFrame([(name, source, backend, 10 * backend) for name in names
                            for source in ("simulated", "own proxy") for backend in range(3)])  # fmt: skip

@@ -30,14 +30,7 @@ from distlib.balancing.policies import (
 )
 from distlib.balancing.production_proxy import free_port
 from distlib.balancing.proxy import HOST, ProxyThread
-from distlib.balancing.real_experiment import (
-    MOST_CONNECTIONS,
-    Measurement,
-    Schedule,
-    Workers,
-    measure,
-    percentiles_ms,
-)
+from distlib.balancing.real_experiment import MOST_CONNECTIONS, Measurement, Schedule, Workers, measure, percentiles_ms
 from distlib.balancing.workers import Worker
 from distlib.real.child import Child, ChildError
 from distlib.real.http_message import Connection
@@ -92,20 +85,10 @@ def run(policy: Policy, workers: Workers, load: Schedule) -> Measurement:
 
 @pytest.mark.parametrize(
     "policy",
-    [
-        Random(),
-        RoundRobin(),
-        LeastRequest(2),
-        LeastRequest(),
-        LeastResponseTime(),
-        JoinIdleQueue(),
-        KeyAffinity(),
-    ],
+    [Random(), RoundRobin(), LeastRequest(2), LeastRequest(), LeastResponseTime(), JoinIdleQueue(), KeyAffinity()],
     ids=lambda policy: policy.label,
 )
-def test_every_request_is_answered_once_by_the_backend_that_the_policy_chose(
-    policy: Policy, workers: Workers
-) -> None:
+def test_every_request_is_answered_once_by_the_backend_that_the_policy_chose(policy: Policy, workers: Workers) -> None:
     load = schedule()
     measured = run(policy, workers, load)
     assert measured.lost == 0
@@ -194,10 +177,7 @@ def test_a_worker_keeps_the_simulators_times(servers: int) -> None:
         )
     )  # fmt: skip
     worker = Worker(0, 1.5, servers)
-    served = [
-        worker.take(*one)
-        for one in zip(simulated.arrival_s.tolist(), simulated.service_s.tolist(), strict=True)
-    ]
+    served = [worker.take(*one) for one in zip(simulated.arrival_s.tolist(), simulated.service_s.tolist(), strict=True)]
     begin, end = np.array(served).T
     np.testing.assert_array_equal(begin, simulated.start_s)
     np.testing.assert_array_equal(end, simulated.departure_s)
@@ -206,9 +186,7 @@ def test_a_worker_keeps_the_simulators_times(servers: int) -> None:
 def ask(port: int, method: str = "GET", **headers: str) -> tuple[int, str]:
     connection = HTTPConnection(HOST, port, timeout=20)
     try:
-        connection.request(
-            method, "/", headers={key.replace("_", "-"): value for key, value in headers.items()}
-        )
+        connection.request(method, "/", headers={key.replace("_", "-"): value for key, value in headers.items()})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
@@ -307,11 +285,7 @@ def test_an_interrupt_ends_every_process_thread_and_socket(error: type[BaseExcep
             raise error
 
     seen: list[int] = []
-    with (
-        pytest.raises(error),
-        Workers((1.0, 1.0)) as two,
-        ProxyThread(RoundRobin(), two.ports) as proxy,
-    ):
+    with pytest.raises(error), Workers((1.0, 1.0)) as two, ProxyThread(RoundRobin(), two.ports) as proxy:
         mine = two.pid
         measure(schedule(400, rate_per_s=100), proxy, progress=interrupt)
     assert mine in seen and len(seen) >= 2  # workers and load generator were there
@@ -352,10 +326,7 @@ def test_a_killed_parent_leaves_no_child(tmp_path: Path) -> None:
     )
     root = str(Path(__file__).parents[2])
     parent = subprocess.Popen(
-        [sys.executable, str(script)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": root},
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root}
     )
     assert parent.stdout is not None
     with parent.stdout:
@@ -397,9 +368,7 @@ def test_bad_input_is_named(make: object, message: str) -> None:
 
 def test_a_port_in_use_is_named(workers: Workers) -> None:
     port = workers.ports[0]
-    with pytest.raises(
-        ValueError, match=f"port {port} cannot be used .*; take another, or 0 for any free one"
-    ):
+    with pytest.raises(ValueError, match=f"port {port} cannot be used .*; take another, or 0 for any free one"):
         ProxyThread(RoundRobin(), workers.ports, port=port)
     assert not [one for one in threading.enumerate() if one.name == "proxy"]
 
@@ -414,7 +383,10 @@ def test_a_bad_number_of_connections_is_named(connections: int, workers: Workers
 
 
 def test_a_child_that_fails_says_why() -> None:
-    with Child("distlib.balancing.workers", {"speeds": [1.0]}) as child, pytest.raises(ChildError, match="KeyError: 'servers'"):
+    with (
+        Child("distlib.balancing.workers", {"speeds": [1.0]}) as child,
+        pytest.raises(ChildError, match="KeyError: 'servers'"),
+    ):
         child.hear()
 
 

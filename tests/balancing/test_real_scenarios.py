@@ -85,9 +85,7 @@ def test_tables_hold_every_policy_and_source(result: RealBalancing) -> None:
     assert on_time[1] or "late or more" in on_time[2]
 
 
-def test_a_program_that_is_not_installed_is_reported_and_the_rest_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_program_that_is_not_installed_is_reported_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(production_proxy.shutil, "which", lambda *_, **__: None)
     params = RealBalancingParams(policies=("random", "two choices"), through=("nginx", "HAProxy"))
     absent = real_balancing(params)
@@ -107,9 +105,7 @@ def test_a_policy_that_a_program_lacks_is_reported(monkeypatch: pytest.MonkeyPat
 
 
 def test_stopping_keeps_what_is_done() -> None:
-    params = RealBalancingParams(
-        policies=("random", "round robin"), mean_ms=5.0, load=0.2, workers=1, duration_s=0.5
-    )
+    params = RealBalancingParams(policies=("random", "round robin"), mean_ms=5.0, load=0.2, workers=1, duration_s=0.5)
 
     def stop(done: float, total: float) -> None:
         if done > params.requests:
@@ -127,9 +123,7 @@ def test_a_stall_is_one_request_that_takes_longer() -> None:
     calm = RealBalancingParams(stall_ms=0.0)
     stalled = RealBalancingParams(stall_ms=900.0)
     policy = First()
-    longer = (
-        workload(stalled.service_params(policy)).service_s - workload(calm.service_params(policy)).service_s
-    )
+    longer = workload(stalled.service_params(policy)).service_s - workload(calm.service_params(policy)).service_s
     assert np.flatnonzero(longer).tolist() == [calm.requests // 2]
     assert longer.max() == pytest.approx(0.9)
     assert Stalled(inner=Exponential(2.0), request=0, stall_s=1.0).expected_s == 2.0
@@ -141,10 +135,7 @@ def test_a_stall_is_one_request_that_takes_longer() -> None:
     [
         ({"workers": 0}, "RealBalancingParams.workers is 0; it takes a whole number from 1 to 16"),
         ({"load": 0.0}, "RealBalancingParams.load is 0.0; it takes a number from 0.05 to 1.3"),
-        (
-            {"duration_s": 1e6},
-            "RealBalancingParams.duration_s is 1000000.0; it takes a number from 0.5 to 60 s",
-        ),
+        ({"duration_s": 1e6}, "RealBalancingParams.duration_s is 1000000.0; it takes a number from 0.5 to 60 s"),
         ({"policies": ()}, "policies has 0 values; it takes at least 1"),
         ({"policies": ("central queue",)}, "holds 'central queue'; choose from"),
         ({"through": ("apache",)}, "holds 'apache'; choose from 'own proxy', 'nginx', 'HAProxy'"),

@@ -35,13 +35,7 @@ def test_comparison_ranks_the_five():
     comparison = policy_comparison()
     mean = comparison.summary.set_index("policy").mean_s
     assert list(mean.index) == list(FIVE)
-    assert list(mean.sort_values().index) == [
-        "central queue",
-        "least request",
-        "two choices",
-        "round robin",
-        "random",
-    ]
+    assert list(mean.sort_values().index) == ["central queue", "least request", "two choices", "round robin", "random"]
     assert set(comparison.ccdf.policy) == set(FIVE)
     assert (comparison.counts.groupby("policy").requests.sum() == 40_000).all()
 
@@ -73,9 +67,7 @@ def test_theory_goes_through_the_simulated_points():
 
 
 def test_heat_map_flips_the_ranking():
-    table = heat_map(HeatMapParams(cv2s=(0.0, 10.0), loads=(0.8,), requests=50_000)).set_index(
-        ["policy", "cv2"]
-    )
+    table = heat_map(HeatMapParams(cv2s=(0.0, 10.0), loads=(0.8,), requests=50_000)).set_index(["policy", "cv2"])
     assert table.slowdown["round robin", 0.0] == pytest.approx(1.0)
     assert table.slowdown["round robin", 0.0] < table.slowdown["least request", 0.0]
     assert table.slowdown["round robin", 10.0] > 3 * table.slowdown["least request", 10.0]
@@ -91,9 +83,7 @@ def test_live_queues_have_a_frame_for_every_time():
 
 def test_supermarket_table_has_all_cells():
     table = supermarket_table(SupermarketParams(loads=(0.5, 0.9), requests=20_000))
-    assert table[["choices", "load"]].to_numpy().tolist() == [
-        [d, x] for d in (1, 2, 3, 5) for x in (0.5, 0.9)
-    ]
+    assert table[["choices", "load"]].to_numpy().tolist() == [[d, x] for d in (1, 2, 3, 5) for x in (0.5, 0.9)]
     assert (table.simulated_s / table.limit_s < 1.3).all()
 
 

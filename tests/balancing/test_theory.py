@@ -18,9 +18,7 @@ def test_the_supermarket_is_the_fixed_point_of_its_differential_equation(load, c
         return load * (s[:-2] ** choices - s[1:-1] ** choices) - (s[1:-1] - s[2:])
 
     s = solve_ivp(flow, (0, 4000), np.zeros(40), method="LSODA", rtol=1e-11, atol=1e-13).y[:, -1]
-    assert [c.supermarket_tail(k, load, choices) for k in range(1, 6)] == pytest.approx(
-        s[:5].tolist(), abs=1e-7
-    )
+    assert [c.supermarket_tail(k, load, choices) for k in range(1, 6)] == pytest.approx(s[:5].tolist(), abs=1e-7)
     assert c.supermarket_response(load, choices) == pytest.approx(s.sum() / load, abs=1e-6)  # Little's law
 
 

@@ -1,6 +1,6 @@
 """Tests in a real JupyterLab in a real Chromium, as a reader uses them.
 
-A test takes the fixture ``lab``, a `tests.browser.page.LabPage`: one tab of JupyterLab 4, served on 127.0.0.1
+A test takes the fixture ``lab``, a ``tests.browser.page.LabPage``: one tab of JupyterLab 4, served on 127.0.0.1
 from a temporary copy of ``notebooks/`` (so nothing is left behind), with settings and kernels of its own::
 
     def test_moving_the_seed_moves_the_figure(lab: LabPage) -> None:

@@ -39,9 +39,7 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]
     """A JupyterLab that serves a copy of ``notebooks/``."""
     root = tmp_path_factory.mktemp("course") / "notebooks"
     if (REPOSITORY / "notebooks").is_dir():
-        shutil.copytree(
-            REPOSITORY / "notebooks", root, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "exports")
-        )
+        shutil.copytree(REPOSITORY / "notebooks", root, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "exports"))
     root.mkdir(exist_ok=True)
     with JupyterLab(root, tmp_path_factory.mktemp("jupyter")) as server:
         yield server
@@ -56,7 +54,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def lab(browser: Browser, jupyterlab: JupyterLab) -> Iterator[LabPage]:
-    """A tab of JupyterLab; see the docstring of `tests.browser`."""
+    """A tab of JupyterLab; see the docstring of ``tests.browser``."""
     page = LabPage(browser, jupyterlab)
     yield page
     page.close()

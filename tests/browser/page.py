@@ -39,9 +39,7 @@ def find_chromium() -> str:
     for name in (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
         if name and (path := shutil.which(name)):
             return path
-    raise FileNotFoundError(
-        "the browser tests need Chromium: run `sh tools/browser.sh`, or name it in CHROMIUM"
-    )
+    raise FileNotFoundError("the browser tests need Chromium: run `sh tools/browser.sh`, or name it in CHROMIUM")
 
 
 @contextmanager
@@ -80,9 +78,7 @@ class LabPage:
         self.path = ""
         self.outside: list[str] = []
         self.broken: list[str] = []
-        self._context = browser.new_context(
-            viewport={"width": width, "height": height}, accept_downloads=True
-        )
+        self._context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
         self._context.on("request", lambda request: self._note(request.url))
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(30_000)
@@ -103,9 +99,7 @@ class LabPage:
             }""",
             timeout=90_000,
         )
-        self.page.evaluate(
-            "() => { if (jupyterapp.shell.leftCollapsed === false) jupyterapp.shell.collapseLeft(); }"
-        )
+        self.page.evaluate("() => { if (jupyterapp.shell.leftCollapsed === false) jupyterapp.shell.collapseLeft(); }")
 
     def run_all(self, timeout_s: float = 120) -> None:
         """Run every cell, wait for all of them and their widgets, and fail if one shows an error."""
@@ -163,9 +157,7 @@ class LabPage:
         self.page.keyboard.type(str(value))
         self.page.keyboard.press("Enter")
 
-    def step_slider(
-        self, label: str, key: str = "ArrowRight", times: int = 1, handle: int = 0, index: int = 0
-    ) -> None:
+    def step_slider(self, label: str, key: str = "ArrowRight", times: int = 1, handle: int = 0, index: int = 0) -> None:
         """Press a key on a slider's handle, as a reader without a mouse does."""
         self.control(label, index).locator(".noUi-handle").nth(handle).focus()
         for _ in range(times):

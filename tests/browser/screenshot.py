@@ -1,8 +1,7 @@
 """Look at a notebook as a reader sees it.
 
-``python -m tests.browser.screenshot notebooks/03_1_raft.ipynb test-results/raft`` runs all cells in a real
-JupyterLab and saves test-results/raft-00.png, -01.png, ... from top to bottom. Errors are printed, and the
-pictures taken anyway.
+``python -m tests.browser.screenshot notebooks/03_1_raft.ipynb test-results/raft`` runs all cells in a real JupyterLab
+and saves test-results/raft-00.png, -01.png, ... from top to bottom. Errors are printed, and the pictures taken anyway.
 """
 
 from __future__ import annotations

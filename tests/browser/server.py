@@ -98,11 +98,7 @@ class JupyterLab:
         for place in places.values():
             (self.home / place).mkdir(parents=True, exist_ok=True)
         python_path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-        return (
-            os.environ
-            | {key: str(self.home / place) for key, place in places.items()}
-            | {"PYTHONPATH": python_path}
-        )
+        return os.environ | {key: str(self.home / place) for key, place in places.items()} | {"PYTHONPATH": python_path}
 
     def _wait_until_up(self, timeout_s: float = 60) -> str:
         assert self._process is not None

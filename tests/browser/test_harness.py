@@ -86,11 +86,7 @@ def test_a_slider_changes_a_figure_and_a_button_writes_a_file(lab: LabPage, jupy
 
 def test_a_plain_figure_is_drawn_without_another_address(lab: LabPage, jupyterlab: JupyterLab) -> None:
     lab.open(
-        write(
-            jupyterlab,
-            "harness_figure.ipynb",
-            "import plotly.graph_objects as go\ngo.Figure(go.Bar(y=[1, 2]))",
-        )
+        write(jupyterlab, "harness_figure.ipynb", "import plotly.graph_objects as go\ngo.Figure(go.Bar(y=[1, 2]))")
     )
     lab.run_all()
     assert lab.figure_data()[0]["y"] == [1, 2]
@@ -113,9 +109,7 @@ def test_a_failing_cell_is_seen(lab: LabPage, jupyterlab: JupyterLab) -> None:
 
 def test_another_address_is_noticed_and_out_of_reach(lab: LabPage, jupyterlab: JupyterLab) -> None:
     lab.open(write(jupyterlab, "harness_outside.ipynb", "1"))
-    reply = lab.page.evaluate(
-        "() => fetch('http://elsewhere.example/').then(() => 'answered', () => 'refused')"
-    )
+    reply = lab.page.evaluate("() => fetch('http://elsewhere.example/').then(() => 'answered', () => 'refused')")
     assert reply == "refused"
     assert lab.outside == ["http://elsewhere.example/"]
     lab.outside.clear()

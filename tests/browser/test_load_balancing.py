@@ -58,9 +58,7 @@ def test_200_000_requests_under_five_policies_repaint_quickly(lab: LabPage, jupy
         page.step_slider(label, key=key)
         assert len(page.wait_for_change(before)) == len(before), "updated in place"
         times = [page.repaint_ms(lambda one=(label, key): page.step_slider(*one)) for _ in range(9)]
-        log.info(
-            "200,000 requests, %s: median %.0f ms of %d moves", label, statistics.median(times), len(times)
-        )
+        log.info("200,000 requests, %s: median %.0f ms of %d moves", label, statistics.median(times), len(times))
     page.page.locator(".widget-toggle-buttons button").filter(has_text="tail").click()
     page.wait_until_idle()
     times = [page.repaint_ms(lambda: page.step_slider("load ρ", key="ArrowRight")) for _ in range(9)]
@@ -81,9 +79,7 @@ def test_an_unstable_load_is_explained_in_the_lab(lab: LabPage, jupyterlab: Jupy
 
 
 def test_live_queues_play(lab: LabPage, jupyterlab: JupyterLab) -> None:
-    page = shown(
-        lab, jupyterlab, "lab_live.ipynb", "from distlib.balancing.labs import LiveQueuesLab\nLiveQueuesLab()"
-    )
+    page = shown(lab, jupyterlab, "lab_live.ipynb", "from distlib.balancing.labs import LiveQueuesLab\nLiveQueuesLab()")
     before = page.figure_data()
     said = page.figure_layout()["annotations"][0]["text"]
     page.page.locator(".widget-play button").first.click()

@@ -30,9 +30,7 @@ def opened(lab: LabPage, server: JupyterLab, steps: int, shown_steps: int, proto
     module = {"Raft": "raft.raft", "Paxos": "paxos.paxos"}[protocol]
     code = (
         f"from distlib.workbench.step.lab import StepLab\nfrom distlib.{module} import {protocol}\n"
-        f"lab = StepLab({protocol}, shown={shown_steps})\n"
-        + (f"lab.play({steps}, seed=3)\n" if steps else "")
-        + "lab"
+        f"lab = StepLab({protocol}, shown={shown_steps})\n" + (f"lab.play({steps}, seed=3)\n" if steps else "") + "lab"
     )
     return shown(lab, server, f"step_{protocol}_{steps}.ipynb", code)
 
@@ -47,9 +45,7 @@ def where(page: LabPage) -> str:
     return page.page.locator(".step-head").inner_text()
 
 
-def test_clicks_deliver_crash_cut_branch_and_the_tree_can_be_clicked(
-    lab: LabPage, jupyterlab: JupyterLab
-) -> None:
+def test_clicks_deliver_crash_cut_branch_and_the_tree_can_be_clicked(lab: LabPage, jupyterlab: JupyterLab) -> None:
     page = opened(lab, jupyterlab, 0, 30)
     before = page.figure_data()
     press(page, "fire")

@@ -23,9 +23,7 @@ from distlib.core.seeds import Seeds
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.tuples(inner, inner)
-        | st.dictionaries(st.text(max_size=3), inner, max_size=4)
+        st.lists(inner, max_size=4) | st.tuples(inner, inner) | st.dictionaries(st.text(max_size=3), inner, max_size=4)
     ),
     max_leaves=12,
 )
@@ -65,9 +63,7 @@ def test_streams_are_named_repeatable_and_independent() -> None:
     first = [one.stream("latency", "A").random() for _ in range(2)]
     assert first[0] == first[1]
     names = [("latency", "A"), ("latency", "B"), ("timer", "A"), ("latencyA",)]
-    assert (
-        len({one.stream(*name).random() for name in names} | {Seeds(8).stream("latency", "A").random()}) == 5
-    )
+    assert len({one.stream(*name).random() for name in names} | {Seeds(8).stream("latency", "A").random()}) == 5
 
 
 def test_streams_do_not_depend_on_the_process_or_its_hash_seed() -> None:
@@ -121,9 +117,7 @@ class Params(Parameters):
     timeout_ms: tuple[float, float] = parameter((150, 300), "timeout", unit="ms", low=1, high=5000)
     loss: float = parameter(0.0, "loss", low=0, high=1)
     model: str = parameter("uniform", "model", choices=("uniform", "constant"))
-    regions: tuple[str, ...] = parameter(
-        ("a", "b"), "regions", choices=("a", "b", "c"), several=True, at_least=1
-    )
+    regions: tuple[str, ...] = parameter(("a", "b"), "regions", choices=("a", "b", "c"), several=True, at_least=1)
     fifo: bool = parameter(False, "fifo")
     note: str = parameter("", "note")
 

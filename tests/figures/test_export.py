@@ -32,13 +32,9 @@ def test_chinese_text_is_in_the_page_and_in_the_fonts(tmp_path: Path) -> None:
     assert "Noto Sans CJK SC" in page
 
 
-def test_without_a_browser_the_message_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_browser_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "find_browser", lambda: None)
-    with pytest.raises(
-        NoBrowserError, match=r"cannot draw a.svg.*apt-get install chromium.*BROWSER_PATH.*save_html"
-    ):
+    with pytest.raises(NoBrowserError, match=r"cannot draw a.svg.*apt-get install chromium.*BROWSER_PATH.*save_html"):
         save_image(spacetime(run.trace()), tmp_path / "a.svg")
 
 

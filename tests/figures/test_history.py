@@ -1,6 +1,4 @@
-"""The timeline of a history: bars, path, the stuck operation, faults, windows and errors. It takes data
-frames only.
-"""
+"""The timeline of a history: bars, path, the stuck operation, faults, windows and errors. It takes data frames only."""
 
 from __future__ import annotations
 
@@ -20,8 +18,7 @@ STUCK = [
     ("3", "read → 2", 8.0, 9.0, 0, "not placed", ""),
 ]
 FAULTS = pd.DataFrame(
-    [("partition", 2.0, 5.0), ("crash", 6.5, 6.5), ("elsewhere", 90.0, 95.0)],
-    columns=["label", "start", "end"],
+    [("partition", 2.0, 5.0), ("crash", 6.5, 6.5), ("elsewhere", 90.0, 95.0)], columns=["label", "start", "end"]
 )
 
 
@@ -30,9 +27,7 @@ def frame(rows) -> pd.DataFrame:
 
 
 def texts(figure) -> str:
-    return " | ".join(
-        str(text) for trace in figure.data for text in (trace.text if trace.text is not None else ())
-    )
+    return " | ".join(str(text) for trace in figure.data for text in (trace.text if trace.text is not None else ()))
 
 
 def bars(figure) -> dict[str, list[float]]:
@@ -47,26 +42,19 @@ def test_every_operation_is_a_bar_of_its_fate():
         "fits nowhere": [4.0],
         "not reached": [8.0],
     }
-    assert (
-        figure.layout.title.text == "Not linearizable"
-        and figure.layout.title.subtitle.text == "no moment fits"
-    )
+    assert figure.layout.title.text == "Not linearizable" and figure.layout.title.subtitle.text == "no moment fits"
     assert list(figure.layout.yaxis.ticktext) == ["process 1", "process 2", "process 3"]
 
 
 def test_colour_never_stands_alone():
-    """The stuck bar has a hatching, a cross and a sign in its label; a pending bar has a hatching and an
-    arrowhead.
-    """
+    """The stuck bar has a hatching, a cross and a sign in its label; a pending bar has a hatching and an arrowhead."""
     figure = history_timeline(frame(STUCK))
     hatches = {trace.name: list(trace.marker.pattern.shape) for trace in figure.data if trace.type == "bar"}
     assert hatches["fits nowhere"] == ["x"] and hatches["never heard of"] == ["/"]
     assert hatches["placed: the number is its turn"] == ["", "/"]
     assert "✗ read → 9" in texts(figure)
     symbols = {
-        trace.marker.symbol: len(trace.x)
-        for trace in figure.data
-        if trace.type == "scatter" and trace.marker.symbol
+        trace.marker.symbol: len(trace.x) for trace in figure.data if trace.type == "scatter" and trace.marker.symbol
     }
     assert symbols == {"triangle-right": 2, "x": 1}
 
@@ -80,25 +68,19 @@ def test_the_path_is_numbered_in_order_and_within_the_bars():
 
 def test_faults_are_drawn_where_they_are_seen():
     figure = history_timeline(frame(STUCK), FAULTS)
-    assert (
-        "⚡ partition" in texts(figure) and "⚡ crash" in texts(figure) and "elsewhere" not in texts(figure)
-    )
+    assert "⚡ partition" in texts(figure) and "⚡ crash" in texts(figure) and "elsewhere" not in texts(figure)
     span, marks = figure.data[0], figure.data[1]
     assert (min(span.x[:5]), max(span.x[:5])) == (2.0, 5.0) and list(marks.x[:2]) == [6.5, 6.5]
 
 
 def test_hover_tells_the_times_and_the_reason():
     (stuck,) = [trace for trace in history_timeline(frame(STUCK)).data if trace.name == "fits nowhere"]
-    assert (
-        "called at 4, returned at 6" in stuck.customdata[0]
-        and "should have answered 2" in stuck.customdata[0]
-    )
+    assert "called at 4, returned at 6" in stuck.customdata[0] and "should have answered 2" in stuck.customdata[0]
 
 
 def test_traces_keep_number_and_order_between_updates():
     kinds = [
-        [(trace.type, trace.name) for trace in history_timeline(frame(rows)).data]
-        for rows in (STUCK, STUCK[:1], [])
+        [(trace.type, trace.name) for trace in history_timeline(frame(rows)).data] for rows in (STUCK, STUCK[:1], [])
     ]
     assert kinds[0] == kinds[1] == kinds[2]
 
@@ -120,19 +102,14 @@ def test_a_long_linearizable_history_shows_its_start():
 
 
 def test_nothing_and_a_single_moment_can_be_drawn():
-    assert (
-        history_timeline(frame([]), headline="Linearizable: nothing happened").layout.title.text
-        == "Linearizable"
-    )
+    assert history_timeline(frame([]), headline="Linearizable: nothing happened").layout.title.text == "Linearizable"
     figure = history_timeline(frame([("a", "write 1", 5.0, 5.0, 1, "placed", "")]))
     low, high = figure.layout.xaxis.range
     assert low < 5.0 < high
 
 
 def test_markup_in_values_is_shown_as_text():
-    figure = history_timeline(
-        frame([("1", "write <b>&", 0.0, 9.0, 1, "placed", "")]), headline="No: <i> & so on"
-    )
+    figure = history_timeline(frame([("1", "write <b>&", 0.0, 9.0, 1, "placed", "")]), headline="No: <i> & so on")
     assert "write &lt;b>&amp;" in texts(figure) and figure.layout.title.subtitle.text == "&lt;i> &amp; so on"
 
 
@@ -159,9 +136,7 @@ def test_errors_name_what_is_wrong():
         history_timeline(frame(STUCK).drop(columns=["order", "why"]))
     with pytest.raises(ValueError, match="faults lacks the column end"):
         history_timeline(frame(STUCK), FAULTS.drop(columns="end"))
-    with pytest.raises(
-        ValueError, match="fate must be one of placed, never heard of, stuck, not placed; got lost"
-    ):
+    with pytest.raises(ValueError, match="fate must be one of placed, never heard of, stuck, not placed; got lost"):
         history_timeline(frame([("1", "write 1", 0.0, 1.0, 1, "lost", "")]))
     with pytest.raises(ValueError, match="most must be at least 1, got 0"):
         history_timeline(frame(STUCK), most=0)

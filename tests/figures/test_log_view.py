@@ -89,9 +89,7 @@ def test_long_logs_show_their_last_entries() -> None:
 
 
 def test_snapshots_take_the_place_of_the_entries_they_hold() -> None:
-    figure = log_view(
-        logs(View("leader", 2, 5, 5, 4, entries(2, 2)), View("follower", 2, 0, 0, 0, entries(1, 1))), 5
-    )
+    figure = log_view(logs(View("leader", 2, 5, 5, 4, entries(2, 2)), View("follower", 2, 0, 0, 0, entries(1, 1))), 5)
     snapshot = part(figure, "snapshot, earlier entries")
     assert list(snapshot.hovertext) == ["snapshot: index 1 to 4"]
     assert snapshot.base[0] + snapshot.x[0] == pytest.approx(4.45)

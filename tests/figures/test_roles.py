@@ -12,19 +12,12 @@ from tests.figures import run
 
 def test_the_time_without_a_leader_is_marked_and_measured() -> None:
     row = role_timeline(run.trace()).data[0]
-    assert [(start, start + length) for start, length in zip(row.base, row.x, strict=True)] == [
-        (0, 30),
-        (60, 100),
-    ]
+    assert [(start, start + length) for start, length in zip(row.base, row.x, strict=True)] == [(0, 30), (60, 100)]
     assert list(row.text) == ["no leader for 30 ms", "no leader for 40 ms"]
 
 
 def test_two_leaders_at_once_leave_no_gap() -> None:
-    both = (
-        Seen(0.0, "S1", run.View("leader", 1)),
-        Seen(40.0, "S2", run.View("leader", 2)),
-        Seen(60.0, "S1", None),
-    )
+    both = (Seen(0.0, "S1", run.View("leader", 1)), Seen(40.0, "S2", run.View("leader", 2)), Seen(60.0, "S1", None))
     parts = lanes.segments(run.trace(states=both), ("S1", "S2"))
     assert leaderless(parts, 100.0) == []
 

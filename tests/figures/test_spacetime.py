@@ -56,14 +56,7 @@ def test_a_lost_message_ends_between_lanes_and_one_cut_off_ends_at_the_wall() ->
 
 def test_hovering_shows_the_whole_message_escaped() -> None:
     text = named(spacetime(run.trace()), "RequestVote").hovertext[0]
-    for part in (
-        "RequestVote",
-        "S1 → S2",
-        "term=1",
-        "&lt;b&gt;bold&lt;/b&gt; &amp; more",
-        "sent 10.00 ms",
-        "20.00 ms",
-    ):
+    for part in ("RequestVote", "S1 → S2", "term=1", "&lt;b&gt;bold&lt;/b&gt; &amp; more", "sent 10.00 ms", "20.00 ms"):
         assert part in text
     duplicate = named(spacetime(run.trace()), "duplicate").hovertext
     assert len(duplicate) == 1 and "duplicate" in duplicate[0]
@@ -140,10 +133,7 @@ def test_traces_keep_their_number_and_order_for_the_same_kinds_and_roles() -> No
     kinds, roles = ("RequestVote", "Vote", "AppendEntries"), ("follower", "candidate", "leader", "crashed")
     runs = (run.trace(), run.empty("S1", "S2", end_ms=10), run.long(100), run.trace(violations=(run.BROKEN,)))
     shapes = [
-        [
-            (one.type, one.name.split(",")[0].split(" ×")[0])
-            for one in spacetime(each, kinds=kinds, roles=roles).data
-        ]
+        [(one.type, one.name.split(",")[0].split(" ×")[0]) for one in spacetime(each, kinds=kinds, roles=roles).data]
         for each in runs
     ]
     assert {len(shape) for shape in shapes} == {len(shapes[0])}
@@ -164,9 +154,7 @@ def test_highlighted_messages_are_drawn_again_in_bold() -> None:
     assert len(lines(bold)) == 2 and bold.line.width > 3
 
 
-@pytest.mark.parametrize(
-    "one", [run.empty(), run.empty("S1", end_ms=5.0), run.empty(*"ABCDEFGHI", end_ms=1e6)]
-)
+@pytest.mark.parametrize("one", [run.empty(), run.empty("S1", end_ms=5.0), run.empty(*"ABCDEFGHI", end_ms=1e6)])
 def test_nothing_to_draw_is_still_a_figure(one: Trace) -> None:
     figure = spacetime(one)
     assert figure.to_dict()["layout"]["height"] > 100
@@ -214,18 +202,14 @@ def test_impossible_requests_are_refused_by_name(options: dict[str, object], mes
 
 def test_cut_links_know_partitions_one_way_cuts_bridges_and_healing() -> None:
     happened = Happened
-    apart = run.trace(
-        faults=(happened(0.0, None, run.Partition((("S1",), ("S2",)))), happened(50.0, None, run.Heal()))
-    )
+    apart = run.trace(faults=(happened(0.0, None, run.Partition((("S1",), ("S2",)))), happened(50.0, None, run.Heal())))
     assert len(lanes.cut_links(apart, 10)) == 6, "S3, in no group, is alone"
     assert not lanes.cut_links(apart, 50)
     one_way = run.trace(faults=(happened(0.0, None, run.OneWay(("S1",), ("S2", "S3"), 10.0)),))
     assert lanes.cut_links(one_way, 5) == {("S1", "S2"), ("S1", "S3")}
     bridge = run.trace(faults=(happened(0.0, None, run.Bridge(("S1",), "S2", ("S3",))),))
     assert lanes.cut_links(bridge, 5) == {("S1", "S3"), ("S3", "S1")}
-    assert [
-        lanes.partition_text(one.event) for one in (*apart.faults[:1], *one_way.faults, *bridge.faults)
-    ] == [
+    assert [lanes.partition_text(one.event) for one in (*apart.faults[:1], *one_way.faults, *bridge.faults)] == [
         "S1 ┃ S2",
         "S1 ↛ S2 S3",
         "S1 ┃ S3, both reach S2",

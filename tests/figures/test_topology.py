@@ -54,8 +54,7 @@ def test_cut_links_are_dashed_and_crossed() -> None:
 def test_traces_keep_their_number_and_order() -> None:
     fixed = {"kinds": ("Vote", "RequestVote"), "roles": ("leader", "follower")}
     shapes = [
-        [one.name for one in topology(each, 0, **fixed).data]
-        for each in (run.trace(), run.empty("A"), run.long(9))
+        [one.name for one in topology(each, 0, **fixed).data] for each in (run.trace(), run.empty("A"), run.long(9))
     ]
     assert shapes[0] == shapes[1] == shapes[2]
 

@@ -193,9 +193,7 @@ def test_a_failing_figure_table_or_verdict_is_shown(part: str) -> None:
     def fail(*_any: object) -> None:
         raise KeyError("term")
 
-    broken = type(
-        "BrokenLab", (ToyLab,), {part: {"a": lambda r, steps: fail()} if part == "figures" else fail}
-    )
+    broken = type("BrokenLab", (ToyLab,), {part: {"a": lambda r, steps: fail()} if part == "figures" else fail})
     lab = broken()
     assert isinstance(lab.error, KeyError)
     assert "KeyError" in said(lab)
@@ -379,8 +377,7 @@ def test_frames_are_played_by_a_slider_of_the_lab(lab: ToyLab) -> None:
     from distlib.figures.player import add_player
 
     figure = go.Figure(
-        [go.Scatter(y=[1]), go.Scatter(y=[9])],
-        layout={"height": 300, "width": 500, "margin": {"b": 50, "t": 10}},
+        [go.Scatter(y=[1]), go.Scatter(y=[9])], layout={"height": 300, "width": 500, "margin": {"b": 50, "t": 10}}
     )
     frames = [
         go.Frame(data=[go.Scatter(y=[number])], traces=[1], layout={"title": {"text": f"{number}"}})

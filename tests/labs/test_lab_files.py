@@ -39,9 +39,7 @@ class Opened(ToyLab):
 # --- files --------------------------------------------------------------------------------------------------
 
 
-def test_export_writes_every_kind_and_never_over_another(
-    lab: ToyLab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_export_writes_every_kind_and_never_over_another(lab: ToyLab, monkeypatch: pytest.MonkeyPatch) -> None:
     def draw(figure: go.Figure, path: Path) -> Path:
         path.write_text("image")
         return path
@@ -50,17 +48,8 @@ def test_export_writes_every_kind_and_never_over_another(
     lab.controls.seed.value = 8
     names = [path.name for path in lab.export()]
     stem = "toy_walks_seed=8"
-    assert names == [
-        f"{stem}.html",
-        f"{stem}_table-statistics.csv",
-        f"{stem}.json",
-        f"{stem}.svg",
-        f"{stem}.png",
-    ]
-    assert [path.name for path in lab.export("json", "csv")] == [
-        f"{stem}_2_table-statistics.csv",
-        f"{stem}_2.json",
-    ]
+    assert names == [f"{stem}.html", f"{stem}_table-statistics.csv", f"{stem}.json", f"{stem}.svg", f"{stem}.png"]
+    assert [path.name for path in lab.export("json", "csv")] == [f"{stem}_2_table-statistics.csv", f"{stem}_2.json"]
     assert f"exports/{stem}_2.json" in lab._frame._files.value
     table = pd.read_csv(f"exports/{stem}_table-statistics.csv")
     assert list(table.columns) == ["who", "end & place"]

@@ -12,10 +12,7 @@ from distlib.course.map import CHAPTERS, CourseMap, installed
 from distlib.labs.question import LIBRARY, Prediction, Question, Quiz, prediction, quiz, source
 from distlib.raft.raft import Raft
 
-TWO = (
-    Question("One?", ("a", "b"), 1, "because"),
-    Question("Two?", ("c", "d", "e"), 0, "therefore"),
-)
+TWO = (Question("One?", ("a", "b"), 1, "because"), Question("Two?", ("c", "d", "e"), 0, "therefore"))
 
 
 def test_the_first_answer_counts_and_the_reason_comes_with_the_right_one() -> None:
@@ -31,9 +28,7 @@ def test_a_click_is_an_answer() -> None:
     assert asked.answers == [None, 2] and "Try another one" in asked._said[1].value
 
 
-@pytest.mark.parametrize(
-    ("options", "right", "message"), [(("a",), 0, "takes at least 2"), (("a", "b"), 2, "0 to 1")]
-)
+@pytest.mark.parametrize(("options", "right", "message"), [(("a",), 0, "takes at least 2"), (("a", "b"), 2, "0 to 1")])
 def test_an_unsound_question_is_refused(options: tuple[str, ...], right: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Question("?", options, right, "")

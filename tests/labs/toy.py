@@ -1,6 +1,4 @@
-"""A lab that is small enough to see through: drops of a random walk, with every kind of control and of
-failure.
-"""
+"""A lab that is small enough to see through: drops of a random walk, with every kind of control and of failure."""
 
 from __future__ import annotations
 
@@ -95,10 +93,7 @@ class ToyLab(Lab):
 
     def verdicts(self, result: Walks) -> list[Verdict]:
         worst = min(min(path) for path in result.paths)
-        return [
-            Verdict("Starts at 0", True, ""),
-            Verdict("Stays above -5", worst > -5, f"lowest <{worst:.1f}>"),
-        ]
+        return [Verdict("Starts at 0", True, ""), Verdict("Stays above -5", worst > -5, f"lowest <{worst:.1f}>")]
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,7 @@ def test_runs_from_a_fresh_kernel(name: Path, tmp_path: Path, monkeypatch: pytes
     notebook = read(name)
     run(notebook, (course / name).parent)
     assert list(troubles(notebook)) == []
-    left = [
-        path.name for path in sorted(course.rglob("*")) if path not in before and path.name != "__pycache__"
-    ]
+    left = [path.name for path in sorted(course.rglob("*")) if path not in before and path.name != "__pycache__"]
     assert left == [], "a chapter leaves nothing behind but what the reader exports"
 
 

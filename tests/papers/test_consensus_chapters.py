@@ -59,9 +59,7 @@ def test_some_schedule_keeps_paxos_undecided() -> None:
 
 def test_a_hole_is_filled_with_a_no_op() -> None:
     """Lamport 2001, §3: the new leader proposes a no-op where nothing was chosen, and the commands after it follow."""
-    lossy = LeaderChangeParams(
-        loss=0.4, clients=9, latency_ms=(2, 20), crash_ms=500, duration_ms=1100, seed=11
-    )
+    lossy = LeaderChangeParams(loss=0.4, clients=9, latency_ms=(2, 20), crash_ms=500, duration_ms=1100, seed=11)
     trace = leader_change(lossy)
     assert not trace.violations
     first = [happened.event for happened in trace.outputs_of(Applied)[:4]]

@@ -26,14 +26,10 @@ TRIALS = 200
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[float]]:
-    return study(
-        FailoverParams(trials=TRIALS), tuple(line for line in (*RANDOMNESS, *SCALE) if line[0] < line[1])
-    )
+    return study(FailoverParams(trials=TRIALS), tuple(line for line in (*RANDOMNESS, *SCALE) if line[0] < line[1]))
 
 
-WIDE: list[Range] = [
-    line for line in dict.fromkeys((*RANDOMNESS, *SCALE)) if line[0] >= 50 and line[1] - line[0] >= 25
-]
+WIDE: list[Range] = [line for line in dict.fromkeys((*RANDOMNESS, *SCALE)) if line[0] >= 50 and line[1] - line[0] >= 25]
 NARROW: list[Range] = [(150, 151), (150, 155), (12, 24), (25, 50)]
 
 
@@ -44,9 +40,7 @@ def test_the_median_of_a_wide_line_is_the_published_one(found: dict[str, list[fl
 
 
 @pytest.mark.parametrize("line", NARROW, ids=label)
-def test_the_median_of_the_other_lines_is_within_a_factor_of_two(
-    found: dict[str, list[float]], line: Range
-) -> None:
+def test_the_median_of_the_other_lines_is_within_a_factor_of_two(found: dict[str, list[float]], line: Range) -> None:
     """Figure 16: narrow ranges and short timeouts, within about 2 times (ours: 1.35, for noise and fit together)."""
     ratio = np.median(found[label(line)]) / published()[label(line)]["p50"]
     assert 1 / 1.35 < ratio < 1.35

@@ -15,13 +15,7 @@ from distlib.balancing.balancer import Balancer
 from distlib.balancing.balls import balls_into_bins
 from distlib.balancing.hashing import Maglev, Ring, hash_keys, jump, owners
 from distlib.balancing.hashing_scenarios import MovementParams, key_movement
-from distlib.balancing.policies import (
-    CentralQueue,
-    LeastRequest,
-    Random,
-    RoundRobin,
-    SmoothWeightedRoundRobin,
-)
+from distlib.balancing.policies import CentralQueue, LeastRequest, Random, RoundRobin, SmoothWeightedRoundRobin
 from distlib.balancing.scenarios import StaleParams, stale_information
 from distlib.sim.service.service import Backends, ServiceParams, simulate
 from distlib.sim.workload import Deterministic, Hyperexponential, Poisson
@@ -31,11 +25,7 @@ from distlib.theory import queueing
 def run(policy, load, backends, requests, **more):
     return simulate(
         ServiceParams(
-            policy=policy,
-            arrivals=Poisson(load * backends),
-            backends=Backends(backends),
-            requests=requests,
-            **more,
+            policy=policy, arrivals=Poisson(load * backends), backends=Backends(backends), requests=requests, **more
         )
     )
 
@@ -223,8 +213,7 @@ def test_jump_moves_one_in_eleven_to_the_new_bucket():
 
 
 @pytest.mark.parametrize(
-    ("key", "buckets", "bucket"),
-    [(0, 1, 0), (1, 1, 0), (42, 57, 43), (0xDEAD10CC, 666, 361), (256, 1024, 520)],
+    ("key", "buckets", "bucket"), [(0, 1, 0), (1, 1, 0), (42, 57, 43), (0xDEAD10CC, 666, 361), (256, 1024, 520)]
 )
 def test_jump_vectors(key, buckets, bucket):
     """Lamping & Veach 2014, figure 1: values that other implementations test against."""
@@ -268,9 +257,7 @@ def test_processor_sharing_forgets_the_distribution():
 
 def test_loss_and_delay_formulas():
     """Erlang (1917), M/M/1/K: rejected shares .12166 (c = 10, a = 8) and .05081 (K = 10, ρ = .9), 3 M requests."""
-    loss = ServiceParams(
-        arrivals=Poisson(8.0), backends=Backends(1, servers=10, queue_limit=0), requests=3_000_000
-    )
+    loss = ServiceParams(arrivals=Poisson(8.0), backends=Backends(1, servers=10, queue_limit=0), requests=3_000_000)
     assert simulate(loss).rejected_share == pytest.approx(0.12166, rel=0.01)
     room = ServiceParams(arrivals=Poisson(0.9), backends=Backends(1, queue_limit=9), requests=3_000_000)
     assert simulate(room).rejected_share == pytest.approx(0.05081, rel=0.02)

@@ -128,11 +128,7 @@ def test_p2c_any_value_if_no_acceptor_of_the_quorum_has_accepted_anything() -> N
     assert node.proposal == "mine"
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([None, 1, 2, 3, 4, 5]), st.sampled_from("abc")), min_size=2, max_size=5
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from([None, 1, 2, 3, 4, 5]), st.sampled_from("abc")), min_size=2, max_size=5))
 @settings(max_examples=100, deadline=None)
 def test_p2c_for_any_answers(answers: list) -> None:
     """§2.2, P2c: the highest ballot wins, wherever it stands among the answers."""
@@ -309,9 +305,7 @@ def test_only_quorums_of_different_phases_must_intersect() -> None:
             assert phase1 + phase2 == count + 1
             if count <= 5:
                 pairs = [
-                    (set(q1), set(q2))
-                    for q1 in combinations(members, phase1)
-                    for q2 in combinations(members, phase2)
+                    (set(q1), set(q2)) for q1 in combinations(members, phase1) for q2 in combinations(members, phase2)
                 ]
                 assert all(q1 & q2 for q1, q2 in pairs)
                 smaller = [set(q1) for q1 in combinations(members, phase1 - 1)]

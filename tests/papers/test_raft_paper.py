@@ -51,9 +51,7 @@ def told(node: Raft) -> Any:
     "message", [RequestVote(9, 0, 0), Vote(9, False), AppendEntries(9, 0, 0, (), 0), AppendReply(9, False)]
 )
 @pytest.mark.parametrize("role", [Role.FOLLOWER, Role.CANDIDATE, Role.LEADER])
-def test_5_1_a_server_that_sees_a_larger_term_adopts_it_and_becomes_a_follower(
-    role: Role, message: Any
-) -> None:
+def test_5_1_a_server_that_sees_a_larger_term_adopts_it_and_becomes_a_follower(role: Role, message: Any) -> None:
     """§5.1: a candidate or leader that finds its term out of date reverts to follower; figure 2, all servers."""
     node = leading() if role is Role.LEADER else server()
     if role is Role.CANDIDATE:
@@ -158,10 +156,7 @@ def test_5_2_a_new_leader_tells_everybody_at_once() -> None:
     node.timeout("election")
     node.take_effects()
     node.receive("S2", Vote(1, True))
-    assert [(to, type(message)) for to, message in sent(node)] == [
-        ("S2", AppendEntries),
-        ("S3", AppendEntries),
-    ]
+    assert [(to, type(message)) for to, message in sent(node)] == [("S2", AppendEntries), ("S3", AppendEntries)]
 
 
 @pytest.mark.parametrize(("term", "role"), [(3, Role.FOLLOWER), (4, Role.FOLLOWER), (2, Role.CANDIDATE)])
@@ -210,9 +205,7 @@ def test_5_2_only_the_current_leader_and_a_granted_vote_restart_the_election_tim
     """Figure 2, followers: a timeout without AppendEntries from the current leader and without granting a vote."""
     node = server(1, term=2)
     node.receive("S2", message)
-    assert (
-        any(isinstance(one, SetTimer) and one.name == "election" for one in node.take_effects()) == restarts
-    )
+    assert any(isinstance(one, SetTimer) and one.name == "election" for one in node.take_effects()) == restarts
 
 
 # --- §5.3 ------------------------------------------------------------------------------------------------
@@ -225,9 +218,7 @@ def test_5_3_the_leader_appends_a_command_and_sends_it_to_all_in_parallel() -> N
         node.receive(peer, AppendReply(1, True, match_index=1))
     node.take_effects()
     node.receive("C1", ClientRequest(Put("x", 7), "C1", 1))
-    assert sent(node) == [
-        (peer, AppendEntries(1, 1, 1, (Entry(1, Put("x", 7), "C1", 1),), 1)) for peer in node.peers
-    ]
+    assert sent(node) == [(peer, AppendEntries(1, 1, 1, (Entry(1, Put("x", 7), "C1", 1),), 1)) for peer in node.peers]
     node.receive("S2", AppendReply(1, True, match_index=2))
     assert (node.commit_index, sent(node)) == (1, [])
     node.receive("S3", AppendReply(1, True, match_index=2))
@@ -347,11 +338,7 @@ def test_5_3_a_leader_never_overwrites_its_own_log() -> None:
     """§5.3, Leader Append-Only (figure 3): also for what a follower answers."""
     node = leading(1, 1)
     before = node.log
-    for message in (
-        AppendReply(2, False, conflict_index=1),
-        AppendReply(2, True, match_index=1),
-        Vote(2, True),
-    ):
+    for message in (AppendReply(2, False, conflict_index=1), AppendReply(2, True, match_index=1), Vote(2, True)):
         node.receive("S2", message)
     assert node.log is before
 
@@ -492,9 +479,7 @@ def test_figure_3_holds_at_all_times(seed: int) -> None:
     """Figure 3: Raft guarantees that each of these properties is true at all times (the nemesis run has thousands)."""
     clients = [RaftClient(f"C{one}", names(5), tuple([Add("x")] * 10)) for one in (1, 2)]
     faults = [Crash(300 + 400 * number, "@leader", 300) for number in range(5)]
-    trace = cluster(
-        5, clients=clients, faults=faults, seed=seed, network=Network(Uniform(1, 5), loss=0.05)
-    ).run(3_500)
+    trace = cluster(5, clients=clients, faults=faults, seed=seed, network=Network(Uniform(1, 5), loss=0.05)).run(3_500)
     assert trace.violations == ()
     assert len(trace.outputs_of(BecameLeader)) >= 3
     assert trace.outputs_of(Returned)

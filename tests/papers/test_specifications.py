@@ -1,6 +1,4 @@
-"""State counts published for the public TLA+ examples (github.com/tlaplus/Examples,
-specifications/*/manifest.json).
-"""
+"""State counts published for the public TLA+ examples (github.com/tlaplus/Examples, specifications/*/manifest.json)."""
 
 import pytest
 
@@ -27,9 +25,7 @@ def test_transaction_commit():
 
 
 def test_paxos():
-    """PaxosHowToWinATuringAward/MCPaxosTiny.cfg: 3 acceptors, 2 values, ballots 0..1: 3,921, 23,563, depth
-    17.
-    """
+    """PaxosHowToWinATuringAward/MCPaxosTiny.cfg: 3 acceptors, 2 values, ballots 0..1: 3,921, 23,563, depth 17."""
     assert counts(Paxos(acceptors=3, values=2, ballots=2)) == (3921, 23563, 17)
 
 
@@ -59,11 +55,9 @@ def test_leader_election_in_a_ring():
 
 
 def test_termination_detection_in_a_ring():
-    """ewd840: EWD840.cfg, N = 3: 302 distinct, 2,001 generated; EWD840_json.cfg, N = 4: 1,566, 15,986,
-    depth 12.
+    """ewd840: EWD840.cfg, N = 3: 302 distinct, 2,001 generated; EWD840_json.cfg, N = 4: 1,566, 15,986, depth 12.
 
-    For N = 3 the manifest gives depth 10; the greatest distance from an initial state is 9, which is
-    asserted here.
+    For N = 3 the manifest gives depth 10; the greatest distance from an initial state is 9, which is asserted here.
     """
     assert counts(EWD840(3)) == (302, 2001, 9)
     assert counts(EWD840(4)) == (1566, 15986, 12)

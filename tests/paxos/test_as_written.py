@@ -3,13 +3,7 @@
 import pytest
 
 from distlib.core.fault import Crash, Partition
-from distlib.paxos.as_written import (
-    AnybodyLeads,
-    EverybodyStands,
-    LeaderStops,
-    OneRoundPaxos,
-    OneVotePaxos,
-)
+from distlib.paxos.as_written import AnybodyLeads, EverybodyStands, LeaderStops, OneRoundPaxos, OneVotePaxos
 from distlib.paxos.invariants import paxos_invariants
 from distlib.paxos.message import BallotStarted, Chosen, Propose
 from distlib.paxos.paxos import Paxos
@@ -36,9 +30,7 @@ def paxos(cls, wants: dict, latency: float = 10, until_ms: float = 300, **settin
 
 def raft(cls, until_ms: float, faults=(), invariants=(), **settings) -> tuple[Cluster, object]:
     nodes = [cls(name, tuple(peer for peer in THREE if peer != name), **settings) for name in THREE]
-    running = Cluster(
-        nodes, Network(Constant(5)), seed=4, faults=faults, invariants=invariants or raft_invariants()
-    )
+    running = Cluster(nodes, Network(Constant(5)), seed=4, faults=faults, invariants=invariants or raft_invariants())
     return running, running.run(until_ms)
 
 
@@ -98,18 +90,16 @@ def test_a_leader_that_stops_leaves_the_last_entry_unapplied_by_its_followers() 
         lead = next(name for name, node in running.nodes.items() if node.role.value == "leader")
         running.post(running.now_ms + 20, lead, PUT_1)
         running.run(running.now_ms + 20 + 60)  # a round trip, and a heartbeat's interval and latency
-        lags[cls] = [
-            node.last_applied < node.log.last_index for name, node in running.nodes.items() if name != lead
-        ]
+        lags[cls] = [node.last_applied < node.log.last_index for name, node in running.nodes.items() if name != lead]
     assert lags == {Raft: [False, False], LeaderStops: [True, True]}
 
 
 def test_raft_is_stable_where_nothing_fails() -> None:
     for seed in range(20):
         nodes = [Raft(name, tuple(peer for peer in THREE if peer != name)) for name in THREE]
-        trace = Cluster(
-            nodes, Network(Constant(5)), seed=seed, invariants=(StableLeadership(), NoLostTerms())
-        ).run(3000)
+        trace = Cluster(nodes, Network(Constant(5)), seed=seed, invariants=(StableLeadership(), NoLostTerms())).run(
+            3000
+        )
         assert not trace.violations
         assert trace.outputs_of(BecameLeader)
 

@@ -37,9 +37,7 @@ def test_agreement_counts_acceptances_that_nobody_noticed() -> None:
         nodes[name].accept(ballot, value)
         ghost = invariant.after(ghost, nodes, name)
     nodes["S3"].accept(B2, "b")
-    with pytest.raises(
-        Broken, match=r"S1, S2 accepted 'a' at ballot 1.S1, and S2, S3 accepted 'b' at ballot 2.S2"
-    ):
+    with pytest.raises(Broken, match=r"S1, S2 accepted 'a' at ballot 1.S1, and S2, S3 accepted 'b' at ballot 2.S2"):
         invariant.after(ghost, nodes, "S3")
 
 
@@ -83,9 +81,7 @@ def test_two_values_for_one_slot_are_named() -> None:
         nodes[name].accept(1, B1, ClientRequest(Put("x", 1)))
         ghost = invariant.after(ghost, nodes, name)
     nodes["S3"].learn(1, ClientRequest(Put("x", 2)))
-    with pytest.raises(
-        Broken, match=r"slot 1 has two chosen values: x←1 \(S1, S2 accepted it at ballot 1.S1\)"
-    ):
+    with pytest.raises(Broken, match=r"slot 1 has two chosen values: x←1 \(S1, S2 accepted it at ballot 1.S1\)"):
         invariant.after(ghost, nodes, "S3")
 
 

@@ -27,9 +27,7 @@ class QuickDuel(DuelLab):
     widths_ms = (0, 80)
 
 
-@pytest.mark.parametrize(
-    "kind", [SingleDecreeLab, QuickDuel, QuorumLab, LeaderChangeLab, ComparisonLab, HistoryLab]
-)
+@pytest.mark.parametrize("kind", [SingleDecreeLab, QuickDuel, QuorumLab, LeaderChangeLab, ComparisonLab, HistoryLab])
 def test_every_preset_and_figure_of_a_lab_works_and_its_share_line_rebuilds_it(kind: type[Lab]) -> None:
     lab = kind(**({"trials": 2, "commands": 3} if kind is ComparisonLab else {}))
     for values in kind.presets.values():

@@ -35,9 +35,7 @@ def servers(names=THREE, cls=MultiPaxos, **settings) -> list[MultiPaxos]:
 
 def cluster(nodes, network=None, seed=0, faults=(), record=True) -> Cluster:
     network = network or Network(Constant(10))
-    return Cluster(
-        nodes, network, seed=seed, faults=faults, invariants=multi_paxos_invariants(), record=record
-    )
+    return Cluster(nodes, network, seed=seed, faults=faults, invariants=multi_paxos_invariants(), record=record)
 
 
 def leader_of(running: Cluster) -> str:
@@ -206,12 +204,8 @@ def test_safety_and_progress_under_a_nemesis() -> None:
     """60 seeds: three clients add ones to a counter, under crashes, partitions, pauses, loss and duplicates."""
     seen: Counter[str] = Counter()
     for seed in range(60):
-        clients = [
-            RaftClient(f"C{k}", FIVE, (Add("x"),) * 8, think_ms=(0, 100), timeout_ms=100) for k in (1, 2, 3)
-        ]
-        network = Network(
-            loss=0.05, duplication=0.1, reordering=0.2, disk=Constant(1.0) if seed % 2 else None
-        )
+        clients = [RaftClient(f"C{k}", FIVE, (Add("x"),) * 8, think_ms=(0, 100), timeout_ms=100) for k in (1, 2, 3)]
+        network = Network(loss=0.05, duplication=0.1, reordering=0.2, disk=Constant(1.0) if seed % 2 else None)
         faults = Nemesis(gap_ms=150, length_ms=200).schedule(FIVE, seed, 2000)
         running = cluster([*servers(FIVE), *clients], network, seed, faults, record=False)
         running.run(2000)
@@ -265,9 +259,4 @@ def test_the_view_shows_the_log() -> None:
     running.post(400, leader_of(running), ClientRequest(Put("x", 1)))
     running.run(500)
     view = running.nodes[leader_of(running)].view()
-    assert (view.role, view.term, view.last_applied, view.log) == (
-        "leader",
-        1,
-        1,
-        (ClientRequest(Put("x", 1)),),
-    )
+    assert (view.role, view.term, view.last_applied, view.log) == ("leader", 1, 1, (ClientRequest(Put("x", 1)),))

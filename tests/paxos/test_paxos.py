@@ -31,9 +31,7 @@ FIVE = ("S1", "S2", "S3", "S4", "S5")
 def cluster(names=THREE, values=("a",), network=None, seed=0, faults=(), cls=Paxos, **settings) -> Cluster:
     wants = [*values, *[None] * len(names)]
     nodes = [cls(name, names, value=value, **settings) for name, value in zip(names, wants, strict=False)]
-    return Cluster(
-        nodes, network or Network(Constant(10)), seed=seed, faults=faults, invariants=paxos_invariants()
-    )
+    return Cluster(nodes, network or Network(Constant(10)), seed=seed, faults=faults, invariants=paxos_invariants())
 
 
 def all_chosen(running: Cluster) -> bool:
@@ -119,9 +117,7 @@ def test_safety_and_progress_under_a_nemesis() -> None:
     assert seen["caught up"] > 0
 
 
-@pytest.mark.parametrize(
-    ("names", "survives"), [(("S1",), 0), (("S1", "S2"), 0), (("S1", "S2", "S3", "S4"), 1)]
-)
+@pytest.mark.parametrize(("names", "survives"), [(("S1",), 0), (("S1", "S2"), 0), (("S1", "S2", "S3", "S4"), 1)])
 def test_small_and_even_clusters(names: tuple, survives: int) -> None:
     """A cluster of one decides at once; an even one survives no more crashes than the odd one below it."""
     for down in (survives, survives + 1):

@@ -75,11 +75,7 @@ def test_messages_and_round_trips_side_by_side() -> None:
     for servers in (3, 5):
         table = compare(CompareParams(servers=servers, commands=5, trials=2)).set_index("protocol")
         others = servers - 1
-        assert table["messages"].to_dict() == {
-            "Paxos": 4 * others,
-            "Multi-Paxos": 2 * others,
-            "Raft": 2 * others,
-        }
+        assert table["messages"].to_dict() == {"Paxos": 4 * others, "Multi-Paxos": 2 * others, "Raft": 2 * others}
         trips = table["round_trips"].round(9).to_dict()
         assert trips == {"Paxos": 2, "Multi-Paxos": 1, "Raft": 1}
 

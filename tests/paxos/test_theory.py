@@ -10,20 +10,14 @@ from scipy.stats import binom
 from distlib.paxos.theory import availability, intersect, missing_share, phases
 
 
-@pytest.mark.parametrize(
-    ("acceptors", "quorum", "up"), [(5, 3, 0.95), (9, 1, 0.5), (7, 7, 0.999), (4, 0, 0.2)]
-)
+@pytest.mark.parametrize(("acceptors", "quorum", "up"), [(5, 3, 0.95), (9, 1, 0.5), (7, 7, 0.999), (4, 0, 0.2)])
 def test_availability_is_the_binomial_upper_tail(acceptors: int, quorum: int, up: float) -> None:
-    assert availability(acceptors, quorum, up) == pytest.approx(
-        float(binom.sf(quorum - 1, acceptors, up)), rel=1e-12
-    )
+    assert availability(acceptors, quorum, up) == pytest.approx(float(binom.sf(quorum - 1, acceptors, up)), rel=1e-12)
 
 
 def test_availability_counts_every_pattern_of_failures() -> None:
     total = sum(
-        0.9 ** sum(pattern) * 0.1 ** (5 - sum(pattern))
-        for pattern in product((0, 1), repeat=5)
-        if sum(pattern) >= 3
+        0.9 ** sum(pattern) * 0.1 ** (5 - sum(pattern)) for pattern in product((0, 1), repeat=5) if sum(pattern) >= 3
     )
     assert availability(5, 3, 0.9) == pytest.approx(total, rel=1e-12)
 

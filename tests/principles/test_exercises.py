@@ -18,13 +18,7 @@ from distlib.principles.exercises import (
     grade_state_count,
     puzzle,
 )
-from distlib.principles.induction import (
-    agreement,
-    every_state,
-    induction,
-    one_value_per_ballot,
-    votes_are_safe,
-)
+from distlib.principles.induction import agreement, every_state, induction, one_value_per_ballot, votes_are_safe
 from distlib.principles.specifications import Voting
 
 # --- induction ------------------------------------------------------------------------------------------
@@ -86,8 +80,7 @@ class AcceptsWithoutPromise(Paxos):
 
 def test_an_invariant_that_catches_what_agreement_needs_three_ballots_for() -> None:
     good = grade_invariant(
-        lambda nodes: all(node.accepted_ballot <= node.promised for node in nodes.values()),
-        AcceptsWithoutPromise,
+        lambda nodes: all(node.accepted_ballot <= node.promised for node in nodes.values()), AcceptsWithoutPromise
     )
     assert good and "after 6 steps" in str(good)
 

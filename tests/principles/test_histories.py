@@ -6,15 +6,7 @@ import pytest
 
 from distlib.check.history.linearizability import Verdict, check
 from distlib.check.history.readers import parse_jsonl
-from distlib.principles.histories import (
-    NAMES,
-    OWN,
-    SHAPES,
-    SPECIFICATIONS,
-    history_called,
-    specification_of,
-    to_jsonl,
-)
+from distlib.principles.histories import NAMES, OWN, SHAPES, SPECIFICATIONS, history_called, specification_of, to_jsonl
 
 
 @pytest.mark.parametrize("name", SHAPES)

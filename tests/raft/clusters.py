@@ -54,9 +54,7 @@ def cluster(
 
 def leader(world: Cluster) -> Any:
     """The leader of the highest term; fails if nobody leads."""
-    leaders = [
-        node for node in world.nodes.values() if getattr(getattr(node, "role", None), "value", "") == "leader"
-    ]
+    leaders = [node for node in world.nodes.values() if getattr(getattr(node, "role", None), "value", "") == "leader"]
     assert leaders, "nobody leads"
     return max(leaders, key=lambda node: node.current_term)  # type: ignore[attr-defined]
 
@@ -66,8 +64,7 @@ def elect(world: Cluster, until_ms: float = 5_000) -> Any:
 
     def settled(now: Cluster) -> bool:
         return any(
-            getattr(getattr(node, "role", None), "value", "") == "leader"
-            and node.commit_index >= node.term_start  # type: ignore[attr-defined]
+            getattr(getattr(node, "role", None), "value", "") == "leader" and node.commit_index >= node.term_start  # type: ignore[attr-defined]
             for node in now.nodes.values()
         )
 
@@ -86,11 +83,7 @@ class Counter(CompareAndSetRegister):
             return super().step(state, operation)
         total = (state or 0) + operation.argument
         right = operation.result is UNKNOWN or operation.result == total
-        return (
-            total
-            if right
-            else super().step(state, Operation(operation.process, "read", None, operation.result))
-        )
+        return total if right else super().step(state, Operation(operation.process, "read", None, operation.result))
 
 
 def history(outputs: Iterable[Happened]) -> History:
@@ -111,9 +104,7 @@ def history(outputs: Iterable[Happened]) -> History:
         if (client, serial) in done:
             returned_ms, result = done[client, serial]
             ended = {"returned": returned_ms, "result": result}
-        operations.append(
-            Operation(client, f, argument, call=called_ms, key=getattr(command, "key", None), **ended)
-        )
+        operations.append(Operation(client, f, argument, call=called_ms, key=getattr(command, "key", None), **ended))
     return History(operations)
 
 

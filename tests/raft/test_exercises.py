@@ -9,13 +9,7 @@ import pytest
 
 from distlib.core.fault import Crash, Partition, SlowLink
 from distlib.labs.grade import Grade
-from distlib.raft.exercises import (
-    grade_committer,
-    grade_deposition,
-    grade_split_chance,
-    grade_timeouts,
-    grade_voter,
-)
+from distlib.raft.exercises import grade_committer, grade_deposition, grade_split_chance, grade_timeouts, grade_voter
 from distlib.raft.raft import Raft
 from distlib.raft.scenarios import ElectionParams
 from distlib.raft.theory import split_vote_probability
@@ -88,9 +82,7 @@ def test_a_wrong_answer_is_told_why(grade: Callable[[], Grade], remark: str) -> 
         lambda: grade_voter(Raft),
         lambda: grade_split_chance(0.0815),
         lambda: grade_deposition([CUT_OFF]),
-        lambda: grade_timeouts(
-            ElectionParams(latency="regions", election_timeout_ms=(600, 1200), heartbeat_ms=200.0)
-        ),
+        lambda: grade_timeouts(ElectionParams(latency="regions", election_timeout_ms=(600, 1200), heartbeat_ms=200.0)),
     ],
 )
 def test_a_right_answer_passes(grade: Callable[[], Grade]) -> None:

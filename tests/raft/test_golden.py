@@ -60,14 +60,7 @@ def pre_vote() -> Cluster:
 
 @pytest.mark.parametrize(
     ("situation", "until_ms"),
-    [
-        (election, 900),
-        (replication, 400),
-        (divergence, 1_100),
-        (snapshot, 800),
-        (membership, 450),
-        (pre_vote, 300),
-    ],
+    [(election, 900), (replication, 400), (divergence, 1_100), (snapshot, 800), (membership, 450), (pre_vote, 300)],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_the_transcript_is_the_golden_one(situation: Callable[[], Cluster], until_ms: float) -> None:

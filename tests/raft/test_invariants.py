@@ -22,18 +22,7 @@ from distlib.raft.invariants import (
     StateMachineSafety,
     raft_invariants,
 )
-from distlib.raft.raft import (
-    AppendEntries,
-    AppendReply,
-    Entry,
-    Index,
-    Log,
-    NoOp,
-    Raft,
-    RequestVote,
-    Role,
-    Vote,
-)
+from distlib.raft.raft import AppendEntries, AppendReply, Entry, Index, Log, NoOp, Raft, RequestVote, Role, Vote
 from distlib.replication.client import RaftClient
 from distlib.replication.state_machine import Add, Put
 from distlib.sim.cluster import Cluster
@@ -126,9 +115,7 @@ def test_leader_append_only_names_the_entry_that_changed() -> None:
     ghost = check.after(ghost, members, "S1")
     assert check.after(ghost, members, "S1") is ghost
     first.log = first.log.truncated_from(3)
-    with pytest.raises(
-        Broken, match=r"S1, leader of term 1, had entry 1:more at index 3 and now has no entry there"
-    ):
+    with pytest.raises(Broken, match=r"S1, leader of term 1, had entry 1:more at index 3 and now has no entry there"):
         check.after(ghost, members, "S1")
     first.role = Role.FOLLOWER  # a follower may
     check.after(ghost, members, "S1")
@@ -161,8 +148,7 @@ def test_leader_completeness_asks_only_leaders_of_greater_terms() -> None:
     assert check.after(ghost, members, "S3") is ghost
     members["S3"].current_term = 3
     with pytest.raises(
-        Broken,
-        match=r"entry 2:c1.2 at index 1 was committed in term 2, but S3, leader of term 3, has no entry there",
+        Broken, match=r"entry 2:c1.2 at index 1 was committed in term 2, but S3, leader of term 3, has no entry there"
     ):
         check.after(ghost, members, "S3")
 
@@ -187,9 +173,7 @@ def test_state_machine_safety_names_both_entries() -> None:
     members["S1"].last_applied = 2
     ghost = check.after(ghost, members, "S1")
     with_log(members["S2"], 1, 3).last_applied = 2
-    with pytest.raises(
-        Broken, match=r"S2 applied entry 3:c2.3 at index 2, where entry 2:c2.2 was applied before"
-    ):
+    with pytest.raises(Broken, match=r"S2 applied entry 3:c2.3 at index 2, where entry 2:c2.2 was applied before"):
         check.after(ghost, members, "S2")
 
 
@@ -285,9 +269,7 @@ class KeepsConflicts(Raft):
 
 
 def storm(kind: type[Raft], seed: int) -> Cluster:
-    clients = [
-        RaftClient(f"C{one}", names(5), tuple(Add("x") for _ in range(40)), timeout_ms=100) for one in (1, 2)
-    ]
+    clients = [RaftClient(f"C{one}", names(5), tuple(Add("x") for _ in range(40)), timeout_ms=100) for one in (1, 2)]
     return cluster(
         5,
         kind,
@@ -356,9 +338,7 @@ def figure_8(kind: type[Raft]) -> Watch:
     watch.timeout(first, "heartbeat")
     watch.exchange(first, "S2")  # (a) S1 leads term 1 and replicates index 2 to S2 only, then crashes
     watch.crash(first)
-    watch.timeout(
-        fifth
-    )  # (b) S5 wins term 2 with the votes of S3 and S4, and appends another entry at index 2
+    watch.timeout(fifth)  # (b) S5 wins term 2 with the votes of S3 and S4, and appends another entry at index 2
     votes = [(fifth, voter) for voter in ("S3", "S4")]
     for candidate, voter in votes:
         watch.tell(candidate, voter, RequestVote(2, 1, 1))

@@ -98,9 +98,7 @@ def test_export_writes_the_data_and_the_scenario_rebuilds_the_lab(
 def test_the_throughput_lab_measures_fifteen_clusters() -> None:
     lab = ThroughputLab(clients=2, operations=20)
     assert len(lab.result) == 15 and (lab.result.commits_per_s > 0).all() and lab.error is None
-    far, near = (
-        lab.result[lab.result.placement == one].p50_ms.iloc[2] for one in ("the world", "one region")
-    )
+    far, near = (lab.result[lab.result.placement == one].p50_ms.iloc[2] for one in ("the world", "one region"))
     assert far > 20 * near
 
 

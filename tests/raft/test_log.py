@@ -37,9 +37,7 @@ def test_truncating_keeps_exactly_what_stands_before(terms: list[int], index: in
 
 
 @given(TERMS, st.data())
-def test_compacting_changes_no_index_and_no_term_of_what_is_left(
-    terms: list[int], data: st.DataObject
-) -> None:
+def test_compacting_changes_no_index_and_no_term_of_what_is_left(terms: list[int], data: st.DataObject) -> None:
     log = log_of(*terms)
     base = data.draw(st.integers(0, log.last_index))
     short = log.compacted(base)
@@ -62,13 +60,9 @@ def test_what_the_snapshot_covers_cannot_be_read() -> None:
 
 
 @given(TERMS, st.integers(1, 14), st.integers(0, 6))
-def test_first_and_last_index_of_a_term_agree_with_a_plain_search(
-    terms: list[int], before: int, term: int
-) -> None:
+def test_first_and_last_index_of_a_term_agree_with_a_plain_search(terms: list[int], before: int, term: int) -> None:
     log = log_of(*terms)
-    holding = [
-        index for index in range(1, log.last_index + 1) if log.term_at(index) == term and index < before
-    ]
+    holding = [index for index in range(1, log.last_index + 1) if log.term_at(index) == term and index < before]
     assert log.last_index_of(term, before) == max(holding, default=0)
     if holding:
         assert log.first_index_of(max(holding)) == min(holding)

@@ -6,13 +6,7 @@ from typing import Any
 
 import pytest
 
-from distlib.raft.membership import (
-    AddServer,
-    Configuration,
-    ConfigurationCommitted,
-    Membership,
-    RemoveServer,
-)
+from distlib.raft.membership import AddServer, Configuration, ConfigurationCommitted, Membership, RemoveServer
 from distlib.raft.raft import AppendEntries, AppendReply, ClientReply, Entry, NoOp, Role, Vote
 from distlib.raft.snapshot import SnapshotInstalled
 from distlib.replication.client import RaftClient, Returned
@@ -37,9 +31,7 @@ def lead(initial: tuple[str, ...] = ("S1", "S2", "S3"), commit: bool = True) -> 
 
 
 def answers(server: Membership) -> list[Any]:
-    return [
-        one.message for one in server.take_effects() if isinstance(getattr(one, "message", None), ClientReply)
-    ]
+    return [one.message for one in server.take_effects() if isinstance(getattr(one, "message", None), ClientReply)]
 
 
 def changing(commands: tuple[Any, ...], seed: int = 1, **settings: Any) -> tuple[Cluster, Any]:
@@ -62,9 +54,7 @@ def test_servers_join_one_by_one_and_take_part() -> None:
     assert not trace.violations
     admin = [one.event.result for one in trace.outputs_of(Returned) if one.node == "Admin"]
     assert admin == [("S1", "S2", "S3", "S4"), names(5)]
-    assert {node.machine_state for node in world.nodes.values() if isinstance(node, Membership)} == {
-        (("x", 60),)
-    }
+    assert {node.machine_state for node in world.nodes.values() if isinstance(node, Membership)} == {(("x", 60),)}
     assert {one.node for one in trace.outputs_of(ConfigurationCommitted)} == set(names(5))
 
 

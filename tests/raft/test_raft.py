@@ -48,11 +48,7 @@ from tests.raft.clusters import cluster, elect, leader, names, servers
         ({"peers": ("S2", "S2")}, ValueError, "names S2 twice"),
         ({"election_timeout_ms": (300, 150)}, ValueError, r"is reversed: \(300, 150\); .* \(150, 300\)"),
         ({"election_timeout_ms": 150}, TypeError, "takes a pair"),
-        (
-            {"election_timeout_ms": (0, 150)},
-            ValueError,
-            "election_timeout_ms is 0; it takes a time in ms above 0",
-        ),
+        ({"election_timeout_ms": (0, 150)}, ValueError, "election_timeout_ms is 0; it takes a time in ms above 0"),
         ({"election_timeout_ms": (1, float("inf"))}, ValueError, "is inf"),
         ({"heartbeat_ms": -1}, ValueError, "heartbeat_ms is -1; it takes a time in ms above 0"),
         ({"heartbeat_ms": "50"}, TypeError, "heartbeat_ms is '50'"),
@@ -61,9 +57,7 @@ from tests.raft.clusters import cluster, elect, leader, names, servers
         ({"machine": None}, TypeError, "machine is None; it takes a state machine"),
     ],
 )
-def test_a_setting_that_cannot_be_is_named(
-    settings: dict[str, Any], error: type[Exception], text: str
-) -> None:
+def test_a_setting_that_cannot_be_is_named(settings: dict[str, Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         Raft(**{"id": "S1", "peers": ("S2", "S3"), **settings})
 
@@ -171,9 +165,7 @@ def lead(server: Raft) -> Raft:
 
 
 def replies(server: Raft) -> list[ClientReply]:
-    return [
-        one.message for one in server.take_effects() if isinstance(getattr(one, "message", None), ClientReply)
-    ]
+    return [one.message for one in server.take_effects() if isinstance(getattr(one, "message", None), ClientReply)]
 
 
 def test_a_read_waits_for_a_commit_of_the_term_and_for_a_round_begun_after_it() -> None:
@@ -182,14 +174,10 @@ def test_a_read_waits_for_a_commit_of_the_term_and_for_a_round_begun_after_it() 
     assert replies(server) == []
     server.receive("S2", AppendReply(1, True, match_index=0, read_round=1))  # the round, but no commit
     assert replies(server) == []
-    server.receive(
-        "S3", AppendReply(1, True, match_index=1)
-    )  # commits the no-op; together both conditions hold
+    server.receive("S3", AppendReply(1, True, match_index=1))  # commits the no-op; together both conditions hold
     assert replies(server) == [ClientReply(1, True, None, "S1")]
     server.receive("C1", ReadRequest(Get("x"), "C1", 2))
-    server.receive(
-        "S2", AppendReply(1, True, match_index=1, read_round=1)
-    )  # an answer to the round before it
+    server.receive("S2", AppendReply(1, True, match_index=1, read_round=1))  # an answer to the round before it
     assert replies(server) == []
     server.receive("S3", AppendReply(1, True, match_index=1, read_round=2))
     assert replies(server) == [ClientReply(2, True, None, "S1")]
@@ -303,9 +291,7 @@ def test_messages_under_load_stay_in_proportion() -> None:
         world.post(at + 1 + number * 0.5, first.id, ClientRequest(Put("x", number)))
     trace = world.run(at + 2_000)
     assert first.commit_index == 401
-    assert (
-        len(trace.sent) - began < 400 * (1 + 2 * 2 * 2) + 400
-    )  # each with its answer, to two; 400 for heartbeats
+    assert len(trace.sent) - began < 400 * (1 + 2 * 2 * 2) + 400  # each with its answer, to two; 400 for heartbeats
 
 
 # --- one method a rule --------------------------------------------------------------------------------------
@@ -340,9 +326,7 @@ def test_the_same_seed_gives_the_same_bytes_in_other_processes_and_under_other_h
     assert not here.violations
     assert here.outputs_of(BecameLeader)
     assert here.outputs_of(Invoked)
-    command = (
-        "import runpy; print(runpy.run_path('tests/raft/test_raft.py')['storm']().run(2_500).digest)"
-    )
+    command = "import runpy; print(runpy.run_path('tests/raft/test_raft.py')['storm']().run(2_500).digest)"
     for hash_seed in ("0", "12345"):
         done = subprocess.run(
             [sys.executable, "-c", command],
@@ -375,11 +359,7 @@ def test_a_view_shows_what_figures_need() -> None:
     assert view._fields[:4] == ("role", "term", "voted_for", "leader")
     assert (view.role, view.term, view.commit_index, len(view.log)) == ("leader", first.current_term, 1, 1)
     assert dict(view.match_index) == dict.fromkeys(first.peers, 1)
-    assert (
-        trace.messages["kind"]
-        .isin(["RequestVote", "Vote", "AppendEntries", "AppendReply", "Heartbeat"])
-        .all()
-    )
+    assert trace.messages["kind"].isin(["RequestVote", "Vote", "AppendEntries", "AppendReply", "Heartbeat"]).all()
     heartbeats = trace.messages[trace.messages["kind"] == "Heartbeat"]
     assert len(heartbeats) and heartbeats["routine"].all()
 

@@ -67,9 +67,7 @@ def test_a_leader_that_asks_first_never_reads_the_past(kind: type[Raft], seed: i
     assert check(history, Register()).verdict is Verdict.LINEARIZABLE
     answered = [one for one in reads(kind, seed) if not one.pending]
     waited = max(answered, key=lambda one: one.returned - one.call)
-    assert (
-        waited.call < HEAL_MS < waited.returned and waited.returned - waited.call > 50 and waited.result >= 3
-    )
+    assert waited.call < HEAL_MS < waited.returned and waited.returned - waited.call > 50 and waited.result >= 3
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -92,9 +90,7 @@ def test_a_seed_without_a_leader_at_the_cut_is_refused() -> None:
 def test_an_empty_server_gets_a_snapshot_joins_and_the_old_one_leaves() -> None:
     trace = replacement()
     installed = [one for one in trace.outputs_of(SnapshotInstalled) if one.node == "S4"]
-    configurations = [
-        one.event.servers for one in trace.outputs_of(ConfigurationCommitted) if one.node == "S3"
-    ]
+    configurations = [one.event.servers for one in trace.outputs_of(ConfigurationCommitted) if one.node == "S3"]
     assert installed and configurations == [("S1", "S2", "S3", "S4"), ("S2", "S3", "S4")]
     assert not trace.violations and len(commit_times(trace)) > 30
 

@@ -8,14 +8,7 @@ import pytest
 
 from distlib.core.fault import Crash
 from distlib.raft.raft import AppendEntries, ClientReply, ClientRequest, Entry, Log, Raft
-from distlib.raft.snapshot import (
-    InstallSnapshot,
-    Snapshot,
-    SnapshotInstalled,
-    SnapshotReply,
-    Snapshots,
-    SnapshotTaken,
-)
+from distlib.raft.snapshot import InstallSnapshot, Snapshot, SnapshotInstalled, SnapshotReply, Snapshots, SnapshotTaken
 from distlib.replication.client import RaftClient, Returned
 from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.latency import Uniform
@@ -48,13 +41,7 @@ def test_a_server_that_was_away_for_long_gets_the_snapshot_and_catches_up() -> N
     client = RaftClient("C1", names(3), (*[Add("x")] * 60, Get("x")))
     faults = [Crash(400, "S3", 1_500)]
     world = cluster(
-        3,
-        Snapshots,
-        clients=[client],
-        network=Network(Uniform(1, 3)),
-        faults=faults,
-        snapshot_after=10,
-        seed=4,
+        3, Snapshots, clients=[client], network=Network(Uniform(1, 3)), faults=faults, snapshot_after=10, seed=4
     )
     trace = world.run(4_000)
     assert not trace.violations
@@ -82,9 +69,7 @@ def test_sessions_are_part_of_the_snapshot_so_a_repeated_request_is_not_applied_
     world.post(world.now_ms + 1, new.id, ClientRequest(Add("x"), "C1", 5), sender="C1")
     trace = world.run(world.now_ms + 200)
     assert new.machine_state == (("x", 5),)
-    assert [
-        sent[4].result for sent in trace.sent if isinstance(sent[4], ClientReply) and sent[5] > at + 1_000
-    ] == [5]
+    assert [sent[4].result for sent in trace.sent if isinstance(sent[4], ClientReply) and sent[5] > at + 1_000] == [5]
 
 
 def test_a_restarted_server_goes_on_from_its_snapshot() -> None:
@@ -141,12 +126,8 @@ def test_entries_that_the_snapshot_covers_are_taken_for_equal() -> None:
 
 
 def test_servers_that_applied_alike_hold_alike_whatever_they_compacted() -> None:
-    clients = [
-        RaftClient(f"C{one}", names(5), tuple(Add("xy"[one % 2]) for _ in range(30))) for one in range(3)
-    ]
-    world = cluster(
-        5, Snapshots, clients=clients, network=Network(Uniform(1, 9), loss=0.1), snapshot_after=7, seed=5
-    )
+    clients = [RaftClient(f"C{one}", names(5), tuple(Add("xy"[one % 2]) for _ in range(30))) for one in range(3)]
+    world = cluster(5, Snapshots, clients=clients, network=Network(Uniform(1, 9), loss=0.1), snapshot_after=7, seed=5)
     trace = world.run(6_000)
     assert not trace.violations
     assert len(trace.outputs_of(Returned)) == 90

@@ -50,8 +50,7 @@ def test_connections_are_kept_as_the_version_says(head: str, keeps: bool) -> Non
 def test_a_proxy_passes_on_what_is_meant_for_the_end() -> None:
     """RFC 9110, section 7.6.1: neither hop-by-hop headers nor those that ``Connection`` names."""
     message = Message(
-        "GET / HTTP/1.1",
-        (("Host", "x"), ("Connection", "Keep-Alive, Secret"), ("Secret", "1"), ("TE", "gzip")),
+        "GET / HTTP/1.1", (("Host", "x"), ("Connection", "Keep-Alive, Secret"), ("Secret", "1"), ("TE", "gzip"))
     )
     assert message.passed_on(("Via", "1.1 me")).headers == (("Host", "x"), ("Via", "1.1 me"))
 

@@ -32,9 +32,7 @@ def test_the_old_state_stays_as_it_was() -> None:
 
 
 def test_an_unknown_command_is_named() -> None:
-    with pytest.raises(
-        TypeError, match="KeyValue cannot apply 'x=1'; it takes Put, Get, Add or CompareAndSet"
-    ):
+    with pytest.raises(TypeError, match="KeyValue cannot apply 'x=1'; it takes Put, Get, Add or CompareAndSet"):
         KeyValue().apply((), "x=1")
 
 

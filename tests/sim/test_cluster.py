@@ -1,6 +1,5 @@
-"""The cluster: determinism, the network's and the machines' troubles, where a run ends, and what is told
-when it fails.
-"""
+"""The cluster: determinism, the network's and the machines' troubles, where a run ends, and what is told when it
+fails."""
 
 from __future__ import annotations
 
@@ -85,9 +84,7 @@ class Beacon(Node):
 
 def pair(network: Network | None = None, **options: Any) -> Cluster:
     """A sends to B every 10 ms; B only listens."""
-    return Cluster(
-        [Beacon("A", ("B",)), Beacon("B", (), beat_ms=1e6)], network or Network(Constant(1)), **options
-    )
+    return Cluster([Beacon("A", ("B",)), Beacon("B", (), beat_ms=1e6)], network or Network(Constant(1)), **options)
 
 
 def told(trace: Trace) -> list[int]:
@@ -132,9 +129,7 @@ def test_the_same_trace_in_another_process_under_another_hash_seed() -> None:
 @pytest.mark.parametrize("latency", [Constant(2), Uniform(1, 3), Exponential(2, 1), LogNormal(2, 0.5)])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_fast_loop_and_the_careful_loop_are_the_same(latency: Any, seed: int) -> None:
-    """``until`` makes the cluster take the careful steps; without trouble both loops must agree to the
-    byte.
-    """
+    """``until`` makes the cluster take the careful steps; without trouble both loops must agree to the byte."""
     names = ("A", "B", "C")
 
     def run(**how: Any) -> Trace:
@@ -381,9 +376,7 @@ class NeverThree:
 
 def test_invariants_are_checked_live_and_the_first_witness_is_kept() -> None:
     trace = pair(invariants=(NeverThree(),)).run(100)
-    assert [str(one) for one in trace.violations] == [
-        "never three broken at 30 ms: A counted to 3 after 6 events"
-    ]
+    assert [str(one) for one in trace.violations] == ["never three broken at 30 ms: A counted to 3 after 6 events"]
 
 
 @pytest.mark.parametrize(
@@ -391,10 +384,7 @@ def test_invariants_are_checked_live_and_the_first_witness_is_kept() -> None:
     [
         (lambda: Cluster([]), "at least one node"),
         (lambda: Cluster([Beacon("A", ()), Beacon("A", ())]), "two nodes have the same id"),
-        (
-            lambda: pair(faults=(Crash(1, "Z"),)),
-            "faults[0] (Crash) names the node 'Z'; this cluster has A, B",
-        ),
+        (lambda: pair(faults=(Crash(1, "Z"),)), "faults[0] (Crash) names the node 'Z'; this cluster has A, B"),
         (lambda: pair(faults=(Crash(-1, "A"),)), "Crash.at_ms is -1"),
         (lambda: pair(faults=(Pause(1, "A", float("inf")),)), "Pause.for_ms is inf"),
         (lambda: pair(faults=(Partition(1, (("A", "B"), ("A",))),)), "has A in two groups"),

@@ -57,9 +57,7 @@ def test_figures_are_as_published(from_region: str, to_region: str, rtt_ms: floa
 
 def test_both_directions_agree_within_ten_percent_but_for_one_published_exception() -> None:
     rtt = round_trip_ms()
-    apart = {
-        frozenset((a, b)) for a, b in PAIRS if abs(rtt[a, b] - rtt[b, a]) > 0.1 * min(rtt[a, b], rtt[b, a])
-    }
+    apart = {frozenset((a, b)) for a, b in PAIRS if abs(rtt[a, b] - rtt[b, a]) > 0.1 * min(rtt[a, b], rtt[b, a])}
     assert apart == {frozenset(("Germany West Central", "UAE North"))}
 
 
@@ -103,10 +101,7 @@ def test_missing_data_file_says_what_to_do(tmp_path: Path) -> None:
         ("from_region,to_region,rtt_ms\nEast US,UK South,fast\n", "line 2: rtt_ms must be a positive number"),
         ("from_region,to_region,rtt_ms\nEast US,UK South,-3\n", "positive number of milliseconds, not '-3'"),
         ("from_region,to_region,rtt_ms\nEast US,UK South,nan\n", "positive number"),
-        (
-            "from_region,to_region,rtt_ms\nEast US,UK South,78\n",
-            "no line for East US to Central US .305 pairs",
-        ),
+        ("from_region,to_region,rtt_ms\nEast US,UK South,78\n", "no line for East US to Central US .305 pairs"),
     ],
 )
 def test_malformed_file_names_the_line(tmp_path: Path, text: str, message: str) -> None:

@@ -46,11 +46,7 @@ def test_results_come_in_order_with_progress_to_the_end(batch: int | None) -> No
     seen: list[tuple[int, int]] = []
     with ThreadPoolExecutor(4) as pool:
         found = sweep(
-            square,
-            range(20, 60),
-            executor=pool,
-            batch=batch,
-            progress=lambda done, total: seen.append((done, total)),
+            square, range(20, 60), executor=pool, batch=batch, progress=lambda done, total: seen.append((done, total))
         )
     assert found == [number * number for number in range(20, 60)]
     assert seen[-1] == (40, 40) and seen == sorted(seen)

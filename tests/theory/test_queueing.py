@@ -48,9 +48,7 @@ def test_mmc_is_the_birth_death_chain(servers, load):
 
 
 def test_the_tail_of_mmc_where_both_rates_coincide():
-    assert q.mmc_response_tail(2.0, 2, 0.5) == pytest.approx(
-        q.mmc_response_tail(2.0, 2, 0.5 + 1e-7), abs=1e-6
-    )
+    assert q.mmc_response_tail(2.0, 2, 0.5) == pytest.approx(q.mmc_response_tail(2.0, 2, 0.5 + 1e-7), abs=1e-6)
 
 
 @pytest.mark.parametrize(("servers", "offered"), [(1, 0.5), (10, 8.0), (10, 10.0), (3, 30.0)])
@@ -125,9 +123,7 @@ def test_gim1_by_fixed_point_iteration_and_numerical_transforms(load):
         sigma = q.erlang_sigma(stages, load)
         assert transform(1 - sigma) == pytest.approx(sigma, abs=1e-7)
         assert q.round_robin_response(stages, load) == pytest.approx(1 / (1 - sigma), abs=1e-9)
-    assert q.dm1_response(load) == pytest.approx(
-        gim1_response_by_iteration(lambda s: math.exp(-s / load)), abs=1e-6
-    )
+    assert q.dm1_response(load) == pytest.approx(gim1_response_by_iteration(lambda s: math.exp(-s / load)), abs=1e-6)
     assert q.round_robin_response(1, load) == pytest.approx(q.mm1_response(load), abs=1e-9)
 
 
@@ -137,20 +133,12 @@ def test_times_scale_with_the_service_time():
     assert q.mmc_response(4, 0.6, 0.02) == pytest.approx(0.02 * q.mmc_response(4, 0.6))
     assert q.mdc_response(4, 0.6, 0.02) == pytest.approx(0.02 * q.mdc_response(4, 0.6))
     assert q.round_robin_response(4, 0.6, 0.02) == pytest.approx(0.02 * q.round_robin_response(4, 0.6))
-    assert q.round_robin_response_quantile(0.5, 4, 0.6) == pytest.approx(
-        q.round_robin_response(4, 0.6) * math.log(2)
-    )
+    assert q.round_robin_response_quantile(0.5, 4, 0.6) == pytest.approx(q.round_robin_response(4, 0.6) * math.log(2))
 
 
 def test_no_load_no_wait():
     assert q.mm1_response(0) == q.mmc_response(3, 0) == q.round_robin_response(3, 0) == q.dm1_response(0) == 1
-    assert (
-        q.mg1_response(0, 4)
-        == q.mdc_response(3, 0)
-        == q.mg1_sharing_response(0)
-        == q.mm1k_response(0, 4)
-        == 1
-    )
+    assert q.mg1_response(0, 4) == q.mdc_response(3, 0) == q.mg1_sharing_response(0) == q.mm1k_response(0, 4) == 1
 
 
 FORMULAS = [
@@ -174,9 +162,7 @@ FORMULAS = [
 @pytest.mark.parametrize("formula", FORMULAS)
 @pytest.mark.parametrize("load", [1.0, 1.2])
 def test_an_overloaded_queue_has_no_mean(formula, load):
-    with pytest.raises(
-        ValueError, match="grows for ever and has no mean; the formula holds for a load below 1"
-    ):
+    with pytest.raises(ValueError, match="grows for ever and has no mean; the formula holds for a load below 1"):
         formula(load)
 
 

@@ -17,9 +17,7 @@ from tests.check.cluster.toys import CommitsOldTerms, ForgetsItsVote, TakesLowes
 
 
 def search(name: str):
-    (found,) = [
-        one for one in (*RAFT_SEARCHES, *PAXOS_SEARCHES) if one.name == name and one.name != "liveness"
-    ]
+    (found,) = [one for one in (*RAFT_SEARCHES, *PAXOS_SEARCHES) if one.name == name and one.name != "liveness"]
     return found
 
 
@@ -42,21 +40,14 @@ def test_three_ballots_are_needed():
     assert not search("two ballots")(TakesLowestBallot).failure
 
 
-@pytest.mark.parametrize(
-    "one", [one for one in RAFT_SEARCHES if one.name != "random walks"], ids=lambda one: one.name
-)
+@pytest.mark.parametrize("one", [one for one in RAFT_SEARCHES if one.name != "random walks"], ids=lambda one: one.name)
 def test_raft_passes_each_search_to_its_end(one):
     outcome = one(Raft)
     assert (outcome.failure, outcome.complete) == ("", True)
-    assert (
-        "stages" not in outcome.looked
-        or outcome.looked.split(", ")[-1].split()[0] == outcome.looked.split()[-2]
-    )
+    assert "stages" not in outcome.looked or outcome.looked.split(", ")[-1].split()[0] == outcome.looked.split()[-2]
 
 
-@pytest.mark.parametrize(
-    "one", [one for one in PAXOS_SEARCHES if one.name != "random walks"], ids=lambda one: one.name
-)
+@pytest.mark.parametrize("one", [one for one in PAXOS_SEARCHES if one.name != "random walks"], ids=lambda one: one.name)
 def test_paxos_passes_each_search_to_its_end(one):
     outcome = one(Paxos)
     assert (outcome.failure, outcome.complete) == ("", True)
@@ -209,11 +200,7 @@ def test_what_is_no_protocol_class_is_refused(arguments, message):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        ({"only": "safety"}, "only is 'safety'"),
-        ({"only": ("speed",)}, "only is"),
-        ({"budget_s": 0}, "budget_s is 0"),
-    ],
+    [({"only": "safety"}, "only is 'safety'"), ({"only": ("speed",)}, "only is"), ({"budget_s": 0}, "budget_s is 0")],
 )
 def test_arguments_that_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):

@@ -61,9 +61,7 @@ def test_each_piece_overrides_exactly_one_method_and_says_so(one):
     assert one.rule and one.paper
     assert bool(one.finder) == bool(one.invariant) == (one.kind != "masked")
     assert one.kind != "masked" or one.masked_by
-    assert one.report is None or re.fullmatch(
-        r"https://github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+", one.report.url
-    )
+    assert one.report is None or re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+", one.report.url)
 
 
 @pytest.mark.parametrize("one", BUGS, ids=name_of)
@@ -95,9 +93,7 @@ def test_the_right_class_does_not_go_wrong_where_the_broken_one_does(one):
         {item: getattr(node, item) for item in inspect.signature(one.right).parameters}
         for node in found.model.made.values()
     ]
-    model = ClusterModel(
-        lambda: [one.right(**given) for given in settings], invariants=found.model.invariants
-    )
+    model = ClusterModel(lambda: [one.right(**given) for given in settings], invariants=found.model.invariants)
     assert taken(model, found.actions) == [], "taken() gives back a path only if it breaks something"
 
 

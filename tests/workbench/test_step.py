@@ -66,11 +66,7 @@ def test_the_trace_in_logical_time_tells_who_sent_what_and_when(elected: StepLab
     lines = list(elected.trace.transcript())
     assert "2.000 ms  S1 → S2 RequestVote term=1" in lines[0].strip()
     assert "3.000 ms  S2 → S1 Vote term=1 granted=True" in lines[1].strip()
-    assert (
-        elected.trace.states_of("S1")[-1].view.role == "leader"
-        if hasattr(elected.trace, "states_of")
-        else True
-    )
+    assert elected.trace.states_of("S1")[-1].view.role == "leader" if hasattr(elected.trace, "states_of") else True
 
 
 def test_what_is_dropped_is_gone_and_a_copy_can_be_delivered_twice(elected: StepLab) -> None:
@@ -165,9 +161,7 @@ def test_undo_takes_back_steps_jumps_and_whole_plays(elected: StepLab) -> None:
 
 
 def test_a_click_on_the_tree_goes_there(elected: StepLab) -> None:
-    trace = next(
-        one for one in elected.picture.widget.data if one.name == "branches" and 1 in (one.customdata or ())
-    )
+    trace = next(one for one in elected.picture.widget.data if one.name == "branches" and 1 in (one.customdata or ()))
 
     class Points:
         point_inds = [list(trace.customdata).index(1)]
@@ -195,9 +189,7 @@ def test_the_picture_is_the_same_in_place_and_made_anew() -> None:
 
 
 @pytest.mark.parametrize("protocol", [Raft, Paxos, MultiPaxos])
-def test_play_goes_the_same_way_with_the_same_seed_and_finds_nothing_in_correct_protocols(
-    protocol: type,
-) -> None:
+def test_play_goes_the_same_way_with_the_same_seed_and_finds_nothing_in_correct_protocols(protocol: type) -> None:
     lab, other = StepLab(protocol), StepLab(protocol)
     lab.play(150, seed=3, faults=True)
     other.play(150, seed=3, faults=True)

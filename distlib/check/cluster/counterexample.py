@@ -1,7 +1,7 @@
 """A counterexample as a file: nodes, settings, steps and the invariant they break, in JSON that people can read.
 
 Steps are kept as the text that the explorer prints; reading takes each step again in the real classes and looks
-whether the same invariant breaks. Nothing in a file is run: classes are looked up by their path, in `distlib` or
+whether the same invariant breaks. Nothing in a file is run: classes are looked up by their path, in ``distlib`` or
 among those that the reader hands over.
 """
 
@@ -25,7 +25,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Counterexample:
-    """A path that breaks ``broken`` in a cluster; made by `counterexample` or `load`, which both verify it."""
+    """A path that breaks ``broken`` in a cluster; made by ``counterexample`` or ``load``, which both verify it."""
 
     model: ClusterModel
     actions: tuple[Action, ...]
@@ -45,10 +45,7 @@ class Counterexample:
         """The file's text. Raises TypeError for a setting or a request that is no plain data."""
         model = self.model
         nodes = [
-            {
-                "class": _path(type(node)),
-                "settings": {name: _to_json(getattr(node, name)) for name in _settings(node)},
-            }
+            {"class": _path(type(node)), "settings": {name: _to_json(getattr(node, name)) for name in _settings(node)}}
             for node in model.made.values()
         ]
         data = {
@@ -94,16 +91,12 @@ def load(text: str, classes: Mapping[str, type[Node]] | Iterable[type] = ()) -> 
     data = _parsed(text)
     try:
         nodes = [(_class(one["class"], known, Node), one["settings"]) for one in data["nodes"]]
-        made = [
-            (kind, {name: _from_json(item, known) for name, item in given.items()}) for kind, given in nodes
-        ]
+        made = [(kind, {name: _from_json(item, known) for name, item in given.items()}) for kind, given in nodes]
         invariants = tuple(_class(path, known, object)() for path in data["invariants"])
         requests = [(node, _from_json(message, known)) for node, message in data["requests"]]
         steps, broken, fifo = list(data["steps"]), data["broken"]["invariant"], bool(data["fifo"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"the counterexample's file has another form: {type(error).__name__}: {error}"
-        ) from error
+        raise ValueError(f"the counterexample's file has another form: {type(error).__name__}: {error}") from error
     everything = ClusterModel(
         lambda: [kind(**given) for kind, given in made], invariants=invariants, requests=requests, fifo=fifo,
         timeouts=len(steps), faults=Faults(len(steps), len(steps), len(steps)),
@@ -172,9 +165,7 @@ def _class(path: Any, known: Mapping[str, type], base: type) -> Any:
     if path in known:
         return known[path]
     module, _, name = str(path).partition(":")
-    if module.split(".")[0] != "distlib" or not all(
-        part.isidentifier() for part in (*module.split("."), name)
-    ):
+    if module.split(".")[0] != "distlib" or not all(part.isidentifier() for part in (*module.split("."), name)):
         raise ValueError(
             f"the file names the class {path!r}, which is not in distlib: pass it to load as classes=(...)"
         )
@@ -197,9 +188,7 @@ def _to_json(value: Any) -> Any:
             "class": _path(type(value)),
             **{item.name: _to_json(getattr(value, item.name)) for item in fields(value)},
         }
-    raise TypeError(
-        f"{value!r} cannot be saved in a counterexample: it takes numbers, strings, tuples and dataclasses"
-    )
+    raise TypeError(f"{value!r} cannot be saved in a counterexample: it takes numbers, strings, tuples and dataclasses")
 
 
 def _from_json(data: Any, known: Mapping[str, type]) -> Any:

@@ -1,7 +1,7 @@
 """One event for one node, as data: the real handler runs on a scratch node, and what it did is looked over.
 
 Whatever a learner's class does wrong (it raises, changes a message, sends to nobody, keeps state in a place
-where nobody looks for it) comes back as a `Violation` that names the node, the event and the state.
+where nobody looks for it) comes back as a ``Violation`` that names the node, the event and the state.
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ class _Wrong(Exception):
 
 
 class Handling:
-    """Runs events on scratch nodes. ``outside`` are the names of clients: what is sent to them leaves the
-    cluster.
-    """
+    """Runs events on scratch nodes. ``outside`` are the names of clients: what is sent to them leaves the cluster."""
 
     def __init__(self, nodes: Mapping[NodeId, Node], outside: frozenset[NodeId]) -> None:
         self.nodes = nodes
@@ -152,8 +150,7 @@ class Handling:
             raise _Wrong(f"sent {message!r}, which is no constant ({error}): use tuples for lists") from error
         if constant is not message:
             raise _Wrong(
-                f"sent {message!r}, which can be changed after it was sent: make its class a "
-                "@dataclass(frozen=True)"
+                f"sent {message!r}, which can be changed after it was sent: make its class a @dataclass(frozen=True)"
             )
         try:
             self.nodes[to].handlers[type(message)]
@@ -207,9 +204,7 @@ def _check_timer(name: Any, low_ms: Any, high_ms: Any) -> None:
     except TypeError:
         right = False
     if not right:
-        raise _Wrong(
-            f"set the timer {name!r} to ({low_ms!r}, {high_ms!r}) ms; it takes a name and 0 ≤ low ≤ high"
-        )
+        raise _Wrong(f"set the timer {name!r} to ({low_ms!r}, {high_ms!r}) ms; it takes a name and 0 ≤ low ≤ high")
 
 
 # ------------------------------------------------------------ messages of the right types
@@ -249,9 +244,7 @@ def _check_types(message: Any) -> None:
         value = getattr(message, field)
         wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
         if wrong:
-            raise _Wrong(
-                f"sent {message!r}, where {field} is {value!r}; it takes {words} (is a return missing?)"
-            )
+            raise _Wrong(f"sent {message!r}, where {field} is {value!r}; it takes {words} (is a return missing?)")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Any cluster of `Node`s, with a bounded network, as a `Model` for the explorer.
+"""Any cluster of ``Node``s, with a bounded network, as a ``Model`` for the explorer.
 
     model = ClusterModel(
         lambda: [Raft(name, peers) for name, peers in ...],
@@ -10,12 +10,11 @@ The nodes are the real protocol classes: their handlers run. A handler is a func
 event, so it runs once for each such pair and its result is looked up from then on; so are the invariants, once
 for each combination of local states.
 
-What the network may do: every message in flight may be delivered at any time and in any order (``fifo``: in
-order on each link), or never; it may be duplicated or lost as often as ``faults`` allows. Timers are free
-choices: each running timer may fire at any moment, as often as its budget allows; real time plays no part. A
-crash and the restart after it are one step: for safety, a node that is down does no more than one to which
-nothing is delivered, and its volatile state is as well lost late as early. Outputs of nodes are not part of a
-state: an invariant sees the nodes.
+What the network may do: every message in flight may be delivered at any time and in any order (``fifo``: in order on
+each link), or never; it may be duplicated or lost as often as ``faults`` allows. Timers are free choices: each running
+timer may fire at any moment, as often as its budget allows; real time plays no part. A crash and the restart after it
+are one step: for safety, a node that is down does no more than one to which nothing is delivered, and its volatile
+state is as well lost late as early. Outputs of nodes are not part of a state: an invariant sees the nodes.
 """
 
 from __future__ import annotations
@@ -65,13 +64,12 @@ parts.homes = WeakValueDictionary()  # type: ignore[assignment]
 class ClusterModel(Model[World, Action]):
     """A cluster to explore. ``make_nodes`` returns its nodes, not yet started.
 
-    ``invariants`` are checked after every step that changes a node. ``requests`` are what clients ask, each
-    once, at any moment: pairs of a node (None: any node) and a message. ``timeouts`` bounds the firing of
-    timers: a number for all together, or a mapping from a timer's name ("election"), a node ("S1"), both
-    ("S1.election") or all ("*") to a number; a firing counts against every entry that names it, and a timer
-    that no entry names never fires. ``partitioned`` are links (sender, receiver) that are cut: what is sent
-    over them is lost, what is in flight waits. ``interchangeable`` names nodes that may be renamed into each
-    other, for ``explore(symmetry=True)``.
+    ``invariants`` are checked after every step that changes a node. ``requests`` are what clients ask, each once, at
+    any moment: pairs of a node (None: any node) and a message. ``timeouts`` bounds the firing of timers: a number for
+    all together, or a mapping from a timer's name ("election"), a node ("S1"), both ("S1.election") or all ("*") to a
+    number; a firing counts against every entry that names it, and a timer that no entry names never fires.
+    ``partitioned`` are links (sender, receiver) that are cut: what is sent over them is lost, what is in flight waits.
+    ``interchangeable`` names nodes that may be renamed into each other, for ``explore(symmetry=True)``.
 
     ``cache_entries`` bounds the remembered steps (about 250 bytes each): at the bound they are forgotten and
     computed anew. Distinct local states are kept for good; there are few of them.
@@ -140,9 +138,7 @@ class ClusterModel(Model[World, Action]):
 
     def initial_states(self) -> Iterable[World]:
         """All nodes have started, one after the other; nothing was delivered yet."""
-        nodes = tuple(
-            self.local(name, state, ()) for name, state in zip(self.ids, self.initials, strict=True)
-        )
+        nodes = tuple(self.local(name, state, ()) for name, state in zip(self.ids, self.initials, strict=True))
         ghosts = tuple(invariant.before(self._mapping(nodes)) for invariant in self.invariants)
         world = World(nodes, (), self.full, self._ghosts(ghosts))
         for where, name in enumerate(self.ids):
@@ -194,9 +190,7 @@ class ClusterModel(Model[World, Action]):
     def canonical(self, world: World) -> Hashable:
         """The least of all renamings of ``world`` by the interchangeable nodes."""
         if self.renaming is None:
-            raise ValueError(
-                "this model was made without interchangeable=(...): name the nodes that may be renamed"
-            )
+            raise ValueError("this model was made without interchangeable=(...): name the nodes that may be renamed")
         return self.renaming.canonical(world)
 
     def properties(self) -> tuple[Property, ...]:
@@ -230,11 +224,7 @@ class ClusterModel(Model[World, Action]):
     def _choice(self, world: World, action: Action) -> Choice | None:
         """``action`` as a choice in ``world``; None if it is not allowed there."""
         if isinstance(action, (Timeout, Request, Restart)):
-            rare = (
-                self._rare_choices(world.nodes, world.network, world.left)
-                if world.broken is None
-                else iter(())
-            )
+            rare = self._rare_choices(world.nodes, world.network, world.left) if world.broken is None else iter(())
             return next((choice for choice in rare if choice[0] == action), None)
         if world.broken is not None or action.receiver not in self.ids:
             return None
@@ -280,9 +270,7 @@ class ClusterModel(Model[World, Action]):
         found: tuple[tuple[Timeout, tuple[int, ...]], ...] | None = self._alarms.get(local)
         if found is None:
             name = local.id
-            firings = [
-                (Timeout(name, timer, key), self._budgets_of(name, timer)) for timer, key in local.timers
-            ]
+            firings = [(Timeout(name, timer, key), self._budgets_of(name, timer)) for timer, key in local.timers]
             found = self._alarms[local] = tuple([one for one in firings if one[1]])
         return found
 
@@ -300,9 +288,7 @@ class ClusterModel(Model[World, Action]):
         budgets |= {f"timeout {key}": most for key, most in self.timeouts.items()}
         budgets |= {f"crashes {key}": most for key, most in crashes.items()}
         names = tuple(budgets)
-        limited = [
-            [names.index(f"crashes {key}") for key in ("*", name) if key in crashes] for name in self.ids
-        ]
+        limited = [[names.index(f"crashes {key}") for key in ("*", name) if key in crashes] for name in self.ids]
         self._crash_budgets = [(where, tuple(taken)) for where, taken in enumerate(limited) if taken]
         self._first_request = len(names)
         self._alarms: dict[Local, tuple[tuple[Timeout, tuple[int, ...]], ...]] = {}
@@ -312,12 +298,7 @@ class ClusterModel(Model[World, Action]):
     # --- taking a step --------------------------------------------------------------------------------
 
     def _move(
-        self,
-        world: World,
-        where: int | None,
-        event: Any,
-        network: tuple[Envelope, ...],
-        left: tuple[int, ...],
+        self, world: World, where: int | None, event: Any, network: tuple[Envelope, ...], left: tuple[int, ...]
     ) -> World:
         nodes, _, _, ghosts, _ = world
         if where is None:
@@ -425,8 +406,7 @@ class ClusterModel(Model[World, Action]):
 
     def carry(self, world: World) -> World:
         """A world of another model with the same nodes and invariants, as one of this model with full
-        budgets: what `Stage` needs to go on under other faults.
-        """
+        budgets: what ``Stage`` needs to go on under other faults."""
         nodes = tuple(self.local(*local.value) for local in world.nodes)
         network = self._sent((), tuple(self._letter(*letter.value) for letter in world.network))
         return World(nodes, network, self.full, self._ghosts(world.ghosts.value), world.broken)

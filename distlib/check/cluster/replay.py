@@ -1,6 +1,6 @@
 """A path of the explorer as a trace that figures draw, and a simulated run as a path that can be made smaller.
 
-In a path only the order of the steps counts. As a trace, step k happens at k times `STEP_MS`.
+In a path only the order of the steps counts. As a trace, step k happens at k times ``STEP_MS``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Crash:
 
 
 def actions_of(path: Iterable[Any]) -> list[Action]:
-    """The actions of a search's path (`Result.path`), of any stages; a list of actions is returned as it is."""
+    """The actions of a search's path (``Result.path``), of any stages; a list of actions is returned as it is."""
     actions = [step.action if hasattr(step, "action") else step for step in path]
     return [action for action in actions if action is not None and not isinstance(action, tuple)]
 
@@ -196,9 +196,7 @@ def _change(old: Any, new: Any) -> str:
     if before is None or after is None:
         return ""
     fields = [name for name in after._fields if getattr(before, name) != getattr(after, name)]
-    return ", ".join(
-        f"{name} {_shown(getattr(before, name))} → {_shown(getattr(after, name))}" for name in fields
-    )
+    return ", ".join(f"{name} {_shown(getattr(before, name))} → {_shown(getattr(after, name))}" for name in fields)
 
 
 def _shown(value: Any) -> str:
@@ -213,13 +211,11 @@ def path_of(trace: Trace) -> list[Action]:
 
     A crash stands where the node restarts: until then it did nothing. What was lost, cut or still in flight is
     simply never delivered. The path leads through the same states as the run did, unless a protocol reads the
-    clock, which stands still in the explorer; `shrink` looks whether it still fails. Raises ValueError for a
+    clock, which stands still in the explorer; ``shrink`` looks whether it still fails. Raises ValueError for a
     trace without recorded messages (``record=False``).
     """
     if not trace.sent and trace.events:
-        raise ValueError(
-            "the trace holds no messages: run the cluster with record=True to take its run again"
-        )
+        raise ValueError("the trace holds no messages: run the cluster with record=True to take its run again")
     nodes = set(trace.nodes)
     steps: list[tuple[float, int, Action]] = []
     for due_ms, number, sender, receiver, message, sent_ms in trace.sent:
@@ -238,8 +234,7 @@ def path_of(trace: Trace) -> list[Action]:
 
 
 def taken(model: ClusterModel, actions: Sequence[Action]) -> list[Action]:
-    """Those of ``actions`` that are possible, one after the other, up to the first violation; the others are
-    left out.
+    """Those of ``actions`` that are possible, one after the other, up to the first violation; the others are left out.
 
     A delivery whose message is not in flight may stand for one of the same kind on the same link: where earlier
     steps were left out, terms and ballots differ.

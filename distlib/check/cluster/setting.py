@@ -1,4 +1,4 @@
-"""What a `ClusterModel` is given, checked: nodes, requests, links, budgets. Each error names the parameter."""
+"""What a ``ClusterModel`` is given, checked: nodes, requests, links, budgets. Each error names the parameter."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from distlib.core.node import Node, NodeId
 def made_nodes(make_nodes: Callable[[], Iterable[Node]]) -> dict[NodeId, Node]:
     """The nodes by their ids. Raises TypeError or ValueError when ``make_nodes`` makes no cluster."""
     if not callable(make_nodes):
-        raise TypeError(
-            f"make_nodes is {make_nodes!r}; it takes a function without arguments that returns the nodes"
-        )
+        raise TypeError(f"make_nodes is {make_nodes!r}; it takes a function without arguments that returns the nodes")
     nodes = list(make_nodes())
     for node in nodes:
         if not isinstance(node, Node):
@@ -48,16 +46,13 @@ def check_links(links: Iterable[Link], ids: tuple[NodeId, ...]) -> frozenset[Lin
     cut = frozenset(links)
     for link in cut:
         if not (isinstance(link, tuple) and len(link) == 2 and set(link) <= set(ids)):
-            raise ValueError(
-                f"partitioned holds {link!r}; it takes pairs (sender, receiver) of {', '.join(ids)}"
-            )
+            raise ValueError(f"partitioned holds {link!r}; it takes pairs (sender, receiver) of {', '.join(ids)}")
     return cut
 
 
 def budget_of(name: str, given: int | Mapping[str, int], allowed: Iterable[str] | None) -> dict[str, int]:
     """A budget as a mapping; a number counts for all (``"*"``). Raises TypeError or ValueError, naming the
-    parameter.
-    """
+    parameter."""
     if isinstance(given, int):
         given = {"*": given}
     if not isinstance(given, Mapping):

@@ -23,11 +23,7 @@ class _Shrinker:
     """The best path so far, and the attempts to beat it."""
 
     def __init__(
-        self,
-        model: ClusterModel,
-        path: list[Action],
-        on_progress: Callable[[int], None] | None,
-        stop: Stop | None,
+        self, model: ClusterModel, path: list[Action], on_progress: Callable[[int], None] | None, stop: Stop | None
     ) -> None:
         self.model = model
         self.best = path
@@ -102,10 +98,9 @@ def shrink(
 ) -> tuple[Action, ...]:
     """A minimal path that breaks the same invariant as ``path``: no step of it, nor two, can be left out.
 
-    Faults go first, then whole nodes, then steps. ``path`` is a search's path or a list of actions; the model's
-    budgets and cut links don't count (every step that is possible in the cluster may be taken). The same path always
-    shrinks to the same. ``on_progress`` gets the number of steps, whenever it falls; after ``stop`` the best so far
-    is returned.
+    Faults go first, then whole nodes, then steps. ``path`` is a search's path or a list of actions; the model's budgets
+    and cut links don't count (every step that is possible in the cluster may be taken). The same path always shrinks to
+    the same. ``on_progress`` gets the number of steps, whenever it falls; after ``stop`` the best so far is returned.
 
     Raises ValueError when ``path`` is not possible in the model, or breaks nothing.
     """
@@ -123,15 +118,13 @@ def shrink(
 
 def touched(action: Action) -> tuple[str, ...]:
     """The nodes that take part in a step."""
-    return (
-        (action.sender, action.receiver) if isinstance(action, Deliver | Drop | Duplicate) else (action.node,)
-    )
+    return (action.sender, action.receiver) if isinstance(action, Deliver | Drop | Duplicate) else (action.node,)
 
 
 def shrink_run(model: ClusterModel, trace: Trace, **options: Any) -> tuple[Action, ...]:
     """A minimal path out of a simulated run that failed; ``model`` has the run's nodes and invariants.
 
-    Options as in `shrink`. Raises ValueError when the run's steps, taken in the explorer, break nothing: a protocol
+    Options as in ``shrink``. Raises ValueError when the run's steps, taken in the explorer, break nothing: a protocol
     that reads the clock, or a violation that only exists while a node is down.
     """
     actions = taken(model, path_of(trace))

@@ -30,9 +30,7 @@ class Renaming:
         self.model = model
         members = tuple(interchangeable)
         self._check(members)
-        self.renamings: list[Names] = [
-            dict(zip(members, order, strict=True)) for order in permutations(members)
-        ]
+        self.renamings: list[Names] = [dict(zip(members, order, strict=True)) for order in permutations(members)]
         self.memo: list[dict[Part, Part]] = [{} for _ in self.renamings]
         self.orders = [self._order(names) for names in self.renamings]
 
@@ -42,9 +40,7 @@ class Renaming:
 
     def _renamed(self, world: World, number: int) -> tuple[Any, ...]:
         memo, rename = self.memo[number], self._part
-        nodes = tuple(
-            [memo.get(world.nodes[at]) or rename(world.nodes[at], number) for at in self.orders[number]]
-        )
+        nodes = tuple([memo.get(world.nodes[at]) or rename(world.nodes[at], number) for at in self.orders[number]])
         network: tuple[Any, ...] = tuple([memo.get(one) or rename(one, number) for one in world.network])
         network = tuple(sorted(network, key=self.model._link if self.model.fifo else None))
         ghosts = memo.get(world.ghosts) or rename(world.ghosts, number)
@@ -85,9 +81,7 @@ class Renaming:
 
 def _settings(node: Any, names: Names) -> dict[str, Any]:
     states = {*type(node).state_names(), "outbox", "effects", "now_ms"}
-    return {
-        name: _unordered(rename(value, names)) for name, value in vars(node).items() if name not in states
-    }
+    return {name: _unordered(rename(value, names)) for name, value in vars(node).items() if name not in states}
 
 
 def _unordered(value: Any) -> Any:
@@ -139,9 +133,7 @@ def _first(item: Any) -> Any:
 
 
 def _is_mapping(value: tuple[Any, ...]) -> bool:
-    if len(value) < 2 or not all(
-        isinstance(item, tuple) and item and isinstance(item[0], str) for item in value
-    ):
+    if len(value) < 2 or not all(isinstance(item, tuple) and item and isinstance(item[0], str) for item in value):
         return False
     keys = [item[0] for item in value]
     return all(one < other for one, other in pairwise(keys))

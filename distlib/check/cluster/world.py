@@ -174,7 +174,7 @@ class Ghosts(Part):
 
 
 class World(NamedTuple):
-    """The state of a cluster: what a `ClusterModel` explores.
+    """The state of a cluster: what a ``ClusterModel`` explores.
 
     ``network`` is a multiset of messages (sorted; under FIFO in order of sending for each link), ``left`` the
     budgets that remain, ``broken`` the invariant that the last step broke.
@@ -219,16 +219,14 @@ def recall(number: int, kind: str, value: Any) -> Part:
 
 
 homes: dict[int, ClusterModel] = {}
-"""The models of this process whose states may travel to another, by number (see `ClusterModel`)."""
+"""The models of this process whose states may travel to another, by number (see ``ClusterModel``)."""
 
 
 # ------------------------------------------------------------ encoding
 
 
 def encode(value: Any) -> bytes:
-    """Bytes that are equal for equal constants of equal types only. Raises TypeError for what is not
-    constant.
-    """
+    """Bytes that are equal for equal constants of equal types only. Raises TypeError for what is not constant."""
     kind = type(value)
     if kind is str:
         text = value.encode()

@@ -21,7 +21,7 @@ Stop = Event | Callable[[], bool]
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far a search may go; None is no bound. See `explore` for the meaning of each."""
+    """How far a search may go; None is no bound. See ``explore`` for the meaning of each."""
 
     max_states: int | None = None
     max_depth: int | None = None
@@ -32,9 +32,7 @@ class Bounds:
         for name in ("max_states", "max_depth", "max_bytes"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(
-                    f"{name} must be a whole number of at least 1, or None for no bound; got {value!r}"
-                )
+                raise ValueError(f"{name} must be a whole number of at least 1, or None for no bound; got {value!r}")
         seconds = self.max_seconds
         if seconds is not None and (
             isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0
@@ -49,9 +47,7 @@ class Bounds:
 class Watch:
     """Looks at the clock, the memory and the stop handle about ten times a second, and reports progress."""
 
-    def __init__(
-        self, bounds: Bounds, stop: Stop | None, on_progress: Callable[[Progress], None] | None
-    ) -> None:
+    def __init__(self, bounds: Bounds, stop: Stop | None, on_progress: Callable[[Progress], None] | None) -> None:
         self.bounds = bounds
         self.stop = stop
         self.on_progress = on_progress
@@ -81,9 +77,7 @@ class Watch:
         if bounds.max_seconds is not None and now - self.start >= bounds.max_seconds:
             return f"max_seconds={bounds.max_seconds:g}"
         if bounds.max_bytes is not None and report.memory_bytes >= bounds.max_bytes:
-            return (
-                f"max_bytes={bounds.max_bytes:,} ({report.distinct:,} states kept); raise it, or store hashes"
-            )
+            return f"max_bytes={bounds.max_bytes:,} ({report.distinct:,} states kept); raise it, or store hashes"
         return None
 
 
@@ -107,9 +101,7 @@ class Memory:
         count = len(states)
         if count > 1.25 * self.sampled_at or count < self.sampled_at:
             self.sampled_at = count
-            starts = (
-                [round(i * max(0, count - self.RUN) / 4) for i in range(5)] if count > 5 * self.RUN else [0]
-            )
+            starts = [round(i * max(0, count - self.RUN) / 4) for i in range(5)] if count > 5 * self.RUN else [0]
             length = self.RUN if count > 5 * self.RUN else count
             runs = [deep_size(states[start : start + length], self.excluded) for start in starts]
             self.bytes_per_state = sum(runs) / max(1, len(starts) * length)
@@ -120,9 +112,8 @@ _SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
 
 
 def deep_size(roots: Iterable[Any], excluded: Iterable[int] = ()) -> int:
-    """Bytes of everything reachable from *roots*, each object once; classes, functions and *excluded* ids are
-    left out.
-    """
+    """Bytes of everything reachable from *roots*, each object once; classes, functions and *excluded* ids are left
+    out."""
     seen = set(excluded)
     total = 0
     stack = list(roots)

@@ -4,7 +4,7 @@
     >>> explore(TwoPhase(5), always(lambda state: ...), search=BreadthFirst(workers=2))
     >>> explore(model, search=RandomWalks(seed=7, max_walks=1000), max_depth=50)
 
-Write a model by subclassing `Model`. The result says what was found *and how far the search looked*.
+Write a model by subclassing ``Model``. The result says what was found *and how far the search looked*.
 
 What a verdict means: "holds" is a proof by enumeration for this model with these parameters, and for nothing
 larger. "violated" comes with a path that anyone can replay. "unknown" means that nothing was found before a
@@ -69,10 +69,10 @@ class DepthFirst:
 
 @dataclass(frozen=True)
 class RandomWalks:
-    """Random paths from the start, each of at most max_depth states (100 unless given to `explore`).
+    """Random paths from the start, each of at most max_depth states (100 unless given to ``explore``).
 
-    Walk i has the seed `seed + i`. The seed of the failing walk is in the result: `RandomWalks(seed=that,
-    max_walks=1)` walks it again, in any process, if the model yields its actions in an order of its own.
+    Walk i has the seed ``seed + i``. The seed of the failing walk is in the result: ``RandomWalks(seed=that,
+    max_walks=1)`` walks it again, in any process, if the model yields its actions in an order of its own.
     *weights* maps an action to its relative frequency (0 or more; when all are 0 they are equal).
     """
 
@@ -85,9 +85,7 @@ class RandomWalks:
         if isinstance(self.max_walks, bool) or not isinstance(self.max_walks, int) or self.max_walks < 1:
             raise ValueError(f"max_walks must be a whole number of at least 1; got {self.max_walks!r}")
         if self.weights is not None and not callable(self.weights):
-            raise TypeError(
-                f"weights must be a function from an action to a number, not {type(self.weights).__name__}"
-            )
+            raise TypeError(f"weights must be a function from an action to a number, not {type(self.weights).__name__}")
 
 
 Strategy = BreadthFirst | DepthFirst | RandomWalks
@@ -108,8 +106,7 @@ def explore(
     stop: Stop | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Result:
-    """Search the states of *model* and check *properties* (the model's own `properties()` when none are
-    given).
+    """Search the states of *model* and check *properties* (the model's own ``properties()`` when none are given).
 
     A search ends at the first violation of an *always*, when *until* is reached, when only *sometimes* were
     asked for and all are reached, at a bound, at a stop, or when nothing is left. What was found by then is
@@ -118,24 +115,24 @@ def explore(
     Parameters
     ----------
     search:
-        `BreadthFirst` (the default), `DepthFirst` or `RandomWalks`.
+        ``BreadthFirst`` (the default), ``DepthFirst`` or ``RandomWalks``.
     start:
-        states to start from instead of `model.initial_states()`, such as one that a learner has reached by hand.
+        states to start from instead of ``model.initial_states()``, such as one that a learner has reached by hand.
     until:
         end the search when a state satisfies this predicate; the path to it is in the result.
     store:
         "states" keeps whole states and is exact; "hashes" keeps 64 bits of each, and less memory.
     symmetry:
-        count states that are renamings of each other once; the model must define `canonical`.
+        count states that are renamings of each other once; the model must define ``canonical``.
     max_states, max_depth, max_seconds, max_bytes:
         bounds: distinct states to visit; states on a path, the initial one included; seconds of search; estimated
         bytes held (2 GiB unless given, None for no bound).
     stop:
-        a `threading.Event` or a function without arguments; the search ends soon after it is set or returns True.
+        a ``threading.Event`` or a function without arguments; the search ends soon after it is set or returns True.
     on_progress:
-        called about ten times a second with a `Progress`, in the thread that called `explore`.
+        called about ten times a second with a ``Progress``, in the thread that called ``explore``.
 
-    Raises TypeError or ValueError for a wrong argument, `ModelError` when the model or a property breaks its
+    Raises TypeError or ValueError for a wrong argument, ``ModelError`` when the model or a property breaks its
     contract.
     """
     check_model(model)
@@ -174,9 +171,7 @@ def _task(
             raise TypeError(f"{prop!r} is not a property: wrap the predicate, as in always(predicate)")
     names = [prop.name for prop in chosen]
     if len(set(names)) < len(names):
-        raise ValueError(
-            f"two properties have the same name: {names}; give each its own, as in always(f, name='...')"
-        )
+        raise ValueError(f"two properties have the same name: {names}; give each its own, as in always(f, name='...')")
     if symmetry and not overrides(model, "canonical"):
         raise ValueError(f"{model!r} defines no canonical(state), so symmetry=True has nothing to reduce by")
     if symmetry and any(prop.kind == "eventually" for prop in chosen):
@@ -207,9 +202,7 @@ def _start(model: Model[Any, Any], start: Iterable[Any] | None) -> tuple[Any, ..
 
 def _check_handles(stop: object, on_progress: object) -> None:
     if stop is not None and not isinstance(stop, Event) and not callable(stop):
-        raise TypeError(
-            f"stop must be a threading.Event or a function without arguments, not {type(stop).__name__}"
-        )
+        raise TypeError(f"stop must be a threading.Event or a function without arguments, not {type(stop).__name__}")
     if on_progress is not None and not callable(on_progress):
         raise TypeError(f"on_progress must be a function of one Progress, not {type(on_progress).__name__}")
 
@@ -243,13 +236,9 @@ def _finding(prop: Property, task: Task, engine: Search, exhausted: bool, watch:
             return check_eventually(task, prop, watch)
         return Finding(prop, "unknown", f"Not checked: the search was stopped by {engine.stopped_by}.")
     if isinstance(engine, RandomWalkSearch):
-        return Finding(
-            prop, "unknown", f"{_nothing(prop)} on {engine.walks:,} random walks, which prove nothing."
-        )
+        return Finding(prop, "unknown", f"{_nothing(prop)} on {engine.walks:,} random walks, which prove nothing.")
     if not exhausted:
-        return Finding(
-            prop, "unknown", f"{_nothing(prop)} in {seen:,} states, but the search was not exhaustive."
-        )
+        return Finding(prop, "unknown", f"{_nothing(prop)} in {seen:,} states, but the search was not exhaustive.")
     if prop.kind == "sometimes":
         return Finding(prop, "violated", f"True in none of the {seen:,} reachable states.")
     return Finding(prop, "holds", f"True in all {seen:,} reachable states.")
@@ -272,9 +261,7 @@ def _result(
         bounds["max_walks"] = search.max_walks
     return Result(
         model=repr(task.model),
-        search={BreadthFirst: "breadth-first", DepthFirst: "depth-first", RandomWalks: "random walks"}[
-            type(search)
-        ],
+        search={BreadthFirst: "breadth-first", DepthFirst: "depth-first", RandomWalks: "random walks"}[type(search)],
         findings=findings,
         distinct=last.distinct,
         generated=last.generated,
@@ -314,29 +301,22 @@ class Stage:
 
 
 def explore_staged(
-    stages: Sequence[Stage],
-    *,
-    stop: Stop | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    stages: Sequence[Stage], *, stop: Stop | None = None, on_progress: Callable[[Progress], None] | None = None
 ) -> Result:
-    """Search in legs: reach a goal, change the model, search on from there. It goes deeper than one search
-    can.
+    """Search in legs: reach a goal, change the model, search on from there. It goes deeper than one search can.
 
     The path of the result is the concatenation; a step ("stage", i) stands where *carry* changed the state (i
     counts from 1). Each stage starts from the one state in which the stage before met its goal, so apart from
-    a violation nothing is proved about other ways to the goal: the verdict is then "unknown". `result.stages`
+    a violation nothing is proved about other ways to the goal: the verdict is then "unknown". ``result.stages``
     has the result of each leg.
 
-    Raises ValueError for a list without stages, or a stage before the last that has no goal; otherwise as
-    `explore`.
+    Raises ValueError for a list without stages, or a stage before the last that has no goal; otherwise as ``explore``.
     """
     if not stages:
         raise ValueError("explore_staged needs at least one Stage")
     for number, stage in enumerate(stages[:-1], 1):
         if stage.goal is None:
-            raise ValueError(
-                f"stage {number} of {len(stages)} has no goal: only the last stage may do without one"
-            )
+            raise ValueError(f"stage {number} of {len(stages)} has no goal: only the last stage may do without one")
     results: list[Result] = []
     path: Path = ()
     for number, stage in enumerate(stages, 1):

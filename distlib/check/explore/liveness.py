@@ -1,6 +1,4 @@
-"""Bounded *eventually*: does every path reach the goal? A depth-first search among the states that are short
-of it.
-"""
+"""Bounded *eventually*: does every path reach the goal? A depth-first search among the states that are short of it."""
 
 from __future__ import annotations
 
@@ -30,9 +28,8 @@ class _Frame:
 class _Liveness:
     """Computes, for each state short of the goal, the most steps that a path from it may take to get there.
 
-    `worst[key]` is that number, 0 where the goal holds, and _ON_PATH for the states of the current path: a
-    step back to one of those closes a lasso. Only states reachable through states short of the goal are
-    looked at.
+    ``worst[key]`` is that number, 0 where the goal holds, and _ON_PATH for the states of the current path: a step back
+    to one of those closes a lasso. Only states reachable through states short of the goal are looked at.
     """
 
     def __init__(self, task: Task, prop: Property, watch: Watch) -> None:
@@ -154,5 +151,5 @@ class _Liveness:
 
 
 def check_eventually(task: Task, prop: Property, watch: Watch) -> Finding:
-    """Prove or refute that every path reaches the goal, as `eventually` defines it."""
+    """Prove or refute that every path reaches the goal, as ``eventually`` defines it."""
     return _Liveness(task, prop, watch).run()

@@ -1,8 +1,8 @@
 """What the explorer searches: a state machine behind a small interface.
 
-A `Model` says where a system may start and which steps each state allows; everything else (the order of the
-search, the bounds, the properties) belongs to `distlib.check.explore.explore`. A state is any immutable, hashable
-value. A model of mutable objects overrides `fingerprint` and must return a new object from every step.
+A ``Model`` says where a system may start and which steps each state allows; everything else (the order of the
+search, the bounds, the properties) belongs to ``distlib.check.explore.explore``. A state is any immutable, hashable
+value. A model of mutable objects overrides ``fingerprint`` and must return a new object from every step.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class ModelError(Exception):
 class Model(Generic[State, Action]):
     """A state machine to explore.
 
-    Write `initial_states` and either `actions` with `next_state`, or `successors` alone (faster, one pass
-    over a state). The order in which actions come must not depend on `hash()` (so don't iterate over a set of
+    Write ``initial_states`` and either ``actions`` with ``next_state``, or ``successors`` alone (faster, one pass
+    over a state). The order in which actions come must not depend on ``hash()`` (so don't iterate over a set of
     strings): seeded random walks and the choice among equally short counterexamples follow it.
     """
 
@@ -44,18 +44,15 @@ class Model(Generic[State, Action]):
             yield action
 
     def next_state(self, state: State, action: Action) -> State:
-        """The state after *action*, as a new value. Two steps with the same label must lead to the same
-        state.
-        """
+        """The state after *action*, as a new value. Two steps with the same label must lead to the same state."""
         for label, successor in self.successors(state):
             if label == action:
                 return successor
         raise ValueError(f"{self!r} does not allow action {action!r} in state {shorten(state)}")
 
     def successors(self, state: State) -> Iterable[tuple[Action, State]]:
-        """Every step out of *state* as (action, next state). Steps that change nothing count as generated, as
-        in TLC.
-        """
+        """Every step out of *state* as (action, next state). Steps that change nothing count as generated, as in
+        TLC."""
         for action in self.actions(state):
             yield action, self.next_state(state, action)
 
@@ -64,11 +61,11 @@ class Model(Generic[State, Action]):
         return state
 
     def canonical(self, state: State) -> Hashable:
-        """A hashable value shared by all renamings of *state* (symmetry reduction); see `interchangeable`."""
+        """A hashable value shared by all renamings of *state* (symmetry reduction); see ``interchangeable``."""
         raise NotImplementedError
 
     def properties(self) -> tuple[Property, ...]:
-        """What `explore` checks when it is given no property."""
+        """What ``explore`` checks when it is given no property."""
         return ()
 
     def __repr__(self) -> str:
@@ -83,51 +80,42 @@ def overrides(model: Model[Any, Any], method: str) -> bool:
 def check_model(model: object) -> None:
     """Raise TypeError when *model* lacks a part of the interface."""
     if isinstance(model, type):
-        raise TypeError(
-            f"explore needs a model, not its class: write {model.__name__}(...) with its parameters"
-        )
+        raise TypeError(f"explore needs a model, not its class: write {model.__name__}(...) with its parameters")
     if not isinstance(model, Model):
-        raise TypeError(
-            f"explore needs a Model (distlib.check.explore.explore.Model), not {type(model).__name__}"
-        )
+        raise TypeError(f"explore needs a Model (distlib.check.explore.explore.Model), not {type(model).__name__}")
     if not overrides(model, "initial_states"):
         raise TypeError(f"{model!r} does not define initial_states(), the states in which a run may start")
     if not overrides(model, "successors"):
         for method in ("actions", "next_state"):
             if not overrides(model, method):
                 raise TypeError(
-                    f"{model!r} does not define {method}(): a model needs actions() with next_state(), "
-                    "or successors()"
+                    f"{model!r} does not define {method}(): a model needs actions() with next_state(), or successors()"
                 )
 
 
 def interchangeable(*columns: Iterable[Any]) -> tuple[Any, ...]:
-    """One row a node, `(columns[0][i], columns[1][i], ...)`, sorted: equal however the nodes are numbered.
+    """One row a node, ``(columns[0][i], columns[1][i], ...)``, sorted: equal however the nodes are numbered.
 
-    Sorting finds the representative in O(n log n) when all that is known of a node is in its own row. When
-    nodes name each other (votes, messages between nodes), use `least_renaming`. The values of a column must
-    be comparable.
+    Sorting finds the representative in O(n log n) when all that is known of a node is in its own row. When nodes name
+    each other (votes, messages between nodes), use ``least_renaming``. The values of a column must be comparable.
     """
     return tuple(sorted(zip(*columns, strict=True)))
 
 
 def least_renaming(count: int, renamed: Callable[[tuple[int, ...]], Any]) -> Any:
-    """The least of `renamed(p)` over every permutation *p* of range(count), where node i is renamed to p[i].
+    """The least of ``renamed(p)`` over every permutation *p* of range(count), where node i is renamed to p[i].
 
-    `renamed` returns the whole state so renamed, as a comparable and hashable value (a frozenset sorted into
-    a tuple, for `<` on sets is inclusion). The cost is count! calls for each state, so it pays up to about
-    five nodes.
+    ``renamed`` returns the whole state so renamed, as a comparable and hashable value (a frozenset sorted into a tuple,
+    for ``<`` on sets is inclusion). The cost is count! calls for each state, so it pays up to about five nodes.
     """
     return min(map(renamed, permutations(range(count))))
 
 
 def shorten(value: object, limit: int = 300) -> str:
-    """`repr(value)`, cut to *limit* characters, for messages; a repr that fails is named as such."""
+    """``repr(value)``, cut to *limit* characters, for messages; a repr that fails is named as such."""
     try:
         text = repr(value)
-    except (
-        Exception
-    ) as error:  # a learner's class may have a broken __repr__, and the message must still come out
+    except Exception as error:  # a learner's class may have a broken __repr__, and the message must still come out
         text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -138,19 +126,16 @@ def shorten(value: object, limit: int = 300) -> str:
 def digest(value: Hashable) -> int:
     """A 64-bit hash of plain data that is the same in every process (BLAKE2b of a canonical encoding).
 
-    Python's own `hash` won't do: hash(-1) == hash(-2), so that two states of Paxos could always collide, and
+    Python's own ``hash`` won't do: hash(-1) == hash(-2), so that two states of Paxos could always collide, and
     strings are salted. Equal values have equal digests; different ones collide with probability 2**-64.
 
-    Raises TypeError for anything but None, numbers, strings, bytes, enums, tuples, frozensets and frozen
-    dataclasses.
+    Raises TypeError for anything but None, numbers, strings, bytes, enums, tuples, frozensets and frozen dataclasses.
     """
     return int.from_bytes(blake2b(_encode(value), digest_size=8).digest(), "little")
 
 
 def collision_probability(states: int) -> float:
-    """An upper bound on the probability that any two of *states* digests of 64 bits collide (the birthday
-    bound).
-    """
+    """An upper bound on the probability that any two of *states* digests of 64 bits collide (the birthday bound)."""
     return min(1.0, states * (states - 1) / 2**65)
 
 
@@ -176,11 +161,7 @@ _encode_part = lru_cache(maxsize=2**16)(_encode)  # parts recur from state to st
 def _encode_rare(value: Any) -> bytes:
     if isinstance(value, Enum):
         # an IntEnum or StrEnum equals its value, another Enum only itself
-        return (
-            _encode(value.value)
-            if isinstance(value, int | str)
-            else _encode((type(value).__qualname__, value.name))
-        )
+        return _encode(value.value) if isinstance(value, int | str) else _encode((type(value).__qualname__, value.name))
     if isinstance(value, float):
         return _encode(int(value)) if value.is_integer() else b"f%b;" % value.hex().encode()
     if isinstance(value, bytes):
@@ -204,8 +185,7 @@ def diagnose(
 ) -> ModelError:
     """Say which step out of *state* raised *error*.
 
-    The search itself runs without checks, for speed; when something fails, the steps of that one state are
-    taken again.
+    The search itself runs without checks, for speed; when something fails, the steps of that one state are taken again.
     """
     if isinstance(error, ModelError):
         return error

@@ -4,8 +4,7 @@ level.
 (once a level), and takes in what it is sent. Then all report, and the next level begins. Distinct and
 generated states and the depth are therefore the same as on one process whenever whole levels are searched.
 Workers are forked, so a model needs no pickling and a class written in a notebook will do; the states
-themselves must be picklable plain data. They travel through pipes between these processes only.
-"""
+themselves must be picklable plain data. They travel through pipes between these processes only."""
 
 from __future__ import annotations
 
@@ -30,9 +29,7 @@ def check_workers(workers: int) -> None:
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1; got {workers!r}")
     if workers > 1 and "fork" not in multiprocessing.get_all_start_methods():
-        raise ValueError(
-            f"workers={workers} needs an operating system with fork (Linux, macOS); use workers=1 here"
-        )
+        raise ValueError(f"workers={workers} needs an operating system with fork (Linux, macOS); use workers=1 here")
 
 
 @dataclass
@@ -87,9 +84,7 @@ class _Worker(Search):
                 return
 
     def _owner(self, key: Hashable) -> int:
-        return (
-            hash(key) >> 3
-        ) % self.workers  # the low bits of an int's hash are its own, and often all alike
+        return (hash(key) >> 3) % self.workers  # the low bits of an int's hash are its own, and often all alike
 
     def _report(self) -> _Report:
         order = list(self.task.properties)
@@ -103,7 +98,7 @@ class _Worker(Search):
         self.counters[2 * self.rank + 1] = self.generated
 
     def _take(self, key: Hashable, state: Any, parent: int) -> None:
-        """Record a state of this worker's own, already in `seen`, and check it."""
+        """Record a state of this worker's own, already in ``seen``, and check it."""
         number = len(self.keys)
         self.keys.append(key)
         self.parents.append(parent)
@@ -137,7 +132,7 @@ class _Worker(Search):
             )
 
     def _expand(self, number: int, state: Any, outgoing: list[list[tuple[Any, Any, int]]]) -> None:
-        """`Search.expand`, but a state that another worker owns is put aside for it, once a level."""
+        """``Search.expand``, but a state that another worker owns is put aside for it, once a level."""
         key_of, seen, rank, workers = self.key_of, self.seen, self.rank, self.workers
         before = hash(state if key_of is None else key_of(state))
         parent = number * workers + rank
@@ -160,9 +155,7 @@ class _Worker(Search):
         self.expanded += 1
 
     def _exchange(self, outgoing: list[list[tuple[Any, Any, int]]]) -> None:
-        """Swap states with every other worker, pair by pair in one order for all, so that nobody waits in a
-        circle.
-        """
+        """Swap states with every other worker, pair by pair in one order for all, so that nobody waits in a circle."""
         arrivals: list[tuple[Any, int]] = []
         for first, second in combinations(range(self.workers), 2):
             if self.rank == first:
@@ -187,9 +180,7 @@ class _Worker(Search):
             self.unsendable = f"{type(error).__name__}: {error}"
 
     def _receive(self, other: int, arrivals: list[tuple[Any, int]]) -> None:
-        """The states again, made of the parts that this worker knows: copies would be hashed and compared in
-        full.
-        """
+        """The states again, made of the parts that this worker knows: copies would be hashed and compared in full."""
         plain, batch = self.links[other].recv()
         if plain and self.kind is not None:
             make, known = self.kind._make, self.parts.setdefault
@@ -210,8 +201,7 @@ class ParallelSearch(Search):
 
     def run(self) -> bool:
         """Search; returns whether the space was exhausted. Bounds are looked at ten times a second and after
-        each level.
-        """
+        each level."""
         context = multiprocessing.get_context("fork")
         self.counters = context.RawArray("Q", 2 * self.workers)
         self.flag = context.RawValue("b", False)
@@ -248,9 +238,7 @@ class ParallelSearch(Search):
         import gc
         import signal
 
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # Ctrl-C goes to the main process, which ends the workers
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the main process, which ends the workers
         gc.freeze()  # what was there before the fork is not this process's to collect
         watch = Watch(replace(self.watch.bounds, max_states=None), None, None)
         _Worker(self.task, watch, rank, links, self.counters, self.flag).serve(control)
@@ -277,9 +265,7 @@ class ParallelSearch(Search):
                 try:
                     reports[waiting[control]] = control.recv()
                 except EOFError:
-                    raise ModelError(
-                        f"{self.model!r}: worker process {waiting[control]} ended unexpectedly"
-                    ) from None
+                    raise ModelError(f"{self.model!r}: worker process {waiting[control]} ended unexpectedly") from None
                 del waiting[control]
             self._look()
         self.reports = [reports[rank] for rank in sorted(reports)]
@@ -290,10 +276,7 @@ class ParallelSearch(Search):
         self._decide()
 
     def _look(self) -> None:
-        self.distinct, self.generated = (
-            sum(self.counters[::2]),
-            sum(self.counters[1::2]) + len(self.task.start),
-        )
+        self.distinct, self.generated = (sum(self.counters[::2]), sum(self.counters[1::2]) + len(self.task.start))
         reason = self.watch.look(self.progress)
         if self.distinct > self.max_states:
             reason = self._full()

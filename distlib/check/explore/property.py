@@ -1,6 +1,4 @@
-"""What must hold of a model: *always* (safety), *sometimes* (reachability) and *eventually* (bounded
-liveness).
-"""
+"""What must hold of a model: *always* (safety), *sometimes* (reachability) and *eventually* (bounded liveness)."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ Kind = Literal["always", "sometimes", "eventually"]
 
 @dataclass(frozen=True)
 class Property:
-    """A named predicate on states and how it is to hold; made by `always`, `sometimes` and `eventually`."""
+    """A named predicate on states and how it is to hold; made by ``always``, ``sometimes`` and ``eventually``."""
 
     kind: Kind
     name: str
@@ -31,30 +29,26 @@ def always(predicate: Callable[[Any], Any], name: str | None = None) -> Property
     """An invariant: *predicate* returns True in every reachable state.
 
     Anything else that it returns is a violation: False, or (better) a witness, such as a sentence that says
-    what is wrong. None is refused, because it is what a function returns that forgot its `return`.
+    what is wrong. None is refused, because it is what a function returns that forgot its ``return``.
     """
     return _property("always", predicate, name)
 
 
 def sometimes(predicate: Callable[[Any], bool], name: str | None = None) -> Property:
-    """Reachability: *predicate* is true in at least one reachable state; breadth-first gives a shortest path
-    to it.
+    """Reachability: *predicate* is true in at least one reachable state; breadth-first gives a shortest path to it.
 
     It guards against invariants that hold only because nothing happens.
     """
     return _property("sometimes", predicate, name)
 
 
-def eventually(
-    predicate: Callable[[Any], bool], within: int | None = None, name: str | None = None
-) -> Property:
+def eventually(predicate: Callable[[Any], bool], within: int | None = None, name: str | None = None) -> Property:
     """Liveness: every maximal path from an initial state reaches a state where *predicate* is true.
 
-    A path is maximal when it ends only where no step changes the state; steps that leave the state as it is
-    are skipped (weak fairness of the next-state relation as a whole, and no other fairness). A counterexample
-    is a path on which the predicate stays false and which (1) ends in such a state, or (2) returns to a state
-    it has been in (a lasso: the path shown ends with that state), or (3) is *within* steps long, when that
-    bound is given.
+    A path is maximal when it ends only where no step changes the state; steps that leave the state as it is are skipped
+    (weak fairness of the next-state relation as a whole, and no other fairness). A counterexample is a path on which
+    the predicate stays false and which (1) ends in such a state, or (2) returns to a state it has been in (a lasso: the
+    path shown ends with that state), or (3) is *within* steps long, when that bound is given.
 
     "holds" is therefore a proof for the model as given, when the states short of the predicate were all
     explored. A network that may lose every message for ever has a lasso: put such limits into the model. With
@@ -65,9 +59,7 @@ def eventually(
     return _property("eventually", predicate, name, within)
 
 
-def _property(
-    kind: Kind, predicate: Callable[[Any], Any], name: str | None, within: int | None = None
-) -> Property:
+def _property(kind: Kind, predicate: Callable[[Any], Any], name: str | None, within: int | None = None) -> Property:
     if not callable(predicate):
         raise TypeError(f"{kind}() needs a function of one state, not {type(predicate).__name__}")
     own = getattr(predicate, "__name__", type(predicate).__name__)
@@ -113,7 +105,4 @@ def _call(model: Model[Any, Any], prop: Property, state: Any) -> Any:
 
 
 def _is_bool(value: object) -> bool:
-    return isinstance(value, bool) or type(value).__name__ in (
-        "bool_",
-        "bool",
-    )  # numpy's as well, without importing it
+    return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")  # numpy's as well, without importing it

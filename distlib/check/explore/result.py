@@ -23,7 +23,7 @@ Path = tuple[Step, ...]
 
 @dataclass(frozen=True)
 class Progress:
-    """Live numbers of a running search, as `on_progress` gets them about ten times a second."""
+    """Live numbers of a running search, as ``on_progress`` gets them about ten times a second."""
 
     distinct: int
     generated: int
@@ -49,8 +49,8 @@ class Progress:
 class Finding:
     """The verdict on one property.
 
-    `verdict` is "holds" only when the search proves it for the model as given; for a *sometimes* it means
-    that the state was reached. `path` is the counterexample, or the way to the state that a *sometimes* asked
+    ``verdict`` is "holds" only when the search proves it for the model as given; for a *sometimes* it means
+    that the state was reached. ``path`` is the counterexample, or the way to the state that a *sometimes* asked
     for; it is empty otherwise.
     """
 
@@ -66,12 +66,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one search; `print` it for a plain summary with every bound.
+    """The outcome of one search; ``print`` it for a plain summary with every bound.
 
-    `depth` counts states, as TLC does: an initial state has depth 1. `generated` counts initial states and
-    every successor computed, also those seen before and those that change nothing. `exhausted` says that
-    every reachable state was visited; without it, "unknown" is the best verdict that a safety property can
-    get.
+    ``depth`` counts states, as TLC does: an initial state has depth 1. ``generated`` counts initial states and every
+    successor computed, also those seen before and those that change nothing. ``exhausted`` says that every reachable
+    state was visited; without it, "unknown" is the best verdict that a safety property can get.
     """
 
     model: str
@@ -131,14 +130,10 @@ class Result:
         for finding in self.findings:
             if finding.property.name == name:
                 return finding
-        raise KeyError(
-            f"no property {name!r}; there are {[finding.property.name for finding in self.findings]}"
-        )
+        raise KeyError(f"no property {name!r}; there are {[finding.property.name for finding in self.findings]}")
 
     def __bool__(self) -> bool:
-        raise TypeError(
-            'a Result is neither true nor false: compare .verdict with "holds", "violated" or "unknown"'
-        )
+        raise TypeError('a Result is neither true nor false: compare .verdict with "holds", "violated" or "unknown"')
 
     def __str__(self) -> str:
         lines = [f"{self.model}, {self.search}: {self._headline()}"]
@@ -149,8 +144,7 @@ class Result:
         )
         lines.append("  " + ", ".join(self._coverage()))
         lines.append(
-            f"  {self.elapsed_s:.2f} s, {_size(self.memory_bytes)}, "
-            f"about {self.bytes_per_state:,.0f} bytes a state"
+            f"  {self.elapsed_s:.2f} s, {_size(self.memory_bytes)}, about {self.bytes_per_state:,.0f} bytes a state"
         )
         if self.violation is not None and self.path:
             lines += ["  counterexample:", *(f"    {line}" for line in describe(self.path))]
@@ -172,16 +166,14 @@ class Result:
 
     def _coverage(self) -> list[str]:
         given = [
-            f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}"
-            for name, value in self.bounds.items()
+            f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}" for name, value in self.bounds.items()
         ]
         parts = ["exhausted" if self.exhausted else "NOT exhausted", f"bounds: {', '.join(given) or 'none'}"]
         if self.walks is not None:
             parts.append(f"{self.walks:,} walks, seed {self.seed}")
         elif self.store == "hashes":
             parts.append(
-                "64-bit hashes (two states taken for one with probability below "
-                f"{self.collision_probability:.1g})"
+                f"64-bit hashes (two states taken for one with probability below {self.collision_probability:.1g})"
             )
         else:
             parts.append("exact (whole states kept)")

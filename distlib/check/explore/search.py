@@ -1,6 +1,5 @@
-"""The searches behind `explore`: breadth-first and depth-first. What they share is the `Search`: visited
-states, counts, properties, and the way back from a state to the start.
-"""
+"""The searches behind ``explore``: breadth-first and depth-first. What they share is the ``Search``: visited
+states, counts, properties, and the way back from a state to the start."""
 
 from __future__ import annotations
 
@@ -11,16 +10,7 @@ from sys import getsizeof
 from typing import Any, Literal
 
 from distlib.check.explore.bound import Memory, Watch
-from distlib.check.explore.model import (
-    Model,
-    ModelError,
-    diagnose,
-    digest,
-    none_error,
-    overrides,
-    shorten,
-    unusable,
-)
+from distlib.check.explore.model import Model, ModelError, diagnose, digest, none_error, overrides, shorten, unusable
 from distlib.check.explore.property import Property, holds, violation
 from distlib.check.explore.result import Path, Progress, Step
 
@@ -61,8 +51,8 @@ class Task:
 class Search:
     """Visited states with their parents, the counts, and what was found so far.
 
-    Visited states are numbered in the order of discovery. `keys[i]` is what is kept of state i (itself, its
-    fingerprint or a 64-bit hash), `parents[i]` the number of the state it was found from (-1 at the start):
+    Visited states are numbered in the order of discovery. ``keys[i]`` is what is kept of state i (itself, its
+    fingerprint or a 64-bit hash), ``parents[i]`` the number of the state it was found from (-1 at the start):
     eight bytes. Actions are not stored: a path is found again by replaying the model along its keys.
     """
 
@@ -109,8 +99,7 @@ class Search:
     def expand(self, state: Any, number: int) -> list[Any]:
         """The successors of state *number* that were not seen before; they are recorded as its children.
 
-        This is the inner loop: whatever can be checked afterwards, or only when something failed, is not
-        checked here.
+        This is the inner loop: whatever can be checked afterwards, or only when something failed, is not checked here.
         """
         seen, key_of, keys, limit = self.seen, self.key_of, self.keys, self.max_states
         fresh: list[Any] = []
@@ -196,12 +185,8 @@ class Search:
 
     def memory(self) -> int:
         """Estimated bytes of everything the search holds."""
-        tables = (
-            getsizeof(self.seen) + getsizeof(self.keys) + getsizeof(self.parents) + getsizeof(self.frontier)
-        )
-        kept = (
-            36 * len(self.keys) if isinstance(self.keys, array) else self._kept.of(self.keys)
-        )  # an int has 36 bytes
+        tables = getsizeof(self.seen) + getsizeof(self.keys) + getsizeof(self.parents) + getsizeof(self.frontier)
+        kept = 36 * len(self.keys) if isinstance(self.keys, array) else self._kept.of(self.keys)  # an int has 36 bytes
         waiting = (
             0 if self.key_of is None else self._waiting.of(self.frontier)
         )  # else the frontier's states are the keys

@@ -1,6 +1,4 @@
-"""Seeded random walks: cheap, deep, and proof of nothing; they find what lies deeper than breadth-first can
-reach.
-"""
+"""Seeded random walks: cheap, deep, and proof of nothing; they find what lies deeper than breadth-first can reach."""
 
 from __future__ import annotations
 
@@ -30,21 +28,16 @@ class _Hope:
 
 class RandomWalkSearch(Search):
     """Walks from a random initial state by random steps, each walk with a seed of its own: first_seed,
-    first_seed + 1, …
-    """
+    first_seed + 1, …"""
 
-    def __init__(
-        self, task: Task, watch: Watch, first_seed: int, max_walks: int, weights: Weights | None
-    ) -> None:
+    def __init__(self, task: Task, watch: Watch, first_seed: int, max_walks: int, weights: Weights | None) -> None:
         super().__init__(task, watch)
         self.seed = first_seed
         self.max_walks = max_walks
         self.weights = weights
         self.walks = 0
         self.max_depth = watch.bounds.max_depth or 1
-        self.one_by_one = overrides(
-            task.model, "next_state"
-        )  # no need to compute the steps that are not taken
+        self.one_by_one = overrides(task.model, "next_state")  # no need to compute the steps that are not taken
 
     def run(self) -> None:
         """Walk until a walk fails, everything asked for was found, or a bound is reached."""

@@ -35,8 +35,7 @@ _REAL = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?M?$")
 
 
 def forms(text: str, source: str = "text", first_line: int = 1) -> Iterator[Form]:
-    """Every top-level form of ``text``: maps as dict, vectors and lists as list, sets as frozenset, nil as
-    None.
+    """Every top-level form of ``text``: maps as dict, vectors and lists as list, sets as frozenset, nil as None.
 
     Tags (``#inst "..."``) are dropped, their value is kept. Raises ``ValueError``, naming ``source`` and the
     line, when a bracket or string does not close or a character begins no form.
@@ -94,9 +93,7 @@ class _Reader:
                 self._next_value(line)
             elif kind == "close":
                 if text != _CLOSES[bracket]:
-                    raise ValueError(
-                        f"{self.source}:{line}: {text!r} closes the {bracket!r} of line {opened}"
-                    )
+                    raise ValueError(f"{self.source}:{line}: {text!r} closes the {bracket!r} of line {opened}")
                 return self._built(bracket, items, opened)
             elif kind != "tag":
                 items.append(self._value(kind, text, line))
@@ -108,9 +105,7 @@ class _Reader:
         if bracket != "{":
             return items
         if len(items) % 2:
-            raise ValueError(
-                f"{self.source}:{line}: a map holds {len(items)} forms, not pairs of key and value"
-            )
+            raise ValueError(f"{self.source}:{line}: a map holds {len(items)} forms, not pairs of key and value")
         return {_hashable(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
 
 

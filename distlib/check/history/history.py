@@ -1,16 +1,13 @@
 """Histories: what clients asked of a service, when, and what they were told.
 
-A history is a set of operations, each with a call and (unless it never came back) a return (Herlihy & Wing
-1990, §2.2). One operation precedes another if it returned *before* the other was called; at equal times they
-count as concurrent, unless one process did both: a process does one thing at a time, so its own operations
-keep their order.
+A history is a set of operations, each with a call and (unless it never came back) a return (Herlihy & Wing 1990, §2.2).
+One operation precedes another if it returned *before* the other was called; at equal times they count as concurrent,
+unless one process did both: a process does one thing at a time, so its own operations keep their order.
 
-Logs of events (``invoke``, then ``ok``, ``fail`` or ``info``) are turned into operations by
-:func:`from_events`:
+Logs of events (``invoke``, then ``ok``, ``fail`` or ``info``) are turned into operations by ``from_events``:
 
-``ok``      it took effect at some moment between its call and its return
-``fail``    it did not happen and is removed (or it saw something: see :class:`Meaning`)
-``info``    nobody knows: it may take effect at any time after its call, or never
+``ok``      it took effect at some moment between its call and its return ``fail``    it did not happen and is removed
+(or it saw something: see ``Meaning``) ``info``    nobody knows: it may take effect at any time after its call, or never
 (nothing)   an operation still open at the end of the log is as if by ``info``
 """
 
@@ -25,7 +22,7 @@ from distlib.core.freeze import freeze
 
 
 class Unknown:
-    """The type of :data:`UNKNOWN`."""
+    """The type of ``UNKNOWN``."""
 
     def __repr__(self) -> str:
         return "?"
@@ -41,7 +38,7 @@ class Operation:
 
     Times are in any one unit; ``returned`` is infinity while nobody has heard of it. ``argument`` and
     ``result`` are frozen (a list becomes a hashable tuple), and a pending operation's result is
-    :data:`UNKNOWN`. Values are compared as Python does, so True equals 1.
+    ``UNKNOWN``. Values are compared as Python does, so True equals 1.
 
     Raises ``ValueError`` if it returned before its call or a time is not a number, ``TypeError`` for a
     value that cannot be frozen.
@@ -57,9 +54,7 @@ class Operation:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.call):
-            raise ValueError(
-                f"call must be a finite time, got {self.call!r} ({self.f} of process {self.process!r})"
-            )
+            raise ValueError(f"call must be a finite time, got {self.call!r} ({self.f} of process {self.process!r})")
         if not self.returned >= self.call:  # so that NaN is refused too
             raise ValueError(
                 f"{self.label} of process {self.process!r} returned at {self.returned!r}, "
@@ -81,9 +76,7 @@ class Operation:
         if self.f == "cas" and isinstance(self.argument, tuple) and len(self.argument) == 2:
             asked = f"cas {_short(self.argument[0])}→{_short(self.argument[1])}"
         else:
-            asked = (
-                self.f if self.argument is None or self.f == "read" else f"{self.f} {_short(self.argument)}"
-            )
+            asked = self.f if self.argument is None or self.f == "read" else f"{self.f} {_short(self.argument)}"
         if self.pending or self.result is UNKNOWN:
             return f"{asked} → ?"
         if isinstance(self.result, bool):
@@ -111,8 +104,7 @@ def _short(value: Any) -> str:
 @dataclass(frozen=True)
 class Fault:
     """Something done to the system while the history was recorded; only drawn, never checked. Times as in
-    operations.
-    """
+    operations."""
 
     label: str
     start: float
@@ -151,8 +143,7 @@ class History:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a log's writer meant, where the event vocabulary leaves it open. A reader of logs takes one
-    explicitly.
+    """What a log's writer meant, where the event vocabulary leaves it open. A reader of logs takes one explicitly.
 
     failed_cas
         ``"never happened"``: a failed compare-and-set says nothing and is removed (Jepsen, Knossos).
@@ -171,9 +162,7 @@ class Meaning:
 
     def __post_init__(self) -> None:
         if self.failed_cas not in ("never happened", "compared unequal"):
-            raise ValueError(
-                f"failed_cas must be 'never happened' or 'compared unequal', got {self.failed_cas!r}"
-            )
+            raise ValueError(f"failed_cas must be 'never happened' or 'compared unequal', got {self.failed_cas!r}")
         if self.nil_read not in ("unknown", "absent"):
             raise ValueError(f"nil_read must be 'unknown' or 'absent', got {self.nil_read!r}")
 
@@ -201,9 +190,8 @@ class Event(NamedTuple):
 def from_events(events: Sequence[Event], meaning: Meaning) -> History:
     """Pair calls with returns. An event's time is its position in the log, from 0.
 
-    ``info`` from a process with nothing open (a nemesis) is a fault: a span from ``start…`` to the last
-    ``stop…``, ``heal…`` or ``recover…``, else a mark. After ``info`` a process may call again: its old
-    operation stays unknown.
+    ``info`` from a process with nothing open (a nemesis) is a fault: a span from ``start…`` to the last ``stop…``,
+    ``heal…`` or ``recover…``, else a mark. After ``info`` a process may call again: its old operation stays unknown.
 
     Raises ``ValueError``, naming the place, for a call while one is open or a completion of nothing.
     """
@@ -243,9 +231,7 @@ def from_events(events: Sequence[Event], meaning: Meaning) -> History:
 
 
 def _pending(invoked: Event, position: int) -> Operation:
-    return Operation(
-        invoked.process, invoked.f, invoked.value, UNKNOWN, float(position), math.inf, invoked.key
-    )
+    return Operation(invoked.process, invoked.f, invoked.value, UNKNOWN, float(position), math.inf, invoked.key)
 
 
 def _completed(invoked: Event, event: Event, call: int, returned: int, meaning: Meaning) -> list[Operation]:
@@ -264,11 +250,7 @@ def _completed(invoked: Event, event: Event, call: int, returned: int, meaning: 
         result = event.value
         if result is None and invoked.f in ("read", "get") and meaning.nil_read == "unknown":
             result = UNKNOWN
-    return [
-        Operation(
-            invoked.process, invoked.f, invoked.value, result, float(call), float(returned), invoked.key
-        )
-    ]
+    return [Operation(invoked.process, invoked.f, invoked.value, result, float(call), float(returned), invoked.key)]
 
 
 def _faults(nemesis: list[tuple[int, str]], end: int) -> list[Fault]:
@@ -283,10 +265,7 @@ def _faults(nemesis: list[tuple[int, str]], end: int) -> list[Fault]:
                 faults[-1] = Fault(faults[-1].label, faults[-1].start, float(position))
             open_span, stopped = None, True
         elif f.startswith("start"):
-            open_span, stopped = (
-                open_span or (position, f.removeprefix("start").strip("-_ ") or "fault"),
-                False,
-            )
+            open_span, stopped = (open_span or (position, f.removeprefix("start").strip("-_ ") or "fault"), False)
         else:
             faults.append(Fault(f, float(position), float(position)))
             stopped = False

@@ -2,8 +2,8 @@
 
 Linearizable (Herlihy & Wing 1990): every operation can be given one moment between its call and its return,
 such that the operations, one at a time in the order of those moments, answer as the sequential type would.
-The search stands in :mod:`distlib.check.history.wgl`, the types in :mod:`distlib.check.history.sequential`, the readers of
-logs in :mod:`distlib.check.history.readers`.
+The search stands in ``distlib.check.history.wgl``, the types in ``distlib.check.history.sequential``, the readers of
+logs in ``distlib.check.history.readers``.
 
     history = read_jepsen("etcd.log", PORCUPINE)
     result = check(history, CompareAndSet())
@@ -44,9 +44,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Partial:
-    """A partial linearization: the operations in order, the state they lead to, and why the stuck one can't
-    follow.
-    """
+    """A partial linearization: the operations in order, the state they lead to, and why the stuck one can't follow."""
 
     order: tuple[Operation, ...]
     state: str
@@ -110,9 +108,7 @@ class Linearizability:
     @property
     def decisive(self) -> Part | None:
         """The part that decided: the one that is stuck, else the first that is unknown, else the first."""
-        ranked = sorted(
-            self.parts, key=lambda part: (part.stuck is None, part.verdict is not Verdict.UNKNOWN)
-        )
+        ranked = sorted(self.parts, key=lambda part: (part.stuck is None, part.verdict is not Verdict.UNKNOWN))
         return ranked[0] if ranked else None
 
     def explain(self) -> str:
@@ -146,9 +142,7 @@ class Linearizability:
         if key is not None:
             part = next((candidate for candidate in self.parts if candidate.key == key), None)
             if part is None:
-                raise KeyError(
-                    f"no operation has the key {key!r}; keys are {[p.key for p in self.parts][:10]}"
-                )
+                raise KeyError(f"no operation has the key {key!r}; keys are {[p.key for p in self.parts][:10]}")
         return {"operations": _frame(part), "faults": _fault_frame(self.history), "headline": _headline(part)}
 
 
@@ -170,8 +164,7 @@ def check(
         configuration takes about half a kilobyte. The clock is looked at between steps: a step of your own
         that hangs can't be stopped.
 
-    Raises ``ValueError`` for an operation that the specification does not know, and for a limit that is not
-    positive.
+    Raises ``ValueError`` for an operation that the specification does not know, and for a limit that is not positive.
     """
     for name, value in (("time_limit_s", time_limit_s), ("configuration_limit", configuration_limit)):
         if not value > 0:
@@ -241,9 +234,7 @@ def _stuck(search: Search) -> Stuck:
     for number, node in list(ways.items())[:_PARTIALS]:
         state = search.steps.states[number]
         outcome = specification.step(state, operation)
-        why = (
-            outcome.why if isinstance(outcome, Illegal) else "an operation of its own process must come first"
-        )
+        why = outcome.why if isinstance(outcome, Illegal) else "an operation of its own process must come first"
         order = tuple(search.operations[i] for i in search.order(node))
         partials.append(Partial(order, specification.describe(state), why))
     return Stuck(operation, tuple(partials), len(search.furthest_nodes))
@@ -270,9 +261,7 @@ def _headline(part: Part | None) -> str:
         stuck = part.stuck.operation
         why, others = part.stuck.partials[0].why, len(part.stuck.partials) - 1
         more = f" ({others} more dead end{'s' if others > 1 else ''})" if others else ""
-        return (
-            f"Not linearizable: {where}no moment fits {stuck.label} of process {stuck.process}: {why}{more}"
-        )
+        return f"Not linearizable: {where}no moment fits {stuck.label} of process {stuck.process}: {why}{more}"
     if part.verdict is Verdict.UNKNOWN:
         return f"Unknown: {where}stopped with {len(part.order)} of {len(part.operations)} operations placed"
     return f"Linearizable: {where}the numbers are one possible order"
@@ -287,20 +276,8 @@ def _frame(part: Part | None) -> pd.DataFrame:
     for operation in part.operations if part else ():
         stuck = part is not None and part.stuck is not None and operation is part.stuck.operation
         order = place.get(id(operation), 0)
-        fate = (
-            "stuck"
-            if stuck
-            else "placed"
-            if order
-            else "never heard of"
-            if operation.pending
-            else "not placed"
-        )
-        why = (
-            "; ".join(dict.fromkeys(p.why for p in part.stuck.partials))
-            if stuck and part and part.stuck
-            else ""
-        )
+        fate = "stuck" if stuck else "placed" if order else "never heard of" if operation.pending else "not placed"
+        why = "; ".join(dict.fromkeys(p.why for p in part.stuck.partials)) if stuck and part and part.stuck else ""
         rows.append(
             (
                 str(operation.process),

@@ -16,8 +16,7 @@ Jepsen logs
     vector; or text, ``INFO  jepsen.util - 0 :invoke :write 3``, whose other lines are skipped.
     The order of events is the order of lines (``:time`` is not used: it is not always monotonic).
 
-What ``fail`` and a nil read mean differs between writers of logs: say it with a
-:class:`~distlib.check.history.history.Meaning`.
+What ``fail`` and a nil read mean differs between writers of logs: say it with a ``Meaning``.
 """
 
 from __future__ import annotations
@@ -30,16 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from distlib.check.history import edn
-from distlib.check.history.history import (
-    EVENT_TYPES,
-    KNOSSOS,
-    Event,
-    Fault,
-    History,
-    Meaning,
-    Operation,
-    from_events,
-)
+from distlib.check.history.history import EVENT_TYPES, KNOSSOS, Event, Fault, History, Meaning, Operation, from_events
 
 _OPERATION = {"process", "f", "argument", "result", "call", "return", "key"}
 _EVENT = {"process", "type", "f", "value", "key", "time", "index", "error"}
@@ -64,7 +54,7 @@ def read_jepsen(path: str | Path, meaning: Meaning = KNOSSOS, *, independent: bo
 
 
 def parse_jsonl(text: str, meaning: Meaning = KNOSSOS, source: str = "text") -> History:
-    """As :func:`read_jsonl`, from a string; ``source`` names it in errors."""
+    """As ``read_jsonl``, from a string; ``source`` names it in errors."""
     operations: list[Operation] = []
     events: list[Event] = []
     faults: list[Fault] = []
@@ -75,9 +65,7 @@ def parse_jsonl(text: str, meaning: Meaning = KNOSSOS, source: str = "text") -> 
         record = _object(line, place)
         if "fault" in record:
             _only(record, _FAULT, place)
-            faults.append(
-                Fault(str(record["fault"]), _time(record, "start", place), _time(record, "end", place))
-            )
+            faults.append(Fault(str(record["fault"]), _time(record, "start", place), _time(record, "end", place)))
         elif "type" in record:
             _only(record, _EVENT, place)
             events.append(_event(record, place))
@@ -85,9 +73,7 @@ def parse_jsonl(text: str, meaning: Meaning = KNOSSOS, source: str = "text") -> 
             _only(record, _OPERATION, place)
             operations.append(_operation(record, place))
         if operations and events:
-            raise ValueError(
-                f"{place}: operations and events are mixed; a line with field 'type' is an event"
-            )
+            raise ValueError(f"{place}: operations and events are mixed; a line with field 'type' is an event")
     if not events:
         return _named(lambda: History(operations, faults), source)
     history = _named(lambda: from_events(events, meaning), source)
@@ -151,9 +137,7 @@ def _operation(record: dict[str, Any], place: str) -> Operation:
     call = _time(record, "call", place)
     process, f = _process(record, place), _name(record, "f", place)
     try:
-        return Operation(
-            process, f, record.get("argument"), record.get("result"), call, returned, record.get("key")
-        )
+        return Operation(process, f, record.get("argument"), record.get("result"), call, returned, record.get("key"))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{place}: {error}") from error
 
@@ -166,14 +150,12 @@ def _event(record: dict[str, Any], place: str) -> Event:
     return Event(place, process, kind, f, record.get("value"), record.get("key"))
 
 
-# Jepsen's text form: anything, then `process :type :f value`, where the logger's name ends in " - " or ": ".
+# Jepsen's text form: anything, then ``process :type :f value``, where the logger's name ends in " - " or ": ".
 _TEXT_EVENT = re.compile(r"(?:\s-|:)\s+(:?[\w-]+)\s+:(invoke|ok|fail|info)\s+:(\S+)(?:\s+(.*\S))?\s*$")
 
 
-def parse_jepsen(
-    text: str, meaning: Meaning = KNOSSOS, source: str = "text", *, independent: bool = False
-) -> History:
-    """As :func:`read_jepsen`, from a string; ``source`` names it in errors."""
+def parse_jepsen(text: str, meaning: Meaning = KNOSSOS, source: str = "text", *, independent: bool = False) -> History:
+    """As ``read_jepsen``, from a string; ``source`` names it in errors."""
     start = re.match(r"(?:\s|;[^\n]*\n)*(\S?)", text)
     is_edn = start is not None and start[1] in tuple("{[(#")
     events = _edn_events(text, source) if is_edn else _text_events(text, source)
@@ -191,13 +173,7 @@ def _text_events(text: str, source: str) -> list[Event]:
         process, kind, f, rest = match.groups()
         value = next((form.value for form in edn.forms(rest or "", source, number)), None)
         events.append(
-            Event(
-                f"{source}:{number}",
-                int(process) if process.isdigit() else process.lstrip(":"),
-                kind,
-                f,
-                value,
-            )
+            Event(f"{source}:{number}", int(process) if process.isdigit() else process.lstrip(":"), kind, f, value)
         )
     if not events and text.strip():
         raise ValueError(
@@ -209,12 +185,8 @@ def _text_events(text: str, source: str) -> list[Event]:
 
 def _edn_events(text: str, source: str) -> list[Event]:
     forms = list(edn.forms(text, source))
-    if len(forms) == 1 and isinstance(
-        forms[0].value, list
-    ):  # the whole history in one vector: name items by number
-        maps = [
-            (f"{source}:{forms[0].line}: event {number}", form) for number, form in enumerate(forms[0].value)
-        ]
+    if len(forms) == 1 and isinstance(forms[0].value, list):  # the whole history in one vector: name items by number
+        maps = [(f"{source}:{forms[0].line}: event {number}", form) for number, form in enumerate(forms[0].value)]
     else:
         maps = [(f"{source}:{form.line}", form.value) for form in forms]
     return [_edn_event(place, value) for place, value in maps]
@@ -222,17 +194,13 @@ def _edn_events(text: str, source: str) -> list[Event]:
 
 def _edn_event(place: str, value: Any) -> Event:
     if not isinstance(value, dict):
-        raise ValueError(
-            f"{place}: an event must be a map such as {{:process 0, :type :invoke, ...}}, got {value!r}"
-        )
+        raise ValueError(f"{place}: an event must be a map such as {{:process 0, :type :invoke, ...}}, got {value!r}")
     for name in ("process", "type", "f"):
         if name not in value:
             raise ValueError(f"{place}: field :{name} is missing")
     if isinstance(value["process"], bool) or not isinstance(value["process"], (int, str)):
         raise ValueError(f"{place}: field :process must be a number or a name, got {value['process']!r}")
-    return Event(
-        place, value["process"], str(value["type"]), str(value["f"]), value.get("value"), value.get("key")
-    )
+    return Event(place, value["process"], str(value["type"]), str(value["f"]), value.get("value"), value.get("key"))
 
 
 def _unpaired(event: Event) -> Event:
@@ -240,7 +208,6 @@ def _unpaired(event: Event) -> Event:
         return event  # the nemesis has no key
     if not isinstance(event.value, list) or len(event.value) != 2:
         raise ValueError(
-            f"{event.place}: field :value must be a [key value] pair when independent=True, "
-            f"got {event.value!r}"
+            f"{event.place}: field :value must be a [key value] pair when independent=True, got {event.value!r}"
         )
     return event._replace(key=event.value[0], value=event.value[1])

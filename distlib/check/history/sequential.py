@@ -1,7 +1,7 @@
 """Sequential specifications: what each data type answers when one operation happens at a time.
 
 A specification is three things: the state at the start, the step that an operation takes from a state (or the
-reason why it can't), and which operations only look. Write your own by subclassing :class:`Specification`.
+reason why it can't), and which operations only look. Write your own by subclassing ``Specification``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ class Illegal:
 class Specification(ABC):
     """A sequential data type. States must be hashable and never change; a step must be deterministic.
 
-    ``operations`` names the ``f`` it knows. An operation whose result is :data:`UNKNOWN` takes effect
-    whatever it answered.
+    ``operations`` names the ``f`` it knows. An operation whose result is ``UNKNOWN`` takes effect whatever it answered.
     """
 
     operations: tuple[str, ...] = ()
@@ -36,7 +35,7 @@ class Specification(ABC):
 
     @abstractmethod
     def step(self, state: Any, operation: Operation) -> Any:
-        """The state after ``operation``, or :class:`Illegal` if it can't have had this result here."""
+        """The state after ``operation``, or ``Illegal`` if it can't have had this result here."""
 
     def only_looks(self, operation: Operation) -> bool:
         """Whether ``operation``, with the result it had, leaves *every* state as it is. Such operations are
@@ -101,9 +100,7 @@ class Register(Specification):
 
 
 class CompareAndSet(Register):
-    """A register with ``cas [from, to]``, which answers True and sets, or False if the register held
-    something else.
-    """
+    """A register with ``cas [from, to]``, which answers True and sets, or False if the register held something else."""
 
     operations = ("read", "write", "cas")
 
@@ -122,9 +119,7 @@ class CompareAndSet(Register):
     def validate(self, operation: Operation) -> None:
         """A ``cas`` needs a pair as well."""
         super().validate(operation)
-        if operation.f == "cas" and not (
-            isinstance(operation.argument, tuple) and len(operation.argument) == 2
-        ):
+        if operation.f == "cas" and not (isinstance(operation.argument, tuple) and len(operation.argument) == 2):
             raise ValueError(
                 f"cas needs the argument [from, to], got {operation.argument!r} "
                 f"(process {operation.process!r}, called at {operation.call:g})"
@@ -132,8 +127,7 @@ class CompareAndSet(Register):
 
 
 class KeyValue(Specification):
-    """One key of a store of strings: ``put v``, ``append v``, ``get → v``; absent is ``""`` (MIT 6.5840's
-    lab).
+    """One key of a store of strings: ``put v``, ``append v``, ``get → v``; absent is ``""`` (MIT 6.5840's lab).
 
     The key stands in the operation's ``key``, and each key is checked for itself.
     """
@@ -171,9 +165,7 @@ class KeyValue(Specification):
 
 
 class Queue(Specification):
-    """A first-in, first-out queue: ``enqueue v``, ``dequeue → v``, or ``dequeue → nil`` from an empty
-    queue.
-    """
+    """A first-in, first-out queue: ``enqueue v``, ``dequeue → v``, or ``dequeue → nil`` from an empty queue."""
 
     operations = ("enqueue", "dequeue")
 
@@ -241,9 +233,7 @@ class _Suffix:
 
 
 class Log(Specification):
-    """An append-only list: ``append v`` (→ nothing, or its index from 0), ``read → [v, ...]``, ``get i → v``
-    or nil.
-    """
+    """An append-only list: ``append v`` (→ nothing, or its index from 0), ``read → [v, ...]``, ``get i → v`` or nil."""
 
     operations = ("append", "read", "get")
 
@@ -262,9 +252,7 @@ class Log(Specification):
             return _answers(operation, values[at] if at < len(values) else None, state)
         if operation.result is UNKNOWN or state.holds(operation.result):
             return state
-        return Illegal(
-            f"it answered {_show(operation.result)}, and should have answered {_show(state.values())}"
-        )
+        return Illegal(f"it answered {_show(operation.result)}, and should have answered {_show(state.values())}")
 
     def only_looks(self, operation: Operation) -> bool:
         """``read`` and ``get`` look."""
@@ -280,8 +268,7 @@ class Log(Specification):
         at = operation.argument
         if operation.f == "get" and (isinstance(at, bool) or not isinstance(at, int) or at < 0):
             raise ValueError(
-                f"get needs an index from 0, got {at!r} (process {operation.process!r}, "
-                f"called at {operation.call:g})"
+                f"get needs an index from 0, got {at!r} (process {operation.process!r}, called at {operation.call:g})"
             )
 
 
@@ -306,11 +293,9 @@ class Mutex(Specification):
 
 
 class Transactions(Specification):
-    """Registers by name, read and written together: ``txn [[f, name, value], ...]`` with f ``read`` or
-    ``write``.
+    """Registers by name, read and written together: ``txn [[f, name, value], ...]`` with f ``read`` or ``write``.
 
-    The result has the same shape with the values that were read; a read of nil is unknown (Knossos's
-    multi-register).
+    The result has the same shape with the values that were read; a read of nil is unknown (Knossos's multi-register).
     """
 
     operations = ("txn",)
@@ -330,9 +315,7 @@ class Transactions(Specification):
             if f == "write":
                 registers[name] = value
             elif value is not None and operation.result is not UNKNOWN and registers.get(name) != value:
-                return Illegal(
-                    f"it read {_show(value)} from {name}, which holds {_show(registers.get(name))}"
-                )
+                return Illegal(f"it read {_show(value)} from {name}, which holds {_show(registers.get(name))}")
         return frozenset(registers.items())
 
     def only_looks(self, operation: Operation) -> bool:
@@ -348,8 +331,7 @@ class Transactions(Specification):
         super().validate(operation)
         for part in (operation.argument, () if operation.result is UNKNOWN else operation.result):
             if not isinstance(part, tuple) or any(
-                not isinstance(item, tuple) or len(item) != 3 or item[0] not in ("read", "write")
-                for item in part
+                not isinstance(item, tuple) or len(item) != 3 or item[0] not in ("read", "write") for item in part
             ):
                 raise ValueError(
                     f"txn needs [[read or write, name, value], ...], got {part!r} "
@@ -358,9 +340,7 @@ class Transactions(Specification):
 
 
 class Together(Specification):
-    """All keys as one object, each of which obeys ``part``: what checking costs without partitioning by
-    key.
-    """
+    """All keys as one object, each of which obeys ``part``: what checking costs without partitioning by key."""
 
     def __init__(self, part: Specification) -> None:
         self.part = part

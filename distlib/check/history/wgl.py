@@ -38,8 +38,7 @@ class Choice(NamedTuple):
     """An operation that may be placed: the bit that says it is, what it does, and the bits that must be
     placed before it.
 
-    A pending operation's ``bit`` and ``equals`` (an equal one that was called first) count among the pending
-    ones used.
+    A pending operation's ``bit`` and ``equals`` (an equal one that was called first) count among the pending ones used.
     """
 
     bit: int
@@ -51,9 +50,8 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """A return, and the operations that are open at it: those that only look, those that change, those never
-    heard of.
-    """
+    """A return, and the operations that are open at it: those that only look, those that change, those never heard
+    of."""
 
     bit: int
     looks: list[Choice]
@@ -96,8 +94,7 @@ class Steps:
 
 
 class Node(NamedTuple):
-    """A configuration that was reached: from which, by placing which operations, and how many are placed by
-    then.
+    """A configuration that was reached: from which, by placing which operations, and how many are placed by then.
 
     ``guessed`` counts the pending ones among ``length``.
     """
@@ -110,9 +107,7 @@ class Node(NamedTuple):
 
 
 class Search:
-    """One partition's search, which can be run a slice at a time. ``operations`` in the order of their
-    calls.
-    """
+    """One partition's search, which can be run a slice at a time. ``operations`` in the order of their calls."""
 
     def __init__(self, operations: Sequence[Operation], specification: Specification) -> None:
         self.operations = operations
@@ -157,9 +152,7 @@ class Search:
                 self._expand(frontier, placed, used, state, node)
 
     def _settle(self, frontier: int, placed: int, state: int) -> tuple[int, int, list[int]]:
-        """Place every open operation that only looks and may, and pass the returns of operations that are
-        placed.
-        """
+        """Place every open operation that only looks and may, and pass the returns of operations that are placed."""
         looked: list[int] = []
         table, width = self.steps.table, self.steps.width
         while frontier < len(self.returns):
@@ -179,9 +172,7 @@ class Search:
         return frontier, placed, looked
 
     def _is_covered(self, frontier: int, placed: int, used: int, state: int) -> bool:
-        """Whether an equal configuration that used no other pending operations was seen; remember this one if
-        not.
-        """
+        """Whether an equal configuration that used no other pending operations was seen; remember this one if not."""
         seen = self._seen.setdefault((frontier, placed, state), [])
         for earlier in seen:
             if earlier & used == earlier:
@@ -190,9 +181,7 @@ class Search:
         return False
 
     def _expand(self, frontier: int, placed: int, used: int, state: int, node: int) -> None:
-        """Push every next configuration. What is pushed last is tried first: the operation that returns
-        soonest.
-        """
+        """Push every next configuration. What is pushed last is tried first: the operation that returns soonest."""
         here, steps, push = self._frontiers[frontier], self.steps, self._stack.append
         for bit, kind, operation, after, equals in reversed(here.pending):
             if not used & bit and not after & ~placed and not equals & ~used:
@@ -206,9 +195,7 @@ class Search:
                     push((frontier, placed | bit, used, new, node, operation))
 
     def telling(self, node: int) -> tuple[int, int]:
-        """How much a partial linearization says: many answers explained, with few guesses at what nobody
-        heard of.
-        """
+        """How much a partial linearization says: many answers explained, with few guesses at what nobody heard of."""
         reached = self.nodes[node]
         return reached.length - reached.guessed, -reached.guessed
 
@@ -224,9 +211,7 @@ class Search:
 def _frontiers(
     operations: Sequence[Operation], returns: Sequence[int], looks: Sequence[bool], kinds: Sequence[int]
 ) -> Iterator[Frontier]:
-    """What is open at each return. Calls come before returns at the same time; one process keeps its own
-    order.
-    """
+    """What is open at each return. Calls come before returns at the same time; one process keeps its own order."""
     before = _own_order(operations)
     followed = frozenset(before.values())
     bits: dict[int, int] = {}  # open operation -> its bit; in the order of the calls
@@ -259,15 +244,10 @@ def _frontiers(
 
 
 def _choices(
-    chain: list[int],
-    kinds: Sequence[int],
-    bits: dict[int, int],
-    before: dict[int, int],
-    followed: frozenset[int],
+    chain: list[int], kinds: Sequence[int], bits: dict[int, int], before: dict[int, int], followed: frozenset[int]
 ) -> list[Choice]:
     """Of equal operations that are open together, the one that returns first is placed first: they could be
-    swapped, unless an operation of the later one's own process has to follow it.
-    """
+    swapped, unless an operation of the later one's own process has to follow it."""
     first: dict[int, int] = {}
     choices = []
     for i in chain:
@@ -292,9 +272,7 @@ def _pending_choices(
 
 
 def _own_order(operations: Sequence[Operation]) -> dict[int, int]:
-    """Operation -> the one that its process completed at the very time of its call; no clock orders those
-    two.
-    """
+    """Operation -> the one that its process completed at the very time of its call; no clock orders those two."""
     previous: dict[Hashable, int] = {}
     before: dict[int, int] = {}
     for i, operation in enumerate(operations):

@@ -42,7 +42,7 @@ class Known(NamedTuple):
 
     key: NDArray[np.uint64]  # (m,) random stream of each balancer's choices
     draws: Ints  # (m,) draws taken from it
-    members: Ints  # (m, n) backends that may be chosen: the first `size` entries of the row
+    members: Ints  # (m, n) backends that may be chosen: the first ``size`` entries of the row
     size: Ints  # (m,)
     available: NDArray[np.bool_]  # (m, n) the same as flags
     weight: Floats  # (n,)
@@ -101,9 +101,7 @@ def hear(rule: Rule, known: Known, backend: int, now: float) -> None:
 
 
 @compiled
-def answered(
-    rule: Rule, known: Known, me: int, backend: int, response_s: float, now: float, failed: bool
-) -> None:
+def answered(rule: Rule, known: Known, me: int, backend: int, response_s: float, now: float, failed: bool) -> None:
     """One request of this balancer came back."""
     known.in_flight[me, backend] -= 1
     if rule.ejects:

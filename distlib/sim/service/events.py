@@ -55,7 +55,7 @@ class World(NamedTuple):
     behind: NDArray[np.int32]  # (jobs,)
     finish: Floats  # (jobs,) sharing: virtual time at which the request is finished
     virtual: Floats  # (stations,) sharing: work done for each request present since the start
-    virtual_at: Floats  # (stations,) when `virtual` was last brought up to date
+    virtual_at: Floats  # (stations,) when ``virtual`` was last brought up to date
 
 
 class Outages(NamedTuple):

@@ -41,7 +41,7 @@ class Stations(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of each request; ``departure`` and ``status`` are kept in :class:`Known`."""
+    """What became of each request; ``departure`` and ``status`` are kept in ``Known``."""
 
     start: Floats  # (jobs,) begin of service in seconds
     backend: NDArray[np.int32]  # (jobs,) -1 where none was left
@@ -70,9 +70,7 @@ def run_any(
 
 
 @compiled
-def run_least_request(
-    rule: Rule, known: Known, stations: Stations, service: Floats, outcome: Outcome
-) -> None:
+def run_least_request(rule: Rule, known: Known, stations: Stations, service: Floats, outcome: Outcome) -> None:
     """The same for the policy that deserves a loop of its own: with no other in the way it runs twice as fast."""
     next_post = 0.0
     for job in range(known.arrival.size):

@@ -163,7 +163,7 @@ class ServiceResult:
     def queue_lengths(self, times_s: Sequence[float] | Floats) -> NDArray[np.int64]:
         """Requests at each backend at the given times, shape (times, backends); for bars that live.
 
-        With a central queue a request belongs to a backend from the begin of its service on; see :meth:`waiting`.
+        With a central queue a request belongs to a backend from the begin of its service on; see ``waiting``.
         """
         entered = self.start_s if self.central else self.arrival_s
         out = np.empty((len(times_s), self.backends), np.int64)

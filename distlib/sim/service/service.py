@@ -57,17 +57,9 @@ class Outage(Parameters):
 class OutlierEjection(Parameters):
     """A balancer stops using a backend that failed several times in a row (defaults: Envoy's outlier detection)."""
 
-    consecutive_failures: int = parameter(
-        5, "failures in a row", low=1, high=1000, help="as many eject the backend"
-    )
+    consecutive_failures: int = parameter(5, "failures in a row", low=1, high=1000, help="as many eject the backend")
     base_s: float = parameter(
-        30.0,
-        "ejection time",
-        unit="s",
-        low=0.001,
-        high=1e6,
-        scale="log",
-        help="times the number of ejections so far",
+        30.0, "ejection time", unit="s", low=0.001, high=1e6, scale="log", help="times the number of ejections so far"
     )
     longest_s: float = parameter(
         300.0, "longest ejection", unit="s", low=0.001, high=1e6, scale="log", help="upper limit"
@@ -81,9 +73,7 @@ class OutlierEjection(Parameters):
 class Backends(Parameters):
     """The backends: how many, and how each of them serves."""
 
-    count: int = parameter(
-        10, "backends", low=1, high=10_000, scale="log", help="machines behind the balancer"
-    )
+    count: int = parameter(10, "backends", low=1, high=10_000, scale="log", help="machines behind the balancer")
     servers: int = parameter(
         1, "servers per backend", low=1, high=1000, help="requests that one backend serves at a time"
     )
@@ -113,9 +103,7 @@ class Backends(Parameters):
     )
     speeds: tuple[float, ...] = field(
         default=(),
-        metadata={
-            "help": "work done a second by each backend; empty: 1 for all; given short, the rest have 1"
-        },
+        metadata={"help": "work done a second by each backend; empty: 1 for all; given short, the rest have 1"},
     )
     outages: tuple[Outage, ...] = field(default=(), metadata={"help": "when which backend is down"})
 
@@ -125,19 +113,13 @@ class Backends(Parameters):
             raise ValueError(f"Backends.speeds has {len(self.speeds)} values for {self.count} backends")
         for backend, speed in enumerate(self.speeds):
             if not (math.isfinite(speed) and speed > 0):
-                raise ValueError(
-                    f"Backends.speeds[{backend}] is {speed!r}; it takes a positive number (1 is normal)"
-                )
+                raise ValueError(f"Backends.speeds[{backend}] is {speed!r}; it takes a positive number (1 is normal)")
         free_from: dict[int, float] = {}
         for outage in sorted(self.outages, key=lambda one: one.start_s):
             if outage.backend >= self.count:
-                raise ValueError(
-                    f"an outage names backend {outage.backend}; there are backends 0 to {self.count - 1}"
-                )
+                raise ValueError(f"an outage names backend {outage.backend}; there are backends 0 to {self.count - 1}")
             if outage.start_s < free_from.get(outage.backend, 0.0):
-                raise ValueError(
-                    f"two outages of backend {outage.backend} overlap at {outage.start_s:g} s; merge them"
-                )
+                raise ValueError(f"two outages of backend {outage.backend} overlap at {outage.start_s:g} s; merge them")
             free_from[outage.backend] = outage.end_s
 
     @property
@@ -231,26 +213,15 @@ class ServiceParams(Parameters):
             raise ValueError(
                 "a central queue is a yardstick without a balancer; give it no outages, ejection or slow start"
             )
-        if (
-            self.policy.kind == CENTRAL
-            and self.backends.discipline == "sharing"
-            and len(set(self.backends.speed)) > 1
-        ):
+        if self.policy.kind == CENTRAL and self.backends.discipline == "sharing" and len(set(self.backends.speed)) > 1:
             raise ValueError("a central queue with processor sharing needs backends of equal speed")
         if self.policy.kind == OWN:
             self._check_own_policy(bool(special))
         if not self.allow_unstable and (reason := self.unstable()):
-            raise ValueError(
-                f"{reason}; lower the rate, add backends, set a queue limit, or pass allow_unstable=True"
-            )
+            raise ValueError(f"{reason}; lower the rate, add backends, set a queue limit, or pass allow_unstable=True")
 
     def _check_own_policy(self, special: bool) -> None:
-        if (
-            special
-            or self.backends.discipline != "fifo"
-            or self.information_delay_s
-            or self.refresh_interval_s
-        ):
+        if special or self.backends.discipline != "fifo" or self.information_delay_s or self.refresh_interval_s:
             raise ValueError(
                 f"{type(self.policy).__name__} runs step by step, which knows first come first served only: "
                 "no outages, ejection, slow start, information delay or refresh interval"

@@ -17,7 +17,7 @@ from distlib.sim.service.result import ServiceResult
 
 
 def simulate_step_by_step(params: service.ServiceParams, *, compiled: bool = True) -> ServiceResult:
-    """Run with :class:`~distlib.balancing.balancer.Balancer` objects (about ten thousand requests a second).
+    """Run with ``Balancer`` objects (about ten thousand requests a second).
 
     ``compiled=False`` runs the policy's own Python source for every choice.
     """

@@ -1,6 +1,6 @@
 """A cluster that is moved by hand: whatever its nodes and its network may do next, and what comes of it.
 
-Nodes, messages and invariants are those of the explorer's `ClusterModel`, so each path made by hand is a path of the
+Nodes, messages and invariants are those of the explorer's ``ClusterModel``, so each path made by hand is a path of the
 model, and the explorer can go on from any state of it. Two things are added. A node may be down for a while, and a link
 may be cut: neither changes the world, they only forbid steps. What is in flight over a cut link, or to a node that is
 down, waits there until the reader mends the link, restarts the node, or drops the message.
@@ -119,7 +119,7 @@ class StepCluster:
     def take(self, moment: Moment, step: Step) -> tuple[Moment, Handled | None]:
         """The moment after ``step``, and what the node that it concerns did (None: nobody did anything).
 
-        Raises `Impossible` when ``moment`` does not allow it.
+        Raises ``Impossible`` when ``moment`` does not allow it.
         """
         world, down, cut = moment
         action: Any = step
@@ -222,7 +222,7 @@ def _links_text(links: Sequence[Link]) -> str:
 
 
 def links_of(text: str) -> tuple[Link, ...]:
-    """The links that :class:`Cut` and :class:`Mend` name in words. Raises ``ValueError`` for other words."""
+    """The links that ``Cut`` and ``Mend`` name in words. Raises ``ValueError`` for other words."""
     pairs = [tuple(part.strip().split(" → ")) for part in text.split(",")]
     if not all(len(pair) == 2 for pair in pairs):
         raise ValueError(f"{text!r} names no links; it takes 'S1 → S2', with commas between several")
@@ -232,9 +232,7 @@ def links_of(text: str) -> tuple[Link, ...]:
 # --- which step next, at random ---------------------------------------------------------------------------
 
 
-def drawn(
-    cluster: StepCluster, moment: Moment, flying: Sequence[Deliver], random: Random, faults: bool
-) -> Step | None:
+def drawn(cluster: StepCluster, moment: Moment, flying: Sequence[Deliver], random: Random, faults: bool) -> Step | None:
     """A random next step; None if there is none. Messages come most often, then timers, requests and faults."""
     sorts: list[tuple[float, Sequence[Step]]] = [
         (8.0, [one for one in flying if not moment.holds_up(one.sender, one.receiver)]),
@@ -263,7 +261,7 @@ def model_of(protocol: type[Node], servers: int) -> ClusterModel:
     """A cluster of ``servers`` nodes of ``protocol``, its invariants, and what clients may ask.
 
     Raises ``TypeError`` for a class that is no Raft, Paxos or Multi-Paxos: such a cluster is made by hand, as a
-    `ClusterModel`, and given to ``StepLab.on``.
+    ``ClusterModel``, and given to ``StepLab.on``.
     """
     if not isinstance(servers, int) or isinstance(servers, bool) or not 1 <= servers <= 9:
         raise ValueError(f"servers is {servers!r}; it takes a whole number from 1 to 9")
@@ -289,9 +287,7 @@ def model_of(protocol: type[Node], servers: int) -> ClusterModel:
     )
 
 
-def bounded(
-    cluster: StepCluster, moment: Moment, timeouts: int, faults: Faults
-) -> tuple[ClusterModel, World]:
+def bounded(cluster: StepCluster, moment: Moment, timeouts: int, faults: Faults) -> tuple[ClusterModel, World]:
     """The model that a search from ``moment`` explores, and the world it starts in.
 
     Nodes that are down stay down, links that are cut stay cut; clients may still ask what they have not asked yet.

@@ -10,24 +10,14 @@ from typing import Any
 
 from distlib.check.cluster.world import Deliver, Drop, Duplicate
 from distlib.core.node import Node
-from distlib.workbench.step.cluster import (
-    Crash,
-    Cut,
-    Impossible,
-    Mend,
-    Restart,
-    Step,
-    StepCluster,
-    links_of,
-    text_of,
-)
+from distlib.workbench.step.cluster import Crash, Cut, Impossible, Mend, Restart, Step, StepCluster, links_of, text_of
 from distlib.workbench.step.tree import State, Tree, twigs_of
 
 HOME = "distlib."
 
 
 def step_called(cluster: StepCluster, state: State, text: str) -> Step:
-    """The step out of ``state`` that is called ``text``. Raises `Impossible` when there is none."""
+    """The step out of ``state`` that is called ``text``. Raises ``Impossible`` when there is none."""
     if text.startswith(("cut ", "mend ")):
         word, _, links = text.partition(" ")
         return Cut(links_of(links)) if word == "cut" else Mend(links_of(links))
@@ -68,7 +58,7 @@ def text(tree: Tree, here: State, protocol: type[Node] | None, servers: int, sho
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The fields of a file of :func:`text`. Raises ``ValueError`` naming the field that is wrong."""
+    """The fields of a file of ``text``. Raises ``ValueError`` naming the field that is wrong."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -81,12 +71,7 @@ def read(path: Path) -> dict[str, Any]:
         if not isinstance(data.get(name), kind):
             raise ValueError(f"{path.name}: {name} is {data.get(name)!r}; it takes {words}")
     for number, pair in enumerate(data["states"]):
-        right = (
-            isinstance(pair, list)
-            and len(pair) == 2
-            and isinstance(pair[0], int)
-            and isinstance(pair[1], str)
-        )
+        right = isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int) and isinstance(pair[1], str)
         if not right or not 0 <= pair[0] <= number:
             wanted = "[number of an earlier state, step in words]"
             raise ValueError(f"{path.name}: states[{number}] is {pair!r}; it takes {wanted}")

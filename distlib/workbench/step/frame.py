@@ -77,9 +77,7 @@ class StepFrame:
         return w.HBox([button, count, seed, self.faults], layout=w.Layout(**ROW))
 
     def _search(self) -> w.HBox:
-        self.timeouts, timeouts = self._number(
-            "timeouts ≤", 3, 0, 50, "How often timers may fire in the search"
-        )
+        self.timeouts, timeouts = self._number("timeouts ≤", 3, 0, 50, "How often timers may fire in the search")
         self.crashes, crashes = self._number("crashes ≤", 1, 0, 9, "How often nodes may crash in the search")
         self.seconds, seconds = self._number("seconds", 20, 1, 600, "Half breadth-first, half random walks")
         text = "Find a violation from here"
@@ -97,9 +95,7 @@ class StepFrame:
     def _make_progress(self) -> None:
         self._bar = w.FloatProgress(value=0, min=0, max=1, layout=w.Layout(flex="1 1 auto"))
         self._note = w.Label()
-        stop = w.Button(
-            description="Stop", icon="stop", tooltip="Stop the search", layout=w.Layout(width="auto")
-        )
+        stop = w.Button(description="Stop", icon="stop", tooltip="Stop the search", layout=w.Layout(width="auto"))
         stop.on_click(lambda _button: self.lab.stop())
         self._progress = w.HBox([self._bar, self._note, stop], layout=w.Layout(display="none"))
 
@@ -179,9 +175,7 @@ class StepFrame:
         self.lab.play(self.count.value, self.seed.value, faults=self.faults.value)
 
     def _find(self) -> None:
-        self.lab.find(
-            timeouts=self.timeouts.value, crashes=self.crashes.value, seconds=float(self.seconds.value)
-        )
+        self.lab.find(timeouts=self.timeouts.value, crashes=self.crashes.value, seconds=float(self.seconds.value))
 
     def _share(self) -> None:
         self._shared.value = "" if self._shared.value else markup.share(self.lab.share())

@@ -1,7 +1,7 @@
 """The Step lab: all that may happen next in a cluster, and the reader is the network, the clock and the fate.
 
     StepLab(Raft)                        # or Paxos, MultiPaxos, a broken variant, a class of your own
-    StepLab.on(model)                    # any cluster that `ClusterModel` takes
+    StepLab.on(model)                    # any cluster that ``ClusterModel`` takes
 
 Everything works without a screen, too: ``lab.fire("S1")``, ``lab.deliver("S1 → S2")``, ``lab.back()``,
 ``lab.play(20, seed=3)``, ``lab.find()``; ``lab.state`` is where we are, ``lab.messages`` what is in flight.
@@ -49,21 +49,16 @@ from distlib.workbench.step.tree import Copy, State, Tree
 class StepLab:
     """A cluster under the reader's hands, and the tree of everything that was tried.
 
-    ``protocol`` is Raft, Paxos, MultiPaxos or a subclass (or a `ClusterModel`, see :meth:`on`), run by ``servers``
+    ``protocol`` is Raft, Paxos, MultiPaxos or a subclass (or a ``ClusterModel``, see ``on``), run by ``servers``
     nodes. ``steps`` are steps in words, to begin with; ``shown`` is how many steps the picture shows.
 
-    A step that the cluster does not allow raises `distlib.workbench.step.cluster.Impossible` (a ``ValueError``) here, and
+    A step that the cluster does not allow raises ``Impossible`` (a ``ValueError``) here, and
     is a message in the lab when a button was pressed. What the reader's own class does wrong is a broken invariant,
     *no handler fails*; if not even its nodes can be made, the lab says why, and ``error`` holds the exception.
     """
 
     def __init__(
-        self,
-        protocol: type[Node] | ClusterModel,
-        servers: int = 3,
-        *,
-        steps: Sequence[str] = (),
-        shown: int = 60,
+        self, protocol: type[Node] | ClusterModel, servers: int = 3, *, steps: Sequence[str] = (), shown: int = 60
     ) -> None:
         if shown not in SHOWN:
             raise ValueError(f"shown is {shown!r}; choose one of {', '.join(map(str, SHOWN))}")
@@ -162,15 +157,13 @@ class StepLab:
         return self.take(chosen[0])
 
     def request(self, which: int | str = 0) -> State:
-        """Let a client ask: number ``which`` of :attr:`requests`, or the first that contains these words."""
+        """Let a client ask: number ``which`` of ``requests``, or the first that contains these words."""
         known = self.requests
         if isinstance(which, int) and 0 <= which < len(known):
             return self.take(known[which])
         fitting = [one for one in known if isinstance(which, str) and which in text_of(one)]
         if not fitting:
-            raise Impossible(
-                f"no client has {which!r} to ask; there are: {'; '.join(map(text_of, known)) or 'none'}"
-            )
+            raise Impossible(f"no client has {which!r} to ask; there are: {'; '.join(map(text_of, known)) or 'none'}")
         return self.take(fitting[0])
 
     def crash(self, node: NodeId) -> State:
@@ -193,7 +186,7 @@ class StepLab:
         return self.take(Mend(links))
 
     def take(self, step: Step, copy: Copy | None = None) -> State:
-        """Any step. Raises `Impossible` for one that cannot be taken here."""
+        """Any step. Raises ``Impossible`` for one that cannot be taken here."""
         with self._lock:
             before = self.state
             self.state, new = self.tree.grow(before, step, copy)
@@ -234,9 +227,7 @@ class StepLab:
         """Go to any state of the tree. Raises ``ValueError`` for a number that no state has."""
         with self._lock:
             if number not in self.tree.states:
-                raise ValueError(
-                    f"there is no state {number!r} among the {len(self.tree)} of the tree; 0 is the start"
-                )
+                raise ValueError(f"there is no state {number!r} among the {len(self.tree)} of the tree; 0 is the start")
             if number != self.state.number:
                 self._undo.append((self.state, []))
                 self.state = self.tree.states[number]
@@ -294,9 +285,9 @@ class StepLab:
     # --- searching ------------------------------------------------------------------------------------------
 
     def find(self, **reach: Any) -> None:
-        """Search for a violation from here, in the background (:meth:`wait` waits for the end), and go there.
+        """Search for a violation from here, in the background (``wait`` waits for the end), and go there.
 
-        Keyword arguments are those of `distlib.workbench.step.search.Reach`: timeouts, crashes, losses, duplicates,
+        Keyword arguments are those of ``distlib.workbench.step.search.Reach``: timeouts, crashes, losses, duplicates,
         seconds, seed.
         """
         asked, here = Reach(**reach), self.state
@@ -332,9 +323,7 @@ class StepLab:
             made += [state] if new else []
         if found.steps:
             self._arrive(self.state, state, made)
-        broken = (
-            f"{state.broken.invariant} breaks {state.depth - here.depth} steps on. " if state.broken else ""
-        )
+        broken = f"{state.broken.invariant} breaks {state.depth - here.depth} steps on. " if state.broken else ""
         self._frame.say("warning" if found.steps else "note", f"{broken}{found.said}")
 
     def stop(self) -> None:
@@ -358,9 +347,8 @@ class StepLab:
         return f"StepLab({self.protocol.__name__}{servers}{extra})"
 
     def export(self, *kinds: str) -> list[Path]:
-        """Write files of these kinds (html: the diagram; json: the tree, for :meth:`load`; none: both) into
-        ``exports/``; return their paths. Raises ``ValueError`` for an unknown kind.
-        """
+        """Write files of these kinds (html: the diagram; json: the tree, for ``load``; none: both) into
+        ``exports/``; return their paths. Raises ``ValueError`` for an unknown kind."""
         for kind in kinds:
             if kind not in ("html", "json"):
                 raise ValueError(f"cannot export {kind!r}; choose from html, json")
@@ -385,9 +373,7 @@ class StepLab:
 
     def _page(self) -> str:
         verdicts = markup.verdicts(markup.Verdict(*one) for one in self.verdicts)
-        head = (
-            f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{self._frame.title}</title>"
-        )
+        head = f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{self._frame.title}</title>"
         lines = "".join(f"<li>{escape(words)}</li>" for words in self.steps)
         title = f"<h1 class='lab-title'>{escape(self._frame.title)}</h1>"
         return (

@@ -26,7 +26,7 @@ HIDDEN = ("role", "servers", "base_index")
 
 
 class Panel(anywidget.AnyWidget):
-    """Draws :func:`content_of` a state; calls ``pressed(act, id)`` for each button."""
+    """Draws ``content_of`` a state; calls ``pressed(act, id)`` for each button."""
 
     _esm = (HERE / "panel.js").read_text(encoding="utf-8")
     _css = (HERE / "panel.css").read_text(encoding="utf-8")
@@ -40,11 +40,7 @@ class Panel(anywidget.AnyWidget):
 def content_of(cluster: StepCluster, state: State) -> dict[str, Any]:
     """What the panel shows of ``state``."""
     moment, broken = state.moment, state.broken
-    ended = (
-        f"{broken.invariant} is broken: this branch ends here. Go back, undo, or choose another."
-        if broken
-        else ""
-    )
+    ended = f"{broken.invariant} is broken: this branch ends here. Go back, undo, or choose another." if broken else ""
     messages = [
         {
             "id": str(copy.number),
@@ -62,13 +58,7 @@ def content_of(cluster: StepCluster, state: State) -> dict[str, Any]:
         for number, one in enumerate(cluster.timers(moment))
     ]  # fmt: skip
     requests = [
-        {
-            "id": str(number),
-            "link": f"→ {one.node}",
-            "kind": "",
-            "rest": _asked(one.message),
-            "title": str(one),
-        }
+        {"id": str(number), "link": f"→ {one.node}", "kind": "", "rest": _asked(one.message), "title": str(one)}
         for number, one in enumerate(cluster.requests(moment))
     ]
     return {
@@ -113,11 +103,7 @@ def fields_of(node: Any, *, durable: bool = False) -> list[tuple[str, str]]:
         pairs = [(name, getattr(node, name)) for name in node.state_names()]
     else:
         pairs = [(name, getattr(view, name)) for name in view._fields if name not in HIDDEN]
-    return [
-        (name.replace("_", " "), _value(value))
-        for name, value in pairs
-        if value not in (None, (), "", [], {})
-    ]
+    return [(name.replace("_", " "), _value(value)) for name, value in pairs if value not in (None, (), "", [], {})]
 
 
 def _value(value: Any) -> str:

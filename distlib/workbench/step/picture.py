@@ -78,9 +78,7 @@ class StepPicture(Picture):
         for old, now in zip(past, traces, strict=False):
             now["showlegend"] = bool(now["showlegend"] and not old["showlegend"])
         with self.widget.batch_update():
-            for target, old, now in zip(
-                self.widget.data[self._past_traces :], self._recent, traces, strict=True
-            ):
+            for target, old, now in zip(self.widget.data[self._past_traces :], self._recent, traces, strict=True):
                 _assign(target, old, now)
         self._recent, self._shown = traces, (past + traces, self._shown[1])
 

@@ -23,13 +23,9 @@ class Reach(Parameters):
 
     timeouts: int = parameter(3, "timers may fire", low=0, high=50, help="so often, all together")
     crashes: int = parameter(1, "nodes may crash", low=0, high=9, help="and restart, so often, all together")
-    losses: int = parameter(
-        0, "messages may be lost", low=0, high=50, help="late messages may always come too late"
-    )
+    losses: int = parameter(0, "messages may be lost", low=0, high=50, help="late messages may always come too late")
     duplicates: int = parameter(0, "messages may be doubled", low=0, high=50, help="so many")
-    seconds: float = parameter(
-        20.0, "seconds", low=0.5, high=600, help="half of them breadth-first, half at random"
-    )
+    seconds: float = parameter(20.0, "seconds", low=0.5, high=600, help="half of them breadth-first, half at random")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="of the random walks")
 
 
@@ -52,21 +48,15 @@ def find(cluster: StepCluster, moment: Moment, reach: Reach, progress: Progress)
     if result.violation is not None:
         return Found(_by_hand(actions_of(result.path)), f"{_counted(result)}. None is shorter.")
     if result.exhausted:
-        return Found(
-            (), f"Nothing within these bounds ({model.bounds_text()}): {_counted(result)}, all there are."
-        )
+        return Found((), f"Nothing within these bounds ({model.bounds_text()}): {_counted(result)}, all there are.")
     if progress.stopping:
         return Found((), f"Stopped; nothing found in {_counted(result)}.")
-    walks = _explore(
-        model, start, RandomWalks(reach.seed, 10**9), WALK_DEPTH, reach, progress, reach.seconds / 2
-    )
+    walks = _explore(model, start, RandomWalks(reach.seed, 10**9), WALK_DEPTH, reach, progress, reach.seconds / 2)
     if walks.violation is not None:
         path = shortened(model, start, actions_of(walks.path))
         said = f"A random walk found it (after {_counted(result)}); steps it can do without are left out."
         return Found(_by_hand(path), said)
-    return Found(
-        (), f"Nothing found in {_counted(result)} and {walks.walks or 0:,} random walks; that proves nothing."
-    )
+    return Found((), f"Nothing found in {_counted(result)} and {walks.walks or 0:,} random walks; that proves nothing.")
 
 
 def _explore(
@@ -78,9 +68,7 @@ def _explore(
     def tell(now: object) -> None:
         if not progress.stopping:
             done = before_s + getattr(now, "elapsed_s", 0.0)
-            progress(
-                min(done, reach.seconds), reach.seconds, f"{name}: {getattr(now, 'distinct', 0):,} states"
-            )
+            progress(min(done, reach.seconds), reach.seconds, f"{name}: {getattr(now, 'distinct', 0):,} states")
 
     return explore(
         model, search=search, start=[start], max_depth=max_depth, max_seconds=reach.seconds / 2,

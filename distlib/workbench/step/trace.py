@@ -16,7 +16,7 @@ from distlib.workbench.step.tree import State
 
 @dataclass(frozen=True)
 class Partition:
-    """Groups of nodes that cannot reach each other, until the next :class:`Heal`."""
+    """Groups of nodes that cannot reach each other, until the next ``Heal``."""
 
     groups: tuple[tuple[NodeId, ...], ...]
     for_ms: ClassVar[None] = None
@@ -24,7 +24,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class OneWay:
-    """``sources`` cannot reach ``targets``, until the next :class:`Heal`."""
+    """``sources`` cannot reach ``targets``, until the next ``Heal``."""
 
     sources: tuple[NodeId, ...]
     targets: tuple[NodeId, ...]

@@ -89,14 +89,7 @@ class Tree:
         copies = tuple(Copy(number, *letter, 0) for number, letter in enumerate(letters, 1))
         told = tuple((name, event) for name, did in started.items() for event in did.outputs)
         self.root = State(
-            0,
-            None,
-            None,
-            Moment(cluster.first),
-            copies=len(copies),
-            flying=copies,
-            begun=copies,
-            outputs=told,
+            0, None, None, Moment(cluster.first), copies=len(copies), flying=copies, begun=copies, outputs=told
         )
         self.states: dict[int, State] = {0: self.root}
         self._next = 1
@@ -111,7 +104,7 @@ class Tree:
         """The state after ``step``, and whether it is new; the same step again leads to the state that is there.
 
         ``copy`` says which of several equal copies is meant (default: the oldest). Raises
-        `distlib.workbench.step.cluster.Impossible` for a step that is not possible.
+        ``distlib.workbench.step.cluster.Impossible`` for a step that is not possible.
         """
         for child in at.children:
             if child.step == step and (copy is None or child.ended is None or child.ended[0] == copy.number):
@@ -128,9 +121,7 @@ class Tree:
         """Note which copies of messages begin and end with ``step``."""
         now = state.depth
         if isinstance(step, Deliver | Drop | Duplicate):
-            meant = copy or next(
-                one for one in state.flying if one[1:4] == (step.sender, step.receiver, step.message)
-            )
+            meant = copy or next(one for one in state.flying if one[1:4] == (step.sender, step.receiver, step.message))
             if isinstance(step, Duplicate):
                 self._send(state, meant.sender, meant.receiver, meant.message, True)
             else:
@@ -172,12 +163,6 @@ class Tree:
 def twigs_of(tree: Tree) -> list[Twig]:
     """The tree as the diagram draws it, parents before children."""
     return [
-        Twig(
-            one.number,
-            None if one.parent is None else one.parent.number,
-            one.depth,
-            one.text,
-            bool(one.broken),
-        )
+        Twig(one.number, None if one.parent is None else one.parent.number, one.depth, one.text, bool(one.broken))
         for one in tree
     ]

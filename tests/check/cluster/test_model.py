@@ -70,15 +70,7 @@ def test_two_independent_pings_make_a_grid():
 
 @pytest.mark.parametrize(
     ("timeouts", "fired"),
-    [
-        (0, 0),
-        (2, 2),
-        ({"*": 1}, 1),
-        ({"serve": 2}, 2),
-        ({"S2": 1}, 1),
-        ({"S1.serve": 1, "serve": 5}, 3),
-        ({"x": 9}, 0),
-    ],
+    [(0, 0), (2, 2), ({"*": 1}, 1), ({"serve": 2}, 2), ({"S2": 1}, 1), ({"S1.serve": 1, "serve": 5}, 3), ({"x": 9}, 0)],
 )
 def test_timers_fire_as_often_as_their_budgets_allow(timeouts, fired):
     @dataclass
@@ -161,9 +153,7 @@ def test_requests_come_once_to_the_node_named_or_to_any():
 
 
 def test_next_state_agrees_with_successors():
-    model = ClusterModel(
-        rafts(), invariants=raft_invariants(), timeouts={"election": 2}, faults=Faults(1, 1, 1)
-    )
+    model = ClusterModel(rafts(), invariants=raft_invariants(), timeouts={"election": 2}, faults=Faults(1, 1, 1))
     for _, world in zip(range(300), (world for _, world in reachable_some(model)), strict=False):
         for action, successor in model.successors(world):
             assert model.next_state(world, action) == successor
@@ -187,10 +177,7 @@ def test_worlds_and_actions_read_like_sentences():
     world = follow(model, Timeout("S1", "election"))
     assert "S1: RaftView role=candidate term=1" in str(world)
     assert "S1 → S2 RequestVote term=1" in str(world)
-    assert [str(Timeout("S1", "election")), str(Restart("S1"))] == [
-        "S1 election timeout",
-        "S1 crashes and restarts",
-    ]
+    assert [str(Timeout("S1", "election")), str(Restart("S1"))] == ["S1 election timeout", "S1 crashes and restarts"]
     assert repr(model) == "ClusterModel(3 × Raft; timeouts election ≤ 1)"
     with pytest.raises(KeyError, match="no node 'S9'"):
         world.node("S9")
@@ -218,9 +205,7 @@ def test_symmetry_counts_renamings_once():
     """The servers of Raft are interchangeable: nearly all worlds come in six renamings."""
 
     def model() -> ClusterModel:
-        return ClusterModel(
-            rafts(), invariants=raft_invariants(), timeouts={"election": 1}, interchangeable=NAMES
-        )
+        return ClusterModel(rafts(), invariants=raft_invariants(), timeouts={"election": 1}, interchangeable=NAMES)
 
     whole, reduced = explore(model()), explore(model(), symmetry=True)
     assert whole.verdict == reduced.verdict == "holds"

@@ -16,14 +16,7 @@ from distlib.raft.raft import ClientRequest
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.network import Network
-from tests.check.cluster.toys import (
-    ForgetsItsVote,
-    Ping,
-    Pong,
-    TwoVotes,
-    players,
-    rafts,
-)
+from tests.check.cluster.toys import ForgetsItsVote, Ping, Pong, TwoVotes, players, rafts
 
 SERVE, PING, PONG = Timeout("S1", "serve"), Deliver("S1", "S2", Ping(1)), Deliver("S2", "S1", Pong(1))
 
@@ -96,8 +89,7 @@ def test_steps_that_are_not_possible_are_refused():
 def test_a_long_walk_shrinks_to_the_shortest_counterexample():
     shortest = explore(two_votes()).path
     walk = explore(
-        two_votes(faults=Faults(crashes=2, duplicates=2, losses=2)),
-        search=RandomWalks(seed=1, max_walks=3000),
+        two_votes(faults=Faults(crashes=2, duplicates=2, losses=2)), search=RandomWalks(seed=1, max_walks=3000)
     )
     assert walk.verdict == "violated"
     small = shrink(two_votes(), walk.path)
@@ -110,10 +102,7 @@ def test_a_long_walk_shrinks_to_the_shortest_counterexample():
 
 def test_needed_faults_stay():
     model = ClusterModel(
-        rafts(ForgetsItsVote),
-        invariants=raft_invariants(),
-        timeouts={"election": 2},
-        faults=Faults(crashes=2),
+        rafts(ForgetsItsVote), invariants=raft_invariants(), timeouts={"election": 2}, faults=Faults(crashes=2)
     )
     walk = explore(model, search=RandomWalks(seed=1, max_walks=20_000), max_depth=30, max_seconds=60)
     small = shrink(model, walk.path)
@@ -160,11 +149,7 @@ def test_a_failing_run_shrinks_to_a_path():
         return [TwoVotes(one.id, one.peers, election_timeout_ms=(150, 155)) for one in rafts()()]
 
     cluster = Cluster(
-        impatient(),
-        Network(loss=0.1),
-        seed=2,
-        invariants=[ElectionSafety()],
-        faults=[Crash(200.0, "S1", 50.0)],
+        impatient(), Network(loss=0.1), seed=2, invariants=[ElectionSafety()], faults=[Crash(200.0, "S1", 50.0)]
     )
     trace = cluster.run(20_000.0, until=lambda world: bool(world.violations))
     assert trace.violations

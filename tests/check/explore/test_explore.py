@@ -116,9 +116,7 @@ def test_a_violated_initial_state_is_a_path_of_one():
 
 def test_until_ends_the_search_and_gives_the_path():
     for search in SEARCHES:
-        result = explore(
-            Counter(30), always(lambda n: n >= 0, "counts"), until=lambda n: n == 9, search=search
-        )
+        result = explore(Counter(30), always(lambda n: n >= 0, "counts"), until=lambda n: n == 9, search=search)
         assert result.stopped_by == "the goal"
         assert result.path[-1].state == 9
         assert result.finding("counts").verdict == "unknown"
@@ -236,13 +234,7 @@ def test_eventually_within_a_number_of_steps(within, verdict):
 
 def test_within_counts_steps_through_states_met_before():
     """The long way round reaches a state whose own distance was settled on the short way."""
-    edges = {
-        "a": {"short": "d", "long": "b"},
-        "b": {"": "c"},
-        "c": {"": "d"},
-        "d": {"": "e"},
-        "e": {"": "goal"},
-    }
+    edges = {"a": {"short": "d", "long": "b"}, "b": {"": "c"}, "c": {"": "d"}, "d": {"": "e"}, "e": {"": "goal"}}
     goal = {"predicate": lambda s: s == "goal", "name": "goal"}
     assert explore(Graph(edges), eventually(**goal, within=5)).verdict == "holds"
     late = explore(Graph(edges), eventually(**goal, within=4))
@@ -449,10 +441,7 @@ def test_a_stage_whose_goal_is_not_reached_ends_the_search():
     result = explore_staged([Stage(Counter(4), goal=lambda n: n == 5), Stage(Counter(8))])
     assert len(result.stages) == 1
     assert "stage 1 of 2" in str(result)
-    assert (
-        explore_staged([Stage(Counter(None), goal=lambda n: n < 0, bounds=Bounds(max_states=9))]).distinct
-        == 9
-    )
+    assert explore_staged([Stage(Counter(None), goal=lambda n: n < 0, bounds=Bounds(max_states=9))]).distinct == 9
 
 
 def test_wrong_stages_are_named():

@@ -40,11 +40,7 @@ SEARCHES = [BreadthFirst(), BreadthFirst(workers=2), DepthFirst(), RandomWalks(s
 
 
 def broken(**methods):
-    body = {
-        "initial_states": lambda self: [0],
-        "actions": lambda self, s: [1],
-        "next_state": lambda self, s, a: s + a,
-    }
+    body = {"initial_states": lambda self: [0], "actions": lambda self, s: [1], "next_state": lambda self, s, a: s + a}
     return type("Broken", (Model,), {**body, **methods})()
 
 
@@ -92,9 +88,7 @@ def test_a_state_changed_in_place_is_noticed(search):
         state.items.append(action)
         return state
 
-    model = broken(
-        initial_states=lambda self: [Cell()], next_state=change, fingerprint=lambda self, s: tuple(s.items)
-    )
+    model = broken(initial_states=lambda self: [Cell()], next_state=change, fingerprint=lambda self, s: tuple(s.items))
     with pytest.raises(ModelError, match=r"Broken: a state was changed in place.*action 1 changes it"):
         explore(model, search=search, max_depth=20)
 
@@ -130,11 +124,7 @@ def test_a_model_that_is_not_deterministic_is_noticed_on_replay():
         (lambda: explore(TwoPhase), TypeError, "not its class: write TwoPhase"),
         (lambda: explore("model"), TypeError, "needs a Model"),
         (lambda: explore(type("Empty", (Model,), {})()), TypeError, "does not define initial_states"),
-        (
-            lambda: explore(type("Half", (Model,), {"initial_states": lambda self: [0]})()),
-            TypeError,
-            "define actions",
-        ),
+        (lambda: explore(type("Half", (Model,), {"initial_states": lambda self: [0]})()), TypeError, "define actions"),
         (lambda: explore(Counter(), lambda n: True), TypeError, "wrap the predicate"),
         (lambda: explore(Counter(), search="breadth"), TypeError, "search must be BreadthFirst"),
         (lambda: explore(Counter(), store="disk"), ValueError, "store must be"),

@@ -1,6 +1,4 @@
-"""The linearizability checker: against brute force, on hand-made histories, and in its evidence and its
-errors.
-"""
+"""The linearizability checker: against brute force, on hand-made histories, and in its evidence and its errors."""
 
 from __future__ import annotations
 
@@ -54,9 +52,7 @@ def precedes(operations: Sequence[Operation], a: int, b: int) -> bool:
 def brute_force(
     operations: Sequence[Operation], specification: Specification, optional: Collection[int] | None = None
 ) -> bool:
-    """Try every order that real time allows. ``optional`` operations (those pending) need not happen at
-    all.
-    """
+    """Try every order that real time allows. ``optional`` operations (those pending) need not happen at all."""
     if optional is None:
         optional = [i for i, operation in enumerate(operations) if operation.pending]
     everything = range(len(operations))
@@ -77,9 +73,7 @@ def brute_force(
 
 
 def assert_legal(order: Sequence[Operation], history: History, specification: Specification) -> None:
-    """``order`` obeys the specification and real time, and leaves out no operation that precedes one it
-    holds.
-    """
+    """``order`` obeys the specification and real time, and leaves out no operation that precedes one it holds."""
     operations = list(history.operations)
     number = [next(i for i, o in enumerate(operations) if o is placed) for placed in order]
     assert len(set(number)) == len(number)
@@ -142,9 +136,7 @@ def answer(kind: str, f: str, argument, state):
 
 @st.composite
 def histories(draw, kind: str) -> History:
-    """A few clients of one atomic object, with ties in time, unheard operations, and sometimes one wrong
-    answer.
-    """
+    """A few clients of one atomic object, with ties in time, unheard operations, and sometimes one wrong answer."""
     specification, names = RESULT[kind]
     spans = []
     for process in range(draw(st.integers(1, 4))):
@@ -152,9 +144,7 @@ def histories(draw, kind: str) -> History:
         for turn in range(draw(st.integers(0, 3))):
             now += draw(st.integers(0, 2))
             returned = now + draw(st.integers(0, 4))
-            spans.append(
-                (draw(st.floats(now, returned)), process, turn, now, returned, draw(st.sampled_from(names)))
-            )
+            spans.append((draw(st.floats(now, returned)), process, turn, now, returned, draw(st.sampled_from(names))))
             now = returned
     spans = sorted(spans)[:6]
     wrong = draw(st.integers(-4, 6))
@@ -281,8 +271,7 @@ def test_equal_times_within_one_process_keep_its_order():
 
 def test_equal_operations_are_not_interchangeable_when_their_process_goes_on_at_once():
     """The second acquire must come first, so that its process's release makes room for the first (found by
-    hypothesis).
-    """
+    hypothesis)."""
     acquires = [op(0, "acquire", call=0, returned=3), op(1, "acquire", call=0, returned=3)]
     assert verdict(Mutex(), *acquires, op(1, "release", call=3)) is YES
     assert verdict(Mutex(), *acquires, op(2, "release", call=3)) is YES
@@ -320,10 +309,7 @@ def test_key_value_appends_in_order_and_keys_apart():
         return op(call % 2, f, value, None, call, call + 0.5, key)
 
     history = [put("put", "a", 0, "x"), put("append", "b", 1, "x"), put("append", "c", 2, "y")]
-    assert (
-        verdict(KeyValue(), *history, op(3, "get", None, "ab", 4, 5, "x"), op(3, "get", None, "c", 6, 7, "y"))
-        is YES
-    )
+    assert verdict(KeyValue(), *history, op(3, "get", None, "ab", 4, 5, "x"), op(3, "get", None, "c", 6, 7, "y")) is YES
     assert verdict(KeyValue(), *history, op(3, "get", None, "ba", 4, 5, "x")) is NO
     assert verdict(KeyValue(), op(3, "get", None, "", 4, 5, "z")) is YES
 

@@ -1,6 +1,5 @@
-"""Histories from files: JSON lines, EDN and Jepsen's text logs, what their words mean, and what is wrong
-with a line.
-"""
+"""Histories from files: JSON lines, EDN and Jepsen's text logs, what their words mean, and what is wrong with a
+line."""
 
 from __future__ import annotations
 
@@ -109,9 +108,7 @@ def test_newer_text_form_and_faults_as_marks():
 
 def test_fault_spans_cover_both_lines_of_a_step_and_may_stay_open():
     def nemesis(*names):
-        return from_events(
-            [Event(f"log:{i}", "nemesis", "info", name) for i, name in enumerate(names)], KNOSSOS
-        ).faults
+        return from_events([Event(f"log:{i}", "nemesis", "info", name) for i, name in enumerate(names)], KNOSSOS).faults
 
     assert nemesis("start", "start", "stop", "stop") == (Fault("fault", 0, 3),)
     assert nemesis("start-partition", "heal", "kill") == (Fault("partition", 0, 1), Fault("kill", 2, 2))
@@ -125,23 +122,11 @@ CALL = "{:process 0, :type :invoke, :f :read}\n"
     ("log", "message"),
     [
         (CALL + CALL, r"text:2: process 0 invokes 'read' while its 'read' \(text:1\) is still open"),
-        (
-            "{:process 0, :type :ok, :f :read}",
-            r"text:1: process 0 completes 'read' \(ok\) but has invoked nothing",
-        ),
-        (
-            CALL + "{:process 0, :type :ok, :f :write}",
-            r"text:2: process 0 completes 'write', but had invoked 'read'",
-        ),
-        (
-            "{:process 0, :type :done, :f :read}",
-            "text:1: field 'type' is 'done'; it must be one of invoke, ok",
-        ),
+        ("{:process 0, :type :ok, :f :read}", r"text:1: process 0 completes 'read' \(ok\) but has invoked nothing"),
+        (CALL + "{:process 0, :type :ok, :f :write}", r"text:2: process 0 completes 'write', but had invoked 'read'"),
+        ("{:process 0, :type :done, :f :read}", "text:1: field 'type' is 'done'; it must be one of invoke, ok"),
         ("{:process 0, :f :read}", "text:1: field :type is missing"),
-        (
-            "{:process [0], :type :ok, :f :read}",
-            r"text:1: field :process must be a number or a name, got \[0\]",
-        ),
+        ("{:process [0], :type :ok, :f :read}", r"text:1: field :process must be a number or a name, got \[0\]"),
         ("[3]", r"text:1: event 0: an event must be a map"),
         ("{:process 0\n :type", r"text:1: '{' is never closed"),
         ("\n{:process}", r"text:2: a map holds 1 forms"),
@@ -219,16 +204,10 @@ def line(without: str = "", **changes) -> str:
         (line(call=2), "text:1: read → nil of process 0 returned at 1, before its call at 2"),
         (line(reslt=3), "text:1: unknown field 'reslt'; did you mean 'result'"),
         (line(wholly_new=3), "text:1: unknown field 'wholly_new'; known are argument, call"),
-        (
-            '{"process": 0, "f": "read", "type": "begin"}',
-            "text:1: field 'type' is 'begin'; it must be one of",
-        ),
+        ('{"process": 0, "f": "read", "type": "begin"}', "text:1: field 'type' is 'begin'; it must be one of"),
         ('{"fault": "cut", "start": 1}', "text:1: field 'end' is missing"),
         (OPERATIONS + EVENTS, "text:5: operations and events are mixed"),
-        (
-            line(**{"return": 5}) + "\n" + line(call=1, **{"return": 6}),
-            "text: process 0 called read → nil at 1",
-        ),
+        (line(**{"return": 5}) + "\n" + line(call=1, **{"return": 6}), "text: process 0 called read → nil at 1"),
     ],
 )
 def test_broken_lines_are_named(text, message):

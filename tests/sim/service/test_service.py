@@ -29,15 +29,7 @@ from distlib.sim.service.service import (
     simulate,
 )
 from distlib.sim.service.steps import simulate_step_by_step
-from distlib.sim.workload import (
-    Deterministic,
-    Exponential,
-    Hyperexponential,
-    Pareto,
-    Poisson,
-    Regular,
-    Replay,
-)
+from distlib.sim.workload import Deterministic, Exponential, Hyperexponential, Pareto, Poisson, Regular, Replay
 
 POLICIES = [
     CentralQueue(),
@@ -85,12 +77,7 @@ def params(policy, backends, requests=2000, **more):
 @pytest.mark.parametrize("backends", BACKENDS, ids=range(len(BACKENDS)))
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.label)
 def test_the_recurrence_equals_the_event_engine(policy, backends):
-    for more in (
-        {},
-        {"balancers": 3},
-        {"balancers": 2, "refresh_interval_s": 3.0},
-        {"information_delay_s": 0.7},
-    ):
+    for more in ({}, {"balancers": 3}, {"balancers": 2, "refresh_interval_s": 3.0}, {"information_delay_s": 0.7}):
         run = params(policy, backends, **more)
         assert same(run_recurrence(run), run_event_driven(run))
 
@@ -163,9 +150,7 @@ def test_disciplines_by_hand():
 
 def test_a_crash_loses_what_the_backend_holds_and_refuses_what_comes():
     backends = Backends(2, outages=(Outage(0, 100.0, 200.0),))
-    result = simulate(
-        ServiceParams(policy=RoundRobin(), arrivals=Poisson(1.6), backends=backends, requests=2000)
-    )
+    result = simulate(ServiceParams(policy=RoundRobin(), arrivals=Poisson(1.6), backends=backends, requests=2000))
     failed = result.status == 2
     assert failed.any()
     assert set(result.backend[failed]) == {0}
@@ -177,10 +162,7 @@ def test_a_crash_loses_what_the_backend_holds_and_refuses_what_comes():
 def test_least_request_runs_into_the_black_hole_and_ejection_saves_it():
     backends = Backends(10, outages=(Outage(0, 100.0, 1000.0),))
     common = {"policy": LeastRequest(2), "arrivals": Poisson(7.0), "backends": backends, "requests": 8000}
-    without, saved = (
-        simulate(ServiceParams(**common)),
-        simulate(ServiceParams(ejection=OutlierEjection(), **common)),
-    )
+    without, saved = (simulate(ServiceParams(**common)), simulate(ServiceParams(ejection=OutlierEjection(), **common)))
     assert without.failed > 1000  # an empty-looking backend attracts more than its tenth
     assert 5 <= saved.failed < 100
 
@@ -188,9 +170,7 @@ def test_least_request_runs_into_the_black_hole_and_ejection_saves_it():
 def test_a_cold_backend_is_slow_at_first():
     outage = (Outage(0, 50.0, 60.0),)
     quick = simulate(
-        ServiceParams(
-            policy=Random(), arrivals=Poisson(0.5), backends=Backends(1, outages=outage), requests=500
-        )
+        ServiceParams(policy=Random(), arrivals=Poisson(0.5), backends=Backends(1, outages=outage), requests=500)
     )
     cold = Backends(1, outages=outage, slow_start_s=100.0)
     slow = simulate(ServiceParams(policy=Random(), arrivals=Poisson(0.5), backends=cold, requests=500))
@@ -227,9 +207,7 @@ def test_a_policy_of_ones_own_is_simulated():
 
 
 def test_an_unstable_system_is_refused_unless_asked_for_and_labelled():
-    with pytest.raises(
-        ValueError, match=r"load is 1.2: .*grows for ever; lower the rate.*allow_unstable=True"
-    ):
+    with pytest.raises(ValueError, match=r"load is 1.2: .*grows for ever; lower the rate.*allow_unstable=True"):
         ServiceParams(arrivals=Poisson(12.0))
     result = simulate(ServiceParams(arrivals=Poisson(12.0), requests=1000, allow_unstable=True))
     assert "grows for ever" in result.unstable
@@ -243,9 +221,7 @@ def test_one_slow_backend_is_unstable_under_fixed_shares_only():
     with pytest.raises(ValueError, match=r"the busiest backend has load [0-9.]+ under random"):
         ServiceParams(policy=Random(), arrivals=Poisson(8.0), backends=slow)
     assert (
-        simulate(
-            ServiceParams(policy=LeastRequest(), arrivals=Poisson(8.0), backends=slow, requests=1000)
-        ).unstable
+        simulate(ServiceParams(policy=LeastRequest(), arrivals=Poisson(8.0), backends=slow, requests=1000)).unstable
         == ""
     )
     ServiceParams(policy=SmoothWeightedRoundRobin((1,) + (2,) * 9), arrivals=Poisson(8.0), backends=slow)
@@ -254,9 +230,7 @@ def test_one_slow_backend_is_unstable_under_fixed_shares_only():
 def test_one_popular_client_overloads_its_backend():
     with pytest.raises(ValueError, match=r"the busiest backend has load"):
         ServiceParams(policy=KeyAffinity("ring"), arrivals=Poisson(8.0), clients=100, popularity=1.5)
-    bounded = ServiceParams(
-        policy=KeyAffinity("ring", bound=1.25), arrivals=Poisson(8.0), clients=100, popularity=1.5
-    )
+    bounded = ServiceParams(policy=KeyAffinity("ring", bound=1.25), arrivals=Poisson(8.0), clients=100, popularity=1.5)
     assert simulate(bounded).mean_s < 5
 
 
@@ -291,9 +265,7 @@ def test_summaries():
 def test_batch_means_cover_the_truth():
     inside = 0
     for seed in range(40):
-        run = ServiceParams(
-            policy=Random(), arrivals=Poisson(5.0), backends=Backends(10), requests=40_000, seed=seed
-        )
+        run = ServiceParams(policy=Random(), arrivals=Poisson(5.0), backends=Backends(10), requests=40_000, seed=seed)
         low, high = simulate(run).response.interval(1.96)
         inside += low <= 2.0 <= high
     assert inside >= 33  # 95 % of 40 is 38; three standard deviations below is 33.9
@@ -302,9 +274,7 @@ def test_batch_means_cover_the_truth():
 def test_staler_loads_herd():
     means = [
         simulate(
-            ServiceParams(
-                policy=LeastRequest(), arrivals=Poisson(9.0), refresh_interval_s=interval, requests=40_000
-            )
+            ServiceParams(policy=LeastRequest(), arrivals=Poisson(9.0), refresh_interval_s=interval, requests=40_000)
         ).mean_s
         for interval in (0.0, 1.0, 10.0)
     ]
