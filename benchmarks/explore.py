@@ -19,7 +19,7 @@ from typing import Any
 
 from distlib.check.explore.explore import BreadthFirst, Model, Result, explore
 from distlib.principles.ring import EWD840
-from distlib.principles.specifications import Action, Paxos, TwoPhase, TwoPhaseState, Voting
+from distlib.principles.specifications import Action, PaxosSpecification, TwoPhase, TwoPhaseState, Voting
 
 ROUNDS = 3
 
@@ -90,7 +90,7 @@ def main() -> None:
         (TwoPhase(5), {}),
         (TwoPhase(7), {}),
         (TwoPhase(7), {"store": "hashes"}),
-        (Paxos(3, 2, 2), {}),
+        (PaxosSpecification(3, 2, 2), {}),
         (Voting(3, 2, 3), {}),
         (EWD840(5), {}),
     ]

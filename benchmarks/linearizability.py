@@ -26,7 +26,7 @@ from pathlib import Path
 from distlib.check.history.history import PORCUPINE, History, Operation
 from distlib.check.history.linearizability import Linearizability, check
 from distlib.check.history.readers import read_jepsen
-from distlib.check.history.sequential import CompareAndSet, KeyValue, Register, Specification
+from distlib.check.history.sequential import CasRegister, KeyValueMap, Register, Specification
 
 
 def register_history(operations: int, clients: int, values: int, seed: int, stale_at: int | None = None) -> History:
@@ -84,13 +84,13 @@ def public(checkout: Path, binary: Path | None) -> None:
     logs = sorted((checkout / "test_data" / "jepsen").glob("*.log"))
     histories = [read_jepsen(log, PORCUPINE) for log in logs if log.stat().st_size]
     reading = best(lambda: [read_jepsen(log, PORCUPINE) for log in logs if log.stat().st_size])
-    checking = best(lambda: [check(history, CompareAndSet()) for history in histories])
+    checking = best(lambda: [check(history, CasRegister()) for history in histories])
     print(f"etcd logs: {len(histories)}, read in {reading:.3f} s, checked in {checking:.3f} s")
     theirs = _porcupine(binary, "EtcdJepsen") if binary else {}
     if theirs:
         total = sum(theirs.values())
         print(f"  Porcupine checks them in {total:.3f} s: ours takes {checking / total:.2f} times as long")
-    kv: Specification = KeyValue()
+    kv: Specification = KeyValueMap()
     for log in sorted((checkout / "test_data" / "kv").glob("*.txt")):
         history = read_jepsen(log, PORCUPINE)
         seconds = best(lambda h=history: check(h, kv), 1)

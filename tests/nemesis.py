@@ -29,7 +29,7 @@ from distlib.raft.variants import LeaderLease, PreVote
 from distlib.replication.client import Invoked, RaftClient, Returned
 from distlib.replication.state_machine import Add, CompareAndSet, Get, Put
 from distlib.sim.cluster import Cluster
-from distlib.sim.latency import Exponential, LogNormal, Uniform
+from distlib.sim.latency import ExponentialLatency, LogNormalLatency, Uniform
 from distlib.sim.network import Network
 from tests.raft.clusters import Counter, cluster, history, names
 
@@ -126,7 +126,7 @@ def nemesis(random: Random) -> Nemesis:
 
 def network(random: Random) -> Network:
     """From nearly perfect to dreadful."""
-    latency = random.choice([Uniform(1, 3), Uniform(0, 20), Exponential(5, 1), LogNormal(4, 1.0)])
+    latency = random.choice([Uniform(1, 3), Uniform(0, 20), ExponentialLatency(5, 1), LogNormalLatency(4, 1.0)])
     return Network(
         latency,
         loss=random.choice([0, 0.02, 0.1, 0.25]),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from distlib.balancing import policies as balancing
 from distlib.balancing.policies import CENTRAL, OWN, Policy
 from distlib.core.seeds import Seeds
-from distlib.sim.service.balancer_state import answered, draw_below, enter, new_knowledge, send, set_available
+from distlib.sim.service.balancer_state import answered, draw_below, enter, new_balancer_state, send, set_available
 
 PLAIN: dict[int, Any] = {  # each policy's own source, for a debugger or a reader
     balancing.RANDOM: lambda rule, known, now, client: plain(balancing.random_backend)(known, 0),
@@ -66,7 +66,7 @@ class Balancer:
         self.compiled = compiled
         self.rule = policy.rule()
         self.memory: dict[str, Any] = {}  # what a policy of the reader's own remembers between two requests
-        self.known = new_knowledge(
+        self.known = new_balancer_state(
             backends,
             keys=choice_keys(seed, number, 1),
             weights=policy.backend_weights(backends),

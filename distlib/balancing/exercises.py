@@ -43,7 +43,7 @@ FIELD: dict[str, Policy] = {
 
 
 @dataclass(frozen=True)
-class Judgement(Grade):
+class ContestGrade(Grade):
     """A grade with the whole field in a table: one row a policy, one column a workload (mean response)."""
 
     table: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
@@ -211,7 +211,7 @@ CONTESTS: dict[str, Contest] = {
 }
 
 
-def judge_policy(policy: Any, contest: str = "open") -> Judgement:
+def judge_policy(policy: Any, contest: str = "open") -> ContestGrade:
     """Measure a policy of the reader's own (a class, an instance or a function) against the field.
 
     ``contest`` is one of ``CONTESTS``. A policy that fails (raises, returns no backend, loops for ever) is told what
@@ -224,10 +224,10 @@ def judge_policy(policy: Any, contest: str = "open") -> Judgement:
         choose, name = chooser(policy)
         results = run_contest(one, choose, name)
     except PolicyError as error:
-        return Judgement(False, (str(error),))
+        return ContestGrade(False, (str(error),))
     asked = one.asked(results)
     remarks = tuple(text if holds else f"{text}: not yet" for text, holds in asked)
-    return Judgement(all(holds for _, holds in asked), remarks, standings(results))
+    return ContestGrade(all(holds for _, holds in asked), remarks, standings(results))
 
 
 def run_contest(contest: Contest, choose: Callable[..., Any], name: str) -> dict[str, dict[str, ServiceResult]]:

@@ -22,9 +22,9 @@ from distlib.core.draw import compiled, compiled_apart
 from distlib.core.parameter import Parameters, parameter
 from distlib.sim.service.balancer_state import (
     UNKNOWN_LATENCY,
+    BalancerState,
     Floats,
-    Known,
-    Rule,
+    PolicyConstants,
     draw_below,
     leave,
     observe_latency,
@@ -39,20 +39,20 @@ OWN, CENTRAL = -1, -2  # a policy written by the reader; one queue for all, so t
 
 
 @compiled
-def random_backend(known: Known, me: int) -> int:
+def random_backend(known: BalancerState, me: int) -> int:
     """Each backend with the same probability."""
     return known.members[me, draw_below(known, me, known.size[me])]
 
 
 @compiled
-def round_robin(known: Known, me: int) -> int:
+def round_robin(known: BalancerState, me: int) -> int:
     """The backends in turn."""
     known.cursor[me] = (known.cursor[me] + 1) % known.size[me]
     return known.members[me, known.cursor[me]]
 
 
 @compiled
-def weighted_round_robin(known: Known, me: int) -> int:
+def weighted_round_robin(known: BalancerState, me: int) -> int:
     """Each backend ``weight`` times in a row, then the next: weights 5, 1, 1 give a a a a a b c."""
     backend = known.members[me, max(known.cursor[me], 0) % known.size[me]]
     if known.cursor[me] < 0 or known.credit[me, backend] < 1.0:
@@ -64,7 +64,7 @@ def weighted_round_robin(known: Known, me: int) -> int:
 
 
 @compiled
-def smooth_weighted_round_robin(known: Known, me: int) -> int:
+def smooth_weighted_round_robin(known: BalancerState, me: int) -> int:
     """Nginx's rule since 1.3.1: everybody gains its weight, the richest is chosen and pays the sum of all weights."""
     total = 0.0
     richest = known.members[me, 0]
@@ -79,7 +79,7 @@ def smooth_weighted_round_robin(known: Known, me: int) -> int:
 
 
 @compiled
-def least_request(rule: Rule, known: Known, me: int, now: float) -> int:
+def least_request(rule: PolicyConstants, known: BalancerState, me: int, now: float) -> int:
     """The cheapest of ``choices`` backends taken at random (Mitzenmacher 2001), or of all; ties at random."""
     if rule.choices == 0 or (rule.choices >= known.size[me] and not rule.with_replacement):
         return cheapest_of_all(rule, known, me, now)
@@ -93,7 +93,7 @@ def least_request(rule: Rule, known: Known, me: int, now: float) -> int:
 
 
 @compiled
-def sample(rule: Rule, known: Known, me: int, k: int) -> int:
+def sample(rule: PolicyConstants, known: BalancerState, me: int, k: int) -> int:
     """The ``k``-th backend of a random sample; without replacement it is the ``k``-th card of a fresh shuffle."""
     if rule.with_replacement:
         return random_backend(known, me)
@@ -105,7 +105,7 @@ def sample(rule: Rule, known: Known, me: int, k: int) -> int:
 
 
 @compiled
-def cheapest_of_all(rule: Rule, known: Known, me: int, now: float) -> int:
+def cheapest_of_all(rule: PolicyConstants, known: BalancerState, me: int, now: float) -> int:
     """Full scan; among equally cheap backends each has the same chance."""
     best, best_cost, ties = -1, np.inf, 0
     for i in range(known.size[me]):
@@ -121,7 +121,7 @@ def cheapest_of_all(rule: Rule, known: Known, me: int, now: float) -> int:
 
 
 @compiled
-def cost(rule: Rule, known: Known, me: int, backend: int, now: float) -> float:
+def cost(rule: PolicyConstants, known: BalancerState, me: int, backend: int, now: float) -> float:
     """Requests in flight per unit of weight, this one included; with peak EWMA, that times the response time."""
     in_flight = requests_in_flight(rule, known, me, backend, now)
     if rule.kind != RESPONSE_TIME:
@@ -134,7 +134,7 @@ def cost(rule: Rule, known: Known, me: int, backend: int, now: float) -> float:
 
 
 @compiled
-def join_idle_queue(known: Known, me: int, now: float) -> int:
+def join_idle_queue(known: BalancerState, me: int, now: float) -> int:
     """A backend from this balancer's idle queue, else any at random (Lu et al., Performance Evaluation 2011)."""
     chosen, idle = -1, 0
     for i in range(known.size[me]):
@@ -148,7 +148,7 @@ def join_idle_queue(known: Known, me: int, now: float) -> int:
 
 
 @compiled
-def key_affinity(rule: Rule, known: Known, me: int, now: float, client: int) -> int:
+def key_affinity(rule: PolicyConstants, known: BalancerState, me: int, now: float, client: int) -> int:
     """The client's own backend; past the load bound, or with that one away, the next in the client's order."""
     capacity = np.inf
     if rule.bound > 0.0:  # Mirrokni, Thorup & Zadimoghaddam 2018: at most bound times the mean load, rounded up
@@ -166,7 +166,7 @@ def key_affinity(rule: Rule, known: Known, me: int, now: float, client: int) -> 
 
 
 @compiled
-def choose(rule: Rule, known: Known, me: int, now: float, client: int) -> int:
+def choose(rule: PolicyConstants, known: BalancerState, me: int, now: float, client: int) -> int:
     """The backend for one request, or -1 when this balancer has none left."""
     if known.size[me] == 0:
         return -1
@@ -178,7 +178,7 @@ def choose(rule: Rule, known: Known, me: int, now: float, client: int) -> int:
 
 
 @compiled_apart
-def choose_with_care(rule: Rule, known: Known, me: int, now: float, client: int) -> int:
+def choose_with_care(rule: PolicyConstants, known: BalancerState, me: int, now: float, client: int) -> int:
     """The policies that look at something first."""
     if rule.kind == LEAST_REQUEST or rule.kind == RESPONSE_TIME:
         return least_request(rule, known, me, now)
@@ -207,9 +207,9 @@ class Policy(Parameters):
         """
         raise NotImplementedError(f"{type(self).__name__} needs a method choose(self, seen, now, client)")
 
-    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
+    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> PolicyConstants:
         """The policy's constants for the compiled functions."""
-        return Rule(self.kind, 0, False, 0.0, 0.0, delay_s, refresh_s)
+        return PolicyConstants(self.kind, 0, False, 0.0, 0.0, delay_s, refresh_s)
 
     def backend_weights(self, backends: int) -> Floats:
         """One weight a backend; ``ValueError`` when their number does not fit."""
@@ -312,9 +312,9 @@ class LeastRequest(Policy):
         """Weights are positive numbers."""
         check_weights(self.weights)
 
-    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
+    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> PolicyConstants:
         """The policy's constants for the compiled functions."""
-        return Rule(self.kind, self.choices, self.with_replacement, 0.0, 0.0, delay_s, refresh_s)
+        return PolicyConstants(self.kind, self.choices, self.with_replacement, 0.0, 0.0, delay_s, refresh_s)
 
 
 @dataclass(frozen=True)
@@ -334,9 +334,9 @@ class LeastResponseTime(Policy):
     kind: ClassVar[int] = RESPONSE_TIME
     label: ClassVar[str] = "least response time (peak EWMA)"
 
-    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
+    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> PolicyConstants:
         """The policy's constants for the compiled functions."""
-        return Rule(self.kind, self.choices, False, self.decay_s, 0.0, delay_s, refresh_s)
+        return PolicyConstants(self.kind, self.choices, False, self.decay_s, 0.0, delay_s, refresh_s)
 
 
 @dataclass(frozen=True)
@@ -392,9 +392,9 @@ class KeyAffinity(Policy):
         if 0 < self.bound <= 1:
             raise ValueError(f"KeyAffinity.bound is {self.bound!r}; it takes a number above 1, or 0 for no bound")
 
-    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
+    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> PolicyConstants:
         """The policy's constants for the compiled functions."""
-        return Rule(self.kind, 0, False, 0.0, self.bound, delay_s, refresh_s)
+        return PolicyConstants(self.kind, 0, False, 0.0, self.bound, delay_s, refresh_s)
 
     def preference(self, backends: int, clients: int) -> NDArray[np.int32] | None:
         """Every client's backends in the order in which it would use them."""
@@ -438,7 +438,7 @@ class Subset(Policy):
         if self.inner.kind in (CENTRAL, AFFINITY, OWN) or isinstance(self.inner, Subset):
             raise ValueError(f"Subset.inner is {self.inner!r}; it takes a policy that chooses among its members")
 
-    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> Rule:
+    def rule(self, delay_s: float = 0.0, refresh_s: float = 0.0) -> PolicyConstants:
         """The inner policy's constants."""
         return self.inner.rule(delay_s, refresh_s)
 

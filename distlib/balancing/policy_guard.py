@@ -46,7 +46,7 @@ class Looked(Sequence[int]):
         return repr(self._values)
 
 
-class Seen:
+class PolicyView:
     """What a policy sees of its balancer: ``available``, ``in_flight``, ``backends``, ``memory``, ``draw(size)``."""
 
     def __init__(self, balancer: Balancer) -> None:
@@ -77,7 +77,7 @@ class Guarded(Policy):
 
     def choose(self, seen: Balancer, now: float, client: int) -> int:
         """One choice, checked. Raises ``PolicyError``."""
-        view = Seen(seen)
+        view = PolicyView(seen)
         self.watch.begin()
         try:
             backend = self.choose_one(view, now, client)
@@ -124,7 +124,7 @@ def explain(error: Exception) -> str:
     return text
 
 
-class Watch:
+class CallWatch:
     """Interrupts the thread that made it when one choice, or all of them together, take too long."""
 
     def __init__(self, choice_limit_s: float = CHOICE_LIMIT_S, run_limit_s: float = RUN_LIMIT_S) -> None:
@@ -173,9 +173,9 @@ def interrupt(thread: int) -> None:
 
 
 @contextmanager
-def watched(choice_limit_s: float = CHOICE_LIMIT_S, run_limit_s: float = RUN_LIMIT_S) -> Iterator[Watch]:
-    """A ``Watch`` at work."""
-    watch = Watch(choice_limit_s, run_limit_s)
+def watched(choice_limit_s: float = CHOICE_LIMIT_S, run_limit_s: float = RUN_LIMIT_S) -> Iterator[CallWatch]:
+    """A ``CallWatch`` at work."""
+    watch = CallWatch(choice_limit_s, run_limit_s)
     guard = threading.Thread(target=watch.guard, name="policy watch", daemon=True)
     guard.start()
     try:

@@ -19,7 +19,7 @@ from distlib.check.cluster.handling import HANDLER
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.replay import actions_of
 from distlib.check.cluster.shrink import shrink
-from distlib.check.cluster.world import Drop, Duplicate, Request, Restart, Timeout, World
+from distlib.check.cluster.world import CrashRestart, Drop, Duplicate, Request, Timeout, World
 from distlib.check.explore.explore import Bounds, BreadthFirst, RandomWalks, Result, Stage, explore, explore_staged
 from distlib.core.node import Node
 
@@ -121,7 +121,7 @@ def breadth(make: Callable[..., ClusterModel], max_states: int, **options: Any) 
 
 def often(action: Any) -> float:
     """Weights of a random walk: faults and timers are rare, deliveries common."""
-    if isinstance(action, (Restart, Duplicate, Drop)):
+    if isinstance(action, (CrashRestart, Duplicate, Drop)):
         return 1.0
     return 3.0 if isinstance(action, (Timeout, Request)) else 10.0
 

@@ -59,10 +59,12 @@ def compiled_allocating(function: Function) -> Function:
 def fresh(dispatcher: Any) -> Any:
     """Tie cached machine code to *all* compiled sources, because it contains inlined functions of other files.
 
-    Numba looks at the function's own file only, so an edited policy would otherwise go on running in its old form.
+    Numba looks at the function's own file only, so an edited policy would otherwise go on running in its old form. The
+    digest stands where numba keeps its version: an index of another version is not read, for it may name types that
+    are gone.
     """
     file = dispatcher._cache._cache_file
-    file._source_stamp = (file._source_stamp, SOURCES)
+    file._version = f"{file._version} {SOURCES}"
     return dispatcher
 
 

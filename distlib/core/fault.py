@@ -33,6 +33,9 @@ class Crash:
     node: NodeId
     for_ms: float | None = None
 
+    def __str__(self) -> str:
+        return f"{self.node} crashes"
+
 
 @dataclass(frozen=True)
 class Restart:
@@ -40,6 +43,9 @@ class Restart:
 
     at_ms: float
     node: NodeId
+
+    def __str__(self) -> str:
+        return f"{self.node} restarts"
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ def nodes_of(fault: Fault) -> tuple[NodeId, ...]:
     return (fault.node,)
 
 
-def cut_links(fault: Partition | OneWay | Bridge, nodes: Sequence[NodeId]) -> frozenset[Link]:
+def partitioned_links(fault: Partition | OneWay | Bridge, nodes: Sequence[NodeId]) -> frozenset[Link]:
     """The directed links that the fault cuts in a cluster of ``nodes``."""
     match fault:
         case OneWay(sources=sources, targets=targets):

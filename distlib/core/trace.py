@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 from distlib.core.node import NodeId
 
-DELIVERED, LOST, CUT, DOWN, IN_FLIGHT = "delivered", "lost", "partitioned", "receiver down", "in flight"
-FATES = (DELIVERED, LOST, CUT, DOWN, IN_FLIGHT)
+DELIVERED, LOST, PARTITIONED, DOWN, IN_FLIGHT = "delivered", "lost", "partitioned", "receiver down", "in flight"
+FATES = (DELIVERED, LOST, PARTITIONED, DOWN, IN_FLIGHT)
 """What became of a message: delivered; lost by the network; stopped by a partition; the receiver had crashed;
 still under way when the run ended."""
 

@@ -24,7 +24,7 @@ from distlib.figures.lane_bars import bars
 from distlib.figures.lanes import Segment
 from distlib.figures.marks import fault_marks, happening_ticks, partition_bands, violation_lines
 from distlib.figures.message_lines import duplicate_marks, message_lines, undelivered_crosses
-from distlib.figures.picture import HALF, Picture, picture_of
+from distlib.figures.picture import HALF, Diagram, diagram_of
 from distlib.figures.spacetime import _layout as lay_out_lanes
 
 TREE_PX, GAP_PX = 104, 26
@@ -38,7 +38,7 @@ MOST = 2000
 _TIME = re.compile(r"(after )?([\d,]+)\.\d\d ms")
 
 
-class Twig(NamedTuple):
+class TreeNode(NamedTuple):
     """A state in the tree: its number, its parent's (None at the root), its depth, words, and whether it is broken."""
 
     number: int
@@ -48,7 +48,7 @@ class Twig(NamedTuple):
     broken: bool = False
 
 
-class Stub(NamedTuple):
+class InFlight(NamedTuple):
     """A message in flight: who sent it, to whom, at which step, what it says, and whether it is held up."""
 
     sender: NodeId
@@ -58,35 +58,35 @@ class Stub(NamedTuple):
     held: bool = False
 
 
-def rows_of(twigs: Sequence[Twig]) -> dict[int, int]:
+def rows_of(nodes: Sequence[TreeNode]) -> dict[int, int]:
     """The row of each state, from 0 at the top: a first child keeps its parent's row, others take the first free one.
 
-    ``twigs`` in any order in which parents come before their children. No two branches overlap in a row.
+    ``nodes`` in any order in which parents come before their children. No two branches overlap in a row.
     """
-    children: dict[int | None, list[Twig]] = {}
-    for twig in twigs:
-        children.setdefault(twig.parent, []).append(twig)
+    children: dict[int | None, list[TreeNode]] = {}
+    for node in nodes:
+        children.setdefault(node.parent, []).append(node)
     ends: dict[int, int] = {}  # of the chain of first children that begins with a state: its last depth
-    for twig in reversed(twigs):
-        first = children.get(twig.number)
-        ends[twig.number] = ends[first[0].number] if first else twig.depth
+    for node in reversed(nodes):
+        first = children.get(node.number)
+        ends[node.number] = ends[first[0].number] if first else node.depth
     rows: dict[int, int] = {}
     taken: list[list[tuple[int, int]]] = []
-    for twig in twigs:
-        siblings = children[twig.parent]
-        if twig.parent is not None and twig is siblings[0]:
-            rows[twig.number] = rows[twig.parent]
+    for node in nodes:
+        siblings = children[node.parent]
+        if node.parent is not None and node is siblings[0]:
+            rows[node.number] = rows[node.parent]
             continue
         span, row = (
-            (twig.depth - 1, ends[twig.number]),
-            rows.get(twig.parent, -1) + 1 if twig.parent is not None else 0,
+            (node.depth - 1, ends[node.number]),
+            rows.get(node.parent, -1) + 1 if node.parent is not None else 0,
         )
         while row < len(taken) and any(span[0] <= high and low <= span[1] for low, high in taken[row]):
             row += 1
         while len(taken) <= row:
             taken.append([])
         taken[row].append(span)
-        rows[twig.number] = row
+        rows[node.number] = row
     return rows
 
 
@@ -99,20 +99,20 @@ class Scene:
     """
 
     trace: Trace
-    twigs: Sequence[Twig]
+    nodes: Sequence[TreeNode]
     here: Sequence[int]
-    stubs: Sequence[Stub]
+    stubs: Sequence[InFlight]
     window: tuple[float, float]
 
     @cached_property
-    def known(self) -> dict[int, Twig]:
+    def known(self) -> dict[int, TreeNode]:
         """The states by number."""
-        return {twig.number: twig for twig in self.twigs}
+        return {node.number: node for node in self.nodes}
 
     @cached_property
     def rows(self) -> dict[int, int]:
         """See ``rows_of``."""
-        return rows_of(self.twigs)
+        return rows_of(self.nodes)
 
     @cached_property
     def now(self) -> int:
@@ -120,9 +120,9 @@ class Scene:
         return self.known[self.here[-1]].depth
 
     @cached_property
-    def picture(self) -> Picture:
+    def picture(self) -> Diagram:
         """What the space-time diagram shows."""
-        return picture_of(self.trace, None, self.window, False, MOST, theme.WIDTH)
+        return diagram_of(self.trace, None, self.window, False, MOST, theme.WIDTH)
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
@@ -142,11 +142,11 @@ def step_diagram(scene: Scene, since: float | None = None) -> go.Figure:
     """
     missing = [number for number in scene.here if number not in scene.known]
     if missing or not scene.here:
-        raise ValueError(f"here names the states {missing or 'of no path'}; the tree has {len(scene.twigs)} states")
+        raise ValueError(f"here names the states {missing or 'of no path'}; the tree has {len(scene.nodes)} states")
     since = scene.now if since is None else since
     recent = recent_traces(scene, since, scene.kinds, scene.roles)
     past = _branch_traces(scene, (-1.0, since), scene.kinds, scene.roles)
-    past += _tree(scene, [twig for twig in scene.twigs if twig.depth <= since])
+    past += _tree(scene, [node for node in scene.nodes if node.depth <= since])
     for old, new in zip(past, recent, strict=False):
         if old.showlegend:
             new.showlegend = False
@@ -160,7 +160,7 @@ def step_diagram(scene: Scene, since: float | None = None) -> go.Figure:
 
 def recent_traces(scene: Scene, since: float, kinds: Sequence[str], roles: Sequence[str]) -> list[Any]:
     """The traces that a step may change: what ended after step ``since``, the tree after it, and where we are."""
-    here = _tree(scene, [twig for twig in scene.twigs if twig.depth > since])
+    here = _tree(scene, [node for node in scene.nodes if node.depth > since])
     return [
         *_branch_traces(scene, (since, scene.window[1] + 1), kinds, roles), *here,
         _veil(scene),
@@ -236,7 +236,7 @@ def _stubs(scene: Scene) -> go.Scatter:
     )  # fmt: skip
 
 
-def _points(chosen: Sequence[Twig | None], rows: dict[int, int], **options: Any) -> go.Scatter:
+def _points(chosen: Sequence[TreeNode | None], rows: dict[int, int], **options: Any) -> go.Scatter:
     return go.Scatter(
         x=[None if one is None else one.depth for one in chosen],
         y=[None if one is None else -rows[one.number] for one in chosen],
@@ -253,20 +253,20 @@ def _position(scene: Scene) -> go.Scatter:
     return _points(here, scene.rows, mode="markers", name="you are here", marker=marker)
 
 
-def _tree(scene: Scene, part: Sequence[Twig]) -> list[go.Scatter]:
+def _tree(scene: Scene, part: Sequence[TreeNode]) -> list[go.Scatter]:
     """The tree, as far as it lies in ``part``: edges to its states, our branch, forks and ends, broken states."""
     low, high = scene.window
     known, rows = scene.known, scene.rows
-    shown = [twig for twig in part if low - 1 <= twig.depth <= high]
+    shown = [node for node in part if low - 1 <= node.depth <= high]
     count: dict[int | None, int] = {}
-    for twig in scene.twigs:
-        count[twig.parent] = count.get(twig.parent, 0) + 1
-    inside = {twig.number for twig in shown}
+    for node in scene.nodes:
+        count[node.parent] = count.get(node.parent, 0) + 1
+    inside = {node.number for node in shown}
     mine = [known[number] for number in scene.here if number in inside]
     if mine and mine[0].parent in known:
         mine.insert(0, known[mine[0].parent])
-    broken = [twig for twig in shown if twig.broken]
-    knots = [twig for twig in shown if count.get(twig.number, 0) != 1 and not twig.broken]
+    broken = [node for node in shown if node.broken]
+    knots = [node for node in shown if count.get(node.number, 0) != 1 and not node.broken]
     return [
         _points(_chains(shown, known), rows, mode="lines", name=CLICKABLE[0],
                 line={"color": theme.FAINT, "width": 2.5}),
@@ -278,20 +278,20 @@ def _tree(scene: Scene, part: Sequence[Twig]) -> list[go.Scatter]:
     ]  # fmt: skip
 
 
-def _chains(shown: Sequence[Twig], known: dict[int, Twig]) -> list[Twig | None]:
+def _chains(shown: Sequence[TreeNode], known: dict[int, TreeNode]) -> list[TreeNode | None]:
     """All edges as chains of states with gaps between; each edge once."""
-    following: dict[int | None, list[Twig]] = {}
-    for twig in shown:
-        following.setdefault(twig.parent, []).append(twig)
-    inside = {twig.number for twig in shown}
-    found: list[Twig | None] = []
-    for twig in shown:
-        siblings = following[twig.parent]
-        if twig.parent in inside and twig is siblings[0]:
+    following: dict[int | None, list[TreeNode]] = {}
+    for node in shown:
+        following.setdefault(node.parent, []).append(node)
+    inside = {node.number for node in shown}
+    found: list[TreeNode | None] = []
+    for node in shown:
+        siblings = following[node.parent]
+        if node.parent in inside and node is siblings[0]:
             continue  # the chain that its parent is on goes on through it
-        if twig.parent is not None:
-            found.append(known[twig.parent])
-        one: Twig | None = twig
+        if node.parent is not None:
+            found.append(known[node.parent])
+        one: TreeNode | None = node
         while one is not None:
             found.append(one)
             one = next(iter(following.get(one.number, ())), None)
@@ -299,9 +299,9 @@ def _chains(shown: Sequence[Twig], known: dict[int, Twig]) -> list[Twig | None]:
     return found
 
 
-def _said(twig: Twig) -> str:
-    label = twig.label if len(twig.label) <= 90 else f"{twig.label[:89]}…"
-    return f"<b>step {twig.depth}</b>  {escape(label, quote=False)}<br>click to go there"
+def _said(node: TreeNode) -> str:
+    label = node.label if len(node.label) <= 90 else f"{node.label[:89]}…"
+    return f"<b>step {node.depth}</b>  {escape(label, quote=False)}<br>click to go there"
 
 
 def _lay_out(figure: go.Figure, window: tuple[float, float], deepest: int) -> None:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from distlib.figures import lanes, theme
 from distlib.figures.lanes import Segment
-from distlib.figures.picture import HALF, Picture
+from distlib.figures.picture import HALF, Diagram
 
 
 def initial(role: str) -> str:
@@ -27,7 +27,7 @@ def fitting(part: Segment, room_px: float) -> str:
     return ""
 
 
-def bars(picture: Picture, parts: list[Segment], roles: Sequence[str], half: float = HALF) -> list[go.Bar]:
+def bars(picture: Diagram, parts: list[Segment], roles: Sequence[str], half: float = HALF) -> list[go.Bar]:
     """One trace for each role: the time that nodes spend in it, labelled with role and term."""
     by_role: dict[str, list[Segment]] = {role: [] for role in (*roles, theme.OTHER)}
     for part in parts:
@@ -37,7 +37,7 @@ def bars(picture: Picture, parts: list[Segment], roles: Sequence[str], half: flo
     return [_bar(picture, role, found, half) for role, found in by_role.items()]
 
 
-def _bar(picture: Picture, role: str, parts: list[Segment], half: float) -> go.Bar:
+def _bar(picture: Diagram, role: str, parts: list[Segment], half: float) -> go.Bar:
     style = theme.role_style(role)
     starts = [max(part.start_ms, picture.start_ms) for part in parts]
     lengths = [min(part.end_ms, picture.end_ms) - start for part, start in zip(parts, starts, strict=True)]
@@ -80,7 +80,7 @@ def _bar(picture: Picture, role: str, parts: list[Segment], half: float) -> go.B
     )
 
 
-def paused_bars(picture: Picture) -> go.Bar:
+def paused_bars(picture: Diagram) -> go.Bar:
     """Hatched bars over the lanes of nodes that stand still."""
     found = [span for span in lanes.spans(picture.trace) if span.kind == "Pause" and span.node in picture.nodes]
     found = [span for span in found if span.start_ms < picture.end_ms and span.end_ms > picture.start_ms]

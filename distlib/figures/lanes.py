@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from distlib.core.node import NodeId
-from distlib.core.trace import CUT, DELIVERED, DOWN, IN_FLIGHT, LOST, Trace, describe, kind_of
+from distlib.core.trace import DELIVERED, DOWN, IN_FLIGHT, LOST, PARTITIONED, Trace, describe, kind_of
 from distlib.figures import theme
 
 Link = tuple[NodeId, NodeId]
@@ -57,7 +57,7 @@ class Flight(NamedTuple):
     message: Any
 
 
-STOPS = {DELIVERED: 1.0, DOWN: 1.0, LOST: 0.6, CUT: 0.45, IN_FLIGHT: 1.0}
+STOPS = {DELIVERED: 1.0, DOWN: 1.0, LOST: 0.6, PARTITIONED: 0.45, IN_FLIGHT: 1.0}
 """How much of its way a message's line is drawn, by fate: a lost one ends early."""
 
 
@@ -179,16 +179,16 @@ def partition_text(event: Any) -> str:
     return f"{' '.join(event.left)} ┃ {' '.join(event.right)}, both reach {event.middle}"
 
 
-def cut_links(trace: Trace, at_ms: float) -> frozenset[Link]:
+def partitioned_links(trace: Trace, at_ms: float) -> frozenset[Link]:
     """The directed links that partitions cut at ``at_ms``."""
     cut: set[Link] = set()
     for span in spans(trace):
         if span.kind in CUTS and span.start_ms <= at_ms < span.end_ms:
-            cut |= cut_by(span.event, trace.nodes)
+            cut |= partitioned_by(span.event, trace.nodes)
     return frozenset(cut)
 
 
-def cut_by(event: Any, nodes: Sequence[NodeId]) -> frozenset[Link]:
+def partitioned_by(event: Any, nodes: Sequence[NodeId]) -> frozenset[Link]:
     """The directed links that a partition, a one-way cut or a bridge cuts."""
     if hasattr(event, "sources"):
         return frozenset((one, other) for one in event.sources for other in event.targets if one != other)

@@ -10,10 +10,10 @@ import plotly.graph_objects as go
 from distlib.core.node import NodeId
 from distlib.core.trace import Trace, describe
 from distlib.figures import lanes, theme
-from distlib.figures.picture import BOTTOM, HALF, TOP, Picture
+from distlib.figures.picture import BOTTOM, HALF, TOP, Diagram
 
 
-def happening_ticks(picture: Picture) -> go.Scatter:
+def happening_ticks(picture: Diagram) -> go.Scatter:
     """Outputs and advances of the commit index: ticks under the lane, one a node and instant."""
     said: dict[tuple[float, NodeId], list[str]] = {}
     for time_ms, node, before, after in commits(picture.trace):
@@ -59,7 +59,7 @@ def commits(trace: Trace) -> list[tuple[float, NodeId, int, int]]:
     return found
 
 
-def fault_marks(picture: Picture) -> go.Scatter:
+def fault_marks(picture: Diagram) -> go.Scatter:
     """Crashes and restarts as signs on the lane; slow nodes, slow links and drifting clocks in words above it."""
     marks: list[tuple[float, float, str, str]] = []
     for span in lanes.spans(picture.trace):
@@ -98,7 +98,7 @@ def _sign(event: Any) -> str:
     return f"clock ×{event.rate:g}" if kind == "Drift" else ""
 
 
-def violation_lines(picture: Picture) -> go.Scatter:
+def violation_lines(picture: Diagram) -> go.Scatter:
     """A line down the whole figure where an invariant broke, with the witness as its text."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -131,7 +131,7 @@ def violation_lines(picture: Picture) -> go.Scatter:
     )
 
 
-def partition_bands(picture: Picture) -> list[go.Scatter]:
+def partition_bands(picture: Diagram) -> list[go.Scatter]:
     """Bands for the time that a cut lasts, walls between lanes it separates, and its groups by name."""
     cuts = [
         span
@@ -190,7 +190,7 @@ def partition_bands(picture: Picture) -> list[go.Scatter]:
     ]
 
 
-def _walls(picture: Picture, event: Any) -> list[float]:
+def _walls(picture: Diagram, event: Any) -> list[float]:
     """Heights of the walls; none where the groups are not neighbours, as a wall would tell less than the truth."""
     if not hasattr(event, "groups"):
         return []

@@ -8,13 +8,13 @@ from typing import Any
 import plotly.graph_objects as go
 
 from distlib.core.node import NodeId
-from distlib.core.trace import CUT, DOWN, LOST
+from distlib.core.trace import DOWN, LOST, PARTITIONED
 from distlib.figures import lanes, theme
 from distlib.figures.lanes import Flight
-from distlib.figures.picture import HALF, Picture
+from distlib.figures.picture import HALF, Diagram
 
 
-def message_path(picture: Picture, flight: Flight) -> list[tuple[float, float]]:
+def message_path(picture: Diagram, flight: Flight) -> list[tuple[float, float]]:
     """The points of a message's line, from bar edge to bar edge, with one in each gap so that hovering finds it."""
     to = picture.y(flight.receiver)
     if flight.sender not in picture.nodes:
@@ -30,7 +30,7 @@ def message_path(picture: Picture, flight: Flight) -> list[tuple[float, float]]:
     first, last = origin - down * HALF, to + down * HALF
     gaps = [origin - down * (step + 0.5) for step in range(round(abs(to - origin)))]
     stop = first + (last - first) * flight.reached
-    if flight.fate == CUT:
+    if flight.fate == PARTITIONED:
         stop = gaps[_wall(picture, flight)]
     elif flight.fate == LOST:
         stop = min(gaps, key=lambda y: abs(y - stop))  # between two lanes, where it is seen
@@ -39,11 +39,11 @@ def message_path(picture: Picture, flight: Flight) -> list[tuple[float, float]]:
     return [(flight.start_ms + (y - first) * slope, y) for y in heights]
 
 
-def _wall(picture: Picture, flight: Flight) -> int:
+def _wall(picture: Diagram, flight: Flight) -> int:
     """The gap, counted from the sender, in which a partition stops the message: before the first lane it cannot
     reach."""
     cut: set[lanes.Link] = set()
-    for start_ms, end_ms, links in picture.cuts:
+    for start_ms, end_ms, links in picture.partitions:
         if start_ms <= flight.arrive_ms and flight.start_ms < end_ms:
             cut |= links
     here, there = picture.nodes.index(flight.sender), picture.nodes.index(flight.receiver)
@@ -52,7 +52,7 @@ def _wall(picture: Picture, flight: Flight) -> int:
     return next((gap for gap, node in enumerate(on_the_way) if (flight.sender, node) in cut), 0)
 
 
-def _lines(picture: Picture, flights: Iterable[Flight]) -> dict[str, list[Any]]:
+def _lines(picture: Diagram, flights: Iterable[Flight]) -> dict[str, list[Any]]:
     x: list[float | None] = []
     y: list[float | None] = []
     text: list[str] = []
@@ -68,7 +68,7 @@ def _lines(picture: Picture, flights: Iterable[Flight]) -> dict[str, list[Any]]:
     return {"x": x, "y": y, "hovertext": text}
 
 
-def message_lines(picture: Picture, kinds: Sequence[str]) -> list[go.Scatter]:
+def message_lines(picture: Diagram, kinds: Sequence[str]) -> list[go.Scatter]:
     """One trace a kind, in this order, empty for kinds that are absent; then one for all others."""
     by_kind: dict[str, list[Flight]] = {kind: [] for kind in (*kinds, theme.OTHER)}
     for flight in picture.flights:
@@ -87,7 +87,7 @@ def message_lines(picture: Picture, kinds: Sequence[str]) -> list[go.Scatter]:
     ]
 
 
-def highlighted_lines(picture: Picture, numbers: Collection[int]) -> go.Scatter:
+def highlighted_lines(picture: Diagram, numbers: Collection[int]) -> go.Scatter:
     """The messages with these numbers, bold, over the rest."""
     chosen = [one for one in (*picture.flights, *picture.routine) if one.number in numbers]
     return go.Scatter(
@@ -100,7 +100,7 @@ def highlighted_lines(picture: Picture, numbers: Collection[int]) -> go.Scatter:
     )
 
 
-def routine_lines(picture: Picture) -> go.Scatter:
+def routine_lines(picture: Diagram) -> go.Scatter:
     """Heartbeats: thin lines while they are few, else one tick on the sender's lane for each round."""
     flights, room = picture.routine, 400
     only = sorted({flight.kind for flight in flights} - {flight.kind for flight in picture.flights})
@@ -136,9 +136,9 @@ def routine_lines(picture: Picture) -> go.Scatter:
     )
 
 
-def undelivered_crosses(picture: Picture) -> go.Scatter:
+def undelivered_crosses(picture: Diagram) -> go.Scatter:
     """A cross where each message ended that was not delivered; its text says why."""
-    lost = [one for one in (*picture.flights, *picture.routine) if one.fate in (LOST, CUT, DOWN)]
+    lost = [one for one in (*picture.flights, *picture.routine) if one.fate in (LOST, PARTITIONED, DOWN)]
     if len(lost) > 2 * len(picture.flights):
         lost = [one for one in lost if not one.routine]
     ends = [message_path(picture, flight)[-1] for flight in lost]
@@ -156,7 +156,7 @@ def undelivered_crosses(picture: Picture) -> go.Scatter:
     )
 
 
-def duplicate_marks(picture: Picture) -> go.Scatter:
+def duplicate_marks(picture: Diagram) -> go.Scatter:
     """A diamond in the middle of each extra copy of a message."""
     again = [one for one in picture.flights if one.duplicate]
     middles = [

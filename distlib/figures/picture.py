@@ -19,7 +19,7 @@ TOP, BOTTOM = 0.82, 0.5
 """Room above the first lane (for the names of partitions) and below the last, in lanes."""
 
 
-class Picture(NamedTuple):
+class Diagram(NamedTuple):
     """What is drawn: the window, the lanes, and the messages that found room."""
 
     trace: Trace
@@ -30,7 +30,7 @@ class Picture(NamedTuple):
     routine: list[Flight]
     total: int
     width: int
-    cuts: list[tuple[float, float, frozenset[lanes.Link]]]
+    partitions: list[tuple[float, float, frozenset[lanes.Link]]]
 
     def y(self, node: NodeId) -> float:
         """The height of a lane's middle."""
@@ -45,14 +45,14 @@ class Picture(NamedTuple):
         return self.start_ms <= time_ms <= self.end_ms and (node is None or node in self.nodes)
 
 
-def picture_of(
+def diagram_of(
     trace: Trace,
     nodes: Iterable[NodeId] | None,
     window: tuple[float, float],
     fold_routine: bool,
     max_messages: int,
     width: int,
-) -> Picture:
+) -> Diagram:
     """Choose what fits: all messages of the window, or its first ``max_messages``."""
     if isinstance(max_messages, bool) or not isinstance(max_messages, int) or max_messages < 1:
         raise ValueError(f"max_messages is {max_messages!r}; it takes a whole number of at least 1")
@@ -64,8 +64,8 @@ def picture_of(
         telling = telling[:max_messages]
     routine = [one for one in found if fold_routine and one.routine and one.start_ms <= end]
     cuts = [
-        (span.start_ms, span.end_ms, lanes.cut_by(span.event, trace.nodes))
+        (span.start_ms, span.end_ms, lanes.partitioned_by(span.event, trace.nodes))
         for span in lanes.spans(trace)
         if span.kind in lanes.CUTS
     ]
-    return Picture(trace, chosen, start, end, telling, routine, len(found), width, cuts)
+    return Diagram(trace, chosen, start, end, telling, routine, len(found), width, cuts)

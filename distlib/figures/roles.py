@@ -13,7 +13,7 @@ from distlib.figures import lanes, theme
 from distlib.figures.lane_bars import bars
 from distlib.figures.lanes import Segment
 from distlib.figures.marks import fault_marks
-from distlib.figures.picture import LEFT_PX, RIGHT_PX, ROW_PX, Picture
+from distlib.figures.picture import LEFT_PX, RIGHT_PX, ROW_PX, Diagram
 
 LANE_PX, BOTTOM_PX = 40, 56
 LED = ("leader", "coordinator")
@@ -36,7 +36,7 @@ def role_timeline(
     """
     start, end = lanes.window(trace, start_ms, end_ms)
     chosen = lanes.chosen_nodes(trace, nodes)
-    picture = Picture(trace, chosen, start, end, [], [], 0, width, [])
+    picture = Diagram(trace, chosen, start, end, [], [], 0, width, [])
     parts = lanes.segments(trace, chosen)
     roles = theme.in_order({part.role for part in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
     figure = theme.figure(title=title, width=width)
@@ -59,7 +59,7 @@ def leaderless(parts: Iterable[Segment], end_ms: float) -> list[tuple[float, flo
     return gaps + ([(free, end_ms)] if free < end_ms else [])
 
 
-def _gaps(picture: Picture, gaps: list[tuple[float, float]] | None) -> go.Bar:
+def _gaps(picture: Diagram, gaps: list[tuple[float, float]] | None) -> go.Bar:
     shown = [
         (max(start, picture.start_ms), min(end, picture.end_ms))
         for start, end in gaps or ()
@@ -100,7 +100,7 @@ def _gap_label(length_ms: float, room_px: float) -> str:
     return ""
 
 
-def _layout(figure: go.Figure, picture: Picture, titled: bool, gaps: list[Any] | None) -> go.Figure:
+def _layout(figure: go.Figure, picture: Diagram, titled: bool, gaps: list[Any] | None) -> go.Figure:
     rows = theme.legend_rows(figure, "legend2", picture.width - LEFT_PX - RIGHT_PX)
     top = 1.5 if gaps is not None else 0.5
     lanes_px = LANE_PX * (len(picture.nodes) - 0.5 + top)

@@ -24,7 +24,7 @@ from distlib.figures.message_lines import (
     routine_lines,
     undelivered_crosses,
 )
-from distlib.figures.picture import BOTTOM, BOTTOM_PX, LANE_PX, LEFT_PX, RIGHT_PX, ROW_PX, TOP, Picture, picture_of
+from distlib.figures.picture import BOTTOM, BOTTOM_PX, LANE_PX, LEFT_PX, RIGHT_PX, ROW_PX, TOP, Diagram, diagram_of
 
 
 def spacetime(
@@ -49,7 +49,7 @@ def spacetime(
     the trace *other*. ``highlight`` holds numbers of messages to draw bold. Raises ``ValueError`` for a reversed or
     empty window, an unknown node, or ``max_messages`` below 1.
     """
-    picture = picture_of(trace, nodes, lanes.window(trace, start_ms, end_ms), fold_routine, max_messages, width)
+    picture = diagram_of(trace, nodes, lanes.window(trace, start_ms, end_ms), fold_routine, max_messages, width)
     kinds = _kinds(trace, fold_routine) if kinds is None else tuple(kinds)
     parts = lanes.segments(trace, picture.nodes)
     roles = theme.in_order({part.role for part in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
@@ -78,7 +78,7 @@ def _kinds(trace: Trace, fold_routine: bool) -> tuple[str, ...]:
     return theme.in_order(found, tuple(theme.KINDS))
 
 
-def _layout(figure: go.Figure, picture: Picture, titled: bool) -> go.Figure:
+def _layout(figure: go.Figure, picture: Diagram, titled: bool) -> go.Figure:
     rows = theme.legend_rows(figure, "legend", picture.width - LEFT_PX - RIGHT_PX)
     below = theme.legend_rows(figure, "legend2", picture.width - LEFT_PX - RIGHT_PX)
     lanes_px = LANE_PX * (len(picture.nodes) - 1 + TOP + BOTTOM)
@@ -114,7 +114,7 @@ def _layout(figure: go.Figure, picture: Picture, titled: bool) -> go.Figure:
     return figure
 
 
-def _time_title(picture: Picture) -> str:
+def _time_title(picture: Diagram) -> str:
     drawn = len(picture.flights) + len(picture.routine)
     if drawn == picture.total:
         return "virtual time (ms)"

@@ -12,7 +12,7 @@ from distlib.core.node import NodeId
 from distlib.core.trace import Trace
 from distlib.figures import lanes, theme
 from distlib.figures.message_lines import message_path
-from distlib.figures.picture import BOTTOM, TOP, Picture, picture_of
+from distlib.figures.picture import BOTTOM, TOP, Diagram, diagram_of
 from distlib.figures.player import add_player, moments
 from distlib.figures.spacetime import spacetime
 
@@ -55,7 +55,7 @@ def time_travel(trace: Trace, *, frames: int = 60, **options: Any) -> go.Figure:
     """
     width = options.pop("width", theme.WIDTH)
     figure = spacetime(trace, width=width - SIDE_PX, **options)
-    picture = picture_of(
+    picture = diagram_of(
         trace,
         options.get("nodes"),
         lanes.window(trace, options.get("start_ms"), options.get("end_ms")),
@@ -92,7 +92,7 @@ def _kept(figure: go.Figure, first: int) -> list[int]:
     return bars + below[:1]
 
 
-def _moving(picture: Picture, views: Views, at_ms: float, styled: bool = False) -> list[go.Scatter]:
+def _moving(picture: Diagram, views: Views, at_ms: float, styled: bool = False) -> list[go.Scatter]:
     """The traces that change from frame to frame; only the first ones carry their style. None is ever without a
     point: plotly would not redraw it."""
     low = 0.02 - BOTTOM - len(picture.nodes) + 1
@@ -134,7 +134,7 @@ def _moving(picture: Picture, views: Views, at_ms: float, styled: bool = False) 
     return [go.Scatter(**part, **({"showlegend": False} if styled else {})) for part in (cursor, flying, dots, now)]
 
 
-def _in_flight(picture: Picture, at_ms: float) -> tuple[list[Any], list[Any], list[tuple[float, float, str]]]:
+def _in_flight(picture: Diagram, at_ms: float) -> tuple[list[Any], list[Any], list[tuple[float, float, str]]]:
     x: list[Any] = []
     y: list[Any] = []
     heads: list[tuple[float, float, str]] = []

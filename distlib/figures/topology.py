@@ -10,7 +10,7 @@ import networkx as nx
 import plotly.graph_objects as go
 
 from distlib.core.node import NodeId
-from distlib.core.trace import CUT, IN_FLIGHT, LOST, Trace
+from distlib.core.trace import IN_FLIGHT, LOST, PARTITIONED, Trace
 from distlib.figures import lanes, theme
 from distlib.figures.lanes import STOPS, Flight
 from distlib.figures.player import add_player, moments
@@ -150,7 +150,7 @@ def _parts(drawn: Map, at_ms: float, styled: bool = False) -> list[dict[str, Any
 
 
 def _links(drawn: Map, at_ms: float, styled: bool) -> list[dict[str, Any]]:
-    cut = lanes.cut_links(drawn.trace, at_ms)
+    cut = lanes.partitioned_links(drawn.trace, at_ms)
     whole: tuple[list[Any], list[Any]] = ([], [])
     broken: tuple[list[Any], list[Any]] = ([], [])
     crosses: list[tuple[float, float, str]] = []
@@ -266,7 +266,7 @@ def _stopped(drawn: Map, at_ms: float, styled: bool) -> dict[str, Any]:
     """Crosses where messages were just lost; those that a partition stops have the cross of the link."""
     found = []
     for flight in drawn.flights:
-        if flight.fate in (CUT, IN_FLIGHT) or flight.fate not in STOPS or flight.end_ms > at_ms:
+        if flight.fate in (PARTITIONED, IN_FLIGHT) or flight.fate not in STOPS or flight.end_ms > at_ms:
             continue
         linger = max(LINGER_MS, 0.4 * (flight.arrive_ms - flight.start_ms))
         if flight.fate == LOST and at_ms < flight.end_ms + linger:

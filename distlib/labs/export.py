@@ -96,7 +96,7 @@ def page(lab: Lab) -> str:
         f'<h1 class="lab-title">{escape(lab.title)}</h1>',
         to_html(lab.picture.figure, full_page=False),
         "" if table is None else markup.table(table),
-        markup.verdicts(markup.Verdict(*one) for one in lab.verdicts(lab.result)),
+        markup.verdicts(markup.LabVerdict(*one) for one in lab.verdicts(lab.result)),
         f'<p class="lab-witness">Rebuild it with <code class="lab-file">{escape(lab.share())}</code></p>',
         "</div></body></html>\n",
     ]

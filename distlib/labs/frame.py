@@ -153,7 +153,7 @@ class Frame:
         )
         self._warned.value = "".join(markup.message("warning", text) for text in lab.params.warnings())
         self._statistics.value = "" if table is None else markup.table(table)
-        self._verdicts.value = markup.verdicts(markup.Verdict(*one) for one in verdicts)
+        self._verdicts.value = markup.verdicts(markup.LabVerdict(*one) for one in verdicts)
         self._stale(False)
         self._files.value = ""
         if self._shared.value:

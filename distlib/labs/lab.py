@@ -34,7 +34,7 @@ from distlib.labs.controls import Controls, source
 from distlib.labs.declaration import check_declaration, options_of
 from distlib.labs.frame import Frame
 from distlib.labs.picture import Picture
-from distlib.labs.work import Job, Progress, Stopped, Worker
+from distlib.labs.work import Job, JobRunner, Progress, Stopped
 
 SHOW_S = 2.0
 """How long showing a lab waits for its first run; a longer one is shown with its progress."""
@@ -98,7 +98,7 @@ class Lab:
         self._has_result = False
         self._job: Job | None = None
         self._lock = threading.RLock()
-        self._worker = Worker()
+        self._worker = JobRunner()
         self._behind = False  # the picture is of an earlier run than the controls
         self._quiet = True  # values are being set by us; no run for each
         self.picture = Picture()

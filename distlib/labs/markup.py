@@ -54,7 +54,7 @@ ul.lab-verdicts li > * { text-indent: 0; }
 </style>"""
 
 
-class Verdict(NamedTuple):
+class LabVerdict(NamedTuple):
     """An invariant of a run: its name, whether it holds (None: not decided), and a witness in words."""
 
     name: str
@@ -101,7 +101,7 @@ def number(value: Any) -> str:
     return f"{int(value):,}"
 
 
-def verdicts(found: Iterable[Verdict]) -> str:
+def verdicts(found: Iterable[LabVerdict]) -> str:
     """A list of verdicts: sign, word, name and witness, so that colour says nothing of its own."""
     items = []
     for name, holds, witness in found:

@@ -95,7 +95,7 @@ class Job:
         self.published.set()
 
 
-class Worker:
+class JobRunner:
     """Runs one job at a time in a thread. A new job stops the one before it and takes the place of a waiting one."""
 
     def __init__(self) -> None:

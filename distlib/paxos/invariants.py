@@ -16,7 +16,7 @@ from distlib.core.node import Node, NodeId
 Nodes = Mapping[NodeId, Node]
 
 
-class Vote(NamedTuple):
+class AcceptorVote(NamedTuple):
     """Once, ``acceptor`` accepted ``value`` at ``ballot``."""
 
     acceptor: NodeId
@@ -27,7 +27,7 @@ class Vote(NamedTuple):
 class Decided(NamedTuple):
     """The ghost of ``Agreement``: every acceptance there has been, and the value that was chosen first, with why."""
 
-    votes: frozenset[Vote] = frozenset()
+    votes: frozenset[AcceptorVote] = frozenset()
     value: Any = None
     how: str = ""
 
@@ -49,7 +49,7 @@ class Agreement:
     def after(self, ghost: Decided, nodes: Nodes, changed: NodeId) -> Hashable:
         """Counts what ``changed`` has newly accepted or learnt."""
         node: Any = nodes[changed]
-        vote = Vote(changed, node.accepted_ballot, node.accepted_value)
+        vote = AcceptorVote(changed, node.accepted_ballot, node.accepted_value)
         if vote.value is not None and vote not in ghost.votes:
             ghost = ghost._replace(votes=ghost.votes | {vote})
             voters = sorted(one.acceptor for one in ghost.votes if one[1:] == vote[1:])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from distlib.paxos import broken
-from distlib.workbench.museum import LIVENESS, MASKED, Piece, Report
+from distlib.workbench.museum import LIVENESS, MASKED, FieldReport, Piece
 
 AGREE, PROMISE, LIVE = "agreement", "monotonic promise", "liveness"
 
 
-def _github(what: str, thread: str) -> Report:
-    return Report(what, f"https://github.com/{thread}")
+def _github(what: str, thread: str) -> FieldReport:
+    return FieldReport(what, f"https://github.com/{thread}")
 
 
 PAXOS_PIECES: tuple[Piece, ...] = (

@@ -10,7 +10,15 @@ from typing import Any
 
 from distlib.check.history.history import UNKNOWN, Fault, History, Operation
 from distlib.check.history.readers import parse_jsonl
-from distlib.check.history.sequential import CompareAndSet, KeyValue, Log, Mutex, Queue, Register, Specification
+from distlib.check.history.sequential import (
+    AppendOnlyLog,
+    CasRegister,
+    KeyValueMap,
+    Mutex,
+    Queue,
+    Register,
+    Specification,
+)
 from distlib.core.fault import Partition
 from distlib.core.trace import Trace
 from distlib.paxos.multi_paxos import MultiPaxos
@@ -23,8 +31,8 @@ from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 
 SPECIFICATIONS: dict[str, Callable[[], Specification]] = {
-    "register": Register, "compare-and-set": CompareAndSet, "key-value": KeyValue, "queue": Queue, "log": Log,
-    "lock": Mutex,
+    "register": Register, "compare-and-set": CasRegister, "key-value": KeyValueMap, "queue": Queue,
+    "log": AppendOnlyLog, "lock": Mutex,
 }  # fmt: skip
 CUT_MS, HEAL_MS, END_MS = 300.0, 900.0, 1300.0
 OWN = "my own lines"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, combinations, product
 from typing import Any
 
-from distlib.principles.specifications import Vote, Voting, VotingState
+from distlib.principles.specifications import BallotVote, Voting, VotingState
 
 Invariant = Callable[[VotingState], bool]
 
@@ -88,7 +88,7 @@ def induction(model: Voting, *invariants: Invariant) -> Induction:
 
 def every_state(model: Voting) -> Iterator[VotingState]:
     """Every value of the model's variables, reachable or not, those with fewer votes first."""
-    votes = [Vote(b, v) for b, v in product(range(model.ballots), range(model.values))]
+    votes = [BallotVote(b, v) for b, v in product(range(model.ballots), range(model.values))]
     subsets = [frozenset(some) for size in range(len(votes) + 1) for some in combinations(votes, size)]
     casts = sorted(product(subsets, repeat=model.acceptors), key=lambda cast: sum(map(len, cast)))
     for cast in casts:
@@ -119,7 +119,7 @@ def safe_at(state: VotingState, ballot: int, value: int) -> bool:
 
 def value_or_never(state: VotingState, a: int, ballot: int, value: int) -> bool:
     """Acceptor ``a`` voted for ``value`` in ``ballot``, or did not vote there and never will."""
-    if Vote(ballot, value) in state.votes[a]:
+    if BallotVote(ballot, value) in state.votes[a]:
         return True
     return state.max_bal[a] > ballot and all(vote.ballot != ballot for vote in state.votes[a])
 

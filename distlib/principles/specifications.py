@@ -186,7 +186,7 @@ class Consensus(Model[frozenset[int], Action]):
         return always(lambda chosen: len(chosen) <= 1, "at most one value chosen"), sometimes(bool, "a value chosen")
 
 
-class Vote(NamedTuple):
+class BallotVote(NamedTuple):
     """A vote for *value* in *ballot*."""
 
     ballot: int
@@ -196,7 +196,7 @@ class Vote(NamedTuple):
 class VotingState(NamedTuple):
     """The variables of Voting.tla: each acceptor's votes, and the ballot below which it will not vote any more."""
 
-    votes: tuple[frozenset[Vote], ...]
+    votes: tuple[frozenset[BallotVote], ...]
     max_bal: tuple[int, ...]
 
 
@@ -232,10 +232,10 @@ class Voting(Model[VotingState, Action]):
                 if max_bal[a] <= b and self.may_vote(votes, a, b, v):
                     for quorum in self.quorums:
                         for _ in range(self.shows_safe_at(state, quorum, b, v)):
-                            mine = added(votes[a], Vote(b, v))
+                            mine = added(votes[a], BallotVote(b, v))
                             yield (("VoteFor", a, b, v), VotingState(replaced(votes, a, mine), replaced(max_bal, a, b)))
 
-    def may_vote(self, votes: tuple[frozenset[Vote], ...], a: int, b: int, v: int) -> bool:
+    def may_vote(self, votes: tuple[frozenset[BallotVote], ...], a: int, b: int, v: int) -> bool:
         """Acceptor *a* has not voted in ballot *b*, and nobody else has voted for another value in it."""
         return all(vote.ballot != b for vote in votes[a]) and all(
             vote.value == v for c, theirs in enumerate(votes) if c != a for vote in theirs if vote.ballot == b
@@ -250,14 +250,14 @@ class Voting(Model[VotingState, Action]):
         if any(state.max_bal[a] < b for a in quorum):
             return 0
         earlier = [vote for a in quorum for vote in state.votes[a] if vote.ballot < b]
-        return earlier.count(Vote(max(earlier).ballot, v)) if earlier else 1
+        return earlier.count(BallotVote(max(earlier).ballot, v)) if earlier else 1
 
     def chosen(self, state: VotingState) -> frozenset[int]:
         """The values for which some quorum has voted in one ballot."""
         return frozenset(
             v
             for b, v in product(range(self.ballots), range(self.values))
-            if any(all(Vote(b, v) in state.votes[a] for a in quorum) for quorum in self.quorums)
+            if any(all(BallotVote(b, v) in state.votes[a] for a in quorum) for quorum in self.quorums)
         )
 
     def canonical(self, state: VotingState) -> Any:
@@ -288,7 +288,7 @@ class PaxosState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Paxos(Model[PaxosState, Action]):
+class PaxosSpecification(Model[PaxosState, Action]):
     """Single-decree Paxos over a set of messages: Paxos.tla (Lamport). Proposers and learners need no state.
 
     Published: 3 acceptors, 2 values, 2 ballots: 3,921 distinct, 23,563 generated, depth 17

@@ -15,7 +15,7 @@ from distlib.sim.network import Network
 
 
 @dataclass(frozen=True)
-class AtMostOnce:
+class LossyRun:
     """What became of the clients' additions: how often they were asked for, logged, answered, and applied."""
 
     trace: Trace
@@ -39,7 +39,7 @@ class AtMostOnce:
     __repr__ = __str__
 
 
-def lossy_clients(loss: float = 0.3, seed: int = 7, additions: int = 12) -> AtMostOnce:
+def lossy_clients(loss: float = 0.3, seed: int = 7, additions: int = 12) -> LossyRun:
     """Three clients, each adding 1 to one counter ``additions`` times, over a network that loses messages.
 
     ``loss`` is the probability that a message is lost, any message of clients and servers.
@@ -59,7 +59,7 @@ def lossy_clients(loss: float = 0.3, seed: int = 7, additions: int = 12) -> AtMo
     leader = max(
         (node for node in cluster.nodes.values() if isinstance(node, Raft)), key=lambda node: node.commit_index
     )
-    return AtMostOnce(
+    return LossyRun(
         trace,
         operations,
         requests=sum(isinstance(copy[4], ClientRequest) for copy in trace.sent),

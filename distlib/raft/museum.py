@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from distlib.raft import broken
-from distlib.workbench.museum import LIVENESS, MASKED, Piece, Report
+from distlib.workbench.museum import LIVENESS, MASKED, FieldReport, Piece
 
 ELECTION, LOG, COMPLETE = "Election Safety", "Log Matching", "Leader Completeness"
 SURVIVES, LINEAR, LIVE = "Committed Entries Survive", "linearizability", "liveness"
 
 
-def _github(what: str, thread: str) -> Report:
-    return Report(what, f"https://github.com/{thread}")
+def _github(what: str, thread: str) -> FieldReport:
+    return FieldReport(what, f"https://github.com/{thread}")
 
 
 RAFT_PIECES: tuple[Piece, ...] = (

@@ -13,7 +13,7 @@ from typing import Any
 from distlib.check.cluster.model import ClusterModel, leads
 from distlib.check.cluster.world import Faults, Link, World
 from distlib.check.history.linearizability import Verdict, check
-from distlib.check.history.sequential import CompareAndSet as Register
+from distlib.check.history.sequential import CasRegister as Register
 from distlib.check.search import Leg, Outcome, ProtocolSearch, breadth, staged
 from distlib.core.fault import Crash, Partition
 from distlib.core.node import Node, NodeId

@@ -11,7 +11,7 @@ from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.shrink import shrink_run
 from distlib.check.history.history import History, Operation
 from distlib.check.history.linearizability import Verdict, check
-from distlib.check.history.sequential import CompareAndSet as Register
+from distlib.check.history.sequential import CasRegister as Register
 from distlib.check.search import DANGEROUS, Outcome, exemplified
 from distlib.core.fault import Crash, Fault, Nemesis
 from distlib.core.node import Node

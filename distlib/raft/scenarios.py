@@ -13,7 +13,7 @@ from distlib.raft.invariants import raft_invariants
 from distlib.raft.raft import ClientRequest, Raft
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
-from distlib.sim.latency import Constant, Exponential, Latency, LogNormal, PerLink, Uniform
+from distlib.sim.latency import Constant, ExponentialLatency, Latency, LogNormalLatency, PerLink, Uniform
 from distlib.sim.network import Network
 from distlib.sim.regions import REGIONS, one_way_ms
 
@@ -98,9 +98,9 @@ class RaftParams(Parameters):
             case "constant":
                 return Constant(mean)
             case "exponential":
-                return Exponential(mean / 2, floor_ms=mean / 2)
+                return ExponentialLatency(mean / 2, floor_ms=mean / 2)
             case "log-normal":
-                return LogNormal(mean * 0.8825, sigma=0.5)  # exp(-sigma²/2): so that the mean is right
+                return LogNormalLatency(mean * 0.8825, sigma=0.5)  # exp(-sigma²/2): so that the mean is right
             case "regions":
                 return region_latency(server_names(self.servers), self.placed())
         return Uniform(mean * 0.5, mean * 1.5)

@@ -12,7 +12,7 @@ from distlib.raft.raft import Index, Raft, Read, RequestVote, Role, Term
 
 
 @dataclass
-class Loyal(Raft):
+class LeaderStickiness(Raft):
     """Raft whose servers disregard requests for votes while they hear from a leader (thesis §4.2.3)."""
 
     hears_leader: bool = volatile(False)
@@ -60,7 +60,7 @@ class PreVoteReply:
 
 
 @dataclass
-class PreVote(Loyal):
+class PreVote(LeaderStickiness):
     """Raft with Pre-Vote (thesis §9.6): a server that was cut off cannot depose a working leader when it comes back."""
 
     def on_election_timeout(self) -> None:
@@ -103,7 +103,7 @@ class PreVote(Loyal):
 
 
 @dataclass
-class LeaderLease(Loyal):
+class LeaderLease(LeaderStickiness):
     """Raft whose leader answers reads at once while it holds a lease (thesis §6.4.1).
 
     The lease is sound only while every clock's rate stays within 1 ± ``clock_drift``: a majority that answered a

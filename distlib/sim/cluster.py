@@ -28,12 +28,12 @@ from distlib.core.fault import (
     SlowLink,
     SlowNode,
     check_faults,
-    cut_links,
+    partitioned_links,
 )
 from distlib.core.invariant import Broken, Invariant, Violation
 from distlib.core.node import CancelTimer, Node, NodeId, Output, Send, SetTimer
 from distlib.core.seeds import Seeds
-from distlib.core.trace import CUT, DOWN, Fired, Happened, Trace
+from distlib.core.trace import DOWN, PARTITIONED, Fired, Happened, Trace
 from distlib.sim.machine import Machine
 from distlib.sim.network import Network, Wire
 from distlib.sim.recorder import Recorder
@@ -80,10 +80,10 @@ class Cluster:
         self.machines = {node.id: Machine(node, self.seeds, self.network.disk) for node in members}
         self.events = 0
         self._shows = {node.id: record and type(node).view is not Node.view for node in members}
-        self._cuts: dict[int, frozenset[Link]] = {}
+        self._partitions: dict[int, frozenset[Link]] = {}
         self._ghosts: list[Any] = []
         self._started = False
-        self._calm = False
+        self._fast_path = False
         for fault in faults:
             self._at(fault.at_ms, self._apply, fault)
 
@@ -168,10 +168,10 @@ class Cluster:
             self._ghosts = [invariant.before(self.nodes) for invariant in self.invariants]
             for node in self.nodes:
                 self._start_node(node)
-            self._weather()
+            self._choose_path()
 
     def _start_node(self, node: NodeId) -> None:
-        self._guard(node, "start", self.machines[node].start)
+        self._call(node, "start", self.machines[node].start)
         self._after(node)
 
     def _loop(self, until_ms: float, last_event: int, until: Callable[[Cluster], bool] | None) -> str:
@@ -183,8 +183,8 @@ class Cluster:
                 return "time"
             if self.events >= last_event:
                 return "events"
-            if until is None and self._calm:
-                self._run_calm(until_ms, last_event)
+            if until is None and self._fast_path:
+                self._run_fast_path(until_ms, last_event)
                 continue
             self._step(heappop(heap))
             if until is not None and until(self):
@@ -199,8 +199,8 @@ class Cluster:
         else:
             self._arrive(event)
 
-    def _run_calm(self, until_ms: float, last_event: int) -> None:
-        """The loop for calm weather: the same steps as ``_step`` with everything looked up once.
+    def _run_fast_path(self, until_ms: float, last_event: int) -> None:
+        """While no machine is impaired and all links are perfect: the same steps as ``_step``, looked up once.
 
         It is what most runs spend their time in; a test holds the two equal, event by event.
         """
@@ -211,7 +211,7 @@ class Cluster:
             for (name, node), links in zip(self.nodes.items(), self.wire.links.values(), strict=True)
         }
         count, budget, now_ms = queue.count, last_event - self.events, queue.now_ms
-        while self._calm and budget and heap and heap[0][0] <= until_ms:
+        while self._fast_path and budget and heap and heap[0][0] <= until_ms:
             budget -= 1
             now_ms, _, sender, receiver, message, _ = heappop(heap)
             if sender is None:
@@ -240,26 +240,26 @@ class Cluster:
             outbox.clear()
         queue.count, queue.now_ms, self.events = count, now_ms, last_event - budget
 
-    def _weather(self) -> None:
+    def _choose_path(self) -> None:
         """Note whether all nodes are healthy and all links perfect: the case that is worth a fast loop."""
-        links_fine = self.network.perfect and not (self._cuts or self.wire.slow)
-        troubled = any(machine.troubled for machine in self.machines.values())
-        self._calm = links_fine and not self.network.processing_ms and not troubled
+        links_fine = self.network.perfect and not (self._partitions or self.wire.slow)
+        impaired = any(machine.impaired for machine in self.machines.values())
+        self._fast_path = links_fine and not self.network.processing_ms and not impaired
 
     def _arrive(self, event: tuple[Any, ...]) -> None:
         """A message reaches a machine that may be cut off, down, paused or busy."""
         _due, number, sender, receiver, _message, _sent = event
         machine = self.machines[receiver]
-        if (sender, receiver) in self.wire.cut:
-            self.recorder.fates[number] = CUT
+        if (sender, receiver) in self.wire.partitioned:
+            self.recorder.fates[number] = PARTITIONED
         elif machine.down:
             self.recorder.fates[number] = DOWN
         elif machine.paused:
             machine.waiting.append(event)
         elif work_ms := self.network.processing_ms + machine.extra_ms:
-            self._at(machine.begin_work(self.now_ms, work_ms), self._work, (event, machine.boot))
+            self._at(machine.begin_work(self.now_ms, work_ms), self._work, (event, machine.incarnation))
         elif machine.busy_until_ms > self.now_ms:  # it was slow until now and still has older messages to read
-            self._at(machine.busy_until_ms, self._work, (event, machine.boot))
+            self._at(machine.busy_until_ms, self._work, (event, machine.incarnation))
         else:
             self._deliver(event)
 
@@ -269,9 +269,9 @@ class Cluster:
 
     def _work(self, job: tuple[tuple[Any, ...], int]) -> None:
         """A machine is done with a message that arrived earlier."""
-        event, boot = job
+        event, incarnation = job
         machine = self.machines[event[3]]
-        if boot != machine.boot:
+        if incarnation != machine.incarnation:
             self.recorder.fates[event[1]] = DOWN  # it crashed with the message still unread
         elif machine.paused:
             machine.waiting.append((self.now_ms, event[1], None, self._work, job, None))
@@ -284,10 +284,10 @@ class Cluster:
             self.recorder.late[number] = self.now_ms
         node = self.nodes[receiver]
         node.now_ms = self.machines[receiver].clock_ms(self.now_ms)
-        self._guard(receiver, f"{sender} → {receiver} {message!r}", node.receive, sender, message)
+        self._call(receiver, f"{sender} → {receiver} {message!r}", node.receive, sender, message)
         self._after(receiver)
 
-    def _guard(self, node: NodeId, what: str, call: Callable[..., None], *args: Any) -> None:
+    def _call(self, node: NodeId, what: str, call: Callable[..., None], *args: Any) -> None:
         try:
             call(*args)
         except Exception as error:
@@ -328,7 +328,7 @@ class Cluster:
             match effect:
                 case Send(to, message):
                     if synced_ms > self.now_ms:
-                        self._at(synced_ms, self._send_synced, (machine, machine.boot, to, message))
+                        self._at(synced_ms, self._send_synced, (machine, machine.incarnation, to, message))
                     else:
                         self.wire.send(name, [(to, message)])
                 case SetTimer(timer, key, low_ms, high_ms):
@@ -343,8 +343,8 @@ class Cluster:
         machine.node.effects.clear()
 
     def _send_synced(self, job: tuple[Machine, int, NodeId, Any]) -> None:
-        machine, boot, to, message = job
-        if boot == machine.boot:
+        machine, incarnation, to, message = job
+        if incarnation == machine.incarnation:
             self.wire.send(machine.node.id, [(to, message)])
 
     def _fire(self, timer: tuple[Machine, str, Any, int]) -> None:
@@ -359,7 +359,7 @@ class Cluster:
         node.now_ms = machine.clock_ms(self.now_ms)
         if self.recorder.record:
             self.recorder.timeouts.append(Fired(self.now_ms, number, node.id, name, key))
-        self._guard(node.id, f"timer {name}", node.timeout, name, key)
+        self._call(node.id, f"timer {name}", node.timeout, name, key)
         self._after(node.id)
 
     def _check(self, changed: NodeId) -> None:
@@ -380,7 +380,7 @@ class Cluster:
         for_ms = getattr(fault, "for_ms", None)
         if ending is not None and for_ms is not None:
             self._at(self.now_ms + for_ms, self._end, ending)
-        self._weather()
+        self._choose_path()
 
     def _target(self, fault: Fault) -> NodeId | None:
         """The node that the fault names, or that now shows the role which it names as ``@role``."""
@@ -396,15 +396,15 @@ class Cluster:
         match fault:
             case Partition() | OneWay() | Bridge():
                 number = self.queue.count
-                self._cuts[number] = cut_links(fault, tuple(self.nodes))
-                self._update_cut()
-                return lambda: self._uncut(number)
+                self._partitions[number] = partitioned_links(fault, tuple(self.nodes))
+                self._update_partition()
+                return lambda: self._heal_links(number)
             case SlowLink(sender=sender, receiver=receiver, extra_ms=extra_ms):
                 self.wire.slow[sender, receiver] = extra_ms
                 return lambda: self.wire.slow.pop((sender, receiver), None)
             case Heal():
-                self._cuts.clear()
-                self._update_cut()
+                self._partitions.clear()
+                self._update_partition()
         return None
 
     def _strike_node(self, fault: Fault, machine: Machine) -> Callable[[], object] | None:
@@ -412,10 +412,10 @@ class Cluster:
         match fault:
             case Crash() if not machine.down:
                 self._crash(machine)
-                boot = machine.boot
-                return lambda: self._restart(machine, boot)
+                incarnation = machine.incarnation
+                return lambda: self._restart(machine, incarnation)
             case Restart():
-                self._restart(machine, machine.boot)
+                self._restart(machine, machine.incarnation)
             case Pause() if not machine.down:
                 machine.paused = True
                 return lambda: self._resume(machine)
@@ -430,14 +430,14 @@ class Cluster:
 
     def _end(self, ending: Callable[[], object]) -> None:
         ending()
-        self._weather()
+        self._choose_path()
 
-    def _uncut(self, number: int) -> None:
-        self._cuts.pop(number, None)
-        self._update_cut()
+    def _heal_links(self, number: int) -> None:
+        self._partitions.pop(number, None)
+        self._update_partition()
 
-    def _update_cut(self) -> None:
-        self.wire.cut = frozenset[Link]().union(*self._cuts.values())
+    def _update_partition(self) -> None:
+        self.wire.partitioned = frozenset[Link]().union(*self._partitions.values())
 
     def _crash(self, machine: Machine) -> None:
         for event in map(self._unread, machine.crash()):
@@ -449,8 +449,8 @@ class Cluster:
         if self._ghosts:
             self._check(name)
 
-    def _restart(self, machine: Machine, boot: int) -> None:
-        if machine.down and boot == machine.boot:
+    def _restart(self, machine: Machine, incarnation: int) -> None:
+        if machine.down and incarnation == machine.incarnation:
             machine.down = False
             if self.recorder.record:
                 self.recorder.restarts.append((self.now_ms, self.queue.count, machine.node.id))

@@ -64,7 +64,7 @@ class Uniform:
 
 
 @dataclass(frozen=True)
-class Exponential:
+class ExponentialLatency:
     """``floor_ms`` (the speed of light) plus an exponential tail of mean ``tail_ms``."""
 
     tail_ms: float
@@ -85,7 +85,7 @@ class Exponential:
 
 
 @dataclass(frozen=True)
-class LogNormal:
+class LogNormalLatency:
     """Log-normal with median ``median_ms``; ``sigma`` is the standard deviation of the logarithm (0.5 is a long
     tail)."""
 
@@ -135,4 +135,4 @@ class PerLink:
         return sum(ms for _, _, ms in self.links) / max(1, len(self.links)) * (1 + self.jitter / 2)
 
 
-Latency = Constant | Uniform | Exponential | LogNormal | PerLink
+Latency = Constant | Uniform | ExponentialLatency | LogNormalLatency | PerLink

@@ -7,19 +7,21 @@ from typing import Any
 
 from distlib.core.node import Node
 from distlib.core.seeds import Seeds
-from distlib.sim.latency import Constant, Exponential, LogNormal, Uniform
+from distlib.sim.latency import Constant, ExponentialLatency, LogNormalLatency, Uniform
 
 
 class Machine:
     """The machine of one node. Times are virtual milliseconds; the cluster moves them on.
 
-    ``waiting`` holds the events of a paused machine; ``boot`` counts its crashes, so that work begun before
+    ``waiting`` holds the events of a paused machine; ``incarnation`` counts its crashes, so that work begun before
     one is not finished after it.
     """
 
-    def __init__(self, node: Node, seeds: Seeds, disk: Constant | Uniform | Exponential | LogNormal | None) -> None:
+    def __init__(
+        self, node: Node, seeds: Seeds, disk: Constant | Uniform | ExponentialLatency | LogNormalLatency | None
+    ) -> None:
         self.node = node
-        self.boot = 0
+        self.incarnation = 0
         self.down = False
         self.paused = False
         self.waiting: list[tuple[Any, ...]] = []
@@ -34,7 +36,7 @@ class Machine:
         self.clock_rate = 1.0
 
     @property
-    def troubled(self) -> bool:
+    def impaired(self) -> bool:
         """Whether an event for this machine needs a closer look before the node may have it."""
         slow = bool(self.extra_ms) or self.busy_until_ms > 0.0  # it may still have to read what came while it was
         return self.down or self.paused or slow or self.clock_rate != 1.0 or self._set_at_ms > 0.0
@@ -48,7 +50,7 @@ class Machine:
     def crash(self) -> list[tuple[Any, ...]]:
         """Everything volatile is lost: timers, unread messages (returned), the node's own state."""
         self.down, self.paused = True, False
-        self.boot += 1
+        self.incarnation += 1
         self.timers.clear()
         self.busy_until_ms = self._disk_free_ms = 0.0
         lost, self.waiting = self.waiting, []

@@ -10,8 +10,8 @@ from typing import Any
 from distlib.core.clock import EventQueue
 from distlib.core.node import NodeId
 from distlib.core.seeds import Seeds
-from distlib.core.trace import CUT, LOST
-from distlib.sim.latency import Constant, Exponential, Latency, LogNormal, Sampler, Uniform, check_ms
+from distlib.core.trace import LOST, PARTITIONED
+from distlib.sim.latency import Constant, ExponentialLatency, Latency, LogNormalLatency, Sampler, Uniform, check_ms
 from distlib.sim.recorder import Recorder
 
 Link = tuple[NodeId, NodeId]
@@ -34,7 +34,7 @@ class Network:
     reorder_ms: float = 10.0
     fifo: bool = False
     processing_ms: float = 0.0
-    disk: Constant | Uniform | Exponential | LogNormal | None = None
+    disk: Constant | Uniform | ExponentialLatency | LogNormalLatency | None = None
 
     def __post_init__(self) -> None:
         for name in ("loss", "duplication", "reordering"):
@@ -55,7 +55,8 @@ class Network:
 class Wire:
     """Carries messages: draws their latency, loses, duplicates and reorders them, and puts them on the event queue.
 
-    ``cut`` and ``slow`` are the links now cut and the links now slower, kept up to date by the cluster's faults.
+    ``partitioned`` and ``slow`` are the links that carry nothing now and those that are slower, kept up to date by
+    the cluster's faults.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Wire:
     ) -> None:
         self.network, self.nodes, self.queue, self.seeds, self.recorder = (network, nodes, queue, seeds, recorder)
         self.links = {node: _Links(self, node) for node in nodes}
-        self.cut: frozenset[Link] = frozenset()
+        self.partitioned: frozenset[Link] = frozenset()
         self.slow: dict[Link, float] = {}
         self._last_due: dict[Link, float] = {}
         self._chance = seeds.stream("network").random
@@ -72,7 +73,7 @@ class Wire:
         """Put all messages of ``outbox`` on their way, and empty it."""
         queue, recorder = self.queue, self.recorder
         now_ms, links = queue.now_ms, self.links[sender]
-        perfect = self.network.perfect and not (self.slow or self.cut)
+        perfect = self.network.perfect and not (self.slow or self.partitioned)
         for receiver, message in outbox:
             queue.count = number = queue.count + 1
             copy = (now_ms + links[receiver](), number, sender, receiver, message, now_ms)
@@ -92,12 +93,12 @@ class Wire:
         if network.reordering and chance() < network.reordering:
             due_ms += network.reorder_ms * chance()
         fate = None
-        if link in self.cut:
-            fate = CUT
+        if link in self.partitioned:
+            fate = PARTITIONED
         elif network.loss and chance() < network.loss:
             fate = LOST
         self._put((self._in_order(link, due_ms), number, sender, receiver, message, sent_ms), fate)
-        if fate != CUT and network.duplication and chance() < network.duplication:
+        if fate != PARTITIONED and network.duplication and chance() < network.duplication:
             self.queue.count = twin = self.queue.count + 1
             self.recorder.duplicates.add(twin)
             due_ms = sent_ms + self.links[sender][receiver]() + self.slow.get(link, 0.0)

@@ -80,7 +80,7 @@ class KillMatrixParams(Parameters):
 
 
 @dataclass(frozen=True)
-class Task:
+class CellTask:
     """One cell: a class by its name, and a family of searches."""
 
     protocol: str
@@ -119,7 +119,7 @@ def kind_of(protocol: str, variant: str) -> str:
     return "correct" if variant in [one.__name__ for one in SHIPPED[protocol]] else piece(variant).kind
 
 
-def tasks(params: KillMatrixParams) -> list[Task]:
+def tasks(params: KillMatrixParams) -> list[CellTask]:
     """Every cell of the matrix, row by row: the shipped protocols first."""
     names = [one.__name__ for one in SHIPPED[params.protocol]]
     names += [one.name for one in pieces(params.protocol)]
@@ -129,11 +129,11 @@ def tasks(params: KillMatrixParams) -> list[Task]:
         families: Sequence[str] = FAMILIES
         if finder_only and kind_of(params.protocol, name) in ("safety", "liveness"):
             families = [family_of(SEARCHES[params.protocol][piece(name).finder])]
-        made += [Task(params.protocol, name, family, params.seconds, finder_only) for family in families]
+        made += [CellTask(params.protocol, name, family, params.seconds, finder_only) for family in families]
     return made
 
 
-def measure(task: Task) -> Cell:
+def measure(task: CellTask) -> Cell:
     """Run one cell; can be handed to another process."""
     kind = class_named(task.protocol, task.variant)
     what = kind_of(task.protocol, task.variant)

@@ -25,7 +25,7 @@ MASKED: Kind = "masked"
 
 
 @dataclass(frozen=True)
-class Report:
+class FieldReport:
     """Where a real system had this bug: which one and what was said of it, and the address of the thread."""
 
     what: str
@@ -48,7 +48,7 @@ class Piece:
     invariant: str
     kind: Kind = SAFETY
     masked_by: str = ""
-    report: Report | None = None
+    report: FieldReport | None = None
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 from distlib.balancing import policy_guard
 from distlib.balancing.exercises import CONTESTS, grade_capacity, judge_policy
 from distlib.balancing.policies import LeastRequest, Policy
-from distlib.balancing.policy_guard import PolicyError, Watch, watched
+from distlib.balancing.policy_guard import CallWatch, PolicyError, watched
 
 
 def two(seen: Any, now: float, client: int) -> int:
@@ -146,7 +146,7 @@ def test_the_watch_leaves_quick_choices_alone() -> None:
             watch.begin()
             watch.end()
             time.sleep(0.08)
-    assert isinstance(watch, Watch) and watch.reason == ""
+    assert isinstance(watch, CallWatch) and watch.reason == ""
 
 
 def test_an_unknown_contest_is_named() -> None:

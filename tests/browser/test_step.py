@@ -54,10 +54,10 @@ def test_clicks_deliver_crash_cut_branch_and_the_tree_can_be_clicked(lab: LabPag
     press(page, "deliver")
     delivered = page.wait_for_change(fired)
     press(page, "link")
-    cut = page.wait_for_change(delivered)
-    assert page.page.locator(".step-cut").count() == 1
+    partitioned = page.wait_for_change(delivered)
+    assert page.page.locator(".step-partitioned").count() == 1
     press(page, "crash", 1)
-    page.wait_for_change(cut)
+    page.wait_for_change(partitioned)
     assert "restart" in page.page.locator(".step-state").inner_text()
     page.press("Back")
     page.press("Back")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from distlib.core.invariant import Violation
-from distlib.core.trace import CUT, DOWN, LOST, Happened, Seen, Trace
+from distlib.core.trace import DOWN, LOST, PARTITIONED, Happened, Seen, Trace
 
 
 class Entry(NamedTuple):
@@ -106,7 +106,7 @@ def trace(**changes: Any) -> Trace:
             sent(8, 62, 66, "S2", "S1", Vote(2)),
             sent(9, 20, 33, "S2", "S1", Vote(1)),
         ),
-        "fates": {4: LOST, 7: CUT, 8: DOWN},
+        "fates": {4: LOST, 7: PARTITIONED, 8: DOWN},
         "late": {},
         "duplicates": frozenset({9}),
         "states": (

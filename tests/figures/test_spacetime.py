@@ -203,12 +203,12 @@ def test_impossible_requests_are_refused_by_name(options: dict[str, object], mes
 def test_cut_links_know_partitions_one_way_cuts_bridges_and_healing() -> None:
     happened = Happened
     apart = run.trace(faults=(happened(0.0, None, run.Partition((("S1",), ("S2",)))), happened(50.0, None, run.Heal())))
-    assert len(lanes.cut_links(apart, 10)) == 6, "S3, in no group, is alone"
-    assert not lanes.cut_links(apart, 50)
+    assert len(lanes.partitioned_links(apart, 10)) == 6, "S3, in no group, is alone"
+    assert not lanes.partitioned_links(apart, 50)
     one_way = run.trace(faults=(happened(0.0, None, run.OneWay(("S1",), ("S2", "S3"), 10.0)),))
-    assert lanes.cut_links(one_way, 5) == {("S1", "S2"), ("S1", "S3")}
+    assert lanes.partitioned_links(one_way, 5) == {("S1", "S2"), ("S1", "S3")}
     bridge = run.trace(faults=(happened(0.0, None, run.Bridge(("S1",), "S2", ("S3",))),))
-    assert lanes.cut_links(bridge, 5) == {("S1", "S3"), ("S3", "S1")}
+    assert lanes.partitioned_links(bridge, 5) == {("S1", "S3"), ("S3", "S1")}
     assert [lanes.partition_text(one.event) for one in (*apart.faults[:1], *one_way.faults, *bridge.faults)] == [
         "S1 ┃ S2",
         "S1 ↛ S2 S3",

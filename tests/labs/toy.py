@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.lab import Lab
-from distlib.labs.markup import Verdict
+from distlib.labs.markup import LabVerdict
 from distlib.labs.work import Progress, Stopped
 
 REGIONS = ("eu-west-1", "us-east-1", "ap-northeast-1")
@@ -91,9 +91,9 @@ class ToyLab(Lab):
         rows = [(f"walker {number + 1}", path[-1]) for number, path in enumerate(result.paths)]
         return pd.DataFrame(rows, columns=["who", "end & place"])
 
-    def verdicts(self, result: Walks) -> list[Verdict]:
+    def verdicts(self, result: Walks) -> list[LabVerdict]:
         worst = min(min(path) for path in result.paths)
-        return [Verdict("Starts at 0", True, ""), Verdict("Stays above -5", worst > -5, f"lowest <{worst:.1f}>")]
+        return [LabVerdict("Starts at 0", True, ""), LabVerdict("Stays above -5", worst > -5, f"lowest <{worst:.1f}>")]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from distlib.paxos.multi_paxos_message import Applied
 from distlib.paxos.paxos import Paxos
 from distlib.paxos.scenarios import LeaderChangeParams, leader_change
 from distlib.paxos.searches import A, B, paxos_model
-from distlib.principles.specifications import Vote, Voting
+from distlib.principles.specifications import BallotVote, Voting
 
 NAMES = ("S1", "S2", "S3")
 
@@ -35,7 +35,7 @@ class LowestFirst(Voting):
         if any(state.max_bal[a] < b for a in quorum):
             return 0
         earlier = [vote for a in quorum for vote in state.votes[a] if vote.ballot < b]
-        return earlier.count(Vote(min(earlier).ballot, v)) if earlier else 1
+        return earlier.count(BallotVote(min(earlier).ballot, v)) if earlier else 1
 
 
 def test_two_ballots_are_not_enough() -> None:

@@ -4,7 +4,15 @@ import pytest
 
 from distlib.check.explore.explore import BreadthFirst, DepthFirst, Model, always, explore
 from distlib.principles.ring import EWD840, ChangRoberts
-from distlib.principles.specifications import Consensus, Paxos, TCommit, TwoPhase, Vote, Voting, VotingState
+from distlib.principles.specifications import (
+    BallotVote,
+    Consensus,
+    PaxosSpecification,
+    TCommit,
+    TwoPhase,
+    Voting,
+    VotingState,
+)
 
 
 def counts(model: Model, **options) -> tuple[int, int, int]:
@@ -26,12 +34,12 @@ def test_transaction_commit():
 
 def test_paxos():
     """PaxosHowToWinATuringAward/MCPaxosTiny.cfg: 3 acceptors, 2 values, ballots 0..1: 3,921, 23,563, depth 17."""
-    assert counts(Paxos(acceptors=3, values=2, ballots=2)) == (3921, 23563, 17)
+    assert counts(PaxosSpecification(acceptors=3, values=2, ballots=2)) == (3921, 23563, 17)
 
 
 def test_paxos_with_one_acceptor():
     """Paxos/MCPaxos.cfg: 1 acceptor, 1 value, ballots 0..1: 25, 82, depth 9."""
-    assert counts(Paxos(acceptors=1, values=1, ballots=2)) == (25, 82, 9)
+    assert counts(PaxosSpecification(acceptors=1, values=1, ballots=2)) == (25, 82, 9)
 
 
 def test_voting():
@@ -72,7 +80,7 @@ def test_termination_detection_in_a_ring():
         {"store": "hashes", "search": BreadthFirst(workers=2)},
     ],
 )
-@pytest.mark.parametrize("model", [TwoPhase(4), Paxos(3, 1, 2), EWD840(3)])
+@pytest.mark.parametrize("model", [TwoPhase(4), PaxosSpecification(3, 1, 2), EWD840(3)])
 def test_every_way_of_searching_breadth_first_counts_alike(model, options):
     assert counts(model, **options) == counts(model)
 
@@ -82,7 +90,7 @@ def test_depth_first_visits_the_same_states(model):
     assert counts(model, search=DepthFirst())[:2] == counts(model)[:2]
 
 
-@pytest.mark.parametrize("model", [TCommit(4), TwoPhase(4), Consensus(4), Voting(3, 2, 2), Paxos(3, 2, 1)])
+@pytest.mark.parametrize("model", [TCommit(4), TwoPhase(4), Consensus(4), Voting(3, 2, 2), PaxosSpecification(3, 2, 1)])
 def test_symmetry_merges_states_and_keeps_the_verdict(model):
     full, reduced = explore(model), explore(model, symmetry=True)
     assert reduced.distinct < full.distinct
@@ -116,10 +124,10 @@ def test_two_phase_commit_implements_transaction_commit():
 
 def test_paxos_implements_voting():
     """Paxos.tla: V!Spec holds, where votes are the 2b messages."""
-    paxos, voting = Paxos(3, 2, 2), Voting(3, 2, 2)
+    paxos, voting = PaxosSpecification(3, 2, 2), Voting(3, 2, 2)
 
     def abstract(state):
-        votes = [frozenset(Vote(m[2], m[3]) for m in state.msgs if m[:2] == ("2b", a)) for a in range(3)]
+        votes = [frozenset(BallotVote(m[2], m[3]) for m in state.msgs if m[:2] == ("2b", a)) for a in range(3)]
         return VotingState(tuple(votes), state.max_bal)
 
     def refines(state):
@@ -135,7 +143,7 @@ def test_paxos_implements_voting():
     [
         (lambda: TwoPhase(0), "managers"),
         (lambda: TCommit(2.5), "managers"),
-        (lambda: Paxos(acceptors=-1), "acceptors"),
+        (lambda: PaxosSpecification(acceptors=-1), "acceptors"),
         (lambda: Voting(ballots=0), "ballots"),
         (lambda: Consensus(True), "values"),
         (lambda: EWD840(0), "nodes"),

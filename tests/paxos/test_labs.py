@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distlib.figures.branches import Twig, rows_of
+from distlib.figures.branches import TreeNode, rows_of
 from distlib.labs.lab import Lab
 from distlib.paxos.charts import protocol_bars, rounds_against_backoff
 from distlib.paxos.labs import ComparisonLab, DuelLab, LeaderChangeLab, QuorumLab, SingleDecreeLab
@@ -88,9 +88,8 @@ def test_charts_name_a_missing_column() -> None:
 
 
 def test_rows_of_a_tree_never_overlap() -> None:
-    twigs = [Twig(0, None, 0, ""), Twig(1, 0, 1, ""), Twig(2, 1, 2, ""), Twig(3, 0, 1, ""), Twig(4, 3, 2, ""),
-             Twig(5, 1, 2, ""), Twig(6, 2, 3, "")]  # fmt: skip
-    rows = rows_of(twigs)
+    parents = {0: (None, 0), 1: (0, 1), 2: (1, 2), 3: (0, 1), 4: (3, 2), 5: (1, 2), 6: (2, 3)}
+    rows = rows_of([TreeNode(number, parent, depth, "") for number, (parent, depth) in parents.items()])
     assert rows[0] == rows[1] == rows[2] == rows[6] == 0
     assert rows[3] == rows[4] == 1
     assert rows[5] == 2

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from distlib.check.history.history import UNKNOWN, History, Operation
-from distlib.check.history.sequential import CompareAndSet as CompareAndSetRegister
+from distlib.check.history.sequential import CasRegister as CompareAndSetRegister
 from distlib.core.node import Node
 from distlib.core.trace import Happened
 from distlib.raft.invariants import raft_invariants

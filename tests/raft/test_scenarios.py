@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from distlib.core.trace import CUT
+from distlib.core.trace import PARTITIONED
 from distlib.raft.breaking import break_it
 from distlib.raft.clients import lossy_clients
 from distlib.raft.raft import Applied, Raft
@@ -22,7 +22,7 @@ from distlib.raft.scenarios import (
 )
 from distlib.raft.statistics import failovers, leaders, split_terms, statistics
 from distlib.raft.throughput import ThroughputParams, measure
-from distlib.sim.latency import Constant, Exponential, LogNormal, PerLink, Uniform
+from distlib.sim.latency import Constant, ExponentialLatency, LogNormalLatency, PerLink, Uniform
 from distlib.sim.regions import one_way_ms
 
 
@@ -56,7 +56,7 @@ def test_a_partition_makes_logs_diverge_and_the_heal_repairs_them() -> None:
     assert before.commit_index == 3 < trace.view_at(new, params.heal_ms - 1).commit_index
     assert after.log == trace.view_at(new, trace.end_ms).log and after.term == term
     assert not any("old" in str(one.event.command) for one in trace.outputs_of(Applied))
-    assert CUT in set(trace.fates.values()) and not trace.violations
+    assert PARTITIONED in set(trace.fates.values()) and not trace.violations
 
 
 def test_statistics_count_what_the_trace_holds() -> None:
@@ -72,8 +72,8 @@ def test_statistics_count_what_the_trace_holds() -> None:
     [
         ({"latency": "constant", "latency_ms": 8.0}, Constant),
         ({"latency": "uniform", "latency_ms": 8.0}, Uniform),
-        ({"latency": "exponential", "latency_ms": 8.0}, Exponential),
-        ({"latency": "log-normal", "latency_ms": 8.0}, LogNormal),
+        ({"latency": "exponential", "latency_ms": 8.0}, ExponentialLatency),
+        ({"latency": "log-normal", "latency_ms": 8.0}, LogNormalLatency),
     ],
 )
 def test_each_latency_model_has_the_mean_that_was_asked_for(values: dict[str, Any], model: type) -> None:

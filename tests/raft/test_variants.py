@@ -18,7 +18,7 @@ from distlib.raft.raft import (
     Role,
     Vote,
 )
-from distlib.raft.variants import LeaderLease, Loyal, PreVote, PreVoteReply, RequestPreVote
+from distlib.raft.variants import LeaderLease, LeaderStickiness, PreVote, PreVoteReply, RequestPreVote
 from distlib.replication.client import RaftClient, Returned
 from distlib.replication.state_machine import Get, Put
 from distlib.sim.latency import Uniform
@@ -110,7 +110,7 @@ def test_a_pre_vote_needs_an_up_to_date_log_and_a_new_term() -> None:
 
 
 def test_a_restarted_server_may_have_heard_a_leader() -> None:
-    server = started(Loyal)
+    server = started(LeaderStickiness)
     server.receive("S3", RequestVote(2, 0, 0))
     assert messages(server) == []
 

@@ -33,10 +33,10 @@ from distlib.core.fault import (
 )
 from distlib.core.invariant import Broken
 from distlib.core.node import Node, NodeId, durable
-from distlib.core.trace import CUT, DELIVERED, DOWN, FATES, IN_FLIGHT, LOST, Trace
+from distlib.core.trace import DELIVERED, DOWN, FATES, IN_FLIGHT, LOST, PARTITIONED, Trace
 from distlib.sim import cluster as cluster_module
 from distlib.sim.cluster import Cluster, NodeError
-from distlib.sim.latency import Constant, Exponential, LogNormal, PerLink, Uniform
+from distlib.sim.latency import Constant, ExponentialLatency, LogNormalLatency, PerLink, Uniform
 from distlib.sim.network import Network
 
 
@@ -101,7 +101,7 @@ def mesh(seed: int, network: Network, faults: tuple[Fault, ...] = (), until_ms: 
     return Cluster(nodes, network, seed=seed, faults=faults).run(until_ms)
 
 
-ROUGH = Network(LogNormal(3, 0.8), loss=0.1, duplication=0.1, reordering=0.2)
+ROUGH = Network(LogNormalLatency(3, 0.8), loss=0.1, duplication=0.1, reordering=0.2)
 
 
 def test_the_same_seed_gives_the_same_trace_and_another_seed_another() -> None:
@@ -126,7 +126,7 @@ def test_the_same_trace_in_another_process_under_another_hash_seed() -> None:
     assert digests == {mesh(3, ROUGH, Nemesis().schedule("ABCD", 3, 400)).digest}
 
 
-@pytest.mark.parametrize("latency", [Constant(2), Uniform(1, 3), Exponential(2, 1), LogNormal(2, 0.5)])
+@pytest.mark.parametrize("latency", [Constant(2), Uniform(1, 3), ExponentialLatency(2, 1), LogNormalLatency(2, 0.5)])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_fast_loop_and_the_careful_loop_are_the_same(latency: Any, seed: int) -> None:
     """``until`` makes the cluster take the careful steps; without trouble both loops must agree to the byte."""
@@ -181,7 +181,7 @@ def test_faults_stop_what_they_should_and_no_more(faults: tuple[Fault, ...], exp
     trace = pair(faults=faults).run(55)
     assert told(trace) == expected
     lost = set(fates(trace)) - {DELIVERED, IN_FLIGHT}
-    assert lost <= {CUT, DOWN}
+    assert lost <= {PARTITIONED, DOWN}
 
 
 def test_a_crash_keeps_what_is_durable() -> None:
@@ -211,7 +211,7 @@ def test_a_bridge_leaves_the_middle_reachable() -> None:
     bridge = Bridge(0, ("A", "B"), "C", ("D", "E"))
     table = Cluster(nodes, Network(Constant(1)), faults=(bridge,)).run(25).messages
     across = {("A", "D"), ("A", "E"), ("B", "D"), ("B", "E")}
-    cut = {tuple(sorted(link)) for link in table[table.fate == CUT][["sender", "receiver"]].to_numpy()}
+    cut = {tuple(sorted(link)) for link in table[table.fate == PARTITIONED][["sender", "receiver"]].to_numpy()}
     assert cut == across and len(table[table.fate == DELIVERED]) == len(table) - 2 * 8
 
 
@@ -272,7 +272,7 @@ def test_reordering_overtakes_and_fifo_never_does() -> None:
     wild = Network(Uniform(1, 2), reordering=0.5, reorder_ms=40)
     numbers = told(pair(wild, seed=1).run(2000))
     assert numbers != sorted(numbers)
-    tame = Network(Exponential(30), fifo=True)
+    tame = Network(ExponentialLatency(30), fifo=True)
     numbers = told(pair(tame, seed=1).run(2000))
     assert numbers == sorted(numbers) and len(numbers) > 150
 
@@ -307,7 +307,7 @@ def test_per_link_latency_and_its_missing_link() -> None:
         pair(Network(PerLink((("B", "A", 1.0),)))).run(60)
 
 
-@pytest.mark.parametrize("latency", [Uniform(1, 3), Exponential(4, 1), LogNormal(5, 0.3), Constant(2)])
+@pytest.mark.parametrize("latency", [Uniform(1, 3), ExponentialLatency(4, 1), LogNormalLatency(5, 0.3), Constant(2)])
 def test_the_mean_of_a_latency_model_is_what_it_says(latency: Any) -> None:
     """20,000 draws; the largest coefficient of variation is .8, so three standard errors are below 2 %."""
     from distlib.core.seeds import Seeds

@@ -11,12 +11,13 @@ import pytest
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.replay import actions_of, replay
 from distlib.check.cluster.world import Deliver
+from distlib.core.fault import Crash, Restart
 from distlib.core.node import Node
 from distlib.paxos.as_written import OneRoundPaxos
 from distlib.paxos.multi_paxos import MultiPaxos
 from distlib.paxos.paxos import Paxos
 from distlib.raft.raft import Raft
-from distlib.workbench.step.cluster import Crash, Cut, Impossible, Mend, Restart
+from distlib.workbench.step.cluster import HealLinks, Impossible, PartitionLinks
 from distlib.workbench.step.lab import StepLab
 
 
@@ -99,29 +100,29 @@ def test_a_node_that_is_down_gets_nothing_and_keeps_only_what_is_durable(elected
 
 
 def test_a_cut_link_holds_its_messages_up_until_it_is_mended(elected: StepLab) -> None:
-    elected.cut("S1", "S2")
-    with pytest.raises(Impossible, match="S1 → S2 is cut"):
+    elected.partition("S1", "S2")
+    with pytest.raises(Impossible, match="S1 → S2 is partitioned"):
         elected.deliver("S1 → S2")
     held = [row for row in elected._frame.panel.content["messages"] if row["held"]]
     assert held
-    elected.mend()
+    elected.heal()
     elected.deliver("S1 → S2")
-    elected.cut("S3")
+    elected.partition("S3")
     (event,) = [one.event for one in elected.trace.faults if hasattr(one.event, "groups")][-1:]
     assert event.groups == (("S1", "S2"), ("S3",))
     with pytest.raises(Impossible, match="there is no node 'S9'"):
-        elected.cut("S9")
+        elected.partition("S9")
 
 
 def test_one_way_cuts_let_the_other_way_through(elected: StepLab) -> None:
-    elected.cut("S1", "S2", one_way=True)
+    elected.partition("S1", "S2", one_way=True)
     assert elected.state.moment.holds_up("S1", "S2")
     assert not elected.state.moment.holds_up("S2", "S1")
 
 
 @pytest.mark.parametrize("act", [
     lambda lab: lab.fire("S1", "backoff"), lambda lab: lab.restart("S2"), lambda lab: lab.request("nothing like it"),
-    lambda lab: lab.mend(), lambda lab: lab.deliver(999), lambda lab: lab.take(Deliver("S1", "S9", None)),
+    lambda lab: lab.heal(), lambda lab: lab.deliver(999), lambda lab: lab.take(Deliver("S1", "S9", None)),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused_in_words_and_changes_nothing(elected: StepLab, act: object) -> None:
     before = elected.state
@@ -203,7 +204,7 @@ def test_play_goes_the_same_way_with_the_same_seed_and_finds_nothing_in_correct_
 def test_a_path_made_by_hand_is_a_path_of_the_model(elected: StepLab) -> None:
     elected.play(40, seed=5)
     path = [state.step for state in elected.state.path()[1:]]
-    assert not {type(step) for step in path} & {Crash, Cut, Mend}
+    assert not {type(step) for step in path} & {Crash, PartitionLinks, HealLinks}
     assert replay(elected.cluster.asked, actions_of(path))[-1].nodes[0].value == elected.world.nodes[0].value
 
 
@@ -240,7 +241,7 @@ def test_find_says_when_there_is_nothing_and_stops_when_asked() -> None:
 def test_a_search_leaves_nodes_down_and_links_cut() -> None:
     lab = StepLab(OneRoundPaxos)
     lab.crash("S3")
-    lab.cut("S1", "S2")
+    lab.partition("S1", "S2")
     lab.find(timeouts=0, crashes=0, seconds=2.0)
     assert lab.wait(60)
     assert lab.state.broken is None  # nobody reaches anybody
@@ -288,11 +289,11 @@ def test_any_cluster_can_be_stepped_through() -> None:
 
 
 def test_the_shared_line_leads_to_the_same_state(elected: StepLab) -> None:
-    elected.cut("S1", "S2")
+    elected.partition("S1", "S2")
     elected.crash("S3")
     again = eval(elected.share(), {"StepLab": StepLab, "Raft": Raft})
     assert again.world.nodes[0].value == elected.world.nodes[0].value
-    assert again.state.moment.cut == elected.state.moment.cut
+    assert again.state.moment.partitioned == elected.state.moment.partitioned
     with pytest.raises(ValueError, match=r"steps\[1\]: 'S7 flies' is not possible after step 1"):
         StepLab(Raft, steps=("S1 election timeout", "S7 flies"))
 

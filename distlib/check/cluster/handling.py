@@ -11,7 +11,7 @@ from dataclasses import FrozenInstanceError, dataclass, is_dataclass
 from functools import cache
 from typing import Any, NamedTuple, get_type_hints
 
-from distlib.check.cluster.world import Restart, Timeout, encode
+from distlib.check.cluster.world import CrashRestart, Timeout, encode
 from distlib.check.explore.model import shorten
 from distlib.core.freeze import freeze
 from distlib.core.invariant import Violation
@@ -42,7 +42,7 @@ class Received(NamedTuple):
         return f"{self.message!r} from {self.sender}"
 
 
-Event = Start | Received | Timeout | Restart
+Event = Start | Received | Timeout | CrashRestart
 
 
 class Handled(NamedTuple):
@@ -59,7 +59,7 @@ class Endless(BaseException):
     """Raised from outside into a handler that does not come back; no ``except Exception`` of its own stops it."""
 
 
-class _Wrong(Exception):
+class InvalidEffect(Exception):
     """The node did something that no runtime can carry out; the text says what, in words."""
 
 
@@ -92,11 +92,11 @@ class Handling:
                 before = encode(message)
                 node.receive(sender, message)
                 if encode(message) != before:
-                    raise _Wrong(f"changed a message that it received, which is now {message!r}: a message is "
+                    raise InvalidEffect(f"changed a message that it received, which is now {message!r}: a message is "
                                  "a constant, for the sender and others may hold it as well")  # fmt: skip
             case Timeout(_, timer, key):
                 node.timeout(timer, key)
-            case Restart():
+            case CrashRestart():
                 node.crash()
                 node.start()
             case Start():
@@ -106,19 +106,19 @@ class Handling:
         state = node.state()
         if len(vars(node)) != len(self.known[name]):
             extra = sorted(set(vars(node)) - self.known[name])
-            raise _Wrong(
+            raise InvalidEffect(
                 f"keeps {', '.join(map(repr, extra))}, which is no field of {type(node).__name__}: declare it in "
                 "the body of a @dataclass class, as in `count: int = 0`, or it is lost between two events"
             )
         for field, (value, text) in self.settings[name].items():
             if getattr(node, field) is not value or repr(value) != text:
-                raise _Wrong(f"changed its setting {field!r}, which is configuration and no state")
+                raise InvalidEffect(f"changed its setting {field!r}, which is configuration and no state")
         return state
 
     def _carry_out(
         self, name: NodeId, timers: Timers, event: Event, effects: list[Any]
     ) -> tuple[Timers, tuple[tuple[NodeId, Any], ...], tuple[Any, ...]]:
-        running = set() if isinstance(event, (Restart, Start)) else set(timers)
+        running = set() if isinstance(event, (CrashRestart, Start)) else set(timers)
         if isinstance(event, Timeout):
             running.discard((event.name, event.key))
         sends, outputs = [], []
@@ -136,26 +136,26 @@ class Handling:
                 case Output(told):
                     outputs.append(told)
                 case _:
-                    raise _Wrong(f"left {effect!r} among its effects, which is no effect")
+                    raise InvalidEffect(f"left {effect!r} among its effects, which is no effect")
         return tuple(sorted(running, key=repr)), tuple(sends), tuple(outputs)
 
     def _check_message(self, to: Any, message: Any) -> None:
         if to in self.outside:
             return
         if not isinstance(to, str) or to not in self.nodes:
-            raise _Wrong(f"sent {message!r} to {to!r}, which is no node; there are {', '.join(self.nodes)}")
+            raise InvalidEffect(f"sent {message!r} to {to!r}, which is no node; there are {', '.join(self.nodes)}")
         try:
             constant = freeze(message)
         except TypeError as error:
-            raise _Wrong(f"sent {message!r}, which is no constant ({error}): use tuples for lists") from error
+            raise InvalidEffect(f"sent {message!r}, which is no constant ({error}): use tuples for lists") from error
         if constant is not message:
-            raise _Wrong(
+            raise InvalidEffect(
                 f"sent {message!r}, which can be changed after it was sent: make its class a @dataclass(frozen=True)"
             )
         try:
             self.nodes[to].handlers[type(message)]
         except TypeError as error:
-            raise _Wrong(f"sent {message!r} to {to}, which has no handler for it: {error}") from error
+            raise InvalidEffect(f"sent {message!r} to {to}, which has no handler for it: {error}") from error
         _check_types(message)
 
     def _tidy(self, node: Node, name: NodeId) -> None:
@@ -174,7 +174,7 @@ def _settings(node: Node) -> dict[str, tuple[Any, str]]:
 
 
 def _blame(name: NodeId, event: Event, state: tuple[Any, ...], node: Node, error: BaseException) -> str:
-    if isinstance(error, _Wrong):
+    if isinstance(error, InvalidEffect):
         what = str(error)
     elif isinstance(error, Endless):
         what = str(error).removeprefix(f"{name} ")
@@ -204,7 +204,9 @@ def _check_timer(name: Any, low_ms: Any, high_ms: Any) -> None:
     except TypeError:
         right = False
     if not right:
-        raise _Wrong(f"set the timer {name!r} to ({low_ms!r}, {high_ms!r}) ms; it takes a name and 0 ≤ low ≤ high")
+        raise InvalidEffect(
+            f"set the timer {name!r} to ({low_ms!r}, {high_ms!r}) ms; it takes a name and 0 ≤ low ≤ high"
+        )
 
 
 # ------------------------------------------------------------ messages of the right types
@@ -244,7 +246,9 @@ def _check_types(message: Any) -> None:
         value = getattr(message, field)
         wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
         if wrong:
-            raise _Wrong(f"sent {message!r}, where {field} is {value!r}; it takes {words} (is a return missing?)")
+            raise InvalidEffect(
+                f"sent {message!r}, where {field} is {value!r}; it takes {words} (is a return missing?)"
+            )
 
 
 @dataclass(frozen=True)

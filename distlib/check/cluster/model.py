@@ -31,17 +31,17 @@ from distlib.check.cluster.symmetry import Renaming
 from distlib.check.cluster.world import (
     OUTSIDE,
     Action,
+    CrashRestart,
     Deliver,
     Drop,
     Duplicate,
     Envelope,
     Faults,
     Ghosts,
+    Interned,
     Link,
     Local,
-    Part,
     Request,
-    Restart,
     Timeout,
     World,
     encode,
@@ -106,8 +106,8 @@ class ClusterModel(Model[World, Action]):
         parts.homes[self.number] = self
         self._kinds = {kind.__name__: type(kind.__name__, (kind,), {"__slots__": (), "home": self})
                        for kind in (Local, Envelope, Ghosts)}  # fmt: skip
-        self.content: dict[Part, Any] = {}
-        self._known: dict[tuple[str, bytes], Part] = {}
+        self.content: dict[Interned, Any] = {}
+        self._known: dict[tuple[str, bytes], Interned] = {}
         self._steps: dict[tuple[Local, Any], tuple[Local, tuple[Envelope, ...], Violation | None]] = {}
         self._views: dict[tuple[Ghosts, tuple[Local, ...], int], tuple[Ghosts, Violation | None]] = {}
         self._nodes: dict[Local, Node] = {}
@@ -117,7 +117,7 @@ class ClusterModel(Model[World, Action]):
             [self._letter(_client(message), node, message) for node in ([to] if to else self.ids)]
             for to, message in self.requests
         ]
-        self._restarts = [Restart(name) for name in self.ids]
+        self._restarts = [CrashRestart(name) for name in self.ids]
         self.renaming = Renaming(self, interchangeable) if interchangeable else None
 
     def __repr__(self) -> str:
@@ -180,7 +180,7 @@ class ClusterModel(Model[World, Action]):
     def allowing(self, actions: Sequence[Action]) -> ClusterModel:
         """The same cluster with just the budgets that ``actions`` need, and no link cut: to take a path again."""
         kinds = [type(action) for action in actions]
-        faults = Faults(kinds.count(Restart), kinds.count(Drop), kinds.count(Duplicate))
+        faults = Faults(kinds.count(CrashRestart), kinds.count(Drop), kinds.count(Duplicate))
         requests = [(action.node, action.message) for action in actions if isinstance(action, Request)]
         return ClusterModel(
             self.make_nodes, invariants=self.invariants, requests=requests, faults=faults,
@@ -223,7 +223,7 @@ class ClusterModel(Model[World, Action]):
 
     def _choice(self, world: World, action: Action) -> Choice | None:
         """``action`` as a choice in ``world``; None if it is not allowed there."""
-        if isinstance(action, (Timeout, Request, Restart)):
+        if isinstance(action, (Timeout, Request, CrashRestart)):
             rare = self._rare_choices(world.nodes, world.network, world.left) if world.broken is None else iter(())
             return next((choice for choice in rare if choice[0] == action), None)
         if world.broken is not None or action.receiver not in self.ids:

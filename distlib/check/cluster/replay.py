@@ -6,7 +6,6 @@ In a path only the order of the steps counts. As a trace, step k happens at k ti
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from distlib.check.cluster.handling import Handled, Start
@@ -14,30 +13,22 @@ from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.world import (
     OUTSIDE,
     Action,
+    CrashRestart,
     Deliver,
     Drop,
     Duplicate,
     Request,
-    Restart,
     Timeout,
     World,
     encode,
 )
+from distlib.core.fault import Crash
 from distlib.core.invariant import Violation
 from distlib.core.node import NodeId
 from distlib.core.trace import DELIVERED, IN_FLIGHT, LOST, Happened, Seen, Trace, describe
 
 STEP_MS = 10.0
 """Logical time: how far apart two steps of a path are drawn."""
-
-
-@dataclass(frozen=True)
-class Crash:
-    """``node`` stops and loses everything that is not durable; it restarts after ``for_ms``."""
-
-    at_ms: float
-    node: NodeId
-    for_ms: float
 
 
 def actions_of(path: Iterable[Any]) -> list[Action]:
@@ -165,7 +156,7 @@ def _tell(telling: _Telling, now_ms: float, action: Action, handled: Handled | N
             client = getattr(message, "client", None) or OUTSIDE
             telling.send(now_ms, client, name, message)
             telling.end(now_ms, Deliver(client, name, message), DELIVERED)
-        case Restart(name):
+        case CrashRestart(name):
             telling.faults.append(Happened(now_ms, name, Crash(now_ms, name, STEP_MS / 2)))
             telling.states.append(Seen(now_ms, name, None))
             now_ms += STEP_MS / 2
@@ -229,7 +220,7 @@ def path_of(trace: Trace) -> list[Action]:
             steps.append((sent_ms, number, Duplicate(sender, receiver, message)))
         steps.append((at_ms, number, Deliver(sender, receiver, message)))
     steps += [(one.time_ms, one.number, Timeout(one.node, one.name, one.key)) for one in trace.timeouts]
-    steps += [(time_ms, number, Restart(node)) for time_ms, number, node in trace.restarts]
+    steps += [(time_ms, number, CrashRestart(node)) for time_ms, number, node in trace.restarts]
     return [action for _, _, action in sorted(steps, key=lambda step: step[:2])]
 
 

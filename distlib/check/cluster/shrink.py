@@ -13,7 +13,7 @@ from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.replay import actions_of, path_of, taken, violation_of
-from distlib.check.cluster.world import Action, Deliver, Drop, Duplicate, Restart
+from distlib.check.cluster.world import Action, CrashRestart, Deliver, Drop, Duplicate
 from distlib.core.trace import Trace
 
 Stop = Event | Callable[[], bool]
@@ -106,7 +106,7 @@ def shrink(
     """
     shrinker = _Shrinker(model, actions_of(path), on_progress, stop)
     shrinker.attempt(shrinker.best[:-1] + shrinker.best[-1:])
-    for kind in (Restart, Duplicate, Drop):
+    for kind in (CrashRestart, Duplicate, Drop):
         shrinker.without(lambda action, kind=kind: isinstance(action, kind))  # type: ignore[misc]
     for name in model.ids:
         shrinker.without(lambda action, name=name: name in touched(action))  # type: ignore[misc]

@@ -13,7 +13,7 @@ from distlib.core.node import NodeId
 
 if TYPE_CHECKING:
     from distlib.check.cluster.model import ClusterModel
-    from distlib.check.cluster.world import Part, World
+    from distlib.check.cluster.world import Interned, World
 
 Names = Mapping[NodeId, NodeId]
 
@@ -31,7 +31,7 @@ class Renaming:
         members = tuple(interchangeable)
         self._check(members)
         self.renamings: list[Names] = [dict(zip(members, order, strict=True)) for order in permutations(members)]
-        self.memo: list[dict[Part, Part]] = [{} for _ in self.renamings]
+        self.memo: list[dict[Interned, Interned]] = [{} for _ in self.renamings]
         self.orders = [self._order(names) for names in self.renamings]
 
     def canonical(self, world: World) -> Hashable:
@@ -46,11 +46,11 @@ class Renaming:
         ghosts = memo.get(world.ghosts) or rename(world.ghosts, number)
         return (nodes, network, world.left, ghosts, world.broken is not None)
 
-    def _part(self, part: Part, number: int) -> Part:
+    def _part(self, part: Interned, number: int) -> Interned:
         if len(self.memo[number]) >= self.model.cache_entries // len(self.renamings):
             self.memo[number].clear()
         kind = type(part).__mro__[1].__name__
-        renamed: Part = self.model.part(kind, rename(part.value, self.renamings[number]))
+        renamed: Interned = self.model.part(kind, rename(part.value, self.renamings[number]))
         self.memo[number][part] = renamed
         return renamed
 

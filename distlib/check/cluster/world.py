@@ -78,7 +78,7 @@ class Timeout:
 
 
 @dataclass(frozen=True, slots=True)
-class Restart:
+class CrashRestart:
     """``node`` crashes, losing all that is not durable, and starts again."""
 
     node: NodeId
@@ -98,7 +98,7 @@ class Request:
         return f"client → {self.node} {describe(self.message)}"
 
 
-Action = Deliver | Duplicate | Drop | Timeout | Restart | Request
+Action = Deliver | Duplicate | Drop | Timeout | CrashRestart | Request
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Faults:
 # ------------------------------------------------------------ parts
 
 
-class Part(bytes):
+class Interned(bytes):
     """A constant known by its canonical encoding. Each model has subclasses of its own, whose ``home`` it is.
 
     Equal encodings mean equal contents, down to the types; the hash is computed once.
@@ -139,7 +139,7 @@ class Part(bytes):
         return f"{type(self).__name__}{self.value!r}"
 
 
-class Local(Part):
+class Local(Interned):
     """One node's local state. Content: (node's id, its state, its running timers as (name, key) pairs)."""
 
     __slots__ = ()
@@ -161,13 +161,13 @@ class Local(Part):
         return self.home.loaded(self)
 
 
-class Envelope(Part):
+class Envelope(Interned):
     """A message in flight. Content: (sender, receiver, message)."""
 
     __slots__ = ()
 
 
-class Ghosts(Part):
+class Ghosts(Interned):
     """What the invariants remember, in their order."""
 
     __slots__ = ()
@@ -213,7 +213,7 @@ def _seen(local: Local) -> Any:
     return local.value[1] if view is None else view
 
 
-def recall(number: int, kind: str, value: Any) -> Part:
+def recall(number: int, kind: str, value: Any) -> Interned:
     """A part that came from another process, as the part of that content here."""
     return homes[number].part(kind, value)
 

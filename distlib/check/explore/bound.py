@@ -11,7 +11,7 @@ from time import perf_counter
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from distlib.check.explore.result import Progress
+from distlib.check.explore.result import SearchProgress
 
 DEFAULT_MAX_BYTES = 2 * 2**30
 TICK_S = 0.1
@@ -44,10 +44,10 @@ class Bounds:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-class Watch:
+class SearchWatch:
     """Looks at the clock, the memory and the stop handle about ten times a second, and reports progress."""
 
-    def __init__(self, bounds: Bounds, stop: Stop | None, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, bounds: Bounds, stop: Stop | None, on_progress: Callable[[SearchProgress], None] | None) -> None:
         self.bounds = bounds
         self.stop = stop
         self.on_progress = on_progress
@@ -61,7 +61,7 @@ class Watch:
         """Seconds since the search began."""
         return perf_counter() - self.start
 
-    def look(self, progress: Callable[[float], Progress]) -> str | None:
+    def look(self, progress: Callable[[float], SearchProgress]) -> str | None:
         """What ends the search now, if anything; cheap between ticks."""
         now = perf_counter()
         if now < self.due:

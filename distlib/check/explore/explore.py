@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
 
-from distlib.check.explore.bound import DEFAULT_MAX_BYTES, Bounds, Stop, Watch
+from distlib.check.explore.bound import DEFAULT_MAX_BYTES, Bounds, SearchWatch, Stop
 from distlib.check.explore.liveness import check_eventually
 from distlib.check.explore.model import (
     Model,
@@ -33,14 +33,15 @@ from distlib.check.explore.model import (
 )
 from distlib.check.explore.parallel import ParallelSearch, check_workers
 from distlib.check.explore.property import Property, always, eventually, sometimes, violation
-from distlib.check.explore.result import Finding, Path, Progress, Result, Step, Verdict
-from distlib.check.explore.search import DepthFirstSearch, Search, Store, Task, breadth_first
+from distlib.check.explore.result import Finding, Path, Result, SearchProgress, Step, Verdict
+from distlib.check.explore.search import DepthFirstSearch, SearchTask, StateSearch, Store, breadth_first
 from distlib.check.explore.walk import RandomWalkSearch, Weights
 from distlib.core.seeds import check_seed
 
 __all__ = [
-    "Bounds", "BreadthFirst", "DepthFirst", "Finding", "Model", "ModelError", "Path", "Progress", "Property",
-    "RandomWalks", "Result", "Stage", "Step", "Verdict", "always", "eventually", "explore", "explore_staged",
+    "Bounds", "BreadthFirst", "DepthFirst", "Finding", "Model", "ModelError", "Path", "Property",
+    "RandomWalks", "Result", "SearchProgress", "Stage", "Step", "Verdict", "always", "eventually", "explore",
+    "explore_staged",
     "interchangeable", "least_renaming", "sometimes",
 ]  # fmt: skip
 
@@ -104,7 +105,7 @@ def explore(
     max_seconds: float | None = None,
     max_bytes: int | None = DEFAULT_MAX_BYTES,
     stop: Stop | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> Result:
     """Search the states of *model* and check *properties* (the model's own ``properties()`` when none are given).
 
@@ -130,7 +131,7 @@ def explore(
     stop:
         a ``threading.Event`` or a function without arguments; the search ends soon after it is set or returns True.
     on_progress:
-        called about ten times a second with a ``Progress``, in the thread that called ``explore``.
+        called about ten times a second with a ``SearchProgress``, in the thread that called ``explore``.
 
     Raises TypeError or ValueError for a wrong argument, ``ModelError`` when the model or a property breaks its
     contract.
@@ -141,11 +142,11 @@ def explore(
     if isinstance(search, RandomWalks) and max_depth is None:
         bounds = replace(bounds, max_depth=DEFAULT_WALK_DEPTH)
     _check_handles(stop, on_progress)
-    watch = Watch(bounds, stop, on_progress)
+    watch = SearchWatch(bounds, stop, on_progress)
     engine = _engine(search, task, watch)
     exhausted = False
     try:
-        exhausted = bool(breadth_first(engine) if type(engine) is Search else engine.run())  # type: ignore[attr-defined]
+        exhausted = bool(breadth_first(engine) if type(engine) is StateSearch else engine.run())  # type: ignore[attr-defined]
     except KeyboardInterrupt:
         engine.stopped_by = "Ctrl-C"
     findings = tuple(_finding(prop, task, engine, exhausted, watch) for prop in task.properties)
@@ -160,7 +161,7 @@ def _task(
     store: Store,
     symmetry: bool,
     search: Strategy,
-) -> Task:
+) -> SearchTask:
     if not isinstance(search, BreadthFirst | DepthFirst | RandomWalks):
         raise TypeError(f"search must be BreadthFirst(), DepthFirst() or RandomWalks(); got {search!r}")
     if store not in ("states", "hashes"):
@@ -182,7 +183,7 @@ def _task(
     if goal is not None:
         goal = replace(goal, name=f"goal: {goal.name}")
         chosen.append(goal)
-    return Task(model, _start(model, start), tuple(chosen), store, symmetry, goal)
+    return SearchTask(model, _start(model, start), tuple(chosen), store, symmetry, goal)
 
 
 def _start(model: Model[Any, Any], start: Iterable[Any] | None) -> tuple[Any, ...]:
@@ -207,15 +208,15 @@ def _check_handles(stop: object, on_progress: object) -> None:
         raise TypeError(f"on_progress must be a function of one Progress, not {type(on_progress).__name__}")
 
 
-def _engine(search: Strategy, task: Task, watch: Watch) -> Search:
+def _engine(search: Strategy, task: SearchTask, watch: SearchWatch) -> StateSearch:
     if isinstance(search, RandomWalks):
         return RandomWalkSearch(task, watch, search.seed, search.max_walks, search.weights)
     if isinstance(search, DepthFirst):
         return DepthFirstSearch(task, watch)
-    return ParallelSearch(task, watch, search.workers) if search.workers > 1 else Search(task, watch)
+    return ParallelSearch(task, watch, search.workers) if search.workers > 1 else StateSearch(task, watch)
 
 
-def _finding(prop: Property, task: Task, engine: Search, exhausted: bool, watch: Watch) -> Finding:
+def _finding(prop: Property, task: SearchTask, engine: StateSearch, exhausted: bool, watch: SearchWatch) -> Finding:
     """The verdict on one property; an *eventually* is only searched for now, when nothing is violated yet."""
     seen = engine.progress(0.0).distinct
     if prop in engine.witnesses:
@@ -249,7 +250,12 @@ def _nothing(prop: Property) -> str:
 
 
 def _result(
-    search: Strategy, task: Task, engine: Search, watch: Watch, findings: tuple[Finding, ...], exhausted: bool
+    search: Strategy,
+    task: SearchTask,
+    engine: StateSearch,
+    watch: SearchWatch,
+    findings: tuple[Finding, ...],
+    exhausted: bool,
 ) -> Result:
     elapsed_s = watch.elapsed_s
     last = engine.progress(elapsed_s)
@@ -301,7 +307,7 @@ class Stage:
 
 
 def explore_staged(
-    stages: Sequence[Stage], *, stop: Stop | None = None, on_progress: Callable[[Progress], None] | None = None
+    stages: Sequence[Stage], *, stop: Stop | None = None, on_progress: Callable[[SearchProgress], None] | None = None
 ) -> Result:
     """Search in legs: reach a goal, change the model, search on from there. It goes deeper than one search can.
 

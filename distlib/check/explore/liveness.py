@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
-from distlib.check.explore.bound import Memory, Watch
+from distlib.check.explore.bound import Memory, SearchWatch
 from distlib.check.explore.model import diagnose, none_error
 from distlib.check.explore.property import Property, holds
-from distlib.check.explore.result import Finding, Progress, Step
-from distlib.check.explore.search import Task
+from distlib.check.explore.result import Finding, SearchProgress, Step
+from distlib.check.explore.search import SearchTask
 
 _ON_PATH = -1
 
@@ -32,7 +32,7 @@ class _Liveness:
     to one of those closes a lasso. Only states reachable through states short of the goal are looked at.
     """
 
-    def __init__(self, task: Task, prop: Property, watch: Watch) -> None:
+    def __init__(self, task: SearchTask, prop: Property, watch: SearchWatch) -> None:
         self.task, self.prop, self.watch = task, prop, watch
         self.key_of = task.key_of()
         self.worst: dict[Hashable, int] = {}
@@ -137,9 +137,9 @@ class _Liveness:
     def _failure(self, explanation: str, *last: Step) -> Finding:
         return Finding(self.prop, "violated", explanation, (*(frame.step for frame in self.stack), *last))
 
-    def _progress(self, elapsed_s: float) -> Progress:
+    def _progress(self, elapsed_s: float) -> SearchProgress:
         size = getsizeof(self.worst) + getsizeof(self.keys) + self.memory.of(self.keys)
-        return Progress(
+        return SearchProgress(
             len(self.worst),
             self.generated,
             self.deepest,
@@ -150,6 +150,6 @@ class _Liveness:
         )
 
 
-def check_eventually(task: Task, prop: Property, watch: Watch) -> Finding:
+def check_eventually(task: SearchTask, prop: Property, watch: SearchWatch) -> Finding:
     """Prove or refute that every path reaches the goal, as ``eventually`` defines it."""
     return _Liveness(task, prop, watch).run()

@@ -15,10 +15,10 @@ from itertools import combinations
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from distlib.check.explore.bound import Watch
+from distlib.check.explore.bound import SearchWatch
 from distlib.check.explore.model import ModelError, diagnose, none_error, shorten
-from distlib.check.explore.result import Path, Progress
-from distlib.check.explore.search import Search, Task, replay
+from distlib.check.explore.result import Path, SearchProgress
+from distlib.check.explore.search import SearchTask, StateSearch, replay
 
 _POLL_S = 0.05
 _MOST_PARTS = 2**17
@@ -42,11 +42,11 @@ class _Report:
     error: str = ""
 
 
-class _Worker(Search):
+class _Worker(StateSearch):
     """One process's share. Parents are numbered across workers: number * workers + worker."""
 
     def __init__(
-        self, task: Task, watch: Watch, rank: int, links: dict[int, Connection], counters: Any, flag: Any
+        self, task: SearchTask, watch: SearchWatch, rank: int, links: dict[int, Connection], counters: Any, flag: Any
     ) -> None:
         super().__init__(task, watch)
         self.rank = rank
@@ -132,7 +132,7 @@ class _Worker(Search):
             )
 
     def _expand(self, number: int, state: Any, outgoing: list[list[tuple[Any, Any, int]]]) -> None:
-        """``Search.expand``, but a state that another worker owns is put aside for it, once a level."""
+        """``StateSearch.expand``, but a state that another worker owns is put aside for it, once a level."""
         key_of, seen, rank, workers = self.key_of, self.seen, self.rank, self.workers
         before = hash(state if key_of is None else key_of(state))
         parent = number * workers + rank
@@ -190,10 +190,10 @@ class _Worker(Search):
         arrivals += batch
 
 
-class ParallelSearch(Search):
+class ParallelSearch(StateSearch):
     """The main process's side: it starts the workers, adds up their counts and decides after each level."""
 
-    def __init__(self, task: Task, watch: Watch, workers: int) -> None:
+    def __init__(self, task: SearchTask, watch: SearchWatch, workers: int) -> None:
         super().__init__(task, watch)
         self.workers = workers
         self.distinct = 0
@@ -240,7 +240,7 @@ class ParallelSearch(Search):
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the main process, which ends the workers
         gc.freeze()  # what was there before the fork is not this process's to collect
-        watch = Watch(replace(self.watch.bounds, max_states=None), None, None)
+        watch = SearchWatch(replace(self.watch.bounds, max_states=None), None, None)
         _Worker(self.task, watch, rank, links, self.counters, self.flag).serve(control)
 
     def _by_level(self, controls: list[Connection]) -> None:
@@ -294,11 +294,11 @@ class ParallelSearch(Search):
         elif found and not self.always and len(found) == len(self.wanted) and not self.stopped_by:
             self.stopped_by = "every property being decided"
 
-    def progress(self, elapsed_s: float) -> Progress:
+    def progress(self, elapsed_s: float) -> SearchProgress:
         """The live numbers, added up."""
         waiting = sum(report.fresh for report in self.reports)
         memory = sum(report.memory for report in self.reports)
-        return Progress(self.distinct, self.generated, self.depth, waiting, elapsed_s, memory)
+        return SearchProgress(self.distinct, self.generated, self.depth, waiting, elapsed_s, memory)
 
     def memory(self) -> int:
         """Estimated bytes that the workers hold."""

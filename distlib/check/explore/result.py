@@ -22,7 +22,7 @@ Path = tuple[Step, ...]
 
 
 @dataclass(frozen=True)
-class Progress:
+class SearchProgress:
     """Live numbers of a running search, as ``on_progress`` gets them about ten times a second."""
 
     distinct: int

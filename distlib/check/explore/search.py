@@ -1,4 +1,4 @@
-"""The searches behind ``explore``: breadth-first and depth-first. What they share is the ``Search``: visited
+"""The searches behind ``explore``: breadth-first and depth-first. What they share is the ``StateSearch``: visited
 states, counts, properties, and the way back from a state to the start."""
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any, Literal
 
-from distlib.check.explore.bound import Memory, Watch
+from distlib.check.explore.bound import Memory, SearchWatch
 from distlib.check.explore.model import Model, ModelError, diagnose, digest, none_error, overrides, shorten, unusable
 from distlib.check.explore.property import Property, holds, violation
-from distlib.check.explore.result import Path, Progress, Step
+from distlib.check.explore.result import Path, SearchProgress, Step
 
 Store = Literal["states", "hashes"]
 
 
 @dataclass(frozen=True)
-class Task:
+class SearchTask:
     """What to search: a model, the states to start from, how states are told apart, and the properties."""
 
     model: Model[Any, Any]
@@ -48,7 +48,7 @@ class Task:
         return [prop for prop in self.properties if prop.kind == kind]
 
 
-class Search:
+class StateSearch:
     """Visited states with their parents, the counts, and what was found so far.
 
     Visited states are numbered in the order of discovery. ``keys[i]`` is what is kept of state i (itself, its
@@ -56,7 +56,7 @@ class Search:
     eight bytes. Actions are not stored: a path is found again by replaying the model along its keys.
     """
 
-    def __init__(self, task: Task, watch: Watch) -> None:
+    def __init__(self, task: SearchTask, watch: SearchWatch) -> None:
         self.task = task
         self.model = task.model
         self.successors = task.model.successors
@@ -178,10 +178,10 @@ class Search:
             return ""
         return ""
 
-    def progress(self, elapsed_s: float) -> Progress:
+    def progress(self, elapsed_s: float) -> SearchProgress:
         """The live numbers."""
         waiting = max(0, len(self.keys) - self.expanded)
-        return Progress(len(self.seen), self.generated, self.depth, waiting, elapsed_s, self.memory())
+        return SearchProgress(len(self.seen), self.generated, self.depth, waiting, elapsed_s, self.memory())
 
     def memory(self) -> int:
         """Estimated bytes of everything the search holds."""
@@ -204,7 +204,7 @@ class Search:
         return f"max_states={self.max_states:,}"
 
 
-def replay(task: Task, key_of: Callable[[Any], Hashable] | None, keys: Sequence[Hashable]) -> Path:
+def replay(task: SearchTask, key_of: Callable[[Any], Hashable] | None, keys: Sequence[Hashable]) -> Path:
     """The path through *keys*, found again by taking the model's steps."""
 
     def matching(steps: Iterable[tuple[Any, Any]], key: Hashable) -> Step:
@@ -222,7 +222,7 @@ def replay(task: Task, key_of: Callable[[Any], Hashable] | None, keys: Sequence[
     return tuple(path)
 
 
-def breadth_first(search: Search) -> bool:
+def breadth_first(search: StateSearch) -> bool:
     """Visit states in order of their distance from the start; returns whether the space was exhausted.
 
     The first path found to any state is a shortest one.
@@ -242,7 +242,7 @@ def breadth_first(search: Search) -> bool:
     return search.stopped_by is None
 
 
-def _next_level(search: Search, level: list[Any], first: int) -> list[Any]:
+def _next_level(search: StateSearch, level: list[Any], first: int) -> list[Any]:
     """Expand every state of one level; *first* is the number of its first state."""
     following: list[Any] = []
     search.frontier = following
@@ -272,14 +272,14 @@ class _Frame:
     steps: Iterator[tuple[Any, Any]]
 
 
-class DepthFirstSearch(Search):
+class DepthFirstSearch(StateSearch):
     """Follows one path as far as it goes, then backs up to the nearest step not yet taken.
 
     With a depth bound, a state that was cut off at the bound is expanded after all when a shorter path to it
     turns up: every state within max_depth is visited, as a plain visited set would not guarantee.
     """
 
-    def __init__(self, task: Task, watch: Watch) -> None:
+    def __init__(self, task: SearchTask, watch: SearchWatch) -> None:
         super().__init__(task, watch)
         self.max_depth = watch.bounds.max_depth
         self.depth_of: dict[Hashable, int] = {}

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from distlib.check.explore.bound import Watch
+from distlib.check.explore.bound import SearchWatch
 from distlib.check.explore.model import ModelError, diagnose, none_error, overrides, unusable
 from distlib.check.explore.property import Property, holds
 from distlib.check.explore.result import Path, Step
-from distlib.check.explore.search import Search, Task
+from distlib.check.explore.search import SearchTask, StateSearch
 from distlib.core.seeds import Seeds
 
 Weights = Callable[[Any], float]
 
 
 @dataclass
-class _Hope:
+class PendingProperty:
     """An *eventually* property along one walk: false so far, after so many steps that changed the state."""
 
     prop: Property
@@ -26,11 +26,13 @@ class _Hope:
     seen: set[Hashable] = field(default_factory=set)
 
 
-class RandomWalkSearch(Search):
+class RandomWalkSearch(StateSearch):
     """Walks from a random initial state by random steps, each walk with a seed of its own: first_seed,
     first_seed + 1, …"""
 
-    def __init__(self, task: Task, watch: Watch, first_seed: int, max_walks: int, weights: Weights | None) -> None:
+    def __init__(
+        self, task: SearchTask, watch: SearchWatch, first_seed: int, max_walks: int, weights: Weights | None
+    ) -> None:
         super().__init__(task, watch)
         self.seed = first_seed
         self.max_walks = max_walks
@@ -59,7 +61,7 @@ class RandomWalkSearch(Search):
 
     def _walk(self, random: Random) -> None:
         path = [Step(None, random.choice(self.task.start))]
-        hopes = [_Hope(prop) for prop in self.task.of_kind("eventually")]
+        hopes = [PendingProperty(prop) for prop in self.task.of_kind("eventually")]
         self.generated += 1
         while True:
             self._visit(path)
@@ -136,7 +138,7 @@ class RandomWalkSearch(Search):
 
     # -------------------------------------------------------- liveness
 
-    def _still_false(self, hope: _Hope, path: list[Step]) -> bool:
+    def _still_false(self, hope: PendingProperty, path: list[Step]) -> bool:
         """Follow an *eventually* property by one state; a counterexample ends the search."""
         state = path[-1].state
         key = self.key(state)
@@ -154,7 +156,7 @@ class RandomWalkSearch(Search):
         hope.seen.add(key)
         return True
 
-    def _end(self, hopes: list[_Hope], path: Path) -> None:
+    def _end(self, hopes: list[PendingProperty], path: Path) -> None:
         """The walk is over: where no step changes the state, what is false stays false."""
         if not hopes:
             return
@@ -167,7 +169,7 @@ class RandomWalkSearch(Search):
         if stuck:
             self._fail(hopes[0], "false at the end, where no step changes the state", path)
 
-    def _fail(self, hope: _Hope, explanation: str, path: Path) -> None:
+    def _fail(self, hope: PendingProperty, explanation: str, path: Path) -> None:
         self.witnesses[hope.prop] = (explanation, path)
         self.stopped_by = "the counterexample"
 

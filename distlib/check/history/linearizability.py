@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from distlib.check.history.history import History, Operation
 from distlib.check.history.sequential import Illegal, Specification, Together
-from distlib.check.history.wgl import Search
+from distlib.check.history.wgl import LinearizationSearch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ class Stuck:
 
 
 @dataclass(frozen=True)
-class Part:
+class HistoryPart:
     """The verdict on one key.
 
     ``order`` is a linearization (pending operations that never happened are left out), or the most telling
@@ -94,7 +94,7 @@ class Linearizability:
 
     verdict: Verdict
     history: History
-    parts: tuple[Part, ...]
+    parts: tuple[HistoryPart, ...]
     limit: str = ""
 
     def __bool__(self) -> bool:
@@ -106,7 +106,7 @@ class Linearizability:
         return sum(part.configurations for part in self.parts)
 
     @property
-    def decisive(self) -> Part | None:
+    def decisive(self) -> HistoryPart | None:
         """The part that decided: the one that is stuck, else the first that is unknown, else the first."""
         ranked = sorted(self.parts, key=lambda part: (part.stuck is None, part.verdict is not Verdict.UNKNOWN))
         return ranked[0] if ranked else None
@@ -177,7 +177,7 @@ def check(
         groups.setdefault(operation.key if partition else None, []).append(operation)
     if not partition and len({operation.key for operation in history.operations}) > 1:
         specification = Together(specification)
-    searches = {key: Search(operations, specification) for key, operations in groups.items()}
+    searches = {key: LinearizationSearch(operations, specification) for key, operations in groups.items()}
     limit = _take_turns(list(searches.values()), time.monotonic() + time_limit_s, configuration_limit)
     parts = tuple(_part(key, search) for key, search in searches.items())
     verdicts = {part.verdict for part in parts}
@@ -187,7 +187,7 @@ def check(
     return Linearizability(Verdict.LINEARIZABLE, history, parts)
 
 
-def _take_turns(searches: list[Search], deadline: float, configuration_limit: int) -> str:
+def _take_turns(searches: list[LinearizationSearch], deadline: float, configuration_limit: int) -> str:
     """Run every search in turn until all are done or one has failed. The limit that was reached, or ""."""
     share = _FIRST_SHARE
     tried = 0
@@ -210,7 +210,7 @@ def _take_turns(searches: list[Search], deadline: float, configuration_limit: in
     return ""
 
 
-def _part(key: Hashable, search: Search) -> Part:
+def _part(key: Hashable, search: LinearizationSearch) -> HistoryPart:
     operations = search.operations
     stuck = None
     if search.solution is not None:
@@ -221,10 +221,10 @@ def _part(key: Hashable, search: Search) -> Part:
         if search.done:
             stuck = _stuck(search)
     order = tuple(operations[i] for i in search.order(node))
-    return Part(key, verdict, tuple(operations), order, max(search.furthest, 0), stuck, len(search.nodes))
+    return HistoryPart(key, verdict, tuple(operations), order, max(search.furthest, 0), stuck, len(search.nodes))
 
 
-def _stuck(search: Search) -> Stuck:
+def _stuck(search: LinearizationSearch) -> Stuck:
     operation = search.operations[search.returns[search.furthest]]
     specification = search.steps.specification
     ways: dict[int, int] = {}  # state -> the most telling way there
@@ -240,7 +240,7 @@ def _stuck(search: Search) -> Stuck:
     return Stuck(operation, tuple(partials), len(search.furthest_nodes))
 
 
-def _explain_stuck(part: Part, stuck: Stuck, where: str) -> list[str]:
+def _explain_stuck(part: HistoryPart, stuck: Stuck, where: str) -> list[str]:
     operation = stuck.operation
     ending = ", ".join(placed.label for placed in part.order[-4:]) or "nothing"
     return [
@@ -253,7 +253,7 @@ def _explain_stuck(part: Part, stuck: Stuck, where: str) -> list[str]:
     ]
 
 
-def _headline(part: Part | None) -> str:
+def _headline(part: HistoryPart | None) -> str:
     if part is None:
         return "Linearizable: nothing happened"
     where = "" if part.key is None else f"key {part.key}: "
@@ -267,7 +267,7 @@ def _headline(part: Part | None) -> str:
     return f"Linearizable: {where}the numbers are one possible order"
 
 
-def _frame(part: Part | None) -> pd.DataFrame:
+def _frame(part: HistoryPart | None) -> pd.DataFrame:
     """One row an operation: process, label, call, returned, order (from 1; 0: not placed), fate, why."""
     import pandas as pd
 

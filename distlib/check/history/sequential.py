@@ -99,7 +99,7 @@ class Register(Specification):
         return f"holds {_show(state)}"
 
 
-class CompareAndSet(Register):
+class CasRegister(Register):
     """A register with ``cas [from, to]``, which answers True and sets, or False if the register held something else."""
 
     operations = ("read", "write", "cas")
@@ -126,7 +126,7 @@ class CompareAndSet(Register):
             )
 
 
-class KeyValue(Specification):
+class KeyValueMap(Specification):
     """One key of a store of strings: ``put v``, ``append v``, ``get → v``; absent is ``""`` (MIT 6.5840's lab).
 
     The key stands in the operation's ``key``, and each key is checked for itself.
@@ -232,7 +232,7 @@ class _Suffix:
         return True
 
 
-class Log(Specification):
+class AppendOnlyLog(Specification):
     """An append-only list: ``append v`` (→ nothing, or its index from 0), ``read → [v, ...]``, ``get i → v`` or nil."""
 
     operations = ("append", "read", "get")

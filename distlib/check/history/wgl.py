@@ -93,7 +93,7 @@ class Steps:
         return known
 
 
-class Node(NamedTuple):
+class SearchNode(NamedTuple):
     """A configuration that was reached: from which, by placing which operations, and how many are placed by then.
 
     ``guessed`` counts the pending ones among ``length``.
@@ -106,7 +106,7 @@ class Node(NamedTuple):
     guessed: int
 
 
-class Search:
+class LinearizationSearch:
     """One partition's search, which can be run a slice at a time. ``operations`` in the order of their calls."""
 
     def __init__(self, operations: Sequence[Operation], specification: Specification) -> None:
@@ -114,7 +114,7 @@ class Search:
         self.steps = Steps(specification, operations)
         returned = [i for i, operation in enumerate(operations) if not operation.pending]
         self.returns = sorted(returned, key=lambda i: operations[i].returned)
-        self.nodes: list[Node] = []
+        self.nodes: list[SearchNode] = []
         self.solution: int | None = None
         self.furthest = -1  # the furthest frontier that was reached ...
         self.furthest_nodes: list[int] = []  # ... and the configurations found there
@@ -141,7 +141,7 @@ class Search:
             chosen = looked if operation < 0 else [operation, *looked]
             length = len(chosen) + (self.nodes[parent].length if parent >= 0 else 0)
             node = len(self.nodes)
-            self.nodes.append(Node(parent, tuple(chosen), state, length, used.bit_count()))
+            self.nodes.append(SearchNode(parent, tuple(chosen), state, length, used.bit_count()))
             if frontier > self.furthest:
                 self.furthest, self.furthest_nodes = frontier, []
             if frontier == self.furthest:

@@ -24,7 +24,7 @@ OK, REJECTED, FAILED, UNAVAILABLE = 0, 1, 2, 3  # how a request ended
 UNKNOWN_LATENCY = 1e9  # cost of a busy backend that has never answered (Finagle calls it the penalty)
 
 
-class Rule(NamedTuple):
+class PolicyConstants(NamedTuple):
     """A policy's constants."""
 
     kind: int  # which policy
@@ -37,7 +37,7 @@ class Rule(NamedTuple):
     ejects: bool = False  # failures in a row are counted
 
 
-class Known(NamedTuple):
+class BalancerState(NamedTuple):
     """State of m balancers over n backends; times in seconds, ``-1`` for "none" in lists of requests."""
 
     key: NDArray[np.uint64]  # (m,) random stream of each balancer's choices
@@ -71,7 +71,7 @@ class Known(NamedTuple):
 
 
 @compiled
-def draw_below(known: Known, me: int, size: int) -> int:
+def draw_below(known: BalancerState, me: int, size: int) -> int:
     """The balancer's next random whole number from 0 to ``size`` - 1."""
     count = known.draws[me]
     known.draws[me] = count + 1
@@ -79,7 +79,7 @@ def draw_below(known: Known, me: int, size: int) -> int:
 
 
 @compiled
-def requests_in_flight(rule: Rule, known: Known, me: int, backend: int, now: float) -> int:
+def requests_in_flight(rule: PolicyConstants, known: BalancerState, me: int, backend: int, now: float) -> int:
     """Load of a backend as this balancer sees it: own requests without an answer, or what the board says."""
     if rule.refresh_s > 0.0:
         return known.posted[backend]
@@ -88,7 +88,7 @@ def requests_in_flight(rule: Rule, known: Known, me: int, backend: int, now: flo
 
 
 @compiled
-def hear(rule: Rule, known: Known, backend: int, now: float) -> None:
+def hear(rule: PolicyConstants, known: BalancerState, backend: int, now: float) -> None:
     """Take in the answers of ``backend`` that have reached their balancers by ``now``."""
     job = known.following[known.heard[backend]]
     while job >= 0 and known.departure[job] + rule.delay_s <= now:
@@ -101,7 +101,9 @@ def hear(rule: Rule, known: Known, backend: int, now: float) -> None:
 
 
 @compiled
-def answered(rule: Rule, known: Known, me: int, backend: int, response_s: float, now: float, failed: bool) -> None:
+def answered(
+    rule: PolicyConstants, known: BalancerState, me: int, backend: int, response_s: float, now: float, failed: bool
+) -> None:
     """One request of this balancer came back."""
     known.in_flight[me, backend] -= 1
     if rule.ejects:
@@ -111,7 +113,9 @@ def answered(rule: Rule, known: Known, me: int, backend: int, response_s: float,
 
 
 @compiled
-def observe_latency(rule: Rule, known: Known, me: int, backend: int, response_s: float, now: float) -> None:
+def observe_latency(
+    rule: PolicyConstants, known: BalancerState, me: int, backend: int, response_s: float, now: float
+) -> None:
     """Peak EWMA: jump up to a slow answer at once, forget it with time constant ``decay_s`` (as Finagle does)."""
     old = known.latency[me, backend]
     if response_s > old:
@@ -123,13 +127,13 @@ def observe_latency(rule: Rule, known: Known, me: int, backend: int, response_s:
 
 
 @compiled
-def send(known: Known, me: int, backend: int) -> None:
+def send(known: BalancerState, me: int, backend: int) -> None:
     """Count a request that goes to ``backend`` now, on the balancer's side."""
     known.in_flight[me, backend] += 1
 
 
 @compiled
-def enter(known: Known, backend: int) -> None:
+def enter(known: BalancerState, backend: int) -> None:
     """Count it on the backend's side; one without a free server leaves the idle queue."""
     known.in_system[backend] += 1
     if known.in_system[backend] >= known.servers[backend]:
@@ -137,7 +141,7 @@ def enter(known: Known, backend: int) -> None:
 
 
 @compiled
-def list_answer(known: Known, backend: int, job: int) -> None:
+def list_answer(known: BalancerState, backend: int, job: int) -> None:
     """Put ``job``, whose departure is set, into the backend's list of answers, in order of departure."""
     at = known.last[backend]
     if known.preceding.size > 1:  # several servers: a request may leave before an earlier one
@@ -155,7 +159,7 @@ def list_answer(known: Known, backend: int, job: int) -> None:
 
 
 @compiled
-def leave(known: Known, backend: int, now: float) -> None:
+def leave(known: BalancerState, backend: int, now: float) -> None:
     """Take out of the backend what has departed by ``now``; one with a free server joins an idle queue at random."""
     job = known.following[known.left[backend]]
     while job >= 0 and known.departure[job] <= now:
@@ -167,7 +171,7 @@ def leave(known: Known, backend: int, now: float) -> None:
 
 
 @compiled_apart
-def post_loads(rule: Rule, known: Known, now: float) -> None:
+def post_loads(rule: PolicyConstants, known: BalancerState, now: float) -> None:
     """Refresh the bulletin board: requests at every backend, everybody's traffic counted."""
     for backend in range(known.posted.size):
         hear(rule, known, backend, now)
@@ -175,7 +179,7 @@ def post_loads(rule: Rule, known: Known, now: float) -> None:
 
 
 @compiled_apart
-def set_available(known: Known, me: int, backend: int, available: bool) -> None:
+def set_available(known: BalancerState, me: int, backend: int, available: bool) -> None:
     """Eject ``backend`` from this balancer's members, or take it back."""
     if known.available[me, backend] == available:
         return
@@ -189,7 +193,7 @@ def set_available(known: Known, me: int, backend: int, available: bool) -> None:
     known.credit[me, backend] = 0.0
 
 
-def new_knowledge(
+def new_balancer_state(
     backends: int,
     *,
     balancers: int = 1,
@@ -201,7 +205,7 @@ def new_knowledge(
     arrival: Floats | None = None,
     sender: NDArray[np.int32] | None = None,
     ordered: bool = True,
-) -> Known:
+) -> BalancerState:
     """State before the first request: all backends idle, available and unknown.
 
     ``arrival`` (seconds, one a request) is given by the engines, which list answers; ``ordered`` says that every
@@ -216,7 +220,7 @@ def new_knowledge(
     following = np.empty(jobs + n, np.int32)
     following[jobs:] = -1
     heads = np.arange(jobs, jobs + n)
-    return Known(
+    return BalancerState(
         key=keys,
         draws=np.zeros(m, np.int64),
         members=np.tile(np.arange(n), (m, 1)),

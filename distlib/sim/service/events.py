@@ -18,8 +18,8 @@ from distlib.sim.service.balancer_state import (
     FAILED,
     REJECTED,
     UNAVAILABLE,
-    Known,
-    Rule,
+    BalancerState,
+    PolicyConstants,
     enter,
     hear,
     leave,
@@ -27,14 +27,14 @@ from distlib.sim.service.balancer_state import (
     send,
     set_available,
 )
-from distlib.sim.service.recurrence import Outcome, refresh_board, turn_away
+from distlib.sim.service.recurrence import RequestOutcomes, refresh_board, turn_away
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FIFO, LIFO, SHARING = 0, 1, 2
 
 
-class World(NamedTuple):
+class ServiceState(NamedTuple):
     """State of the stations. A list of waiting (or, when sharing, of served) requests runs through ``behind``."""
 
     discipline: int
@@ -79,14 +79,14 @@ class Ejection(NamedTuple):
 
 @compiled
 def run_events(
-    rule: Rule,
-    known: Known,
-    world: World,
+    rule: PolicyConstants,
+    known: BalancerState,
+    world: ServiceState,
     outages: Outages,
     ejection: Ejection,
     service: Floats,
     client: NDArray[np.int32],
-    outcome: Outcome,
+    outcome: RequestOutcomes,
 ) -> None:
     """Run until every request has left."""
     job, change, next_post = 0, 0, 0.0
@@ -127,7 +127,14 @@ def earliest(due: Floats) -> int:
 
 @compiled_apart
 def admit(
-    known: Known, world: World, service: Floats, outcome: Outcome, me: int, station: int, job: int, now: float
+    known: BalancerState,
+    world: ServiceState,
+    service: Floats,
+    outcome: RequestOutcomes,
+    me: int,
+    station: int,
+    job: int,
+    now: float,
 ) -> None:
     """An arrival reaches its station: served, queued, turned away, or failed because the backend is down."""
     if station < 0:
@@ -155,7 +162,7 @@ def admit(
 
 
 @compiled_apart
-def finish_job(known: Known, station: int, job: int, now: float, failed: bool) -> None:
+def finish_job(known: BalancerState, station: int, job: int, now: float, failed: bool) -> None:
     """``job`` leaves the station."""
     if failed:
         known.status[job] = FAILED
@@ -165,7 +172,9 @@ def finish_job(known: Known, station: int, job: int, now: float, failed: bool) -
 
 
 @compiled_apart
-def depart(known: Known, world: World, service: Floats, outcome: Outcome, station: int, now: float) -> None:
+def depart(
+    known: BalancerState, world: ServiceState, service: Floats, outcome: RequestOutcomes, station: int, now: float
+) -> None:
     """The station's next request is finished; a waiting one takes its server."""
     if world.discipline == SHARING:
         job = pop(world, station)
@@ -185,7 +194,7 @@ def depart(known: Known, world: World, service: Floats, outcome: Outcome, statio
 
 
 @compiled
-def free_slot(world: World, station: int) -> int:
+def free_slot(world: ServiceState, station: int) -> int:
     """The server that has been idle longest, or -1."""
     best = -1
     for k in range(world.serving.shape[1]):
@@ -198,7 +207,7 @@ def free_slot(world: World, station: int) -> int:
 
 @compiled_apart
 def start_service(
-    world: World, service: Floats, outcome: Outcome, station: int, slot: int, job: int, now: float
+    world: ServiceState, service: Floats, outcome: RequestOutcomes, station: int, slot: int, job: int, now: float
 ) -> None:
     """Serve ``job`` on one server, at the speed that this server has at the start."""
     backend = world.machine[station, slot]
@@ -211,7 +220,7 @@ def start_service(
 
 
 @compiled
-def speed_at(world: World, station: int, backend: int, now: float) -> float:
+def speed_at(world: ServiceState, station: int, backend: int, now: float) -> float:
     """Full speed, or on the way to it after a return."""
     warmth = 1.0
     if world.slow_start_s > 0.0 and now - world.up_since[station] < world.slow_start_s:
@@ -221,7 +230,7 @@ def speed_at(world: World, station: int, backend: int, now: float) -> float:
 
 
 @compiled_apart
-def enqueue(world: World, station: int, job: int) -> None:
+def enqueue(world: ServiceState, station: int, job: int) -> None:
     """Wait: at the end of the queue, or at its head when the last to come is served first."""
     if world.listed[station] == 0:
         world.first[station] = job
@@ -238,7 +247,7 @@ def enqueue(world: World, station: int, job: int) -> None:
 
 
 @compiled
-def pop(world: World, station: int) -> int:
+def pop(world: ServiceState, station: int) -> int:
     """Take the head of the list."""
     job = world.first[station]
     world.first[station] = world.behind[job]
@@ -247,7 +256,7 @@ def pop(world: World, station: int) -> int:
 
 
 @compiled
-def share(world: World, service: Floats, station: int, job: int) -> None:
+def share(world: ServiceState, service: Floats, station: int, job: int) -> None:
     """Insert ``job`` among the requests that share the station, in order of their virtual finish."""
     finish = world.virtual[station] + service[job]
     world.finish[job] = finish
@@ -263,14 +272,14 @@ def share(world: World, service: Floats, station: int, job: int) -> None:
 
 
 @compiled
-def sharing_rate(known: Known, world: World, station: int, now: float) -> float:
+def sharing_rate(known: BalancerState, world: ServiceState, station: int, now: float) -> float:
     """Work done a second for each request present: c servers shared by k requests, at most one server each."""
     crowd = world.listed[station] / known.servers[station]
     return speed_at(world, station, world.machine[station, 0], now) / max(1.0, crowd)
 
 
 @compiled
-def advance_sharing(known: Known, world: World, station: int, now: float) -> None:
+def advance_sharing(known: BalancerState, world: ServiceState, station: int, now: float) -> None:
     """Bring the station's virtual time up to ``now``."""
     if world.listed[station] > 0:
         rate = sharing_rate(known, world, station, world.virtual_at[station])
@@ -279,7 +288,7 @@ def advance_sharing(known: Known, world: World, station: int, now: float) -> Non
 
 
 @compiled
-def plan_sharing(known: Known, world: World, station: int, now: float) -> None:
+def plan_sharing(known: BalancerState, world: ServiceState, station: int, now: float) -> None:
     """When the first of the sharing requests will be finished if nothing else happens."""
     if world.listed[station] == 0:
         world.due[station] = np.inf
@@ -289,7 +298,7 @@ def plan_sharing(known: Known, world: World, station: int, now: float) -> None:
 
 
 @compiled_apart
-def set_up(known: Known, world: World, station: int, up: bool, now: float) -> None:
+def set_up(known: BalancerState, world: ServiceState, station: int, up: bool, now: float) -> None:
     """A backend crashes, and with it every request that it holds; or it comes back, cold."""
     world.up[station] = up
     if up:
@@ -306,7 +315,7 @@ def set_up(known: Known, world: World, station: int, up: bool, now: float) -> No
 
 
 @compiled_apart
-def review_members(rule: Rule, known: Known, ejection: Ejection, me: int, now: float) -> None:
+def review_members(rule: PolicyConstants, known: BalancerState, ejection: Ejection, me: int, now: float) -> None:
     """Take back whose time is over, then eject who failed too often in a row, for longer every time (Envoy)."""
     ejected = 0
     for backend in range(known.weight.size):

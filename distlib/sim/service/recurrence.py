@@ -19,8 +19,8 @@ from distlib.core.draw import compiled
 from distlib.sim.service.balancer_state import (
     REJECTED,
     UNAVAILABLE,
-    Known,
-    Rule,
+    BalancerState,
+    PolicyConstants,
     enter,
     leave,
     list_answer,
@@ -40,8 +40,8 @@ class Stations(NamedTuple):
     waiting_room: int  # requests that may wait at a station; -1 for any number
 
 
-class Outcome(NamedTuple):
-    """What became of each request; ``departure`` and ``status`` are kept in ``Known``."""
+class RequestOutcomes(NamedTuple):
+    """What became of each request; ``departure`` and ``status`` are kept in ``BalancerState``."""
 
     start: Floats  # (jobs,) begin of service in seconds
     backend: NDArray[np.int32]  # (jobs,) -1 where none was left
@@ -49,12 +49,12 @@ class Outcome(NamedTuple):
 
 @compiled
 def run_any(
-    rule: Rule,
-    known: Known,
+    rule: PolicyConstants,
+    known: BalancerState,
     stations: Stations,
     service: Floats,
     client: NDArray[np.int32],
-    outcome: Outcome,
+    outcome: RequestOutcomes,
     track: bool,
 ) -> None:
     """Serve all requests; ``track`` says that loads matter, so that answers must be listed."""
@@ -70,7 +70,9 @@ def run_any(
 
 
 @compiled
-def run_least_request(rule: Rule, known: Known, stations: Stations, service: Floats, outcome: Outcome) -> None:
+def run_least_request(
+    rule: PolicyConstants, known: BalancerState, stations: Stations, service: Floats, outcome: RequestOutcomes
+) -> None:
     """The same for the policy that deserves a loop of its own: with no other in the way it runs twice as fast."""
     next_post = 0.0
     for job in range(known.arrival.size):
@@ -82,14 +84,14 @@ def run_least_request(rule: Rule, known: Known, stations: Stations, service: Flo
 
 
 @compiled
-def run_central(known: Known, stations: Stations, service: Floats, outcome: Outcome) -> None:
+def run_central(known: BalancerState, stations: Stations, service: Floats, outcome: RequestOutcomes) -> None:
     """The same for one queue with room for everybody: nothing to choose, nothing to know."""
     for job in range(known.arrival.size):
         serve(known, stations, service, outcome, 0, job, known.arrival[job])
 
 
 @compiled
-def refresh_board(rule: Rule, known: Known, now: float, next_post: float) -> float:
+def refresh_board(rule: PolicyConstants, known: BalancerState, now: float, next_post: float) -> float:
     """Post the loads of the last full interval when the time has come; the time of the next posting."""
     if rule.refresh_s == 0.0 or now < next_post:
         return next_post
@@ -100,11 +102,11 @@ def refresh_board(rule: Rule, known: Known, now: float, next_post: float) -> flo
 
 @compiled
 def place(
-    rule: Rule,
-    known: Known,
+    rule: PolicyConstants,
+    known: BalancerState,
     stations: Stations,
     service: Floats,
-    outcome: Outcome,
+    outcome: RequestOutcomes,
     me: int,
     station: int,
     job: int,
@@ -128,7 +130,7 @@ def place(
 
 
 @compiled
-def turn_away(known: Known, outcome: Outcome, job: int, station: int, status: int) -> None:
+def turn_away(known: BalancerState, outcome: RequestOutcomes, job: int, station: int, status: int) -> None:
     """End ``job`` at once, unserved."""
     known.status[job] = status
     known.departure[job] = known.arrival[job]
@@ -138,7 +140,13 @@ def turn_away(known: Known, outcome: Outcome, job: int, station: int, status: in
 
 @compiled
 def serve(
-    known: Known, stations: Stations, service: Floats, outcome: Outcome, station: int, job: int, now: float
+    known: BalancerState,
+    stations: Stations,
+    service: Floats,
+    outcome: RequestOutcomes,
+    station: int,
+    job: int,
+    now: float,
 ) -> None:
     """Give ``job`` to the server that is free first, and keep the servers in order of when they are."""
     free, machine = stations.free[station], stations.machine[station]

@@ -30,9 +30,9 @@ from distlib.balancing.policies import (
 )
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
-from distlib.sim.service.balancer_state import Known, Rule, new_knowledge, set_available
-from distlib.sim.service.events import Ejection, Outages, World, run_events
-from distlib.sim.service.recurrence import Outcome, Stations, run_any, run_central, run_least_request
+from distlib.sim.service.balancer_state import BalancerState, PolicyConstants, new_balancer_state, set_available
+from distlib.sim.service.events import Ejection, Outages, ServiceState, run_events
+from distlib.sim.service.recurrence import RequestOutcomes, Stations, run_any, run_central, run_least_request
 from distlib.sim.service.result import ServiceResult
 from distlib.sim.workload import Arrivals, Exponential, Floats, Poisson, ServiceTimes, uniforms
 
@@ -271,11 +271,11 @@ def workload(params: ServiceParams) -> Workload:
     )
 
 
-def start_knowledge(params: ServiceParams, load: Workload, *, ordered: bool) -> Known:
+def start_knowledge(params: ServiceParams, load: Workload, *, ordered: bool) -> BalancerState:
     """What the balancers know before the first request."""
     count, central = params.backends.count, params.policy.kind == CENTRAL
     stations = 1 if central else count
-    known = new_knowledge(
+    known = new_balancer_state(
         stations,
         balancers=params.balancers,
         keys=choice_keys(params.seed, 0, params.balancers),
@@ -342,22 +342,22 @@ def run_event_driven(params: ServiceParams) -> ServiceResult:
     return result_of(params, load, known, outcome)
 
 
-def rule_of(params: ServiceParams) -> Rule:
+def rule_of(params: ServiceParams) -> PolicyConstants:
     """The policy's constants, and how old its information is; a policy that looks at no load has no use for a board."""
     refresh_s = params.refresh_interval_s if params.policy.needs_load else 0.0
     rule = params.policy.rule(params.information_delay_s, refresh_s)
     return rule._replace(ejects=params.ejection is not None)
 
 
-def new_outcome(requests: int) -> Outcome:
+def new_outcome(requests: int) -> RequestOutcomes:
     """Room for the answers."""
-    return Outcome(np.empty(requests), np.empty(requests, np.int32))
+    return RequestOutcomes(np.empty(requests), np.empty(requests, np.int32))
 
 
-def new_world(params: ServiceParams, machine: NDArray[np.int32], waiting_room: int) -> World:
+def new_world(params: ServiceParams, machine: NDArray[np.int32], waiting_room: int) -> ServiceState:
     """Idle stations, all up and warm."""
     stations, jobs = machine.shape[0], params.requests
-    return World(
+    return ServiceState(
         discipline=DISCIPLINES.index(params.backends.discipline),
         waiting_room=waiting_room,
         slow_start_s=params.backends.slow_start_s,
@@ -402,7 +402,7 @@ def new_ejection(params: ServiceParams) -> Ejection:
     return Ejection(one.consecutive_failures, one.base_s, one.longest_s, at_most, until, times)
 
 
-def result_of(params: ServiceParams, load: Workload, known: Known, outcome: Outcome) -> ServiceResult:
+def result_of(params: ServiceParams, load: Workload, known: BalancerState, outcome: RequestOutcomes) -> ServiceResult:
     """The run as arrays in order of arrival."""
     return ServiceResult(
         params=params,

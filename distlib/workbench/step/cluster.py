@@ -2,8 +2,8 @@
 
 Nodes, messages and invariants are those of the explorer's ``ClusterModel``, so each path made by hand is a path of the
 model, and the explorer can go on from any state of it. Two things are added. A node may be down for a while, and a link
-may be cut: neither changes the world, they only forbid steps. What is in flight over a cut link, or to a node that is
-down, waits there until the reader mends the link, restarts the node, or drops the message.
+may be partitioned: neither changes the world, they only forbid steps. What is in flight over such a link, or to a node
+that is down, waits there until the reader heals the link, restarts the node, or drops the message.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from distlib.check.cluster import world as model_steps
 from distlib.check.cluster.handling import HANDLER, Handled, Start
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.world import Deliver, Drop, Duplicate, Faults, Link, Request, Timeout, World
+from distlib.core.fault import Crash, Restart
 from distlib.core.invariant import Broken
 from distlib.core.node import Node, NodeId
 from distlib.paxos.invariants import paxos_invariants
@@ -37,61 +38,40 @@ REPEATS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Crash:
-    """``node`` stops, and loses all that is not durable."""
-
-    node: NodeId
-    for_ms: ClassVar[None] = None  # figures draw it until the restart
-
-    def __str__(self) -> str:
-        return f"{self.node} crashes"
-
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """``node`` comes back with what it had on disk."""
-
-    node: NodeId
-
-    def __str__(self) -> str:
-        return f"{self.node} restarts"
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
+class PartitionLinks:
     """The network delivers nothing over ``links`` (sender, receiver)."""
 
     links: tuple[Link, ...]
 
     def __str__(self) -> str:
-        return f"cut {_links_text(self.links)}"
+        return f"partition {_links_text(self.links)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Mend:
+class HealLinks:
     """``links`` (sender, receiver) work again."""
 
     links: tuple[Link, ...]
 
     def __str__(self) -> str:
-        return f"mend {_links_text(self.links)}"
+        return f"heal {_links_text(self.links)}"
 
 
-Step = Deliver | Drop | Duplicate | Timeout | Request | Crash | Restart | Cut | Mend
+Step = Deliver | Drop | Duplicate | Timeout | Request | Crash | Restart | PartitionLinks | HealLinks
 
 
-class Moment(NamedTuple):
-    """A state of the cluster: the explorer's world, who is down, which links are cut."""
+class ClusterState(NamedTuple):
+    """A state of the cluster: the explorer's world, who is down, which links (sender, receiver) carry nothing."""
 
     world: World
     down: frozenset[NodeId] = frozenset()
-    cut: frozenset[Link] = frozenset()
+    partitioned: frozenset[Link] = frozenset()
 
     def holds_up(self, sender: NodeId, receiver: NodeId) -> str:
         """Why a message from ``sender`` cannot be delivered to ``receiver`` now; empty if it can."""
         if receiver in self.down:
             return f"{receiver} is down"
-        return f"{sender} → {receiver} is cut" if (sender, receiver) in self.cut else ""
+        return f"{sender} → {receiver} is partitioned" if (sender, receiver) in self.partitioned else ""
 
 
 class Impossible(ValueError):
@@ -116,40 +96,40 @@ class StepCluster:
         pairs = zip(self.ids, self.model.initials, strict=True)
         return {name: self.model.handling.run(name, state, (), Start(name)) for name, state in pairs}
 
-    def take(self, moment: Moment, step: Step) -> tuple[Moment, Handled | None]:
+    def take(self, moment: ClusterState, step: Step) -> tuple[ClusterState, Handled | None]:
         """The moment after ``step``, and what the node that it concerns did (None: nobody did anything).
 
         Raises ``Impossible`` when ``moment`` does not allow it.
         """
-        world, down, cut = moment
+        world, down, partitioned = moment
         action: Any = step
         if world.broken is not None:
             raise Impossible(f"{world.broken.invariant} is broken: this branch ends here; go back, or undo")
         match step:
-            case Crash(node):
+            case Crash(node=node):
                 self._check_up(moment, node)
                 return moment._replace(down=down | {node}), None
-            case Restart(node):
+            case Restart(node=node):
                 if node not in down:
                     raise Impossible(f"{node} is not down, so it cannot restart")
-                moment, action = moment._replace(down=down - {node}), model_steps.Restart(node)
-            case Cut(links):
-                return moment._replace(cut=cut | set(self._known(links))), None
-            case Mend(links):
-                return moment._replace(cut=cut - set(self._known(links))), None
+                moment, action = moment._replace(down=down - {node}), model_steps.CrashRestart(node)
+            case PartitionLinks(links):
+                return moment._replace(partitioned=partitioned | set(self._known(links))), None
+            case HealLinks(links):
+                return moment._replace(partitioned=partitioned - set(self._known(links))), None
             case _:
                 self._check_way(moment, step)
         if not self.model.allows(world, action):
             raise Impossible(f"'{step}' is not possible now")
         return moment._replace(world=self.model.next_state(world, action)), self.model.handled(world, action)
 
-    def _check_up(self, moment: Moment, node: NodeId) -> None:
+    def _check_up(self, moment: ClusterState, node: NodeId) -> None:
         if node not in self.ids:
             raise Impossible(f"there is no node {node!r}; there are {', '.join(self.ids)}")
         if node in moment.down:
             raise Impossible(f"{node} is down")
 
-    def _check_way(self, moment: Moment, step: Step) -> None:
+    def _check_way(self, moment: ClusterState, step: Step) -> None:
         if isinstance(step, Timeout | Request):
             self._check_up(moment, step.node)
         elif isinstance(step, Deliver) and (why := moment.holds_up(step.sender, step.receiver)):
@@ -162,10 +142,10 @@ class StepCluster:
                 if node not in self.ids:
                     raise Impossible(f"there is no node {node!r}; there are {', '.join(self.ids)}")
             if one == other:
-                raise Impossible(f"{one} → {one} is no link that can be cut")
+                raise Impossible(f"{one} → {one} is no link between two nodes")
         return known
 
-    def timers(self, moment: Moment) -> list[Timeout]:
+    def timers(self, moment: ClusterState) -> list[Timeout]:
         """The running timers of the nodes that are up."""
         return [
             Timeout(local.id, name, key)
@@ -173,7 +153,7 @@ class StepCluster:
             for name, key in local.timers
         ]  # fmt: skip
 
-    def requests(self, moment: Moment, *, anew: bool = True) -> list[Request]:
+    def requests(self, moment: ClusterState, *, anew: bool = True) -> list[Request]:
         """What clients may ask, of whom; without ``anew`` only what has not been asked yet."""
         left = dict(zip(self.model.limits, moment.world.left, strict=True))
         most = 1 if anew else REPEATS
@@ -222,7 +202,7 @@ def _links_text(links: Sequence[Link]) -> str:
 
 
 def links_of(text: str) -> tuple[Link, ...]:
-    """The links that ``Cut`` and ``Mend`` name in words. Raises ``ValueError`` for other words."""
+    """The links that ``PartitionLinks`` and ``HealLinks`` name in words. Raises ``ValueError`` for other words."""
     pairs = [tuple(part.strip().split(" → ")) for part in text.split(",")]
     if not all(len(pair) == 2 for pair in pairs):
         raise ValueError(f"{text!r} names no links; it takes 'S1 → S2', with commas between several")
@@ -232,7 +212,9 @@ def links_of(text: str) -> tuple[Link, ...]:
 # --- which step next, at random ---------------------------------------------------------------------------
 
 
-def drawn(cluster: StepCluster, moment: Moment, flying: Sequence[Deliver], random: Random, faults: bool) -> Step | None:
+def drawn(
+    cluster: StepCluster, moment: ClusterState, flying: Sequence[Deliver], random: Random, faults: bool
+) -> Step | None:
     """A random next step; None if there is none. Messages come most often, then timers, requests and faults."""
     sorts: list[tuple[float, Sequence[Step]]] = [
         (8.0, [one for one in flying if not moment.holds_up(one.sender, one.receiver)]),
@@ -244,8 +226,8 @@ def drawn(cluster: StepCluster, moment: Moment, flying: Sequence[Deliver], rando
         sorts += [
             (0.3, [Drop(one.sender, one.receiver, one.message) for one in letters]),
             (0.2, [Duplicate(one.sender, one.receiver, one.message) for one in letters]),
-            (0.15, [Crash(node) for node in cluster.ids if node not in moment.down]),
-            (0.6, [Restart(node) for node in sorted(moment.down)]),
+            (0.15, [Crash(0.0, node) for node in cluster.ids if node not in moment.down]),
+            (0.6, [Restart(0.0, node) for node in sorted(moment.down)]),
         ]
     possible = [one for one in sorts if one[1]]
     if not possible or moment.world.broken is not None:
@@ -287,13 +269,13 @@ def model_of(protocol: type[Node], servers: int) -> ClusterModel:
     )
 
 
-def bounded(cluster: StepCluster, moment: Moment, timeouts: int, faults: Faults) -> tuple[ClusterModel, World]:
+def bounded(cluster: StepCluster, moment: ClusterState, timeouts: int, faults: Faults) -> tuple[ClusterModel, World]:
     """The model that a search from ``moment`` explores, and the world it starts in.
 
-    Nodes that are down stay down, links that are cut stay cut; clients may still ask what they have not asked yet.
+    Nodes that are down stay down, partitioned links stay so; clients may still ask what they have not asked yet.
     """
-    down, cut = moment.down, set(moment.cut)
-    cut |= {(sender, node) for node in down for sender in cluster.ids if sender != node}
+    down, partitioned = moment.down, set(moment.partitioned)
+    partitioned |= {(sender, node) for node in down for sender in cluster.ids if sender != node}
     allowed = {"*": timeouts, **dict.fromkeys(down, 0)}
     spent = dict(zip(cluster.model.limits, moment.world.left, strict=True))
     requests: list[tuple[NodeId | None, Any]] = []
@@ -306,6 +288,6 @@ def bounded(cluster: StepCluster, moment: Moment, timeouts: int, faults: Faults)
     crashes |= dict.fromkeys(down, 0)
     model = ClusterModel(
         cluster.model.make_nodes, invariants=cluster.model.invariants, requests=requests, timeouts=allowed,
-        faults=replace(faults, crashes=crashes), partitioned=cut,
+        faults=replace(faults, crashes=crashes), partitioned=partitioned,
     )  # fmt: skip
     return model, model.carry(moment.world)

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from distlib.check.cluster.world import Deliver, Drop, Duplicate
+from distlib.core.fault import Crash, Restart
 from distlib.core.node import Node
-from distlib.workbench.step.cluster import Crash, Cut, Impossible, Mend, Restart, Step, StepCluster, links_of, text_of
-from distlib.workbench.step.tree import State, Tree, twigs_of
+from distlib.workbench.step.cluster import HealLinks, Impossible, PartitionLinks, Step, StepCluster, links_of, text_of
+from distlib.workbench.step.tree import State, Tree, tree_nodes_of
 
 HOME = "distlib."
 
 
 def step_called(cluster: StepCluster, state: State, text: str) -> Step:
     """The step out of ``state`` that is called ``text``. Raises ``Impossible`` when there is none."""
-    if text.startswith(("cut ", "mend ")):
+    if text.startswith(("partition ", "heal ")):
         word, _, links = text.partition(" ")
-        return Cut(links_of(links)) if word == "cut" else Mend(links_of(links))
-    steps: list[Step] = [Crash(node) for node in cluster.ids]
-    steps += [Restart(node) for node in cluster.ids]
+        return PartitionLinks(links_of(links)) if word == "partition" else HealLinks(links_of(links))
+    steps: list[Step] = [Crash(0.0, node) for node in cluster.ids]
+    steps += [Restart(0.0, node) for node in cluster.ids]
     for copy in state.flying:
         steps += [kind(copy.sender, copy.receiver, copy.message) for kind in (Deliver, Drop, Duplicate)]
     steps += [*cluster.timers(state.moment), *cluster.requests(state.moment)]
@@ -45,7 +46,7 @@ def walk(tree: Tree, steps: Sequence[str]) -> State:
 
 def text(tree: Tree, here: State, protocol: type[Node] | None, servers: int, shown: int) -> str:
     """The whole tree as JSON: each state by its parent's number and the step in words, and where the reader stands."""
-    order = {twig.number: place for place, twig in enumerate(twigs_of(tree))}
+    order = {node.number: place for place, node in enumerate(tree_nodes_of(tree))}
     states = [[order[state.parent.number], state.text] for state in tree if state.parent is not None]
     data = {
         "lab": "StepLab",

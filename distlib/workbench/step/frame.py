@@ -160,8 +160,8 @@ class StepFrame:
             lab._pressed(acts[act])
 
     def _switch(self, one: str, other: str) -> None:
-        is_cut = {(one, other), (other, one)} & self.lab.state.moment.cut
-        (self.lab.mend if is_cut else self.lab.cut)(one, other)
+        apart = {(one, other), (other, one)} & self.lab.state.moment.partitioned
+        (self.lab.heal if apart else self.lab.partition)(one, other)
 
     def _chosen(self) -> None:
         if not self._quiet and self._branch.value is not None:

@@ -18,20 +18,19 @@ from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.world import Drop, Duplicate, Request, Timeout, World
+from distlib.core.fault import Crash, Restart
 from distlib.core.node import Node, NodeId
 from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace
 from distlib.figures.branches import step_diagram
 from distlib.figures.export import to_html
 from distlib.labs import export, markup
-from distlib.labs.work import Job, Progress, Stopped, Worker
+from distlib.labs.work import Job, JobRunner, Progress, Stopped
 from distlib.workbench.step import file as step_file
 from distlib.workbench.step.cluster import (
-    Crash,
-    Cut,
+    HealLinks,
     Impossible,
-    Mend,
-    Restart,
+    PartitionLinks,
     Step,
     StepCluster,
     drawn,
@@ -66,7 +65,7 @@ class StepLab:
         self.servers = servers
         self.error: BaseException | None = None
         self._lock = threading.RLock()
-        self._worker, self._job = Worker(), None  # type: tuple[Worker, Job | None]
+        self._worker, self._job = JobRunner(), None  # type: tuple[JobRunner, Job | None]
         self._undo: list[tuple[State, list[State]]] = []
         self._opened_with = tuple(steps)
         self.picture = StepPicture(lambda number: self._pressed(partial(self.go, number)))
@@ -88,7 +87,7 @@ class StepLab:
 
     @classmethod
     def on(cls, model: ClusterModel, *, steps: Sequence[str] = (), shown: int = 60) -> StepLab:
-        """The lab on the cluster of ``model``; its bounds and cut links don't count, its requests do."""
+        """The lab on the cluster of ``model``; its bounds and partitioned links don't count, its requests do."""
         if not isinstance(model, ClusterModel):
             raise TypeError(f"model is {model!r}; it takes a distlib.check.cluster.model.ClusterModel")
         return cls(model, len(model.ids), steps=steps, shown=shown)
@@ -168,22 +167,22 @@ class StepLab:
 
     def crash(self, node: NodeId) -> State:
         """``node`` stops, and loses what is not durable."""
-        return self.take(Crash(node))
+        return self.take(Crash(0.0, node))
 
     def restart(self, node: NodeId) -> State:
         """``node`` comes back."""
-        return self.take(Restart(node))
+        return self.take(Restart(0.0, node))
 
-    def cut(self, one: NodeId, other: NodeId | None = None, *, one_way: bool = False) -> State:
-        """Cut the link between two nodes, or all links of ``one``; ``one_way``: only from ``one`` to ``other``."""
-        return self.take(Cut(self._links(one, other, one_way)))
+    def partition(self, one: NodeId, other: NodeId | None = None, *, one_way: bool = False) -> State:
+        """Partition two nodes, or ``one`` from all others; ``one_way``: only from ``one`` to ``other``."""
+        return self.take(PartitionLinks(self._links(one, other, one_way)))
 
-    def mend(self, one: NodeId | None = None, other: NodeId | None = None) -> State:
-        """Mend the link between two nodes, all links of ``one``, or all."""
-        links = tuple(sorted(self.state.moment.cut)) if one is None else self._links(one, other, False)
+    def heal(self, one: NodeId | None = None, other: NodeId | None = None) -> State:
+        """Heal the link between two nodes, all links of ``one``, or all."""
+        links = tuple(sorted(self.state.moment.partitioned)) if one is None else self._links(one, other, False)
         if not links:
-            raise Impossible("no link is cut")
-        return self.take(Mend(links))
+            raise Impossible("no link is partitioned")
+        return self.take(HealLinks(links))
 
     def take(self, step: Step, copy: Copy | None = None) -> State:
         """Any step. Raises ``Impossible`` for one that cannot be taken here."""
@@ -372,7 +371,7 @@ class StepLab:
         return step_file.text(self.tree, self.state, self.protocol, self.servers, self.picture.shown)
 
     def _page(self) -> str:
-        verdicts = markup.verdicts(markup.Verdict(*one) for one in self.verdicts)
+        verdicts = markup.verdicts(markup.LabVerdict(*one) for one in self.verdicts)
         head = f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{self._frame.title}</title>"
         lines = "".join(f"<li>{escape(words)}</li>" for words in self.steps)
         title = f"<h1 class='lab-title'>{escape(self._frame.title)}</h1>"

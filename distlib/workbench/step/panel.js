@@ -48,8 +48,8 @@ function draw(root, now) {
   const held = root.contains(active) && active.dataset ? [active.dataset.act, active.dataset.id] : null;
   const more = now.more ? `<p class="step-soft">… and ${now.more} more; deliver or drop some of these first</p>` : "";
   const ended = now.ended ? `<p class="step-ended">${clean(now.ended)}</p>` : "";
-  const links = now.links.map((one) => button("link", one.id, `${one.cut ? "✂ " : ""}${clean(one.text)}`,
-    one.cut ? "mend this link" : "cut this link, both ways", one.cut ? "step-cut" : "", !!now.ended)).join("");
+  const links = now.links.map((one) => button("link", one.id, `${one.partitioned ? "✂ " : ""}${clean(one.text)}`,
+    one.partitioned ? "heal this link" : "partition this link, both ways", one.partitioned ? "step-partitioned" : "", !!now.ended)).join("");
   root.innerHTML = `<div class="step-head"><b>${clean(now.where)}</b> <span class="step-soft">${clean(now.last)}</span></div>` +
     `<div class="step-next">${ended}` + chips("timers", now.timers, "fire", !!now.ended) +
     chips("clients", now.requests, "request", !!now.ended) +

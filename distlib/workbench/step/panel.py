@@ -122,9 +122,9 @@ def _words(message: Any) -> str:
 
 
 def _links(cluster: StepCluster, state: State) -> list[dict[str, Any]]:
-    cut = state.moment.cut
+    down = state.moment.partitioned
     pairs = [(one, other) for i, one in enumerate(cluster.ids) for other in cluster.ids[i + 1 :]]
     return [
-        {"id": f"{one}|{other}", "text": f"{one}–{other}", "cut": bool({(one, other), (other, one)} & cut)}
+        {"id": f"{one}|{other}", "text": f"{one}–{other}", "partitioned": bool({(one, other), (other, one)} & down)}
         for one, other in pairs
     ]

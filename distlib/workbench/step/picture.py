@@ -10,7 +10,7 @@ from distlib.figures.branches import CLICKABLE, EXTRA, Scene, in_steps, recent_t
 from distlib.labs.picture import Picture, _assign
 from distlib.workbench.step.cluster import StepCluster
 from distlib.workbench.step.trace import trace_of
-from distlib.workbench.step.tree import State, Tree, twigs_of
+from distlib.workbench.step.tree import State, Tree, tree_nodes_of
 
 SHOWN = (30, 60, 150, 500)
 """How many steps a window may show."""
@@ -36,7 +36,7 @@ class StepPicture(Picture):
     def scene(self, cluster: StepCluster, tree: Tree, here: State, window: tuple[float, float]) -> Scene:
         """What there is to draw."""
         path = here.path()
-        return Scene(trace_of(cluster.ids, path, window[1]), twigs_of(tree), [state.number for state in path],
+        return Scene(trace_of(cluster.ids, path, window[1]), tree_nodes_of(tree), [state.number for state in path],
                      here.stubs(), window)  # fmt: skip
 
     def window(self, now: int) -> tuple[float, float]:
@@ -67,7 +67,7 @@ class StepPicture(Picture):
     @staticmethod
     def _past(scene: Scene, since: float) -> tuple[Any, ...]:
         """All that the traces which stay depend on."""
-        old = [(twig.number, scene.rows[twig.number]) for twig in scene.twigs if twig.depth <= since]
+        old = [(node.number, scene.rows[node.number]) for node in scene.nodes if node.depth <= since]
         return (tuple(scene.here[: max(0, int(since) + 1)]), tuple(old), max(scene.rows.values()))
 
     def _update(self, scene: Scene) -> None:

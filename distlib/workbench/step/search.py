@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.replay import actions_of
 from distlib.check.cluster.world import Action, Faults, World
-from distlib.check.cluster.world import Restart as CrashAndRestart
+from distlib.check.cluster.world import CrashRestart as CrashAndRestart
 from distlib.check.explore.explore import BreadthFirst, RandomWalks, Result, explore
+from distlib.core.fault import Crash, Restart
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.work import Progress
-from distlib.workbench.step.cluster import Crash, Moment, Restart, Step, StepCluster, bounded
+from distlib.workbench.step.cluster import ClusterState, Step, StepCluster, bounded
 
 WALK_DEPTH = 80
 
@@ -37,7 +38,7 @@ class Found:
     said: str
 
 
-def find(cluster: StepCluster, moment: Moment, reach: Reach, progress: Progress) -> Found:
+def find(cluster: StepCluster, moment: ClusterState, reach: Reach, progress: Progress) -> Found:
     """Search from ``moment``: breadth-first first, whose counterexample is a shortest one, then random walks.
 
     After a press on Stop, what was found by then is returned.
@@ -109,7 +110,7 @@ def _by_hand(path: Sequence[Action]) -> tuple[Step, ...]:
     steps: list[Step] = []
     for action in path:
         if isinstance(action, CrashAndRestart):
-            steps += [Crash(action.node), Restart(action.node)]
+            steps += [Crash(0.0, action.node), Restart(0.0, action.node)]
         else:
             steps.append(action)
     return tuple(steps)

@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any
 
 from distlib.check.cluster.world import Link
+from distlib.core.fault import Crash, Heal, OneWay, Partition, Restart
 from distlib.core.invariant import Violation
 from distlib.core.node import NodeId
 from distlib.core.trace import IN_FLIGHT, Happened, Seen, Trace
-from distlib.workbench.step.cluster import Crash, Cut, Mend, Restart, concerned
+from distlib.workbench.step.cluster import HealLinks, PartitionLinks, concerned
 from distlib.workbench.step.tree import State
-
-
-@dataclass(frozen=True)
-class Partition:
-    """Groups of nodes that cannot reach each other, until the next ``Heal``."""
-
-    groups: tuple[tuple[NodeId, ...], ...]
-    for_ms: ClassVar[None] = None
-
-
-@dataclass(frozen=True)
-class OneWay:
-    """``sources`` cannot reach ``targets``, until the next ``Heal``."""
-
-    sources: tuple[NodeId, ...]
-    targets: tuple[NodeId, ...]
-    for_ms: ClassVar[None] = None
-
-
-@dataclass(frozen=True)
-class Heal:
-    """The cuts before it end."""
 
 
 def trace_of(nodes: Sequence[NodeId], path: Sequence[State], end: float) -> Trace:
@@ -89,24 +68,25 @@ def _shown(state: State, now: float) -> Iterable[Seen]:
 
 def _faults(nodes: Sequence[NodeId], state: State, now: float) -> list[Happened]:
     match state.step:
-        case Crash(node) | Restart(node):
-            return [Happened(now, node, state.step)]
-        case Cut() | Mend():
-            return [Happened(now, None, event) for event in (Heal(), *cut_events(state.moment.cut, nodes))]
+        case Crash(node=node) | Restart(node=node):
+            return [Happened(now, node, replace(state.step, at_ms=now))]
+        case PartitionLinks() | HealLinks():
+            events = (Heal(now), *partition_events(state.moment.partitioned, nodes, now))
+            return [Happened(now, None, event) for event in events]
     return []
 
 
-def cut_events(cut: frozenset[Link], nodes: Sequence[NodeId]) -> list[Partition | OneWay]:
-    """The cut links as one partition if they are one, else as cuts by sender."""
-    if not cut:
+def partition_events(links: frozenset[Link], nodes: Sequence[NodeId], now: float) -> list[Partition | OneWay]:
+    """The links that carry nothing as one partition if they are one, else one way by sender; until the next heal."""
+    if not links:
         return []
     whole = {(one, other) for one in nodes for other in nodes if one != other}
     groups: dict[NodeId, frozenset[NodeId]] = {
-        node: frozenset({node} | {other for other in nodes if (node, other) in whole - cut}) for node in nodes
+        node: frozenset({node} | {other for other in nodes if (node, other) in whole - links}) for node in nodes
     }
     apart = all(groups[other] == group for group in groups.values() for other in group)
     if apart:
         ordered = dict.fromkeys(tuple(node for node in nodes if node in groups[one]) for one in nodes)
-        return [Partition(tuple(ordered))]
-    senders = dict.fromkeys(one for one in nodes for other in nodes if (one, other) in cut)
-    return [OneWay((one,), tuple(other for other in nodes if (one, other) in cut)) for one in senders]
+        return [Partition(now, tuple(ordered))]
+    senders = dict.fromkeys(one for one in nodes for other in nodes if (one, other) in links)
+    return [OneWay(now, (one,), tuple(other for other in nodes if (one, other) in links)) for one in senders]

@@ -10,8 +10,8 @@ from distlib.check.cluster.handling import Handled
 from distlib.check.cluster.world import OUTSIDE, Deliver, Drop, Duplicate, Request
 from distlib.core.node import NodeId
 from distlib.core.trace import DELIVERED, LOST
-from distlib.figures.branches import Stub, Twig
-from distlib.workbench.step.cluster import Moment, Step, StepCluster, text_of
+from distlib.figures.branches import InFlight, TreeNode
+from distlib.workbench.step.cluster import ClusterState, Step, StepCluster, text_of
 
 
 class Copy(NamedTuple):
@@ -41,7 +41,7 @@ class State:
     number: int
     parent: State | None
     step: Step | None
-    moment: Moment
+    moment: ClusterState
     depth: int = 0
     copies: int = 0
     flying: tuple[Copy, ...] = ()
@@ -63,10 +63,10 @@ class State:
         """The violation that this state shows, None if none."""
         return self.moment.world.broken
 
-    def stubs(self) -> list[Stub]:
+    def stubs(self) -> list[InFlight]:
         """What is in flight, for the diagram."""
         return [
-            Stub(one.sender, one.receiver, one.sent_at, text_of(one.delivery),
+            InFlight(one.sender, one.receiver, one.sent_at, text_of(one.delivery),
                  bool(self.moment.holds_up(one.sender, one.receiver)))
             for one in self.flying
         ]  # fmt: skip
@@ -89,7 +89,7 @@ class Tree:
         copies = tuple(Copy(number, *letter, 0) for number, letter in enumerate(letters, 1))
         told = tuple((name, event) for name, did in started.items() for event in did.outputs)
         self.root = State(
-            0, None, None, Moment(cluster.first), copies=len(copies), flying=copies, begun=copies, outputs=told
+            0, None, None, ClusterState(cluster.first), copies=len(copies), flying=copies, begun=copies, outputs=told
         )
         self.states: dict[int, State] = {0: self.root}
         self._next = 1
@@ -160,9 +160,9 @@ class Tree:
         return [state for state in self if not state.children]
 
 
-def twigs_of(tree: Tree) -> list[Twig]:
+def tree_nodes_of(tree: Tree) -> list[TreeNode]:
     """The tree as the diagram draws it, parents before children."""
     return [
-        Twig(one.number, None if one.parent is None else one.parent.number, one.depth, one.text, bool(one.broken))
+        TreeNode(one.number, None if one.parent is None else one.parent.number, one.depth, one.text, bool(one.broken))
         for one in tree
     ]

@@ -8,7 +8,7 @@ import pytest
 
 from distlib.check.cluster.handling import HANDLER
 from distlib.check.cluster.model import ClusterModel, leader_in_term, leads
-from distlib.check.cluster.world import Deliver, Drop, Duplicate, Faults, Request, Restart, Timeout, encode
+from distlib.check.cluster.world import CrashRestart, Deliver, Drop, Duplicate, Faults, Request, Timeout, encode
 from distlib.check.explore.explore import BreadthFirst, RandomWalks, explore, sometimes
 from distlib.core.invariant import Broken
 from distlib.paxos.invariants import paxos_invariants
@@ -102,17 +102,17 @@ def test_faults_are_bounded():
     twice = follow(model, serve, Duplicate(*ping))
     assert twice.messages() == [Deliver(*ping)] * 2
     assert Duplicate(*ping) not in list(model.actions(twice))
-    world = follow(model, serve, Deliver(*ping), Restart("S2"))
+    world = follow(model, serve, Deliver(*ping), CrashRestart("S2"))
     assert world.node("S2").pings == 0
-    world = follow(model, serve, Restart("S1"))
+    world = follow(model, serve, CrashRestart("S1"))
     assert world.node("S1").served == 1, "durable"
-    assert Restart("S1") not in list(model.actions(world))
+    assert CrashRestart("S1") not in list(model.actions(world))
 
 
 def test_crashes_may_be_given_for_each_node():
     model = ClusterModel(players(), faults=Faults(crashes={"S2": 1}))
     (world,) = model.initial_states()
-    assert list(model.actions(world)) == [Restart("S2")]
+    assert list(model.actions(world)) == [CrashRestart("S2")]
 
 
 def test_fifo_delivers_in_order():
@@ -177,7 +177,10 @@ def test_worlds_and_actions_read_like_sentences():
     world = follow(model, Timeout("S1", "election"))
     assert "S1: RaftView role=candidate term=1" in str(world)
     assert "S1 → S2 RequestVote term=1" in str(world)
-    assert [str(Timeout("S1", "election")), str(Restart("S1"))] == ["S1 election timeout", "S1 crashes and restarts"]
+    assert [str(Timeout("S1", "election")), str(CrashRestart("S1"))] == [
+        "S1 election timeout",
+        "S1 crashes and restarts",
+    ]
     assert repr(model) == "ClusterModel(3 × Raft; timeouts election ≤ 1)"
     with pytest.raises(KeyError, match="no node 'S9'"):
         world.node("S9")
@@ -277,7 +280,7 @@ def test_a_vote_that_is_not_durable_needs_a_crash():
 
     assert found(0).verdict == "holds"
     assert found(1).verdict == "violated"
-    assert Restart("S3") in [step.action for step in found(1).path]
+    assert CrashRestart("S3") in [step.action for step in found(1).path]
 
 
 def test_the_world_after_a_violation_has_no_successors():

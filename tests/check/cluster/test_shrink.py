@@ -7,7 +7,7 @@ import pytest
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.replay import STEP_MS, actions_of, path_of, replay, story, trace_of, violation_of
 from distlib.check.cluster.shrink import shrink, shrink_run, touched
-from distlib.check.cluster.world import Deliver, Drop, Duplicate, Faults, Request, Restart, Timeout
+from distlib.check.cluster.world import CrashRestart, Deliver, Drop, Duplicate, Faults, Request, Timeout
 from distlib.check.explore.explore import RandomWalks, explore
 from distlib.core.fault import Crash
 from distlib.core.trace import DELIVERED, IN_FLIGHT, LOST, Trace
@@ -44,7 +44,7 @@ def test_faults_requests_and_fates_are_in_the_trace():
     model = ClusterModel(players())
     ping = ("S1", "S2", Ping(1))
     trace = trace_of(
-        model, [SERVE, Duplicate(*ping), Drop(*ping), Restart("S2"), Request("S2", Ping(5)), Deliver(*ping)]
+        model, [SERVE, Duplicate(*ping), Drop(*ping), CrashRestart("S2"), Request("S2", Ping(5)), Deliver(*ping)]
     )
     fates = {number: trace.fates.get(number, DELIVERED) for _, number, *_ in trace.sent}
     assert list(fates.values()) == [LOST, DELIVERED, DELIVERED, IN_FLIGHT]
@@ -95,7 +95,7 @@ def test_a_long_walk_shrinks_to_the_shortest_counterexample():
     small = shrink(two_votes(), walk.path)
     assert len(actions_of(walk.path)) > len(small) == len(shortest) - 1
     assert violation_of(two_votes(), small).invariant == "Election Safety"
-    assert not any(isinstance(action, Restart | Duplicate | Drop) for action in small)
+    assert not any(isinstance(action, CrashRestart | Duplicate | Drop) for action in small)
     assert shrink(two_votes(), walk.path) == small, "deterministic"
     assert shrink(two_votes(), small) == small, "minimal"
 
@@ -106,7 +106,7 @@ def test_needed_faults_stay():
     )
     walk = explore(model, search=RandomWalks(seed=1, max_walks=20_000), max_depth=30, max_seconds=60)
     small = shrink(model, walk.path)
-    assert [type(action) for action in small].count(Restart) == 1
+    assert [type(action) for action in small].count(CrashRestart) == 1
 
 
 def test_progress_and_stop():
@@ -120,7 +120,7 @@ def test_progress_and_stop():
 
 def test_nodes_touched():
     assert touched(PING) == ("S1", "S2")
-    assert touched(Restart("S1")) == ("S1",)
+    assert touched(CrashRestart("S1")) == ("S1",)
 
 
 # --- simulated runs ---------------------------------------------------------------------------------

@@ -390,8 +390,8 @@ def test_bad_weights_are_named(weights, message):
 
 def test_walks_are_the_same_in_any_process():
     code = (
-        "from distlib.check.explore.explore import *; from distlib.principles.specifications import Paxos;"
-        "m = Paxos(3, 2, 3);"
+        "from distlib.check.explore.explore import *; from distlib.principles.specifications import PaxosSpecification;"
+        "m = PaxosSpecification(3, 2, 3);"
         "r = explore(m, until=lambda s: len(m.chosen(s)) == 1, search=RandomWalks(seed=5), max_depth=60);"
         "print(r.seed, [step.action for step in r.path])"
     )

@@ -20,7 +20,7 @@ import pytest
 from distlib.check.history.history import KNOSSOS, PORCUPINE
 from distlib.check.history.linearizability import Verdict, check
 from distlib.check.history.readers import read_jepsen
-from distlib.check.history.sequential import CompareAndSet, KeyValue, Mutex, Specification, Transactions
+from distlib.check.history.sequential import CasRegister, KeyValueMap, Mutex, Specification, Transactions
 
 
 def checkout(variable: str) -> Path:
@@ -39,7 +39,7 @@ def test_porcupine_etcd_logs():
     assert len(known) == 102
     for number, linearizable in known:
         history = read_jepsen(root / "test_data" / "jepsen" / f"etcd_{int(number):03d}.log", PORCUPINE)
-        assert check(history, CompareAndSet()).verdict is verdict_of(linearizable == "true"), number
+        assert check(history, CasRegister()).verdict is verdict_of(linearizable == "true"), number
 
 
 def test_porcupine_key_value_logs():
@@ -50,12 +50,12 @@ def test_porcupine_key_value_logs():
     assert len(known) == 10
     for name, linearizable, partition in known:
         history = read_jepsen(root / "test_data" / "kv" / f"{name}.txt", PORCUPINE)
-        result = check(history, KeyValue(), partition=partition == "true")
+        result = check(history, KeyValueMap(), partition=partition == "true")
         assert result.verdict is verdict_of(linearizable == "true"), (name, partition)
 
 
 MODELS: dict[str, Specification] = {
-    "cas-register": CompareAndSet(0),
+    "cas-register": CasRegister(0),
     "multi-register": Transactions({"x": 0, "y": 0}),
     "mutex": Mutex(),
 }
@@ -85,5 +85,5 @@ def test_knossos_histories():
 def test_knossos_names_the_same_operation(name, initial, process, label):
     """The operation that Knossos's own tests (wgl_test.clj) name as the one that can't be linearized."""
     path = checkout("KNOSSOS_CHECKOUT") / "data" / "cas-register" / "bad" / f"{name}.edn"
-    stuck = check(read_jepsen(path, KNOSSOS), CompareAndSet(initial)).decisive.stuck.operation
+    stuck = check(read_jepsen(path, KNOSSOS), CasRegister(initial)).decisive.stuck.operation
     assert (stuck.process, stuck.label) == (process, label)

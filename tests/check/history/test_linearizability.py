@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from distlib.check.history.history import UNKNOWN, History, Operation
 from distlib.check.history.linearizability import Linearizability, Verdict, check
 from distlib.check.history.sequential import (
-    CompareAndSet,
+    AppendOnlyLog,
+    CasRegister,
     Illegal,
-    KeyValue,
-    Log,
+    KeyValueMap,
     Mutex,
     Queue,
     Register,
@@ -91,10 +91,10 @@ def assert_legal(order: Sequence[Operation], history: History, specification: Sp
 VALUES = st.integers(0, 2)
 RESULT = {
     "register": (Register(0), ["read", "write"]),
-    "compare-and-set": (CompareAndSet(0), ["read", "write", "cas"]),
-    "key-value": (KeyValue(), ["get", "put", "append"]),
+    "compare-and-set": (CasRegister(0), ["read", "write", "cas"]),
+    "key-value": (KeyValueMap(), ["get", "put", "append"]),
     "queue": (Queue(), ["enqueue", "dequeue"]),
-    "log": (Log(), ["append", "read", "get"]),
+    "log": (AppendOnlyLog(), ["append", "read", "get"]),
     "mutex": (Mutex(), ["acquire", "release"]),
     "transactions": (Transactions({"x": 0, "y": 0}), ["txn"]),
 }
@@ -203,8 +203,8 @@ def test_keys_together_and_apart_agree(parts):
         for key, history in enumerate(parts)
         for o in history.operations[:3]
     ]
-    apart = check(operations, CompareAndSet(0))
-    together = check(operations, CompareAndSet(0), partition=False)
+    apart = check(operations, CasRegister(0))
+    together = check(operations, CasRegister(0), partition=False)
     assert apart.verdict is together.verdict
 
 
@@ -293,11 +293,11 @@ def test_crashed_process_may_call_again():
 
 def test_compare_and_set_answers_are_binding():
     cas = op(1, "cas", (1, 2), True, 2, 3)
-    assert verdict(CompareAndSet(0), write(0, 1, 0, 1), cas, read(0, 2, 4, 5)) is YES
-    assert verdict(CompareAndSet(0), write(0, 7, 0, 1), cas) is NO
-    assert verdict(CompareAndSet(1), op(1, "cas", (1, 2), False, 2, 3)) is NO
-    assert verdict(CompareAndSet(1), op(1, "cas", (1, 2), UNKNOWN, 2, 3), read(0, 2, 4, 5)) is YES
-    assert verdict(CompareAndSet(1), op(1, "cas", (1, 2), UNKNOWN, 2, 3), read(0, 1, 4, 5)) is NO
+    assert verdict(CasRegister(0), write(0, 1, 0, 1), cas, read(0, 2, 4, 5)) is YES
+    assert verdict(CasRegister(0), write(0, 7, 0, 1), cas) is NO
+    assert verdict(CasRegister(1), op(1, "cas", (1, 2), False, 2, 3)) is NO
+    assert verdict(CasRegister(1), op(1, "cas", (1, 2), UNKNOWN, 2, 3), read(0, 2, 4, 5)) is YES
+    assert verdict(CasRegister(1), op(1, "cas", (1, 2), UNKNOWN, 2, 3), read(0, 1, 4, 5)) is NO
 
 
 def test_lists_are_hashable_values():
@@ -309,9 +309,11 @@ def test_key_value_appends_in_order_and_keys_apart():
         return op(call % 2, f, value, None, call, call + 0.5, key)
 
     history = [put("put", "a", 0, "x"), put("append", "b", 1, "x"), put("append", "c", 2, "y")]
-    assert verdict(KeyValue(), *history, op(3, "get", None, "ab", 4, 5, "x"), op(3, "get", None, "c", 6, 7, "y")) is YES
-    assert verdict(KeyValue(), *history, op(3, "get", None, "ba", 4, 5, "x")) is NO
-    assert verdict(KeyValue(), op(3, "get", None, "", 4, 5, "z")) is YES
+    assert (
+        verdict(KeyValueMap(), *history, op(3, "get", None, "ab", 4, 5, "x"), op(3, "get", None, "c", 6, 7, "y")) is YES
+    )
+    assert verdict(KeyValueMap(), *history, op(3, "get", None, "ba", 4, 5, "x")) is NO
+    assert verdict(KeyValueMap(), op(3, "get", None, "", 4, 5, "z")) is YES
 
 
 def test_queue_is_first_in_first_out():
@@ -326,11 +328,11 @@ def test_queue_is_first_in_first_out():
 
 def test_log_reads_are_whole_and_indices_hold():
     put = [op(0, "append", "a", 0, 0, 1), op(0, "append", "b", 1, 2, 3)]
-    assert verdict(Log(), *put, op(1, "read", None, ["a", "b"], 4, 5), op(1, "get", 1, "b", 6, 7)) is YES
-    assert verdict(Log(), *put, op(1, "read", None, ["b", "a"], 4, 5)) is NO
-    assert verdict(Log(), *put, op(1, "read", None, ["a"], 4, 5)) is NO
-    assert verdict(Log(), *put, op(1, "get", 5, None, 4, 5)) is YES
-    assert verdict(Log(), op(0, "append", "a", 1, 0, 1)) is NO
+    assert verdict(AppendOnlyLog(), *put, op(1, "read", None, ["a", "b"], 4, 5), op(1, "get", 1, "b", 6, 7)) is YES
+    assert verdict(AppendOnlyLog(), *put, op(1, "read", None, ["b", "a"], 4, 5)) is NO
+    assert verdict(AppendOnlyLog(), *put, op(1, "read", None, ["a"], 4, 5)) is NO
+    assert verdict(AppendOnlyLog(), *put, op(1, "get", 5, None, 4, 5)) is YES
+    assert verdict(AppendOnlyLog(), op(0, "append", "a", 1, 0, 1)) is NO
 
 
 def test_together_describes_every_key():
@@ -430,10 +432,10 @@ def test_long_register_history():
     ("specification", "operation", "message"),
     [
         (Register(), op(0, "cas", (1, 2), True, 0, 1), "Register knows read, write, not 'cas'"),
-        (CompareAndSet(), op(0, "cas", 3, True, 0, 1), r"cas needs the argument \[from, to\], got 3"),
-        (KeyValue(), op(0, "append", 3, None, 0, 1), "append needs a string, got 3"),
+        (CasRegister(), op(0, "cas", 3, True, 0, 1), r"cas needs the argument \[from, to\], got 3"),
+        (KeyValueMap(), op(0, "append", 3, None, 0, 1), "append needs a string, got 3"),
         (Queue(), op(0, "enqueue", None, None, 0, 1), "enqueue needs a value"),
-        (Log(), op(0, "get", -1, None, 0, 1), "get needs an index from 0, got -1"),
+        (AppendOnlyLog(), op(0, "get", -1, None, 0, 1), "get needs an index from 0, got -1"),
         (Transactions({}), op(0, "txn", [["red", "x", 1]], None, 0, 1), "txn needs"),
         (Mutex(), op(0, "lock", None, None, 0, 1), "Mutex knows acquire, release, not 'lock'"),
         (Together(Queue()), op(0, "push", 1, None, 0, 1), "Queue knows enqueue, dequeue, not 'push'"),

@@ -12,7 +12,7 @@ from distlib.check.history import edn
 from distlib.check.history.history import KNOSSOS, PORCUPINE, UNKNOWN, Event, Fault, Meaning, from_events
 from distlib.check.history.linearizability import Verdict, check
 from distlib.check.history.readers import parse_jepsen, parse_jsonl, read_jepsen, read_jsonl
-from distlib.check.history.sequential import CompareAndSet, Transactions
+from distlib.check.history.sequential import CasRegister, Transactions
 
 TEXT_LOG = """\
 INFO  jepsen.core - Worker 0 starting
@@ -58,8 +58,8 @@ def test_the_three_forms_of_a_jepsen_log_agree(log):
 def test_failed_compare_and_set_and_nil_mean_what_the_reader_is_told():
     """Knossos: a failed operation says nothing, a nil read is unknown. Porcupine: both are observations."""
     assert labels(parse_jepsen(TEXT_LOG, PORCUPINE)) == ["write 3", "cas 3→4 ✗", "write 5 → ?", "read → nil"]
-    assert check(parse_jepsen(TEXT_LOG, KNOSSOS), CompareAndSet()).verdict is Verdict.LINEARIZABLE
-    assert check(parse_jepsen(TEXT_LOG, PORCUPINE), CompareAndSet()).verdict is Verdict.NOT_LINEARIZABLE
+    assert check(parse_jepsen(TEXT_LOG, KNOSSOS), CasRegister()).verdict is Verdict.LINEARIZABLE
+    assert check(parse_jepsen(TEXT_LOG, PORCUPINE), CasRegister()).verdict is Verdict.NOT_LINEARIZABLE
 
 
 def test_failure_without_the_pair_never_happened():
