@@ -25,7 +25,7 @@ from distlib.balancing.policies import (
     RoundRobin,
 )
 from distlib.balancing.policy_guard import Guarded, PolicyError, chooser, watched
-from distlib.labs.grade import Grade
+from distlib.labs.grading import Grade
 from distlib.sim.service.result import ServiceResult
 from distlib.sim.service.service import Backends, ServiceParams, simulate, workload
 from distlib.sim.workload import Bursty, Deterministic, Exponential, Hyperexponential, Poisson, ServiceTimes

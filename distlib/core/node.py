@@ -93,6 +93,10 @@ def _is_setting(item: Field[Any]) -> bool:
     return _SETTING in item.metadata or not has_default
 
 
+class Endless(BaseException):
+    """Raised from outside into a handler that does not come back; no ``except Exception`` of its own stops it."""
+
+
 class _Handlers(dict[type, Callable[[Any, NodeId, Any], None]]):
     """Message class to handler of one node class, found by name on first use."""
 

@@ -10,10 +10,11 @@ A scenario takes an instance, the lab makes its sliders from the class, and a sc
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
+
+from distlib.core import require
 
 KEY = "parameter"
 
@@ -122,57 +123,20 @@ def _check(owner: str, item: Field[Any], spec: Spec, value: Any) -> None:
     if spec.several:
         _check_several(name, spec, value)
     elif spec.choices is not None:
-        if value not in spec.choices:
-            raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, spec.choices))}")
+        require.choice(name, value, spec.choices)
     elif isinstance(default, bool):
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} is {value!r}; it takes True or False")
-    elif isinstance(default, tuple):
-        _check_range(name, spec, value)
+        require.flag(name, value)
     elif isinstance(default, str):
-        if not isinstance(value, str):
-            raise TypeError(f"{name} is {value!r}; it takes a string")
+        require.text(name, value)
     else:
-        _check_number(name, spec, value, whole=is_whole(item))
-
-
-def _check_number(name: str, spec: Spec, value: Any, *, whole: bool) -> None:
-    kind = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        raise TypeError(f"{name} is {value!r}; it takes {kind}{_allowed(spec)}")
-    if not math.isfinite(value) or not _within(spec, value):
-        raise ValueError(f"{name} is {value!r}; it takes {kind}{_allowed(spec)}")
-
-
-def _check_range(name: str, spec: Spec, value: Any) -> None:
-    if not isinstance(value, tuple) or len(value) != 2:
-        raise TypeError(f"{name} is {value!r}; it takes a pair (low, high){_allowed(spec)}")
-    for end in value:
-        _check_number(name, spec, end, whole=False)
-    if value[0] > value[1]:
-        raise ValueError(f"{name} is reversed: {value!r}; write the smaller end first, {(value[1], value[0])!r}")
+        check = require.pair if isinstance(default, tuple) else require.whole if is_whole(item) else require.number
+        check(name, value, spec.low, spec.high, spec.unit)
 
 
 def _check_several(name: str, spec: Spec, value: Any) -> None:
-    if not isinstance(value, tuple):
-        raise TypeError(f"{name} is {value!r}; it takes a tuple of names")
+    require.instance(name, value, tuple, "a tuple of names")
     unknown = [one for one in value if one not in (spec.choices or ())]
     if unknown:
         raise ValueError(f"{name} holds {unknown[0]!r}; choose from {', '.join(map(repr, spec.choices or ()))}")
     if len(value) < spec.at_least:
         raise ValueError(f"{name} has {len(value)} values; it takes at least {spec.at_least}")
-
-
-def _within(spec: Spec, value: float) -> bool:
-    return (spec.low is None or value >= spec.low) and (spec.high is None or value <= spec.high)
-
-
-def _allowed(spec: Spec) -> str:
-    unit = f" {spec.unit}" if spec.unit else ""
-    if spec.low is not None and spec.high is not None:
-        return f" from {spec.low:g} to {spec.high:g}{unit}"
-    if spec.low is not None:
-        return f" of at least {spec.low:g}{unit}"
-    if spec.high is not None:
-        return f" of at most {spec.high:g}{unit}"
-    return f" ({spec.unit})" if spec.unit else ""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 from random import Random
 
+from distlib.core import require
+
 
 def check_seed(seed: int) -> int:
     """The seed itself; ``TypeError`` when it is empty or not a whole number, ``ValueError`` when it is out of range."""
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise TypeError(f"seed is {seed!r}; it takes a whole number, for example seed=7")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"seed is {seed}; it takes a whole number from 0 to 2**63 - 1")
-    return seed
+    return require.whole("seed", seed, 0, 2**63 - 1)
 
 
 class Seeds:

@@ -13,7 +13,7 @@ from distlib.check.cluster.world import Action, Deliver, Request
 from distlib.core.invariant import Violation
 from distlib.core.node import NodeId
 from distlib.core.trace import Trace
-from distlib.labs.grade import Grade
+from distlib.labs.grading import Grade
 from distlib.paxos.invariants import paxos_invariants
 from distlib.paxos.message import Accept, Nack, Prepare, Promise, Propose
 from distlib.paxos.paxos import Paxos

@@ -17,7 +17,7 @@ from distlib.check.explore.property import always
 from distlib.check.history.history import Operation
 from distlib.check.history.sequential import Illegal, Register
 from distlib.core.node import Node
-from distlib.labs.grade import Grade
+from distlib.labs.grading import Grade
 from distlib.paxos.message import Propose
 from distlib.paxos.paxos import Paxos
 from distlib.principles.induction import induction, votes_are_safe

@@ -9,7 +9,7 @@ from typing import Any
 
 from distlib.core.fault import Crash, Fault, Nemesis, Pause
 from distlib.core.node import NodeId
-from distlib.labs.grade import Grade
+from distlib.labs.grading import Grade
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.raft import BecameLeader, ClientRequest, Entry, Log, Raft, RequestVote, Role
 from distlib.raft.scenarios import ElectionParams, leader_of, server_names

@@ -22,9 +22,9 @@ from types import FrameType
 from typing import Any, Literal
 
 from distlib.check.cluster.counterexample import Counterexample, load
-from distlib.check.cluster.handling import HANDLER, Endless, checked
+from distlib.check.cluster.handling import HANDLER, checked
 from distlib.check.search import Kind, Outcome, ProtocolSearch
-from distlib.core.node import Node
+from distlib.core.node import Endless, Node
 from distlib.core.trace import Trace
 from distlib.paxos import searches as paxos_search
 from distlib.paxos.paxos import Paxos

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distlib.core.fault import Crash, Partition, SlowLink
-from distlib.labs.grade import Grade
+from distlib.labs.grading import Grade
 from distlib.raft.exercises import grade_committer, grade_deposition, grade_split_chance, grade_timeouts, grade_voter
 from distlib.raft.raft import Raft
 from distlib.raft.scenarios import ElectionParams

@@ -15,7 +15,7 @@ from distlib.check.cluster.world import CrashRestart, Timeout, encode
 from distlib.check.explore.model import shorten
 from distlib.core.freeze import freeze
 from distlib.core.invariant import Violation
-from distlib.core.node import CancelTimer, Node, NodeId, Output, Send, SetTimer
+from distlib.core.node import CancelTimer, Endless, Node, NodeId, Output, Send, SetTimer
 
 HANDLER = "no handler fails"
 """The invariant that a node's own code breaks by raising, or by a deed that no runtime can carry out."""
@@ -53,10 +53,6 @@ class Handled(NamedTuple):
     sends: tuple[tuple[NodeId, Any], ...] = ()
     outputs: tuple[Any, ...] = ()
     failure: Violation | None = None
-
-
-class Endless(BaseException):
-    """Raised from outside into a handler that does not come back; no ``except Exception`` of its own stops it."""
 
 
 class InvalidEffect(Exception):

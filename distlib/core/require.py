@@ -1,0 +1,94 @@
+"""Values as people give them, checked: what is wrong is named, with what would be right.
+
+Each function returns the value, or raises ``TypeError`` for one of another kind and ``ValueError`` for one out of
+range. The message is always ``<name> is <value>; it takes <what would be right>``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+
+def whole(name: str, value: Any, low: float | None = None, high: float | None = None, unit: str = "") -> int:
+    """A whole number from ``low`` to ``high`` (None: no end)."""
+    return _number(name, value, "a whole number", (int,), low, high, unit)
+
+
+def number(name: str, value: Any, low: float | None = None, high: float | None = None, unit: str = "") -> float:
+    """A finite number from ``low`` to ``high`` (None: no end)."""
+    return _number(name, value, "a number", (int, float), low, high, unit)
+
+
+def above(name: str, value: Any, low: float = 0.0, unit: str = "") -> float:
+    """A finite number greater than ``low``."""
+    wanted = f"a number above {low:g}{unit and f' {unit}'}"
+    _check_type(name, value, (int, float), wanted)
+    if not (math.isfinite(value) and value > low):
+        raise ValueError(f"{name} is {value!r}; it takes {wanted}")
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; it takes True or False")
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}; it takes a string")
+    return value
+
+
+def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
+    """One of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def pair(name: str, value: Any, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
+    """Two finite numbers (low end, high end) in order, both from ``low`` to ``high``."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(f"{name} is {value!r}; it takes a pair (low, high){_range(low, high, unit)}")
+    for end in value:
+        number(name, end, low, high, unit)
+    if value[0] > value[1]:
+        raise ValueError(f"{name} is reversed: {value!r}; write the smaller end first, {(value[1], value[0])!r}")
+    return value
+
+
+def instance(name: str, value: Any, kind: type | tuple[type, ...], wanted: str) -> Any:
+    """An instance of ``kind``, which the message calls ``wanted``."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}; it takes {wanted}")
+    return value
+
+
+def _number(
+    name: str, value: Any, words: str, types: tuple[type, ...], low: float | None, high: float | None, unit: str
+) -> Any:
+    wanted = f"{words}{_range(low, high, unit)}"
+    _check_type(name, value, types, wanted)
+    if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+        raise ValueError(f"{name} is {value!r}; it takes {wanted}")
+    return value
+
+
+def _check_type(name: str, value: Any, types: tuple[type, ...], wanted: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, types):
+        raise TypeError(f"{name} is {value!r}; it takes {wanted}")
+
+
+def _range(low: float | None, high: float | None, unit: str) -> str:
+    ends = [f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (low, high) if end is not None]
+    unit = f" {unit}" if unit else ""
+    if len(ends) == 2:
+        return f" from {ends[0]} to {ends[1]}{unit}"
+    if ends:
+        return f" of at {'least' if high is None else 'most'} {ends[0]}{unit}"
+    return f" ({unit.strip()})" if unit else ""

@@ -1,0 +1,86 @@
+"""Readers' code apart from the kernel: results come back, and whatever the code does ends in a sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from distlib.labs.grading import Grade, grade_apart, grade_cases
+from distlib.labs.sandbox import SandboxError, run_apart, watch_calls
+
+
+def test_a_result_comes_back_and_what_is_told_is_heard() -> None:
+    heard: list[Any] = []
+
+    def work(tell: Callable[[Any], None]) -> dict[str, int]:
+        tell("half way")
+        return {"process": os.getpid()}
+
+    assert run_apart(work, seconds=20, heard=heard.append)["process"] != os.getpid()
+    assert heard == ["half way"]
+
+
+def hang(_tell: Any) -> None:
+    while True:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (lambda _tell: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda _tell: sys.exit(3), "SystemExit: 3"),
+        (lambda _tell: os._exit(4), "the process ended (exit code 4)"),
+        (lambda _tell: os.kill(os.getpid(), 9), "killed by signal 9"),
+        (lambda _tell: bytearray(2**40), "MemoryError"),
+    ],
+)
+def test_whatever_the_code_does_ends_in_a_sentence(work: Callable[..., Any], said: str) -> None:
+    with pytest.raises(SandboxError) as caught:
+        run_apart(work, seconds=20)
+    assert said in str(caught.value)
+
+
+def test_a_loop_without_end_is_ended_from_outside() -> None:
+    with pytest.raises(SandboxError, match="did not come back"):
+        run_apart(hang, seconds=0.5)
+
+
+def test_a_call_that_does_not_come_back_is_ended_from_within_and_named() -> None:
+    def stuck() -> None:
+        while True:
+            try:
+                time.sleep(0.01)
+            except Exception:
+                pass
+
+    def work(_tell: Any) -> None:
+        def is_stuck(frame: FrameType) -> bool:
+            return frame.f_code.co_name == "stuck"
+
+        watch_calls(0.2, is_stuck, lambda frame: f"{frame.f_code.co_name} hangs")
+        stuck()
+
+    with pytest.raises(SandboxError, match="^stuck hangs$"):
+        run_apart(work, seconds=20)
+
+
+def test_a_grade_comes_from_a_process_apart_and_a_hang_does_not_pass() -> None:
+    assert grade_apart(lambda: Grade(True, ("well done",))) == Grade(True, ("well done",))
+    grade = grade_apart(lambda: hang(None) or Grade(True, ()), seconds=0.5)  # type: ignore[func-returns-value]
+    assert not grade and "did not come back" in str(grade)
+
+
+def test_cases_pass_when_all_are_right_and_each_wrong_one_is_named() -> None:
+    cases = [("two is even", lambda: True, True), ("three is even", lambda: False, False)]
+    assert grade_cases(cases, "even", "odd") == Grade(True, ("all 2 cases right",))
+    wrong = grade_cases([("two is even", lambda: None, True), *cases], "even", "odd")
+    assert not wrong and wrong.remarks == ("two is even: even; yours says None",)
+    raised = grade_cases([("two is even", lambda: 1 / 0, True)], "even", "odd")
+    assert not raised and "your method raised ZeroDivisionError" in raised.remarks[0]
