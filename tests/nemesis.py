@@ -23,10 +23,12 @@ from distlib.core.fault import Bridge, Crash, Drift, Fault, Heal, Nemesis, OneWa
 from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace
 from distlib.raft.membership import AddServer, ConfigurationCommitted, Membership, RemoveServer
-from distlib.raft.raft import BecameLeader, Raft, committed_state
+from distlib.raft.message import BecameLeader
+from distlib.raft.raft import Raft, committed_state
 from distlib.raft.snapshot import SnapshotInstalled, Snapshots, SnapshotTaken
 from distlib.raft.variants import LeaderLease, PreVote
-from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.replication.client import Client
+from distlib.replication.message import Invoked, Returned
 from distlib.replication.state_machine import Add, CompareAndSet, Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import ExponentialLatency, LogNormalLatency, Uniform
@@ -83,13 +85,13 @@ def build(seed: int) -> Cluster:
     if issubclass(kind, Snapshots):
         settings["snapshot_after"] = random.choice([3, 10, 30])
     clients = [
-        RaftClient(f"C{number}", everybody, commands(random), think_ms=(0, 100), timeout_ms=150) for number in (1, 2, 3)
+        Client(f"C{number}", everybody, commands(random), think_ms=(0, 100), timeout_ms=150) for number in (1, 2, 3)
     ]
     if issubclass(kind, Membership) and count > 2:
         settings["initial_servers"] = everybody[: random.randint(1, count)]
-        clients.append(RaftClient("Admin", everybody, changes(random, everybody), think_ms=(0, 200), timeout_ms=150))
+        clients.append(Client("Admin", everybody, changes(random, everybody), think_ms=(0, 200), timeout_ms=150))
     loyal = random.choice(everybody)  # a client that knows one server only, which may be a leader of the past
-    clients.append(RaftClient("C4", (loyal,), commands(random), think_ms=(0, 60), timeout_ms=100))
+    clients.append(Client("C4", (loyal,), commands(random), think_ms=(0, 60), timeout_ms=100))
     faults = [
         with_clients(fault, [client.id for client in clients], random)
         for fault in nemesis(random).schedule(everybody, seed, FAULTS_UNTIL_MS)

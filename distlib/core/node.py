@@ -20,7 +20,7 @@ A protocol is a dataclass that derives from ``Node``:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -148,7 +148,9 @@ class Node:
         return node
 
     def __post_init__(self) -> None:
-        """Called when all settings are in place; subclasses check them here."""
+        """Called when all settings are in place; subclasses check theirs here, and call this one."""
+        if not isinstance(self.id, str) or not self.id:
+            raise TypeError(f"{type(self).__name__}.id is {self.id!r}; it takes a name such as 'S1'")
 
     # --- events, called by a runtime -------------------------------------------------------------
 
@@ -251,3 +253,14 @@ class Node:
         A field ``role`` (str) colours the node's lane in figures; ``term`` labels it.
         """
         return None
+
+
+def node_names(count: int) -> tuple[NodeId, ...]:
+    """S1, S2, …"""
+    return tuple(f"S{number}" for number in range(1, count + 1))
+
+
+def with_peers(node_class: type[Any], names: Iterable[NodeId], **settings: Any) -> list[Any]:
+    """A node of ``node_class`` for each name, which knows all the others as its ``peers``; not yet started."""
+    members = tuple(names)
+    return [node_class(name, tuple(one for one in members if one != name), **settings) for name in members]

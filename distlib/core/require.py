@@ -69,6 +69,20 @@ def instance(name: str, value: Any, kind: type | tuple[type, ...], wanted: str) 
     return value
 
 
+def names(name: str, value: Any, own: str | None = None) -> tuple[str, ...]:
+    """A tuple of names, at least one and none twice; with ``own``, the others' names: any number, without ``own``."""
+    if not isinstance(value, tuple) or not all(isinstance(one, str) and one for one in value):
+        raise TypeError(f"{name} is {value!r}; it takes a tuple of names such as ('S1', 'S2')")
+    if own is None and not value:
+        raise ValueError(f"{name} is empty; it takes the name of at least one node")
+    if own in value:
+        raise ValueError(f"{name} names {own} itself; it takes the others only")
+    twice = sorted({one for one in value if value.count(one) > 1})
+    if twice:
+        raise ValueError(f"{name} names {twice[0]} twice: {value!r}")
+    return value
+
+
 def _number(
     name: str, value: Any, words: str, types: tuple[type, ...], low: float | None, high: float | None, unit: str
 ) -> Any:

@@ -260,7 +260,7 @@ class LeaderChangeLab(Lab):
     def table(self, result: Trace) -> pd.DataFrame:
         """Leaders, operations, messages."""
         from distlib.paxos.multi_paxos_message import BecameLeader
-        from distlib.replication.client import Returned
+        from distlib.replication.message import Returned
 
         elected = result.outputs_of(BecameLeader)
         rows = {

@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from distlib.core import require
 from distlib.core.node import NodeId
 
 Value = Hashable
@@ -131,28 +132,6 @@ class Chosen:
 # --- quorums --------------------------------------------------------------------------------------------
 
 
-def check_ids(name: str, ids: Any) -> None:
-    """Raises ``ValueError`` if ``ids``, the setting ``name``, is empty or holds a node twice; ``TypeError``
-    unless it is a tuple."""
-    if not isinstance(ids, tuple):
-        raise TypeError(f"{name} is {ids!r}; it takes a tuple of node ids, for example ('S1', 'S2', 'S3')")
-    if not ids:
-        raise ValueError(f"{name} is empty; a cluster needs at least one node")
-    twice = sorted({one for one in ids if ids.count(one) > 1})
-    if twice:
-        raise ValueError(f"{name} names {twice[0]} twice in {ids!r}; each node counts once")
-
-
-def check_timer(name: str, range_ms: tuple[float, float] | None) -> None:
-    """Raises ``ValueError`` unless ``range_ms``, the setting ``name``, is None or (low, high) with 0 ≤ low ≤ high."""
-    if range_ms is None:
-        return
-    if not isinstance(range_ms, tuple) or len(range_ms) != 2 or not 0 <= range_ms[0] <= range_ms[1]:
-        raise ValueError(
-            f"{name} is {range_ms!r}; it takes (low, high) in ms with 0 ≤ low ≤ high, or None for no timer"
-        )
-
-
 def quorum_sizes(acceptors: int, phase1: Any, phase2: Any, *, unsafe: bool) -> tuple[int, int]:
     """How many of ``acceptors`` make a quorum of phase 1 and of phase 2.
 
@@ -162,14 +141,8 @@ def quorum_sizes(acceptors: int, phase1: Any, phase2: Any, *, unsafe: bool) -> t
     every quorum of phase 1 intersects every quorum of phase 2).
     """
     for name, size in (("phase1_quorum", phase1), ("phase2_quorum", phase2)):
-        if size is None:
-            continue
-        if isinstance(size, bool) or not isinstance(size, int):
-            raise TypeError(f"{name} is {size!r}; it takes a whole number from 1 to {acceptors}")
-        if not 1 <= size <= acceptors:
-            raise ValueError(
-                f"{name} is {size}; it takes a whole number from 1 to {acceptors}, the number of acceptors"
-            )
+        if size is not None:
+            require.whole(name, size, 1, acceptors)
     if phase1 is None and phase2 is None:
         phase1 = phase2 = acceptors // 2 + 1
     elif phase1 is None:

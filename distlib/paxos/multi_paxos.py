@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from distlib.core import require
 from distlib.core.node import Node, NodeId, durable, setting, volatile
-from distlib.paxos.message import NO_BALLOT, Ballot, BallotStarted, Nack, check_ids, check_timer, quorum_sizes
+from distlib.paxos.message import NO_BALLOT, Ballot, BallotStarted, Nack, quorum_sizes
 from distlib.paxos.multi_paxos_message import (
     NO_OP,
     Accept,
@@ -29,8 +30,7 @@ from distlib.paxos.multi_paxos_message import (
     Proposal,
     Slot,
 )
-from distlib.raft.log import NoOp
-from distlib.raft.message import ClientReply, ClientRequest, ReadRequest
+from distlib.replication.message import ClientReply, ClientRequest, NoOp, ReadRequest
 from distlib.replication.state_machine import KeyValue, StateMachine
 
 
@@ -87,21 +87,12 @@ class MultiPaxos(Node):
     sessions: dict[NodeId, tuple[int, Any]] = volatile(dict)  # each client's last serial and its result
 
     def __post_init__(self) -> None:
-        if not isinstance(self.peers, tuple):
-            raise TypeError(f"peers is {self.peers!r}; it takes a tuple of names such as ('S2', 'S3')")
-        if self.id in self.peers:
-            raise ValueError(f"peers of {self.id} names {self.id} itself; it takes the other servers only")
-        check_ids("peers", self.peers or (self.id,))
-        check_timer("suspect_ms", self.suspect_ms)
-        check_timer("heartbeat_ms", (self.heartbeat_ms, self.heartbeat_ms))
-        if self.heartbeat_ms <= 0 or self.suspect_ms[0] <= 0:
-            raise ValueError(
-                f"heartbeat_ms is {self.heartbeat_ms!r} and "
-                f"suspect_ms is {self.suspect_ms!r}; "
-                "both take times above 0 ms"
-            )
-        if self.batch < 1:
-            raise ValueError(f"batch is {self.batch!r}; it takes a whole number of at least 1")
+        super().__post_init__()
+        require.names("peers", self.peers, own=self.id)
+        require.pair("suspect_ms", self.suspect_ms, unit="ms")
+        require.above("suspect_ms", self.suspect_ms[0], unit="ms")
+        require.above("heartbeat_ms", self.heartbeat_ms, unit="ms")
+        require.whole("batch", self.batch, 1)
         self.phase1_quorum, self.phase2_quorum = quorum_sizes(
             len(self.servers()), self.phase1_quorum, self.phase2_quorum, unsafe=self.unsafe
         )

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from distlib.core.node import NodeId
 from distlib.paxos.message import Ballot
-from distlib.raft.log import NoOp
-from distlib.raft.message import ClientRequest
+from distlib.replication.message import ClientRequest, NoOp
 
 Slot = int
 """Number of an instance of Paxos; the first is 1."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
+from distlib.core import require
 from distlib.core.node import Node, NodeId, durable, setting, volatile
 from distlib.paxos.message import (
     NO_BALLOT,
@@ -28,8 +29,6 @@ from distlib.paxos.message import (
     Query,
     Report,
     Value,
-    check_ids,
-    check_timer,
     quorum_sizes,
 )
 
@@ -100,13 +99,14 @@ class Paxos(Node):
     chosen: Value | None = durable(None)
 
     def __post_init__(self) -> None:
-        check_ids("acceptors", self.acceptors)
+        super().__post_init__()
+        require.names("acceptors", self.acceptors)
         self.learners = self.acceptors if self.learners is None else self.learners
-        check_ids("learners", self.learners or self.acceptors)
+        require.names("learners", self.learners or self.acceptors)
         for name in ("retransmit_ms", "backoff_ms", "catch_up_ms"):
-            check_timer(name, getattr(self, name))
-        if not self.backoff_growth >= 1:
-            raise ValueError(f"backoff_growth is {self.backoff_growth!r}; it takes a number of at least 1")
+            if (timer := getattr(self, name)) is not None:
+                require.pair(name, timer, 0, unit="ms")
+        require.number("backoff_growth", self.backoff_growth, 1)
         self.phase1_quorum, self.phase2_quorum = quorum_sizes(
             len(self.acceptors), self.phase1_quorum, self.phase2_quorum, unsafe=self.unsafe
         )

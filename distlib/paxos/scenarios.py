@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from distlib.core.fault import Crash
+from distlib.core.node import node_names
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace, kind_of
@@ -17,8 +18,8 @@ from distlib.paxos.multi_paxos import MultiPaxos
 from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
 from distlib.paxos.paxos import Paxos
 from distlib.raft.raft import Raft
-from distlib.raft.scenarios import server_names
-from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.replication.client import Client
+from distlib.replication.message import Invoked, Returned
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant, Uniform
@@ -85,7 +86,7 @@ class SingleDecreeParams(Parameters):
 
     def cluster(self, *, watched: bool = True) -> Cluster:
         """The nodes, under Paxos's invariants if ``watched``, and the clients' proposals under way to them."""
-        names, (phase1, phase2) = server_names(self.acceptors), self.quorums()
+        names, (phase1, phase2) = node_names(self.acceptors), self.quorums()
         nodes = [
             Paxos(
                 name, names, phase1_quorum=phase1, phase2_quorum=phase2, unsafe=self.unsafe,
@@ -182,7 +183,7 @@ def make_servers(
     protocol: type[MultiPaxos] | type[Raft], count: int, timeout_ms: tuple[float, float], heartbeat_ms: float
 ) -> list[MultiPaxos | Raft]:
     """``count`` servers that run ``protocol``; ``timeout_ms`` is when they suspect a silent leader."""
-    names = server_names(count)
+    names = node_names(count)
     timeout = "election_timeout_ms" if issubclass(protocol, Raft) else "suspect_ms"
     timers: dict[str, Any] = {timeout: timeout_ms, "heartbeat_ms": heartbeat_ms}
     return [protocol(name, peers=tuple(peer for peer in names if peer != name), **timers) for name in names]
@@ -233,11 +234,11 @@ class LeaderChangeParams(Parameters):
         """New servers that run ``protocol``."""
         return make_servers(protocol, self.servers, self.suspect_ms, self.heartbeat_ms)
 
-    def clients_of(self, requests: int = 1000, think_ms: tuple[float, float] = (0, 20)) -> list[RaftClient]:
+    def clients_of(self, requests: int = 1000, think_ms: tuple[float, float] = (0, 20)) -> list[Client]:
         """New clients, each with ``requests`` writes to make one after the other."""
-        names = server_names(self.servers)
+        names = node_names(self.servers)
         return [
-            RaftClient(
+            Client(
                 f"C{number}", names, tuple(Put(f"x{number}", step) for step in range(1, requests + 1)),
                 think_ms=think_ms, timeout_ms=4 * self.heartbeat_ms,
             )
@@ -308,7 +309,7 @@ def compare(params: CompareParams = CompareParams()) -> pd.DataFrame:
 def paxos_cost(params: CompareParams) -> tuple[float, float]:
     """Messages and round trips of one decision of single-decree Paxos, undisturbed, with its proposer as
     the only learner."""
-    names = server_names(params.servers)
+    names = node_names(params.servers)
     nodes = [Paxos(name, names, learners=(names[0],), retransmit_ms=None, catch_up_ms=None) for name in names]
     cluster = Cluster(nodes, Network(Constant(params.latency_ms)), seed=params.seed)
     cluster.post(0, names[0], Propose("A"), sender="client")
@@ -319,10 +320,10 @@ def paxos_cost(params: CompareParams) -> tuple[float, float]:
 
 def log_cost(params: CompareParams, protocol: type[MultiPaxos] | type[Raft]) -> tuple[float, float]:
     """Messages and round trips for one command under a stable leader, the client's own round trip taken off."""
-    names = server_names(params.servers)
+    names = node_names(params.servers)
     servers = make_servers(protocol, params.servers, (2e5, 4e5), 1e5)  # no heartbeat repeats what is under way
     commands = tuple(Put("x", step) for step in range(params.commands + 1))
-    client = RaftClient("C1", names, commands, think_ms=(0, 0), timeout_ms=1e4)
+    client = Client("C1", names, commands, think_ms=(0, 0), timeout_ms=1e4)
     cluster = Cluster([*servers, client], Network(Constant(params.latency_ms)), seed=params.seed)
     trace = cluster.run(2e6, until=lambda running: client.serial > params.commands and not client.waiting)
     called, returned = (

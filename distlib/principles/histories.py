@@ -24,7 +24,8 @@ from distlib.core.trace import Trace
 from distlib.paxos.multi_paxos import MultiPaxos
 from distlib.raft.broken import ReadsWithoutAsking
 from distlib.raft.raft import Raft
-from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.replication.client import Client
+from distlib.replication.message import Invoked, Returned
 from distlib.replication.state_machine import Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
@@ -68,9 +69,9 @@ def recorded(protocol: type[Raft] | type[MultiPaxos], seed: int = 7) -> Trace:
     reads = (Get("x"),) * 8
     writes = tuple(Put("x", number) for number in range(1, 7))
     clients = [
-        RaftClient("reader", names[:2], reads, start_ms=(150, 160), think_ms=(90, 130), timeout_ms=150),
-        RaftClient("writer", names[2:], writes, start_ms=(120, 130), think_ms=(70, 110), timeout_ms=60),
-        RaftClient("both", names[2:], (Get("x"), Put("x", 100), Get("x"), Put("x", 200), Get("x")),
+        Client("reader", names[:2], reads, start_ms=(150, 160), think_ms=(90, 130), timeout_ms=150),
+        Client("writer", names[2:], writes, start_ms=(120, 130), think_ms=(70, 110), timeout_ms=60),
+        Client("both", names[2:], (Get("x"), Put("x", 100), Get("x"), Put("x", 200), Get("x")),
                    start_ms=(170, 180), think_ms=(80, 140), timeout_ms=60),
     ]  # fmt: skip
     cut = Partition(CUT_MS, (("S1", "S2", "reader"), ("S3", "S4", "S5", "writer", "both")), HEAL_MS - CUT_MS)

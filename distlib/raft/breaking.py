@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from distlib.core.fault import Nemesis
+from distlib.core.node import node_names
 from distlib.core.trace import Trace
 from distlib.raft.invariants import raft_invariants
-from distlib.raft.raft import ClientRequest, Raft
-from distlib.raft.scenarios import server_names
+from distlib.raft.raft import Raft
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
@@ -31,7 +32,7 @@ def break_it(candidate: type[Raft], *, servers: int = 3, seeds: int = 400) -> Tr
 
 
 def _attacked(candidate: type[Raft], count: int, seed: int, *, record: bool) -> Cluster:
-    names = server_names(count)
+    names = node_names(count)
     members = [candidate(name, tuple(peer for peer in names if peer != name)) for name in names]
     nemesis = Nemesis(kinds=("crash", "partition"), gap_ms=250, length_ms=250, start_ms=200)
     cluster = Cluster(

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from distlib.core.node import NodeId
-from distlib.raft.log import Entry, Log, Term
+from distlib.raft.log import Entry, Index, Log, Term
 from distlib.raft.membership import Membership
-from distlib.raft.raft import AppendEntries, AppendReply, Index, Raft, Read, RequestVote, Role, Vote
+from distlib.raft.message import AppendEntries, AppendReply, RequestVote, Vote
+from distlib.raft.raft import Raft, Read, Role
 
 # --- elections (§5.2, §5.4.1) ---------------------------------------------------------------------------------
 

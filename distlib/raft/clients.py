@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from distlib.core.node import node_names
 from distlib.core.trace import Trace
-from distlib.raft.raft import ClientRequest, Raft
-from distlib.raft.scenarios import server_names
-from distlib.replication.client import RaftClient, Returned
+from distlib.raft.raft import Raft
+from distlib.replication.client import Client
+from distlib.replication.message import ClientRequest, Returned
 from distlib.replication.state_machine import Add
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
@@ -44,10 +45,10 @@ def lossy_clients(loss: float = 0.3, seed: int = 7, additions: int = 12) -> Loss
 
     ``loss`` is the probability that a message is lost, any message of clients and servers.
     """
-    servers, clients = server_names(3), ("C1", "C2", "C3")
+    servers, clients = node_names(3), ("C1", "C2", "C3")
     commands = tuple([Add("counter")] * additions)
-    nodes: list[Raft | RaftClient] = [Raft(name, tuple(peer for peer in servers if peer != name)) for name in servers]
-    nodes += [RaftClient(name, servers, commands, start_ms=(400, 420), timeout_ms=60) for name in clients]
+    nodes: list[Raft | Client] = [Raft(name, tuple(peer for peer in servers if peer != name)) for name in servers]
+    nodes += [Client(name, servers, commands, start_ms=(400, 420), timeout_ms=60) for name in clients]
     cluster = Cluster(nodes, Network(Uniform(2, 8), loss=loss), seed=seed)
     operations = additions * len(clients)
 

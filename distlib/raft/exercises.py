@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from distlib.core.fault import Crash, Fault, Nemesis, Pause
-from distlib.core.node import NodeId
+from distlib.core.node import NodeId, node_names
 from distlib.labs.grading import Grade
 from distlib.raft.invariants import raft_invariants
-from distlib.raft.raft import BecameLeader, ClientRequest, Entry, Log, Raft, RequestVote, Role
-from distlib.raft.scenarios import ElectionParams, leader_of, server_names
+from distlib.raft.log import Entry, Log
+from distlib.raft.message import BecameLeader, RequestVote
+from distlib.raft.raft import Raft, Role
+from distlib.raft.scenarios import ElectionParams, leader_of
 from distlib.raft.statistics import failovers, leaders
 from distlib.raft.theory import split_vote_probability
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster, NodeError
 from distlib.sim.latency import Uniform
@@ -173,7 +176,7 @@ def _raft(cluster: Cluster, name: NodeId) -> Raft:
 
 def _survives(candidate: type[Raft], remark: str) -> Grade:
     """Sixty runs of 3 s with random faults: every invariant holds, and work gets done."""
-    names, committed = server_names(5), 0
+    names, committed = node_names(5), 0
     for seed in range(60):
         servers = [candidate(name, tuple(peer for peer in names if peer != name)) for name in names]
         faults = Nemesis(kinds=("crash", "partition"), gap_ms=300, length_ms=300).schedule(names, seed, 2000)

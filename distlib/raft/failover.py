@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING
 from distlib.core.fault import Crash, Drift
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
-from distlib.raft.raft import Entry, Log, NoOp, Raft, Role
+from distlib.raft.log import Entry, Log
+from distlib.raft.raft import Raft, Role
+from distlib.replication.message import NoOp
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant, Uniform
 from distlib.sim.network import Network

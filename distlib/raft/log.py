@@ -15,14 +15,6 @@ Index = int
 
 
 @dataclass(frozen=True, slots=True)
-class NoOp:
-    """The command of the blank entry that a leader appends at the start of its term (§8)."""
-
-    def __str__(self) -> str:
-        return "no-op"
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """One log entry: a command and the term in which a leader received it.
 

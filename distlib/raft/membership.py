@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from distlib.core.node import NodeId, setting
-from distlib.raft.raft import ClientReply, Entry, Index, Role
+from distlib.raft.log import Entry, Index
+from distlib.raft.raft import Role
 from distlib.raft.snapshot import Snapshots
+from distlib.replication.message import ClientReply
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What Raft's servers and clients say to each other and to the world outside; each message is a frozen constant.
+"""What Raft's servers say to each other and to the world outside; each message is a frozen constant.
 
 The paper's ``candidateId`` and ``leaderId`` are the sender that comes with each message.
 """
@@ -76,37 +76,6 @@ class AppendReply:
     def routine(self) -> bool:
         """Whether it answers a heartbeat with nothing but a nod."""
         return self.heartbeat and self.success
-
-
-# --- between clients and servers (§8) -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ClientRequest:
-    """A client asks to apply ``command``, its ``serial``-th request. Without ``client``, nobody is answered."""
-
-    command: Any
-    client: NodeId | None = None
-    serial: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadRequest:
-    """A client asks what the read-only ``command`` would return, without writing it to the log."""
-
-    command: Any
-    client: NodeId | None = None
-    serial: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ClientReply:
-    """``ok``: the ``result`` of request ``serial``. Else nothing is known: ask again (the ``leader``, if named)."""
-
-    serial: int | None
-    ok: bool
-    result: Any = None
-    leader: NodeId | None = None
 
 
 # --- to the outside world -------------------------------------------------------------------------------

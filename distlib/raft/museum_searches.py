@@ -20,9 +20,10 @@ from distlib.core.node import Node, NodeId
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.leadership import NoLostTerms, StableLeadership
 from distlib.raft.membership import AddServer, Membership, RemoveServer
-from distlib.raft.raft import ClientRequest, Raft
+from distlib.raft.raft import Raft
 from distlib.raft.runs import history
-from distlib.replication.client import RaftClient
+from distlib.replication.client import Client
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Get, Put
 from distlib.sim.cluster import Cluster, NodeError
 from distlib.sim.latency import Uniform
@@ -263,8 +264,8 @@ def two_sides(kind: type[Raft], seed: int) -> Cluster:
     reads = tuple(Get("x") for _ in range(60))
     writes = tuple(Put("x", number) for number in range(60))
     clients: list[Node] = [
-        RaftClient("C1", names, reads, think_ms=(10, 30), timeout_ms=120),
-        RaftClient("C2", names, writes, think_ms=(10, 30), timeout_ms=120),
+        Client("C1", names, reads, think_ms=(10, 30), timeout_ms=120),
+        Client("C2", names, writes, think_ms=(10, 30), timeout_ms=120),
     ]
     cluster = Cluster([*three(kind), *clients], Network(Uniform(1, 5)), seed=seed)
     cluster.run(1_000.0)

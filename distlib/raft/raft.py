@@ -12,27 +12,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from distlib.core import require
 from distlib.core.node import Node, NodeId, durable, setting, volatile
-from distlib.raft.log import Entry, Index, Log, NoOp, Term
-from distlib.raft.message import (
-    AppendEntries,
-    AppendReply,
-    Applied,
-    BecameLeader,
-    ClientReply,
-    ClientRequest,
-    RaftView,
-    ReadRequest,
-    RequestVote,
-    Vote,
-)
-from distlib.raft.setting import check_settings
+from distlib.raft.log import Entry, Index, Log, Term
+from distlib.raft.message import AppendEntries, AppendReply, Applied, BecameLeader, RaftView, RequestVote, Vote
+from distlib.replication.message import ClientReply, ClientRequest, NoOp, ReadRequest
 from distlib.replication.state_machine import KeyValue, StateMachine
-
-__all__ = [
-    "AppendEntries", "AppendReply", "Applied", "BecameLeader", "ClientReply", "ClientRequest", "Entry",
-    "Index", "Log", "NoOp", "Raft", "RaftView", "Read", "ReadRequest", "RequestVote", "Role", "Term", "Vote",
-]  # fmt: skip
 
 
 class Role(Enum):
@@ -92,7 +77,13 @@ class Raft(Node):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_settings(self)
+        name = type(self).__name__
+        require.names(f"{name}.peers", self.peers, own=self.id)
+        require.pair(f"{name}.election_timeout_ms", self.election_timeout_ms, unit="ms")
+        require.above(f"{name}.election_timeout_ms", self.election_timeout_ms[0], unit="ms")
+        require.above(f"{name}.heartbeat_ms", self.heartbeat_ms, unit="ms")
+        require.whole(f"{name}.batch", self.batch, 1, unit="entries")
+        require.instance(f"{name}.machine", self.machine, StateMachine, "a state machine, for example KeyValue()")
 
     def start(self) -> None:
         """(Re)start as a follower (§5.2) that applies its log from the beginning."""

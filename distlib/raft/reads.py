@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from distlib.check.history.history import Fault, History, Operation
 from distlib.core.fault import Partition
+from distlib.core.node import node_names
 from distlib.raft.raft import Raft
-from distlib.raft.scenarios import leader_of, server_names
-from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.raft.scenarios import leader_of
+from distlib.replication.client import Client
+from distlib.replication.message import Invoked, Returned
 from distlib.replication.state_machine import Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
@@ -22,12 +24,12 @@ def deposed_reads(kind: type[Raft] = Raft, seed: int = 7) -> History:
     Check it with ``distlib.check.history.linearizability.check`` and a ``Register``. Raises ``ValueError`` for a seed
     with which nobody leads when the partition begins.
     """
-    names = server_names(5)
+    names = node_names(5)
     servers = [kind(name, tuple(peer for peer in names if peer != name)) for name in names]
     writes, reads = tuple(Put("x", value) for value in range(1, 7)), tuple([Get("x")] * 9)
     clients = [
-        RaftClient("writer", names, writes, think_ms=(60, 80), start_ms=(400, 400), timeout_ms=40),
-        RaftClient("reader", names, reads, think_ms=(70, 90), start_ms=(420, 420), timeout_ms=200),
+        Client("writer", names, writes, think_ms=(60, 80), start_ms=(400, 400), timeout_ms=40),
+        Client("reader", names, reads, think_ms=(70, 90), start_ms=(420, 420), timeout_ms=200),
     ]
     cluster = Cluster([*servers, *clients], Network(Uniform(2, 8)), seed=seed, record=False)
     cluster.run(CUT_MS)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distlib.core.fault import Partition
+from distlib.core.node import node_names
 from distlib.core.parameter import parameter
 from distlib.core.trace import Trace
-from distlib.raft.raft import ClientRequest, Raft
-from distlib.raft.scenarios import RaftParams, leader_of, server_names
+from distlib.raft.raft import Raft
+from distlib.raft.scenarios import RaftParams, leader_of
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 
 
@@ -31,7 +33,7 @@ def rejoin(kind: type[Raft] = Raft, params: RejoinParams = RejoinParams()) -> Tr
     it stands again and again while it is alone, and comes back with a higher term. Without a leader at ``cut_ms``
     nobody is cut off.
     """
-    names, cluster = server_names(params.servers), params.cluster(kind=kind)
+    names, cluster = node_names(params.servers), params.cluster(kind=kind)
     cluster.run(params.cut_ms)
     leader = leader_of(cluster)
     if leader is not None:

@@ -17,8 +17,10 @@ from distlib.core.fault import Crash, Fault, Nemesis
 from distlib.core.node import Node
 from distlib.core.trace import Happened, Trace
 from distlib.raft.invariants import raft_invariants
-from distlib.raft.raft import Applied, BecameLeader, Raft
-from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.raft.message import Applied, BecameLeader
+from distlib.raft.raft import Raft
+from distlib.replication.client import Client
+from distlib.replication.message import Invoked, Returned
 from distlib.replication.state_machine import CompareAndSet, Get, Put
 from distlib.sim.cluster import Cluster, NodeError
 from distlib.sim.latency import Uniform
@@ -41,7 +43,7 @@ def nodes(kind: type[Raft], servers: int, clients: int, seed: int) -> list[Node]
             ]
             for turn in range(12)
         )
-        made.append(RaftClient(f"C{number}", names, commands, think_ms=(0, 60), timeout_ms=150))
+        made.append(Client(f"C{number}", names, commands, think_ms=(0, 60), timeout_ms=150))
     return made
 
 

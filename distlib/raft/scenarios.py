@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distlib.core.fault import Crash, Fault, Partition
-from distlib.core.node import NodeId
+from distlib.core.node import NodeId, node_names
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.trace import Trace
 from distlib.raft.invariants import raft_invariants
-from distlib.raft.raft import ClientRequest, Raft
+from distlib.raft.raft import Raft
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant, ExponentialLatency, Latency, LogNormalLatency, PerLink, Uniform
@@ -20,11 +21,6 @@ from distlib.sim.regions import REGIONS, one_way_ms
 LATENCY_MODELS = ("uniform", "constant", "exponential", "log-normal", "regions")
 FIVE_REGIONS = ("East US", "West US 2", "West Europe", "Southeast Asia", "Japan East")
 JITTER = 0.05
-
-
-def server_names(count: int) -> tuple[NodeId, ...]:
-    """S1, S2, …"""
-    return tuple(f"S{number}" for number in range(1, count + 1))
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ class RaftParams(Parameters):
             case "log-normal":
                 return LogNormalLatency(mean * 0.8825, sigma=0.5)  # exp(-sigma²/2): so that the mean is right
             case "regions":
-                return region_latency(server_names(self.servers), self.placed())
+                return region_latency(node_names(self.servers), self.placed())
         return Uniform(mean * 0.5, mean * 1.5)
 
     def network(self) -> Network:
@@ -118,7 +114,7 @@ class RaftParams(Parameters):
 
     def cluster(self, faults: Sequence[Fault] = (), kind: type[Raft] = Raft) -> Cluster:
         """A new cluster of Raft servers, or of a variant of Raft, under the invariants of figure 3."""
-        names = server_names(self.servers)
+        names = node_names(self.servers)
         nodes = [
             kind(
                 name,

@@ -8,8 +8,9 @@ from distlib.check.cluster.model import ClusterModel, leads
 from distlib.check.cluster.world import Faults, World
 from distlib.check.search import Leg, ProtocolSearch, breadth, staged, walks
 from distlib.raft.invariants import raft_invariants
-from distlib.raft.raft import ClientRequest, Raft
+from distlib.raft.raft import Raft
 from distlib.raft.runs import failed_run, linearizable_histories, live_cluster, nemesis_runs
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 
 __all__ = ["FIGURE_8", "NAMES", "RAFT_SEARCHES", "failed_run", "raft_model"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from distlib.core import require
 from distlib.core.node import NodeId, durable, setting
 from distlib.raft.log import Index, Log, Term
 from distlib.raft.raft import Raft, Role
-from distlib.raft.setting import check_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Snapshots(Raft):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count(f"{type(self).__name__}.snapshot_after", self.snapshot_after, "entries")
+        require.whole(f"{type(self).__name__}.snapshot_after", self.snapshot_after, 1, unit="entries")
 
     def restore(self) -> None:
         """A restarted server goes on from its snapshot; what that covers is committed and applied."""

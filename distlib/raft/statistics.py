@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from distlib.core.fault import Crash
 from distlib.core.trace import DELIVERED, Trace
-from distlib.raft.raft import Applied, BecameLeader
+from distlib.raft.message import Applied, BecameLeader
 
 if TYPE_CHECKING:
     import pandas as pd

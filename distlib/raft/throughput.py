@@ -6,11 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distlib.core.node import NodeId
+from distlib.core.node import NodeId, node_names
 from distlib.core.parameter import Parameters, parameter
 from distlib.raft.raft import Raft
-from distlib.raft.scenarios import region_latency, server_names
-from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.raft.scenarios import region_latency
+from distlib.replication.client import Client
+from distlib.replication.message import Invoked, Returned
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant
@@ -52,10 +53,10 @@ class ThroughputParams(Parameters):
 def measure(size: int, placement: str, params: ThroughputParams) -> list[float]:
     """Latencies in ms of the operations measured, and last the commits a second over that span."""
     regions = PLACEMENTS[placement]
-    servers, clients = server_names(size), tuple(f"C{number}" for number in range(1, params.clients + 1))
+    servers, clients = node_names(size), tuple(f"C{number}" for number in range(1, params.clients + 1))
     places = [regions[number % len(regions)] for number in range(size)] + [regions[0]] * params.clients
     slowest_ms = max(round_trip_ms().values())
-    nodes: list[Raft | RaftClient] = [
+    nodes: list[Raft | Client] = [
         Raft(
             name,
             peers=tuple(peer for peer in servers if peer != name),
@@ -75,10 +76,10 @@ def measure(size: int, placement: str, params: ThroughputParams) -> list[float]:
     return _latencies(cluster, warm_up, params.operations)
 
 
-def _client(name: NodeId, servers: tuple[NodeId, ...], params: ThroughputParams, slowest_ms: float) -> RaftClient:
+def _client(name: NodeId, servers: tuple[NodeId, ...], params: ThroughputParams, slowest_ms: float) -> Client:
     commands = tuple([Put(name, number) for number in range(params.operations + 40)])
     start_ms = (4 * slowest_ms, 4 * slowest_ms + 5)  # when S1 leads everywhere
-    return RaftClient(name, servers, commands, think_ms=(0, 0), start_ms=start_ms, timeout_ms=20 * slowest_ms)
+    return Client(name, servers, commands, think_ms=(0, 0), start_ms=start_ms, timeout_ms=20 * slowest_ms)
 
 
 def _latencies(cluster: Cluster, warm_up: int, count: int) -> list[float]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distlib.core.node import NodeId, setting, volatile
-from distlib.raft.raft import Index, Raft, Read, RequestVote, Role, Term
+from distlib.raft.log import Index, Term
+from distlib.raft.message import RequestVote
+from distlib.raft.raft import Raft, Read, Role
 
 
 @dataclass

@@ -1,38 +1,21 @@
-"""A Raft client (§8): one request at a time, each with a serial number, repeated until it is answered."""
+"""A client of a replicated service: one request at a time, each with a serial number, repeated until it is answered.
+
+As in Raft (Ongaro & Ousterhout 2014, §8): the serial number lets the servers apply a repeated request once.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
+from distlib.core import require
 from distlib.core.node import Node, NodeId, durable, setting, volatile
-from distlib.raft.membership import AddServer, RemoveServer
-from distlib.raft.message import ClientReply, ClientRequest, ReadRequest
-from distlib.raft.setting import check_time
+from distlib.replication.message import ClientReply, ClientRequest, Invoked, ReadRequest, Returned
 from distlib.replication.state_machine import Get
 
 
-@dataclass(frozen=True, slots=True)
-class Invoked:
-    """The client called ``command``, its ``serial``-th operation."""
-
-    client: NodeId
-    serial: int
-    command: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """The operation came back with ``result``."""
-
-    client: NodeId
-    serial: int
-    command: Any
-    result: Any
-
-
 @dataclass
-class RaftClient(Node):
+class Client(Node):
     """Calls ``commands`` one after the other, each ``think_ms`` (drawn from a range) after the last one came back.
 
     A ``Get`` is read through ReadIndex, without an entry in the log, unless ``reads_in_log``. A
@@ -54,13 +37,10 @@ class RaftClient(Node):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.servers, tuple) or not self.servers:
-            raise ValueError(f"RaftClient.servers is {self.servers!r}; it takes the names of at least one server")
-        check_time("RaftClient.timeout_ms", self.timeout_ms)
-        for name in ("think_ms", "start_ms"):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high:
-                raise ValueError(f"RaftClient.{name} is {(low, high)!r}; it takes (low, high) with 0 ≤ low ≤ high")
+        require.names("Client.servers", self.servers)
+        require.above("Client.timeout_ms", self.timeout_ms, unit="ms")
+        require.pair("Client.think_ms", self.think_ms, 0, unit="ms")
+        require.pair("Client.start_ms", self.start_ms, 0, unit="ms")
 
     def start(self) -> None:
         """Wait, then call the first command, or after a restart the one after that under way."""
@@ -83,12 +63,16 @@ class RaftClient(Node):
         self.send(self.servers[self.target], self.request())
         self.set_timer("attempt", self.timeout_ms)
 
-    def request(self) -> ClientRequest | ReadRequest | AddServer | RemoveServer:
-        """The same serial number in each attempt, so that the request is applied at most once."""
-        if isinstance(self.command(), (AddServer, RemoveServer)):
-            return replace(self.command(), client=self.id, serial=self.serial)
-        kind = ReadRequest if isinstance(self.command(), Get) and not self.reads_in_log else ClientRequest
-        return kind(self.command(), self.id, self.serial)
+    def request(self) -> Any:
+        """The same serial number in each attempt, so that the request is applied at most once.
+
+        A command that is a message of its protocol (it has a ``client`` and a ``serial``) is sent as it is.
+        """
+        command = self.command()
+        if hasattr(command, "serial"):
+            return replace(command, client=self.id, serial=self.serial)
+        request = ReadRequest if isinstance(command, Get) and not self.reads_in_log else ClientRequest
+        return request(command, self.id, self.serial)
 
     def on_attempt_timeout(self) -> None:
         """No answer, or nobody leads: try the next server."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class StateMachine(Protocol):
     """What a protocol replicates. Deterministic: the same commands in the same order do the same everywhere."""
 

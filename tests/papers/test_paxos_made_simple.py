@@ -31,7 +31,7 @@ from distlib.paxos.multi_paxos_message import Prepare as PrepareAll
 from distlib.paxos.multi_paxos_message import Promise as PromiseAll
 from distlib.paxos.paxos import Paxos, Phase
 from distlib.paxos.scenarios import DuelParams, SingleDecreeParams, backoff_study, duel, single_decree
-from distlib.raft.message import ClientRequest
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant

@@ -11,23 +11,11 @@ import pytest
 
 from distlib.core.fault import Crash, Partition
 from distlib.core.node import SetTimer
-from distlib.raft.raft import (
-    AppendEntries,
-    AppendReply,
-    Applied,
-    BecameLeader,
-    ClientReply,
-    ClientRequest,
-    Entry,
-    Log,
-    NoOp,
-    Raft,
-    ReadRequest,
-    RequestVote,
-    Role,
-    Vote,
-)
-from distlib.replication.client import RaftClient, Returned
+from distlib.raft.log import Entry, Log
+from distlib.raft.message import AppendEntries, AppendReply, Applied, BecameLeader, RequestVote, Vote
+from distlib.raft.raft import Raft, Role
+from distlib.replication.client import Client
+from distlib.replication.message import ClientReply, ClientRequest, NoOp, ReadRequest, Returned
 from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.latency import Constant, Uniform
 from distlib.sim.network import Network
@@ -392,7 +380,7 @@ def test_5_5_messages_are_idempotent() -> None:
 
 def test_5_5_a_server_that_restarts_is_brought_up_to_date() -> None:
     """§5.5: the leader retries indefinitely; the crashed server's RPCs then complete."""
-    client = RaftClient("C1", names(3), tuple([Add("x")] * 20))
+    client = Client("C1", names(3), tuple([Add("x")] * 20))
     world = cluster(3, clients=[client], faults=[Crash(300, "S2", 600)], network=Network(Uniform(1, 3)))
     trace = world.run(2_500)
     assert len(trace.outputs_of(Returned)) == 20
@@ -458,7 +446,7 @@ def test_8_a_leader_exchanges_heartbeats_with_a_majority_before_it_answers_a_rea
 
 def test_8_a_leader_deposed_without_knowing_gives_no_stale_read() -> None:
     """§8: linearizable semantics; the read waits until the partition heals, and then goes to the new leader."""
-    clients = [RaftClient("C1", names(3)), RaftClient("C2", names(3), (Put("x", 1),), start_ms=(900, 900))]
+    clients = [Client("C1", names(3)), Client("C2", names(3), (Put("x", 1),), start_ms=(900, 900))]
     world = cluster(3, clients=clients)
     old = elect(world)
     others = tuple(one for one in names(3) if one != old.id)
@@ -477,7 +465,7 @@ def test_8_a_leader_deposed_without_knowing_gives_no_stale_read() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_figure_3_holds_at_all_times(seed: int) -> None:
     """Figure 3: Raft guarantees that each of these properties is true at all times (the nemesis run has thousands)."""
-    clients = [RaftClient(f"C{one}", names(5), tuple([Add("x")] * 10)) for one in (1, 2)]
+    clients = [Client(f"C{one}", names(5), tuple([Add("x")] * 10)) for one in (1, 2)]
     faults = [Crash(300 + 400 * number, "@leader", 300) for number in range(5)]
     trace = cluster(5, clients=clients, faults=faults, seed=seed, network=Network(Uniform(1, 5), loss=0.05)).run(3_500)
     assert trace.violations == ()

@@ -9,7 +9,9 @@ from distlib.paxos.message import BallotStarted, Chosen, Propose
 from distlib.paxos.paxos import Paxos
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.leadership import NoLostTerms, StableLeadership
-from distlib.raft.raft import BecameLeader, ClientRequest, Raft
+from distlib.raft.message import BecameLeader
+from distlib.raft.raft import Raft
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant

@@ -10,7 +10,7 @@ from distlib.paxos.message import Accept, Ballot, Prepare
 from distlib.paxos.multi_paxos import MultiPaxos
 from distlib.paxos.multi_paxos_invariants import AtMostOnce, PrefixConsistency, SlotAgreement
 from distlib.paxos.paxos import Paxos
-from distlib.raft.message import ClientRequest
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Add, Put
 
 THREE = ("S1", "S2", "S3")

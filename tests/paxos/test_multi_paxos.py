@@ -18,8 +18,8 @@ from distlib.paxos.multi_paxos_message import (
     Promise,
     Proposal,
 )
-from distlib.raft.message import ClientReply, ClientRequest, ReadRequest
-from distlib.replication.client import RaftClient, Returned
+from distlib.replication.client import Client
+from distlib.replication.message import ClientReply, ClientRequest, ReadRequest, Returned
 from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant
@@ -130,7 +130,7 @@ def test_a_lagging_server_catches_up() -> None:
 
 def test_a_repeated_request_is_applied_once_and_answered_alike() -> None:
     server = MultiPaxos("S1", ())
-    running = cluster([server, RaftClient("C1", ("S1",))])
+    running = cluster([server, Client("C1", ("S1",))])
     for at_ms in (400, 401, 450):
         running.post(at_ms, "S1", ClientRequest(Add("x", 5), "C1", 1))
     trace = running.run(600)
@@ -150,7 +150,7 @@ def test_a_request_chosen_in_two_slots_is_applied_once() -> None:
 
 
 def test_reads_go_through_the_log() -> None:
-    running = cluster([MultiPaxos("S1", ()), RaftClient("C1", ("S1",), (Put("x", 1), Get("x")))])
+    running = cluster([MultiPaxos("S1", ()), Client("C1", ("S1",), (Put("x", 1), Get("x")))])
     trace = running.run(2000)
     assert [one.event.result for one in trace.outputs_of(Returned)] == [None, 1]
     assert commands(running.nodes["S1"]) == ["x←1", "x?"]
@@ -191,7 +191,7 @@ def test_a_follower_learns_only_what_it_accepted_at_the_leaders_ballot() -> None
 
 
 def done(running: Cluster) -> bool:
-    clients = [node for node in running.nodes.values() if isinstance(node, RaftClient)]
+    clients = [node for node in running.nodes.values() if isinstance(node, Client)]
     return all(client.serial == len(client.commands) and not client.waiting for client in clients)
 
 
@@ -204,7 +204,7 @@ def test_safety_and_progress_under_a_nemesis() -> None:
     """60 seeds: three clients add ones to a counter, under crashes, partitions, pauses, loss and duplicates."""
     seen: Counter[str] = Counter()
     for seed in range(60):
-        clients = [RaftClient(f"C{k}", FIVE, (Add("x"),) * 8, think_ms=(0, 100), timeout_ms=100) for k in (1, 2, 3)]
+        clients = [Client(f"C{k}", FIVE, (Add("x"),) * 8, think_ms=(0, 100), timeout_ms=100) for k in (1, 2, 3)]
         network = Network(loss=0.05, duplication=0.1, reordering=0.2, disk=Constant(1.0) if seed % 2 else None)
         faults = Nemesis(gap_ms=150, length_ms=200).schedule(FIVE, seed, 2000)
         running = cluster([*servers(FIVE), *clients], network, seed, faults, record=False)
@@ -226,7 +226,7 @@ def test_safety_and_progress_under_a_nemesis() -> None:
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_small_and_even_clusters(count: int) -> None:
     names = tuple(f"S{number}" for number in range(1, count + 1))
-    running = cluster([*servers(names), RaftClient("C1", names, (Put("x", 1), Get("x")))], seed=2)
+    running = cluster([*servers(names), Client("C1", names, (Put("x", 1), Get("x")))], seed=2)
     trace = running.run(60_000, until=done)
     assert [one.event.result for one in trace.outputs_of(Returned)] == [None, 1]
 
@@ -239,7 +239,7 @@ def test_small_and_even_clusters(count: int) -> None:
         ({"peers": ("S2", "S2")}, ValueError, "names S2 twice"),
         ({"phase1_quorum": 1, "phase2_quorum": 2}, ValueError, "need not intersect"),
         ({"suspect_ms": (300, 150)}, ValueError, "suspect_ms is"),
-        ({"heartbeat_ms": 0}, ValueError, "times above 0 ms"),
+        ({"heartbeat_ms": 0}, ValueError, "a number above 0 ms"),
         ({"batch": 0}, ValueError, "batch is 0"),
     ],
 )

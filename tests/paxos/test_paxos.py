@@ -171,8 +171,8 @@ def test_quorums_that_do_not_intersect_break_agreement() -> None:
         ({"acceptors": ["S1"]}, TypeError, "takes a tuple"),
         ({"acceptors": ("S1", "S2", "S1")}, ValueError, "acceptors names S1 twice"),
         ({"learners": ("S1", "S1")}, ValueError, "learners names S1 twice"),
-        ({"backoff_ms": (5, 1)}, ValueError, r"backoff_ms is \(5, 1\)"),
-        ({"retransmit_ms": 5}, ValueError, "retransmit_ms is 5"),
+        ({"backoff_ms": (5, 1)}, ValueError, r"backoff_ms is reversed: \(5, 1\)"),
+        ({"retransmit_ms": 5}, TypeError, "retransmit_ms is 5"),
         ({"backoff_growth": 0.5}, ValueError, "at least 1"),
     ],
 )

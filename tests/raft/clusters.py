@@ -10,8 +10,11 @@ from distlib.check.history.sequential import CasRegister as CompareAndSetRegiste
 from distlib.core.node import Node
 from distlib.core.trace import Happened
 from distlib.raft.invariants import raft_invariants
-from distlib.raft.raft import Entry, Log, Raft, Role, Vote
-from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.raft.log import Entry, Log
+from distlib.raft.message import Vote
+from distlib.raft.raft import Raft, Role
+from distlib.replication.client import Client
+from distlib.replication.message import Invoked, Returned
 from distlib.replication.state_machine import Add, CompareAndSet, Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant
@@ -33,7 +36,7 @@ def cluster(
     count: int,
     kind: type[Raft] = Raft,
     *,
-    clients: Sequence[RaftClient] = (),
+    clients: Sequence[Client] = (),
     network: Network | None = None,
     seed: int = 1,
     faults: Sequence[Any] = (),

@@ -12,7 +12,7 @@ from distlib.core.fault import Crash, Heal, Partition
 from distlib.raft.membership import AddServer, Membership
 from distlib.raft.snapshot import Snapshots
 from distlib.raft.variants import PreVote
-from distlib.replication.client import RaftClient
+from distlib.replication.client import Client
 from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.cluster import Cluster
 from tests.raft.clusters import cluster, names
@@ -27,15 +27,15 @@ def election() -> Cluster:
 
 def replication() -> Cluster:
     """A write, a read through ReadIndex, and a client that asks a follower first."""
-    client = RaftClient("C1", names(3), (Put("x", 1), Get("x")), start_ms=(300, 300))
+    client = Client("C1", names(3), (Put("x", 1), Get("x")), start_ms=(300, 300))
     return cluster(3, clients=[client], seed=1)
 
 
 def divergence() -> Cluster:
     """A leader cut off appends what nobody else has; when the partition heals, its log is repaired."""
     clients = [
-        RaftClient("C1", ("S3",), (Add("x"), Add("x")), start_ms=(260, 260)),
-        RaftClient("C2", ("S1", "S2"), (Add("y"),), start_ms=(600, 600)),
+        Client("C1", ("S3",), (Add("x"), Add("x")), start_ms=(260, 260)),
+        Client("C2", ("S1", "S2"), (Add("y"),), start_ms=(600, 600)),
     ]
     groups = (("S3", "C1"), ("S1", "S2", "C2"))
     return cluster(3, clients=clients, faults=[Partition(250, groups), Heal(750)], seed=1)
@@ -43,13 +43,13 @@ def divergence() -> Cluster:
 
 def snapshot() -> Cluster:
     """A server that was down for long gets a snapshot instead of the entries."""
-    client = RaftClient("C1", names(3), tuple([Add("x")] * 6), start_ms=(300, 300), think_ms=(5, 5))
+    client = Client("C1", names(3), tuple([Add("x")] * 6), start_ms=(300, 300), think_ms=(5, 5))
     return cluster(3, Snapshots, clients=[client], faults=[Crash(250, "S1", 400)], seed=1, snapshot_after=3)
 
 
 def membership() -> Cluster:
     """A fourth server joins."""
-    client = RaftClient("Admin", names(4), (AddServer("S4"),), start_ms=(300, 300))
+    client = Client("Admin", names(4), (AddServer("S4"),), start_ms=(300, 300))
     return cluster(4, Membership, clients=[client], seed=1, initial_servers=names(3))
 
 

@@ -22,8 +22,11 @@ from distlib.raft.invariants import (
     StateMachineSafety,
     raft_invariants,
 )
-from distlib.raft.raft import AppendEntries, AppendReply, Entry, Index, Log, NoOp, Raft, RequestVote, Role, Vote
-from distlib.replication.client import RaftClient
+from distlib.raft.log import Entry, Index, Log
+from distlib.raft.message import AppendEntries, AppendReply, RequestVote, Vote
+from distlib.raft.raft import Raft, Role
+from distlib.replication.client import Client
+from distlib.replication.message import NoOp
 from distlib.replication.state_machine import Add, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
@@ -195,7 +198,7 @@ def test_committed_survives_counts_holders_when_something_is_committed_and_when_
 
 
 def test_clients_in_the_same_cluster_are_passed_over() -> None:
-    members: dict[str, Any] = {**nodes(), "C1": RaftClient("C1", ("S1",))}
+    members: dict[str, Any] = {**nodes(), "C1": Client("C1", ("S1",))}
     for invariant in raft_invariants():
         ghost = invariant.before(members)
         assert invariant.after(ghost, members, "C1") is ghost
@@ -269,7 +272,7 @@ class KeepsConflicts(Raft):
 
 
 def storm(kind: type[Raft], seed: int) -> Cluster:
-    clients = [RaftClient(f"C{one}", names(5), tuple(Add("x") for _ in range(40)), timeout_ms=100) for one in (1, 2)]
+    clients = [Client(f"C{one}", names(5), tuple(Add("x") for _ in range(40)), timeout_ms=100) for one in (1, 2)]
     return cluster(
         5,
         kind,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distlib.raft.log import Entry, Log, NoOp
+from distlib.raft.log import Entry, Log
+from distlib.replication.message import NoOp
 
 TERMS = st.lists(st.integers(1, 5), max_size=12).map(sorted)
 

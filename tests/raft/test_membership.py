@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from distlib.raft.log import Entry
 from distlib.raft.membership import AddServer, Configuration, ConfigurationCommitted, Membership, RemoveServer
-from distlib.raft.raft import AppendEntries, AppendReply, ClientReply, Entry, NoOp, Role, Vote
+from distlib.raft.message import AppendEntries, AppendReply, Vote
+from distlib.raft.raft import Role
 from distlib.raft.snapshot import SnapshotInstalled
-from distlib.replication.client import RaftClient, Returned
+from distlib.replication.client import Client
+from distlib.replication.message import ClientReply, NoOp, Returned
 from distlib.replication.state_machine import Add
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
@@ -36,8 +39,8 @@ def answers(server: Membership) -> list[Any]:
 
 def changing(commands: tuple[Any, ...], seed: int = 1, **settings: Any) -> tuple[Cluster, Any]:
     clients = [
-        RaftClient("Admin", names(5), commands, think_ms=(100, 150), start_ms=(500, 500)),
-        RaftClient("C1", names(5), tuple(Add("x") for _ in range(60))),
+        Client("Admin", names(5), commands, think_ms=(100, 150), start_ms=(500, 500)),
+        Client("C1", names(5), tuple(Add("x") for _ in range(60))),
     ]
     world = cluster(5, Membership, clients=clients, network=Network(Uniform(1, 3)), seed=seed, **settings)
     return world, world.run(5_000)
@@ -71,7 +74,7 @@ def test_servers_outside_the_configuration_start_no_election() -> None:
 
 
 def test_a_leader_that_is_removed_steps_down_once_that_is_committed_and_another_takes_over() -> None:
-    world = cluster(3, Membership, clients=[RaftClient("Admin", names(3))], network=Network(Uniform(1, 3)))
+    world = cluster(3, Membership, clients=[Client("Admin", names(3))], network=Network(Uniform(1, 3)))
     old = elect(world)
     world.post(world.now_ms + 1, old.id, RemoveServer(old.id, "Admin", 1), sender="Admin")
     trace = world.run(world.now_ms + 1_500)

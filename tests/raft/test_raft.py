@@ -12,23 +12,11 @@ import pytest
 
 from distlib.core.fault import Crash, Heal, Nemesis, Partition
 from distlib.core.trace import Trace
-from distlib.raft.raft import (
-    AppendEntries,
-    AppendReply,
-    Applied,
-    BecameLeader,
-    ClientReply,
-    ClientRequest,
-    Entry,
-    Index,
-    Raft,
-    Read,
-    ReadRequest,
-    Role,
-    Term,
-    Vote,
-)
-from distlib.replication.client import Invoked, RaftClient, Returned
+from distlib.raft.log import Entry, Index, Term
+from distlib.raft.message import AppendEntries, AppendReply, Applied, BecameLeader, Vote
+from distlib.raft.raft import Raft, Read, Role
+from distlib.replication.client import Client
+from distlib.replication.message import ClientReply, ClientRequest, Invoked, ReadRequest, Returned
 from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant, Uniform
@@ -48,11 +36,11 @@ from tests.raft.clusters import cluster, elect, leader, names, servers
         ({"peers": ("S2", "S2")}, ValueError, "names S2 twice"),
         ({"election_timeout_ms": (300, 150)}, ValueError, r"is reversed: \(300, 150\); .* \(150, 300\)"),
         ({"election_timeout_ms": 150}, TypeError, "takes a pair"),
-        ({"election_timeout_ms": (0, 150)}, ValueError, "election_timeout_ms is 0; it takes a time in ms above 0"),
+        ({"election_timeout_ms": (0, 150)}, ValueError, "election_timeout_ms is 0; it takes a number above 0 ms"),
         ({"election_timeout_ms": (1, float("inf"))}, ValueError, "is inf"),
-        ({"heartbeat_ms": -1}, ValueError, "heartbeat_ms is -1; it takes a time in ms above 0"),
+        ({"heartbeat_ms": -1}, ValueError, "heartbeat_ms is -1; it takes a number above 0 ms"),
         ({"heartbeat_ms": "50"}, TypeError, "heartbeat_ms is '50'"),
-        ({"batch": 0}, ValueError, "batch is 0; it takes at least 1"),
+        ({"batch": 0}, ValueError, "batch is 0; it takes a whole number of at least 1"),
         ({"batch": 1.5}, TypeError, "batch is 1.5; it takes a whole number"),
         ({"machine": None}, TypeError, "machine is None; it takes a state machine"),
     ],
@@ -67,7 +55,7 @@ def test_a_setting_that_cannot_be_is_named(settings: dict[str, Any], error: type
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7])
 def test_a_cluster_of_any_size_elects_one_leader_and_commits(count: int) -> None:
-    client = RaftClient("C1", names(count), (Put("x", 1), Add("x", 2), Get("x")))
+    client = Client("C1", names(count), (Put("x", 1), Add("x", 2), Get("x")))
     world = cluster(count, clients=[client], network=Network(Uniform(1, 3)))
     trace = world.run(3_000)
     assert [one.event.result for one in trace.outputs_of(Returned)] == [None, 3, 3]
@@ -93,7 +81,7 @@ def test_a_cluster_without_a_majority_elects_nobody_and_goes_on_when_it_heals() 
 
 
 def test_a_follower_sends_the_client_to_the_leader() -> None:
-    world = cluster(3, clients=[RaftClient("C1", names(3))])
+    world = cluster(3, clients=[Client("C1", names(3))])
     first = elect(world)
     world.run(world.now_ms + 200)
     follower = next(one for one in world.nodes.values() if isinstance(one, Raft) and one is not first)
@@ -111,7 +99,7 @@ def test_a_request_without_a_client_is_applied_and_answered_to_nobody() -> None:
 
 
 def test_a_repeated_request_is_applied_once_and_answered_alike_each_time() -> None:
-    world = cluster(3, clients=[RaftClient("C1", names(3))])
+    world = cluster(3, clients=[Client("C1", names(3))])
     first = elect(world)
     for wait in (1, 2, 50):
         world.post(world.now_ms + wait, first.id, ClientRequest(Add("x", 1), "C1", 7), sender="C1")
@@ -123,7 +111,7 @@ def test_a_repeated_request_is_applied_once_and_answered_alike_each_time() -> No
 
 
 def test_sessions_survive_a_change_of_leader() -> None:
-    world = cluster(3, clients=[RaftClient("C1", names(3))])
+    world = cluster(3, clients=[Client("C1", names(3))])
     old = elect(world)
     world.post(world.now_ms + 1, old.id, ClientRequest(Add("x", 1), "C1", 1), sender="C1")
     world.run(world.now_ms + 100)
@@ -184,7 +172,7 @@ def test_a_read_waits_for_a_commit_of_the_term_and_for_a_round_begun_after_it() 
 
 
 def test_reading_writes_nothing_to_the_log() -> None:
-    client = RaftClient("C1", names(3), (Put("x", 1), *[Get("x")] * 10))
+    client = Client("C1", names(3), (Put("x", 1), *[Get("x")] * 10))
     world = cluster(3, clients=[client])
     trace = world.run(3_000)
     assert [one.event.result for one in trace.outputs_of(Returned)] == [None] + [1] * 10
@@ -192,7 +180,7 @@ def test_reading_writes_nothing_to_the_log() -> None:
 
 
 def test_a_deposed_leader_in_a_minority_answers_no_read() -> None:
-    client = RaftClient("C1", ("S1",))
+    client = Client("C1", ("S1",))
     world = cluster(3, clients=[client], seed=2)
     old = elect(world)
     others = tuple(one for one in names(3) if one != old.id)
@@ -315,7 +303,7 @@ def test_a_subclass_overrides_one_rule() -> None:
 
 
 def storm() -> Cluster:
-    clients = [RaftClient(f"C{one}", names(5), tuple(Add("x") for _ in range(10))) for one in (1, 2)]
+    clients = [Client(f"C{one}", names(5), tuple(Add("x") for _ in range(10))) for one in (1, 2)]
     faults = Nemesis(gap_ms=150).schedule(names(5), 11, 2_000)
     network = Network(Uniform(1, 5), loss=0.05, duplication=0.05, reordering=0.1, disk=Uniform(1, 5))
     return cluster(5, clients=clients, network=network, seed=11, faults=faults)

@@ -10,7 +10,8 @@ import pytest
 from distlib.core.trace import PARTITIONED
 from distlib.raft.breaking import break_it
 from distlib.raft.clients import lossy_clients
-from distlib.raft.raft import Applied, Raft
+from distlib.raft.message import Applied
+from distlib.raft.raft import Raft
 from distlib.raft.scenarios import (
     ElectionParams,
     PartitionParams,

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from distlib.core.fault import Crash
-from distlib.raft.raft import AppendEntries, ClientReply, ClientRequest, Entry, Log, Raft
+from distlib.raft.log import Entry, Log
+from distlib.raft.message import AppendEntries
+from distlib.raft.raft import Raft
 from distlib.raft.snapshot import InstallSnapshot, Snapshot, SnapshotInstalled, SnapshotReply, Snapshots, SnapshotTaken
-from distlib.replication.client import RaftClient, Returned
+from distlib.replication.client import Client
+from distlib.replication.message import ClientReply, ClientRequest, Returned
 from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
@@ -38,7 +41,7 @@ def test_a_threshold_that_cannot_be_is_named(value: Any, error: type[Exception])
 
 
 def test_a_server_that_was_away_for_long_gets_the_snapshot_and_catches_up() -> None:
-    client = RaftClient("C1", names(3), (*[Add("x")] * 60, Get("x")))
+    client = Client("C1", names(3), (*[Add("x")] * 60, Get("x")))
     faults = [Crash(400, "S3", 1_500)]
     world = cluster(
         3, Snapshots, clients=[client], network=Network(Uniform(1, 3)), faults=faults, snapshot_after=10, seed=4
@@ -54,7 +57,7 @@ def test_a_server_that_was_away_for_long_gets_the_snapshot_and_catches_up() -> N
 
 
 def test_sessions_are_part_of_the_snapshot_so_a_repeated_request_is_not_applied_again() -> None:
-    clients = [RaftClient("C1", names(3))]
+    clients = [Client("C1", names(3))]
     world = cluster(3, Snapshots, clients=clients, snapshot_after=2, seed=3)
     first = elect(world)
     at = world.now_ms
@@ -126,7 +129,7 @@ def test_entries_that_the_snapshot_covers_are_taken_for_equal() -> None:
 
 
 def test_servers_that_applied_alike_hold_alike_whatever_they_compacted() -> None:
-    clients = [RaftClient(f"C{one}", names(5), tuple(Add("xy"[one % 2]) for _ in range(30))) for one in range(3)]
+    clients = [Client(f"C{one}", names(5), tuple(Add("xy"[one % 2]) for _ in range(30))) for one in range(3)]
     world = cluster(5, Snapshots, clients=clients, network=Network(Uniform(1, 9), loss=0.1), snapshot_after=7, seed=5)
     trace = world.run(6_000)
     assert not trace.violations

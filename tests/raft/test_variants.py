@@ -7,19 +7,11 @@ from typing import Any
 import pytest
 
 from distlib.core.fault import Drift, Partition
-from distlib.raft.raft import (
-    AppendEntries,
-    AppendReply,
-    ClientReply,
-    ClientRequest,
-    Raft,
-    ReadRequest,
-    RequestVote,
-    Role,
-    Vote,
-)
+from distlib.raft.message import AppendEntries, AppendReply, RequestVote, Vote
+from distlib.raft.raft import Raft, Role
 from distlib.raft.variants import LeaderLease, LeaderStickiness, PreVote, PreVoteReply, RequestPreVote
-from distlib.replication.client import RaftClient, Returned
+from distlib.replication.client import Client
+from distlib.replication.message import ClientReply, ClientRequest, ReadRequest, Returned
 from distlib.replication.state_machine import Get, Put
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
@@ -161,7 +153,7 @@ def test_a_drift_that_cannot_be_is_named(drift: float) -> None:
 
 def test_leases_save_messages() -> None:
     def reading(kind: type[Raft]) -> int:
-        client = RaftClient("C1", names(3), (Put("x", 1), *[Get("x")] * 50), start_ms=(800, 800))
+        client = Client("C1", names(3), (Put("x", 1), *[Get("x")] * 50), start_ms=(800, 800))
         world = cluster(3, kind, clients=[client], network=Network(Uniform(1, 3)))
         trace = world.run(3_000)
         assert [one.event.result for one in trace.outputs_of(Returned)] == [None] + [1] * 50
@@ -173,7 +165,7 @@ def test_leases_save_messages() -> None:
 @pytest.mark.parametrize(("rate", "stale"), [(0.4, True), (0.95, False)])
 def test_a_lease_is_only_as_good_as_the_bound_on_the_clocks(rate: float, stale: bool) -> None:
     """Thesis §6.4.1: with a clock slower than the bound allows, a deposed leader answers from the past."""
-    world = cluster(3, LeaderLease, clients=[RaftClient("C1", names(3))], election_timeout_ms=(150, 200))
+    world = cluster(3, LeaderLease, clients=[Client("C1", names(3))], election_timeout_ms=(150, 200))
     old = elect(world)
     world.schedule(Drift(world.now_ms + 1, old.id, rate))
     world.run(world.now_ms + 300)

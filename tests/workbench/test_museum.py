@@ -20,7 +20,8 @@ from distlib.raft.broken import (
     TrustsTheLeadersCommit,
     VotesInThePast,
 )
-from distlib.raft.raft import AppendEntries, Raft
+from distlib.raft.message import AppendEntries
+from distlib.raft.raft import Raft
 from distlib.workbench.exhibit import ExhibitParams, exhibit
 from distlib.workbench.kill_matrix import COUNTEREXAMPLES, FAMILIES, SEARCHES, SHIPPED, family_of
 from distlib.workbench.museum import piece, pieces

@@ -27,8 +27,8 @@ from distlib.paxos.multi_paxos import MultiPaxos
 from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
 from distlib.paxos.paxos import Paxos
 from distlib.raft.invariants import raft_invariants
-from distlib.raft.message import ClientRequest
 from distlib.raft.raft import Raft
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 
 ENOUGH = 10**9

@@ -9,7 +9,8 @@ from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.world import Request, Timeout
 from distlib.check.explore.explore import explore
 from distlib.raft.invariants import ElectionSafety
-from distlib.raft.raft import ClientRequest, Raft
+from distlib.raft.raft import Raft
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 from tests.check.cluster.toys import TwoVotes, rafts
 

@@ -14,7 +14,7 @@ from distlib.core.invariant import Broken
 from distlib.paxos.invariants import paxos_invariants
 from distlib.raft.invariants import ElectionSafety, raft_invariants
 from distlib.raft.message import RequestVote, Vote
-from distlib.raft.raft import ClientRequest
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 from tests.check.cluster.toys import (
     NAMES,

@@ -12,7 +12,7 @@ from distlib.check.explore.explore import RandomWalks, explore
 from distlib.core.fault import Crash
 from distlib.core.trace import DELIVERED, IN_FLIGHT, LOST, Trace
 from distlib.raft.invariants import ElectionSafety, raft_invariants
-from distlib.raft.raft import ClientRequest
+from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.network import Network

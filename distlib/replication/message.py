@@ -1,0 +1,66 @@
+"""What clients and the servers of a replicated service say to each other, whatever the protocol; frozen constants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from distlib.core.node import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class NoOp:
+    """A command that changes nothing: a leader's blank entry at the start of its term, the filling of a hole."""
+
+    def __str__(self) -> str:
+        return "no-op"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """A client asks to apply ``command``, its ``serial``-th request. Without ``client``, nobody is answered."""
+
+    command: Any
+    client: NodeId | None = None
+    serial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """A client asks what the read-only ``command`` would return, without writing it to the log."""
+
+    command: Any
+    client: NodeId | None = None
+    serial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientReply:
+    """``ok``: the ``result`` of request ``serial``. Else nothing is known: ask again (the ``leader``, if named)."""
+
+    serial: int | None
+    ok: bool
+    result: Any = None
+    leader: NodeId | None = None
+
+
+# --- to the outside world -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Invoked:
+    """The client called ``command``, its ``serial``-th operation."""
+
+    client: NodeId
+    serial: int
+    command: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The operation came back with ``result``."""
+
+    client: NodeId
+    serial: int
+    command: Any
+    result: Any
