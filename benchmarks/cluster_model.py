@@ -19,14 +19,14 @@ from distlib.check.explore.explore import BreadthFirst, explore
 from distlib.paxos.paxos import Paxos
 from distlib.paxos.searches import A, paxos_model
 from distlib.raft.raft import Raft
-from distlib.raft.searches import PUT, raft_model
+from distlib.raft.searches import raft_model, write
 
 ROUNDS = 2
 MODELS: dict[str, Callable[[], ClusterModel]] = {
     "Raft, two candidates": lambda: raft_model(Raft, timeouts={"S1.election": 1, "S2.election": 1}),
     "Raft, any two elections": lambda: raft_model(Raft, timeouts={"election": 2}),
     "Raft, one election, request, crash": lambda: raft_model(
-        Raft, timeouts={"S1.election": 1}, requests=[("S1", PUT[1])], faults=Faults(crashes=1)
+        Raft, timeouts={"S1.election": 1}, requests=[("S1", write(1))], faults=Faults(crashes=1)
     ),
     "Paxos, one proposer, crash": lambda: paxos_model(Paxos, requests=[A], faults=Faults(crashes=1)),
 }

@@ -1,10 +1,10 @@
-"""Named searches of protocol classes: what a Raft or a Paxos class has to stand, each in seconds.
+"""Named searches of protocol classes: what a class of a protocol has to stand, each in seconds.
 
-Every search takes a subclass and answers with an ``Outcome``. They differ in what they can see: breadth-first finds the
+Every search takes a class and answers with an ``Outcome``. They differ in what they can see: breadth-first finds the
 shortest counterexample near the start; random walks get deeper and miss what needs one exact order; a staged search is
 led to the place where a rule matters; simulated runs have real timers and clients; only the liveness searches notice
-that nothing happens. Their bounds are set so that the shipped Raft and Paxos pass each in seconds, and are stated in
-the outcome.
+that nothing happens. Their bounds are set so that the shipped protocols pass each in seconds, and are stated in the
+outcome.
 """
 
 from __future__ import annotations
@@ -23,10 +23,18 @@ from distlib.check.cluster.world import CrashRestart, Drop, Duplicate, Request, 
 from distlib.check.explore.explore import Bounds, BreadthFirst, RandomWalks, Result, Stage, explore, explore_staged
 from distlib.core.node import Node
 
-Kind = Literal["safety", "liveness"]
+Family = Literal["breadth-first", "staged", "random walks", "simulated faults", "histories", "liveness"]
+Promise = Literal["safety", "liveness"]
+
+FAMILIES: tuple[Family, ...] = (
+    "breadth-first", "staged", "random walks", "simulated faults", "histories", "liveness"
+)  # fmt: skip
 
 DANGEROUS = ("did not come back", "SystemExit", "MemoryError")
 """Failures of a handler that are not to be taken again and again, to make a path smaller."""
+
+ModelMaker = Callable[..., ClusterModel]
+"""Makes the model of a cluster of a class, as in ``make(node_class, timeouts={"election": 2})``."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +43,14 @@ class Outcome:
 
     ``invariant`` is the invariant that broke, ``example`` the minimal counterexample, None for a failure that is no
     path (a history, a run in which nothing happens). ``looked`` says how far the search looked, ``complete`` whether it
-    ended by its own bounds rather than by the time it was given. ``seed`` is
-    the seed of the simulated run that failed, ``steps`` the counterexample in words.
+    ended by its own bounds rather than by the time it was given. ``seed`` is the seed of the simulated run that failed,
+    ``steps`` the counterexample in words.
     """
 
-    search: str
     failure: str
     looked: str
     complete: bool
+    search: str = ""
     elapsed_s: float = 0.0
     distinct: int = 0
     invariant: str = ""
@@ -60,18 +68,32 @@ class Outcome:
         return f"{self.search}: {verdict} ({self.looked}; {self.elapsed_s:.1f} s)"
 
 
-Run = Callable[[type[Any], float], Outcome]
-"""What searches a class, for at most so many seconds."""
-
-
 @dataclass(frozen=True)
 class ProtocolSearch:
-    """A named search: ``search(kind)`` runs it on a protocol class, for at most ``max_seconds``."""
+    """A named search: ``search(node_class)`` runs it on a protocol class, for at most ``max_seconds``.
+
+    ``finds`` is what it is good at, in a sentence. A ``rare`` search leads into a situation that few bugs need: the
+    museum has it, the judge does without. ``applies_to`` is what a class must derive from for the search to mean
+    anything (None: any class of its protocol). ``simulation`` is what a search over simulated runs simulates: it has
+    ``cluster(node_class, seed)``, ``trace(node_class, seed)`` and ``run(node_class, max_seconds, minimal)``.
+    """
 
     name: str
-    finds: str  # what it is good at, in a sentence
-    run: Run
-    kind: Kind = "safety"
+    finds: str
+    family: Family
+    run: Callable[[type[Any], float], Outcome]
+    rare: bool = False
+    applies_to: type[Node] | None = None
+    simulation: Any = None
+
+    @property
+    def promise(self) -> Promise:
+        """What it looks at: that nothing bad happens, or that something good does."""
+        return "liveness" if self.family == "liveness" else "safety"
+
+    def applies(self, node_class: type[Node]) -> bool:
+        """Whether the search can tell anything about ``node_class``."""
+        return self.applies_to is None or issubclass(node_class, self.applies_to)
 
     def __call__(self, node_class: type[Node], max_seconds: float = 60.0) -> Outcome:
         """Run the search on ``node_class``."""
@@ -87,36 +109,36 @@ def concluded(result: Result, model: ClusterModel) -> Outcome:
         looked = f"{result.walks:,} walks, {result.distinct:,} states, seeds from {result.seed}"
     complete = not (result.stopped_by or "").startswith(("max_seconds", "max_bytes", "Ctrl-C"))
     if result.violation is None or not result.path:
-        return Outcome("", "", looked, complete, result.elapsed_s, result.distinct)
+        return Outcome("", looked, complete, distinct=result.distinct)
     broken = result.path[-1].state.broken
     if broken.invariant == HANDLER and any(word in broken.witness for word in DANGEROUS):
-        return Outcome(
-            "", f"{broken.invariant}: {broken.witness}", looked, True, result.elapsed_s, result.distinct,
-            broken.invariant, steps=tuple(map(str, actions_of(result.path))),
-        )  # fmt: skip
-    return exemplified(counterexample(model, shrink(model, result.path)), looked, result.distinct)
+        steps = tuple(map(str, actions_of(result.path)))
+        failure = f"{broken.invariant}: {broken.witness}"
+        return Outcome(failure, looked, True, distinct=result.distinct, invariant=broken.invariant, steps=steps)
+    found = exemplified(counterexample(model, shrink(model, result.path)), looked)
+    return replace(found, distinct=result.distinct)
 
 
-def exemplified(example: Counterexample, looked: str, distinct: int = 0, seed: int | None = None) -> Outcome:
+def exemplified(example: Counterexample, looked: str) -> Outcome:
     """A failure that has a counterexample."""
-    broken = example.broken
-    return Outcome(
-        "", f"{broken.invariant}: {broken.witness}", looked, True, 0.0, distinct, broken.invariant, example, seed,
-        tuple(map(str, example.actions)),
-    )  # fmt: skip
+    broken, steps = example.broken, tuple(map(str, example.actions))
+    failure = f"{broken.invariant}: {broken.witness}"
+    return Outcome(failure, looked, True, invariant=broken.invariant, example=example, steps=steps)
 
 
-# ------------------------------------------------------------ how to search
+# ------------------------------------------------------------ searches by the explorer
 
 
-def breadth(make: Callable[..., ClusterModel], max_states: int, **options: Any) -> Run:
+def breadth(
+    name: str, finds: str, make: ModelMaker, max_states: int, *, rare: bool = False, **options: Any
+) -> ProtocolSearch:
     """Breadth-first over the model that ``make`` makes of a class and ``options``."""
 
-    def run(kind: type[Any], max_seconds: float) -> Outcome:
-        model = make(kind, **options)
+    def run(node_class: type[Any], max_seconds: float) -> Outcome:
+        model = make(node_class, **options)
         return concluded(explore(model, max_states=max_states, max_seconds=max_seconds), model)
 
-    return run
+    return ProtocolSearch(name, finds, "breadth-first", run, rare)
 
 
 def often(action: Any) -> float:
@@ -126,15 +148,15 @@ def often(action: Any) -> float:
     return 3.0 if isinstance(action, (Timeout, Request)) else 10.0
 
 
-def walks(make: Callable[..., ClusterModel], max_walks: int, max_depth: int, **options: Any) -> Run:
+def walks(name: str, finds: str, make: ModelMaker, max_walks: int, max_depth: int, **options: Any) -> ProtocolSearch:
     """Seeded random walks, with weights that keep faults rare."""
 
-    def run(kind: type[Any], max_seconds: float) -> Outcome:
-        model = make(kind, **options)
+    def run(node_class: type[Any], max_seconds: float) -> Outcome:
+        model = make(node_class, **options)
         search = RandomWalks(seed=1, max_walks=max_walks, weights=often)
         return concluded(explore(model, search=search, max_depth=max_depth, max_seconds=max_seconds), model)
 
-    return run
+    return ProtocolSearch(name, finds, "random walks", run)
 
 
 @dataclass(frozen=True)
@@ -146,20 +168,22 @@ class Leg:
     max_states: int = 40_000
 
 
-def staged(make: Callable[..., ClusterModel], *legs: Leg, **common: Any) -> Run:
+def staged(
+    name: str, finds: str, make: ModelMaker, *legs: Leg, rare: bool = False, applies_to: type[Node] | None = None,
+    **common: Any,
+) -> ProtocolSearch:  # fmt: skip
     """Search in legs; a goal that a class never reaches ends the search there."""
 
-    def run(kind: type[Any], max_seconds: float) -> Outcome:
-        models = [make(kind, **common, **leg.options) for leg in legs]
-        share = max_seconds / len(legs)
-        stages = [
-            Stage(model, leg.goal, search=BreadthFirst(), carry=model.carry if number else None,
-                  bounds=Bounds(max_states=leg.max_states, max_seconds=share))
-            for number, (model, leg) in enumerate(zip(models, legs, strict=True))
-        ]  # fmt: skip
+    def run(node_class: type[Any], max_seconds: float) -> Outcome:
+        models = [make(node_class, **common, **leg.options) for leg in legs]
+        stages = []
+        for number, (model, leg) in enumerate(zip(models, legs, strict=True)):
+            bounds = Bounds(max_states=leg.max_states, max_seconds=max_seconds / len(legs))
+            carry = model.carry if number else None
+            stages.append(Stage(model, leg.goal, search=BreadthFirst(), carry=carry, bounds=bounds))
         result = explore_staged(stages)
         outcome = concluded(result, models[-1])
         reached = len(result.stages) if result.stages else 1
         return replace(outcome, looked=f"{outcome.looked}, {reached} of {len(legs)} stages")
 
-    return run
+    return ProtocolSearch(name, finds, "staged", run, rare, applies_to)

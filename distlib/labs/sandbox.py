@@ -100,21 +100,24 @@ def limit_memory(more_bytes: int) -> None:
         return
 
 
-def watch_calls(seconds: float, outermost: Callable[[FrameType], bool], said: Callable[[FrameType], str]) -> None:
+def watch_calls(
+    seconds: float, is_watched: Callable[[FrameType], bool], said: Callable[[FrameType, FrameType], str]
+) -> None:
     """From now on, a call that does not come back within ``seconds`` to twice that is ended by ``Endless``.
 
-    Frames for which ``outermost`` holds are the calls that are watched; ``said(frame)`` are the words for one. Works in
-    the main thread of a process, by its alarm signal.
+    ``is_watched`` says which frames are calls to watch; of those that called each other, the outermost counts.
+    ``said(outermost, now)`` are the words for it, where ``now`` is the frame that runs. Works in the main thread of a
+    process, by its alarm signal.
     """
     last: list[FrameType | None] = [None]
 
     def look(_signal: int, frame: FrameType | None) -> None:
-        watched = [one for one in frames_of(frame) if outermost(one)]
-        now = watched[-1] if watched else None
-        if now is not None and now is last[0]:
+        watched = [one for one in frames_of(frame) if is_watched(one)]
+        outermost = watched[-1] if watched else None
+        if frame is not None and outermost is not None and outermost is last[0]:
             last[0] = None
-            raise Endless(said(now))
-        last[0] = now
+            raise Endless(said(outermost, frame))
+        last[0] = outermost
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, seconds, seconds)

@@ -1,20 +1,23 @@
 """Broken on purpose: single-decree Paxos with one rule taken out, each a subclass that overrides exactly one method.
 
-What rule each breaks, where Lamport states it, which search finds it and who has really shipped it stands in
-``distlib.workbench.museum``. Several need three ballots to show: with two, they pass for correct.
+Its label says which rule a class breaks, where Lamport states it, which search kills it and who has really shipped it.
+Several need three ballots to show: with two, they pass for correct.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from distlib.core.mutant import LIVENESS, equivalent, mutant, seen_in
 from distlib.core.node import NodeId
+from distlib.paxos.invariants import Agreement, MonotonicPromise
 from distlib.paxos.message import NO_BALLOT, Accepted, Ballot, Nack, Promise, Report, Value
 from distlib.paxos.paxos import Paxos, Phase, Reports
 
 # --- proposer (§2.2) ------------------------------------------------------------------------------------------
 
 
+@mutant("Propose the value of the highest ballot reported.", "§2.2, P2c", Agreement, "after a choice")
 class ProposesItsOwnValue(Paxos):
     """Proposes what it wants, whatever the promises report."""
 
@@ -23,6 +26,7 @@ class ProposesItsOwnValue(Paxos):
         return self.wanted
 
 
+@mutant("Propose the value of the highest ballot reported.", "§2.2, P2c", Agreement, "three ballots")
 class TakesTheLowestBallot(Paxos):
     """Takes over the value of the lowest ballot reported; two ballots are not enough to see the difference."""
 
@@ -32,6 +36,7 @@ class TakesTheLowestBallot(Paxos):
         return min(reported, key=lambda report: report.ballot).value if reported else self.wanted
 
 
+@mutant("Propose the value of the highest ballot reported.", "§2.2, P2c", Agreement, "three ballots")
 class TakesTheFirstReport(Paxos):
     """Takes over any value that was reported: that of the first acceptor in the list."""
 
@@ -40,6 +45,7 @@ class TakesTheFirstReport(Paxos):
         return next((report.value for report in promises if report.value is not None), self.wanted)
 
 
+@mutant("Phase 2 begins when a majority has promised.", "§2.2, phase 2a", Agreement, "after a choice")
 class HurriesToPhase2(Paxos):
     """Goes on to phase 2 with the first promise."""
 
@@ -48,6 +54,8 @@ class HurriesToPhase2(Paxos):
         return len(promises) >= 1
 
 
+@seen_in("MyPaxos: stale answers to Prepare were counted", "luohaha/MyPaxos/issues/18")
+@mutant("Only promises for the present ballot count.", "§2.2, phase 2a", Agreement, "random walks")
 class CountsOldPromises(Paxos):
     """Counts promises that were made for an earlier ballot of its own."""
 
@@ -56,6 +64,8 @@ class CountsOldPromises(Paxos):
         return self.phase is Phase.PREPARING
 
 
+@seen_in("booth: a learner's votes added up beyond the acceptors", "jjzhang/booth/pull/47")
+@mutant("A majority of acceptors, not of answers.", "§2.2", Agreement, "random walks")
 class CountsRepeats(Paxos):
     """Counts every answer, also the second one of the same acceptor."""
 
@@ -64,6 +74,7 @@ class CountsRepeats(Paxos):
         return tuple(sorted((*reports, report), key=lambda one: one.acceptor))
 
 
+@mutant("Proposers draw their numbers from disjoint sets.", "§2.5", Agreement, "first ballots")
 class SharesBallots(Paxos):
     """Numbers its ballots 1, 2, 3, … as everybody else does."""
 
@@ -72,6 +83,11 @@ class SharesBallots(Paxos):
         return Ballot(max(self.ballot, self.highest_seen).round + 1, "")
 
 
+@seen_in(
+    "phxpaxos: asked about, and shown to be safe, because there the acceptor remembers",
+    "Tencent/phxpaxos/issues/145",
+)  # fmt: skip
+@mutant("A proposer remembers its highest ballot on stable storage.", "§2.5", Agreement, "second life")
 class ForgetsItsBallot(Paxos):
     """Keeps the number of its last ballot in memory only: after a crash it uses it again, for another value."""
 
@@ -84,6 +100,7 @@ class ForgetsItsBallot(Paxos):
 # --- acceptor (§2.2, §2.5) --------------------------------------------------------------------------------------
 
 
+@mutant("A promise reports what was accepted.", "§2.2, phase 1b", Agreement, "after a choice")
 class ReportsNothing(Paxos):
     """Promises without a word on what it has accepted."""
 
@@ -92,6 +109,7 @@ class ReportsNothing(Paxos):
         return Promise(ballot)
 
 
+@mutant("A promise reports the ballot at which the value was accepted.", "§2.2, phase 1b", Agreement, "three ballots")
 class ReportsItsPromise(Paxos):
     """Reports the accepted value under the ballot that it has just promised, not under the one it accepted."""
 
@@ -100,6 +118,7 @@ class ReportsItsPromise(Paxos):
         return Promise(ballot) if self.accepted_value is None else Promise(ballot, ballot, self.accepted_value)
 
 
+@mutant("Accept nothing below the promise.", "§2.2, P1a", Agreement, "three ballots, none chosen")
 class AcceptsAnything(Paxos):
     """Accepts proposals below its promise."""
 
@@ -108,6 +127,7 @@ class AcceptsAnything(Paxos):
         return True
 
 
+@mutant("Promise nothing below the promise.", "§2.2, phase 1b", MonotonicPromise, "two ballots")
 class PromisesAnything(Paxos):
     """Promises a ballot although it has promised a higher one, and so takes the higher promise back."""
 
@@ -116,6 +136,7 @@ class PromisesAnything(Paxos):
         return True
 
 
+@mutant("A promise binds.", "§2.2, P1a", Agreement, "three ballots, none chosen")
 class PromisesNothing(Paxos):
     """Answers as if it promised, and remembers nothing of it."""
 
@@ -123,6 +144,8 @@ class PromisesNothing(Paxos):
         """Words only."""
 
 
+@seen_in("Cassandra: suspected and discussed, no bug there", "apache/cassandra/pull/1327")
+@mutant("Who accepts a ballot also promises it.", "§2.2, phase 2b", MonotonicPromise, "two ballots")
 class AcceptsWithoutPromise(Paxos):
     """Accepts a ballot that it has not promised, and can still promise and accept lower ones afterwards."""
 
@@ -130,6 +153,7 @@ class AcceptsWithoutPromise(Paxos):
         """Accepting does not raise the promise."""
 
 
+@mutant("A promise is on stable storage before it is made.", "§2.5", MonotonicPromise, "before a choice")
 class ForgetsItsPromise(Paxos):
     """Keeps its promise in memory only."""
 
@@ -139,6 +163,7 @@ class ForgetsItsPromise(Paxos):
         super().start()
 
 
+@mutant("What was accepted is on stable storage before it is told.", "§2.5", Agreement, "after a choice")
 class ForgetsItsAcceptance(Paxos):
     """Keeps what it has accepted in memory only."""
 
@@ -148,6 +173,11 @@ class ForgetsItsAcceptance(Paxos):
         super().start()
 
 
+@equivalent(
+    "An acceptor records its answer before it sends it.", "§2.5",
+    "the explorer and the simulator write durable fields in the instant of the event; only a real disk, "
+    "which loses what was not synced, would tell",
+)  # fmt: skip
 class AnswersBeforeSync(Paxos):
     """Answers without waiting until its state is on disk."""
 
@@ -159,6 +189,7 @@ class AnswersBeforeSync(Paxos):
 # --- learner (§2.3) ---------------------------------------------------------------------------------------------
 
 
+@mutant("A value is chosen when a majority accepts one proposal, not one value.", "§2.2", Agreement, "four ballots")
 class AddsUpBallots(Paxos):
     """Adds up the acceptances of a value over all ballots."""
 
@@ -167,6 +198,7 @@ class AddsUpBallots(Paxos):
         return tuple([vote for vote in self.votes if vote.value == value])
 
 
+@mutant("A value is chosen when a majority has accepted it.", "§2.1, §2.3", Agreement, "three ballots, none chosen")
 class BelievesOneAcceptor(Paxos):
     """Takes a value for chosen when one acceptor has accepted it."""
 
@@ -175,6 +207,10 @@ class BelievesOneAcceptor(Paxos):
         return len(votes) >= 1
 
 
+@equivalent(
+    "A learner that knows the value need not listen any more.", "§2.3",
+    "only one value is ever chosen, so learning again changes nothing",
+)  # fmt: skip
 class TakesBackItsDecision(Paxos):
     """Learns again: a later decision replaces an earlier one."""
 
@@ -191,6 +227,7 @@ class TakesBackItsDecision(Paxos):
 # --- liveness (§2.4) --------------------------------------------------------------------------------------------
 
 
+@mutant("Proposers leave the field to each other, for random times.", "§2.4", LIVENESS, "liveness")
 class NeverPauses(Paxos):
     """Begins a higher ballot at once when it meets one: two of a kind overtake each other for ever."""
 
@@ -199,6 +236,7 @@ class NeverPauses(Paxos):
         self.begin_ballot()
 
 
+@mutant("Messages that may be lost are repeated.", "§2.4, §2.1 (messages can be lost)", LIVENESS, "lossy network")
 class AsksOnce(Paxos):
     """Never asks again: a lost message is the end."""
 
@@ -206,6 +244,8 @@ class AsksOnce(Paxos):
         """The timer fires, and nothing happens."""
 
 
+@seen_in("multi-paxos-example: stuck between promises and refusals", "cocagne/multi-paxos-example/issues/4")
+@mutant("A proposer that is told of a higher ballot begins a higher one.", "§2.4, §2.5", LIVENESS, "left behind")
 class IgnoresRefusals(Paxos):
     """Goes on asking with a ballot that is too low, and never begins a higher one."""
 

@@ -1,37 +1,42 @@
-"""What a Paxos class has to stand: ``PAXOS_SEARCHES``, from two ballots in every order to three in the worst one."""
+"""What a Paxos class has to stand: ``PAXOS_SEARCHES``, from two ballots in every order to three in the worst one.
+
+No search knows which bug it is after; the shipped Paxos goes through all of these situations and stays right.
+"""
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Any
 
-from distlib.check.cluster.counterexample import counterexample
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.cluster.shrink import shrink_run
 from distlib.check.cluster.world import Faults, World
-from distlib.check.search import DANGEROUS, Leg, Outcome, ProtocolSearch, breadth, exemplified, staged, walks
-from distlib.core.fault import Crash, Fault, Nemesis
-from distlib.core.trace import Trace
+from distlib.check.search import Leg, ProtocolSearch, breadth, staged, walks
+from distlib.check.simulation import Simulation, after, simulated, watched
+from distlib.core.fault import Crash, Fault, Nemesis, Partition
+from distlib.core.node import node_names
 from distlib.paxos.invariants import paxos_invariants
 from distlib.paxos.message import Promise, Propose
 from distlib.paxos.paxos import Paxos, Phase
-from distlib.sim.cluster import Cluster, NodeError
+from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 
-NAMES = ("S1", "S2", "S3")
+NAMES = node_names(3)
 A, B, C = ("S1", Propose("a")), ("S2", Propose("b")), ("S3", Propose("c"))
-SEEDS = range(1, 41)
+SEEDS, FEW_SEEDS = range(1, 41), range(1, 13)
 CALM_MS = 5_000.0
+LAN = Network(Uniform(1, 5))
 
 
-def paxos_model(kind: type[Paxos], learners: tuple[str, ...] = (), **options: Any) -> ClusterModel:
+def paxos_model(node_class: type[Paxos], learners: tuple[str, ...] = (), **options: Any) -> ClusterModel:
     """Three acceptors, each of which may propose. Without learners, only the invariants see what is chosen."""
 
     def made() -> list[Paxos]:
-        return [kind(name, NAMES, learners=learners) for name in NAMES]
+        return [node_class(name, NAMES, learners=learners) for name in NAMES]
 
     return ClusterModel(made, invariants=paxos_invariants(), **options)
+
+
+# ------------------------------------------------------------ goals
 
 
 def accepted(*values: str | None) -> Any:
@@ -51,166 +56,176 @@ def backs_off(world: World) -> bool:
     return one.phase is Phase.BACKING_OFF and any(promise.ballot == one.ballot for promise in late)
 
 
+def chosen_with_a_promise_under_way(world: World) -> bool:
+    """S1 and S2 have accepted "a", and S2's empty promise has not reached S1 yet."""
+    late = any(
+        (one.sender, one.receiver) == ("S2", "S1") and isinstance(one.message, Promise) for one in world.messages()
+    )
+    return late and accepted("a", "a", None)(world)
+
+
+def one_ahead(world: World) -> bool:
+    """S1 has accepted its own first proposal, while S2 prepares its first ballot."""
+    two = world.node("S2")
+    first = two.phase is Phase.PREPARING and two.ballot.round == 1
+    return first and accepted("a", None, None)(world)
+
+
+def second_try(world: World) -> bool:
+    """S1 prepares its second ballot."""
+    one = world.node("S1")
+    return one.phase is Phase.PREPARING and one.ballot.round > 1 and accepted("a", None, "b")(world)
+
+
+def accepted_again(world: World) -> bool:
+    """S1 and S2 have accepted "a" at different ballots, and S3 has "b" of a ballot in between."""
+    one, two, three = (world.node(name) for name in NAMES)
+    return accepted("a", "a", "b")(world) and one.accepted_ballot < three.accepted_ballot < two.accepted_ballot
+
+
+def heard_twice(world: World) -> bool:
+    """The learner S3 has heard of "a" from both S1 and S2."""
+    three = world.node("S3")
+    heard = {vote.acceptor for vote in three.votes if vote.value == "a"}
+    return three.chosen == "a" or heard >= {"S1", "S2"}
+
+
+def third_try(world: World) -> bool:
+    """S2 prepares its second ballot, the highest of all."""
+    two = world.node("S2")
+    return two.phase is Phase.PREPARING and two.ballot > two.accepted_ballot and two.ballot.round > 1
+
+
+def proposes_again(world: World) -> bool:
+    """S2 is in phase 2 of that ballot, for "b"."""
+    two = world.node("S2")
+    return two.phase is Phase.PROPOSING and two.ballot.round > 2 and two.proposal == "b"
+
+
 # ------------------------------------------------------------ simulated runs
 
 
-def nodes(kind: type[Paxos], seed: int) -> list[Paxos]:
+def nodes(node_class: type[Paxos], names: tuple[str, ...], values: dict[str, str]) -> list[Paxos]:
+    """Acceptors called ``names``, of which some propose ``values``."""
+    return [node_class(name, names, value=values.get(name)) for name in names]
+
+
+def five(node_class: type[Paxos], seed: int) -> list[Paxos]:
     """Five acceptors, of which two or three propose."""
-    names = tuple(f"S{number}" for number in range(1, 6))
-    wanted = dict(zip(names[seed % 3 :], "abc"[: 2 + seed % 2], strict=False))
-    return [kind(name, names, value=wanted.get(name)) for name in names]
+    names = node_names(5)
+    return nodes(node_class, names, dict(zip(names[seed % 3 :], "abc"[: 2 + seed % 2], strict=False)))
 
 
-def run(kind: type[Paxos], seed: int) -> Cluster:
-    """One cluster under a nemesis, not yet run."""
-    names = tuple(f"S{number}" for number in range(1, 6))
+def under_nemesis(node_class: type[Paxos], seed: int) -> Cluster:
+    """Five acceptors under a nemesis."""
     nemesis = Nemesis(("crash", "crash", "partition", "one_way"), gap_ms=8, length_ms=20)
     network = Network(Uniform(1, 10), loss=0.1, duplication=0.1, reordering=0.2)
-    return Cluster(nodes(kind, seed), network, seed=seed, faults=nemesis.schedule(names, seed, 400),
-                   invariants=paxos_invariants())  # fmt: skip
+    faults = nemesis.schedule(node_names(5), seed, 400)
+    return Cluster(five(node_class, seed), network, seed=seed, faults=faults, invariants=paxos_invariants())
 
 
-def calm(kind: type[Paxos], seed: int) -> Cluster:
+def model_of_run(node_class: type[Paxos], seed: int) -> ClusterModel:
+    """The explorer's model of the same cluster."""
+    return ClusterModel(lambda: five(node_class, seed), invariants=paxos_invariants())
+
+
+def calm(node_class: type[Paxos], seed: int) -> Cluster:
     """No faults but, in every other run, a crash of a minority and some loss that ends: what liveness is about."""
     faults: list[Fault] = [Crash(float(seed), "S5"), Crash(2.0 + seed, "S4")] if seed % 2 else []
     network = Network(Uniform(1, 5), loss=0.1 if seed % 4 > 1 else 0.0)
-    return Cluster(nodes(kind, seed), network, seed=seed, faults=faults)
+    return Cluster(five(node_class, seed), network, seed=seed, faults=faults)
 
 
-def nemesis_runs(kind: type[Paxos], max_seconds: float) -> Outcome:
-    """Runs under a nemesis, each with all invariants watched after every event."""
-    start, tried = perf_counter(), 0
-    for seed in SEEDS:
-        if tried and perf_counter() - start > max_seconds:
-            break
-        tried += 1
-        cluster = run(kind, seed)
-        failure = ""
-        try:
-            cluster.run(1_000.0, until=lambda now: bool(now.violations))
-        except NodeError as error:
-            failure = str(error)
-        if cluster.violations:
-            failure = f"{cluster.violations[0].invariant}: {cluster.violations[0].witness}"
-        if failure:
-            return _failed(kind, seed, cluster, failure)
-    return Outcome("", "", f"{tried} simulated runs of 1,000 ms", tried == len(SEEDS))
+def stuck(cluster: Cluster) -> str:
+    """That not all nodes that are up learn a chosen value in a calm network."""
+    if cluster.run(CALM_MS, until=lambda now: not waiting(now)).stopped == "condition":
+        return ""
+    knowing = [name for name, node in cluster.nodes.items() if getattr(node, "chosen", None) is not None]
+    return (f"after {CALM_MS:g} ms in a calm network, {', '.join(knowing) or 'nobody'} has learnt "
+            "a chosen value; all nodes that are up should have")  # fmt: skip
 
 
-def _failed(kind: type[Paxos], seed: int, cluster: Cluster, failure: str) -> Outcome:
-    model = ClusterModel(lambda: nodes(kind, seed), invariants=paxos_invariants())
-    looked = f"a simulated run with seed {seed}"
-    if any(word in failure for word in DANGEROUS):
-        return Outcome("", failure, looked, True, seed=seed)
-    try:
-        example = counterexample(model, shrink_run(model, cluster.trace()))
-    except ValueError:
-        return Outcome("", failure, looked, True, seed=seed)
-    return exemplified(example, looked, seed=seed)
+def waiting(cluster: Cluster) -> list[str]:
+    """Who is up and knows no value."""
+    up = [(name, node) for name, node in cluster.nodes.items() if cluster.is_up(name)]
+    return [name for name, node in up if getattr(node, "chosen", None) is None]
 
 
-def live_nodes(kind: type[Paxos], max_seconds: float) -> Outcome:
-    """In a calm network, every node that is up learns a chosen value."""
-    start, tried = perf_counter(), 0
-    for seed in SEEDS:
-        if tried and perf_counter() - start > max_seconds:
-            break
-        tried += 1
-        cluster = calm(kind, seed)
-        failure = ""
-        try:
-            if cluster.run(CALM_MS, until=_all_know).stopped != "condition":
-                knowing = [name for name, node in cluster.nodes.items() if getattr(node, "chosen", None) is not None]
-                failure = (f"after {CALM_MS:g} ms in a calm network, {', '.join(knowing) or 'nobody'} has learnt "
-                           "a chosen value; all nodes that are up should have")  # fmt: skip
-        except NodeError as error:
-            failure = str(error)
-        if failure:
-            return Outcome("", f"{failure} (seed {seed})", "simulated runs in a calm network", True, seed=seed,
-                           invariant="liveness")  # fmt: skip
-    return Outcome("", "", f"{tried} simulated runs in a calm network", tried == len(SEEDS))
+def lossy(node_class: type[Paxos], seed: int) -> Cluster:
+    """Three nodes, one of which proposes, over a network that loses three messages of ten."""
+    return Cluster(nodes(node_class, NAMES, {"S1": "a"}), Network(Uniform(1, 5), loss=0.3), seed=seed)
 
 
-def _all_know(cluster: Cluster) -> bool:
-    return all(getattr(node, "chosen", None) is not None for name, node in cluster.nodes.items() if cluster.is_up(name))
+def left_behind(node_class: type[Paxos], seed: int) -> Cluster:
+    """S1 is apart while S2 begins a higher ballot and crashes for good; then S1 goes on, with S3."""
+    faults = (Partition(0.0, (("S1",), ("S2", "S3")), 60.0), Crash(6.0, "S2"))
+    return Cluster(nodes(node_class, NAMES, {"S1": "a", "S2": "b"}), LAN, seed=seed, faults=faults)
 
 
-def failed_run(kind: type[Any], search: str, seed: int) -> Trace:
-    """The run that failed, again, for a figure."""
-    cluster = calm(kind, seed) if search == "liveness" else run(kind, seed)
-    try:
-        return cluster.run(1_000.0)
-    except NodeError:
-        return cluster.trace("an error")
+def undecided(cluster: Cluster) -> str:
+    """Who is up and knows no value, in words; empty when all do."""
+    names = waiting(cluster)
+    return f"after {CALM_MS:,.0f} ms, {', '.join(names)} has learnt no value" if names else ""
+
+
+FAULTS = Simulation(
+    under_nemesis, watched(1_000.0), SEEDS, "simulated runs of 1,000 ms", (0, 1_000), model=model_of_run
+)
+LIVENESS = Simulation(calm, stuck, SEEDS, "simulated runs in a calm network", (0, 1_000), "liveness")
+LOSSY = Simulation(lossy, after(CALM_MS, undecided), FEW_SEEDS, "simulated runs with 30 % loss", (0, 5_000), "liveness")
+LEFT_BEHIND = Simulation(
+    left_behind, after(CALM_MS, undecided), FEW_SEEDS, "simulated runs with a dead rival", (0, 5_000), "liveness"
+)
 
 
 # ------------------------------------------------------------ the searches
 
 PAXOS_SEARCHES: tuple[ProtocolSearch, ...] = (
-    ProtocolSearch(
-        "three ballots", "the choice of the value, when acceptors report different ones",
-        staged(
-            paxos_model,
-            Leg({"requests": [A]}, accepted("a", None, None)),
-            Leg({"requests": [B]}, accepted("a", "b", "b")),
-            Leg({"requests": [C]}, max_states=25_000),
-        ),
-    ),
-    ProtocolSearch(
-        "three ballots, none chosen", "the same where the second ballot got stuck",
-        staged(
-            paxos_model,
-            Leg({"requests": [A]}, accepted("a", None, None)),
-            Leg({"requests": [B]}, accepted("a", "b", None)),
-            Leg({"requests": [C]}, max_states=25_000),
-        ),
-    ),
-    ProtocolSearch(
-        "before a choice", "a promise must survive a crash, and bind",
-        staged(
-            paxos_model,
-            Leg({"requests": [A, B]}, accepted("a", None, None)),
-            Leg({"faults": Faults(crashes=1)}, max_states=25_000),
-        ),
-    ),
-    ProtocolSearch(
-        "after a choice", "what a chosen value survives: another ballot, a crash of an acceptor",
-        staged(
-            paxos_model,
-            Leg({"requests": [A]}, accepted("a", "a", None)),
-            Leg({"requests": [B], "faults": Faults(crashes=1)}, max_states=20_000),
-        ),
-    ),
-    ProtocolSearch(
-        "stale promises", "answers to a ballot that was given up",
-        staged(
-            paxos_model,
-            Leg({"requests": [A, B]}, backs_off, max_states=60_000),
-            Leg({"timeouts": {"S1.backoff": 1}}, max_states=25_000),
-        ),
-    ),
-    ProtocolSearch("simulated faults", "real timers; crashes, partitions, loss", nemesis_runs),
-    ProtocolSearch(
-        "liveness", "a protocol that is safe because it does nothing", live_nodes, "liveness"
-    ),
-    ProtocolSearch(
-        "learners", "what learners believe, while acceptances of two ballots mix",
-        staged(
-            paxos_model,
-            Leg({"requests": [A]}, accepted("a", None, None)),
-            Leg({"requests": [B]}, max_states=25_000),
-            learners=("S3",),
-        ),
-    ),
-    ProtocolSearch(
-        "duplicates", "answers that are counted twice",
-        breadth(paxos_model, 20_000, requests=[A], faults=Faults(duplicates=2), learners=("S3",)),
-    ),
-    ProtocolSearch("two ballots", "two proposers and nothing else", breadth(paxos_model, 40_000, requests=[A, B])),
-    ProtocolSearch(
-        "random walks", "long mixtures of everything",
-        walks(paxos_model, 300, 80, requests=[A, B, C], timeouts={"backoff": 4, "retransmit": 2, "catch_up": 1},
-              faults=Faults(crashes=2, duplicates=2), learners=("S3",)),
-    ),
+    staged("three ballots", "the choice of the value, when acceptors report different ones", paxos_model,
+           Leg({"requests": [A]}, accepted("a", None, None)),
+           Leg({"requests": [B]}, accepted("a", "b", "b")),
+           Leg({"requests": [C]}, max_states=25_000)),
+    staged("three ballots, none chosen", "the same where the second ballot got stuck", paxos_model,
+           Leg({"requests": [A]}, accepted("a", None, None)),
+           Leg({"requests": [B]}, accepted("a", "b", None)),
+           Leg({"requests": [C]}, max_states=25_000)),
+    staged("before a choice", "a promise must survive a crash, and bind", paxos_model,
+           Leg({"requests": [A, B]}, accepted("a", None, None)),
+           Leg({"faults": Faults(crashes=1)}, max_states=25_000)),
+    staged("after a choice", "what a chosen value survives: another ballot, a crash of an acceptor", paxos_model,
+           Leg({"requests": [A]}, accepted("a", "a", None)),
+           Leg({"requests": [B], "faults": Faults(crashes=1)}, max_states=20_000)),
+    staged("stale promises", "answers to a ballot that was given up", paxos_model,
+           Leg({"requests": [A, B]}, backs_off, max_states=60_000),
+           Leg({"timeouts": {"S1.backoff": 1}}, max_states=25_000)),
+    simulated("simulated faults", "real timers; crashes, partitions, loss", FAULTS),
+    simulated("liveness", "a protocol that is safe because it does nothing", LIVENESS, family="liveness"),
+    staged("learners", "what learners believe, while acceptances of two ballots mix", paxos_model,
+           Leg({"requests": [A]}, accepted("a", None, None)),
+           Leg({"requests": [B]}, max_states=25_000), learners=("S3",)),
+    breadth("duplicates", "answers that are counted twice", paxos_model, 20_000,
+            requests=[A], faults=Faults(duplicates=2), learners=("S3",)),
+    breadth("two ballots", "two proposers and nothing else", paxos_model, 40_000, requests=[A, B]),
+    walks("random walks", "long mixtures of everything", paxos_model, 300, 80,
+          requests=[A, B, C], timeouts={"backoff": 4, "retransmit": 2, "catch_up": 1},
+          faults=Faults(crashes=2, duplicates=2), learners=("S3",)),
+    staged("second life", "a proposer that crashes and comes back with another value", paxos_model,
+           Leg({"requests": [A]}, chosen_with_a_promise_under_way),
+           Leg({"requests": [("S1", Propose("b"))], "faults": Faults(crashes={"S1": 1})}, max_states=30_000),
+           rare=True),
+    staged("first ballots", "two first ballots that are under way at the same time", paxos_model,
+           Leg({"requests": [A, B]}, one_ahead, max_states=60_000), Leg({}, max_states=30_000), rare=True),
+    staged("four ballots", "acceptances of one value at several ballots", paxos_model,
+           Leg({"requests": [A]}, accepted("a", None, None)),
+           Leg({"requests": [B]}, accepted("a", None, "b")),
+           Leg({"timeouts": {"S1.backoff": 1}}, second_try),
+           Leg({}, accepted_again),
+           Leg({}, heard_twice),
+           Leg({"timeouts": {"S2.backoff": 1}}, third_try),
+           Leg({}, proposes_again),
+           Leg({}, max_states=30_000), rare=True, learners=("S3",)),
+    simulated("lossy network", "progress although messages are lost", LOSSY, family="liveness", rare=True),
+    simulated("left behind", "progress after a higher ballot that nobody finishes", LEFT_BEHIND,
+              family="liveness", rare=True),
 )  # fmt: skip
 """Every search that a Paxos class has to stand; the shipped ``Paxos`` passes all of them."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isinf
 from typing import Any
 
-from distlib.check.history.history import UNKNOWN, Fault, History, Operation
+from distlib.check.history.history import UNKNOWN, Fault, History
 from distlib.check.history.readers import parse_jsonl
 from distlib.check.history.sequential import (
     AppendOnlyLog,
@@ -20,12 +20,13 @@ from distlib.check.history.sequential import (
     Specification,
 )
 from distlib.core.fault import Partition
+from distlib.core.node import node_names, with_peers
 from distlib.core.trace import Trace
 from distlib.paxos.multi_paxos import MultiPaxos
 from distlib.raft.broken import ReadsWithoutAsking
 from distlib.raft.raft import Raft
 from distlib.replication.client import Client
-from distlib.replication.message import Invoked, Returned
+from distlib.replication.history import history_of
 from distlib.replication.state_machine import Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
@@ -35,37 +36,24 @@ SPECIFICATIONS: dict[str, Callable[[], Specification]] = {
     "register": Register, "compare-and-set": CasRegister, "key-value": KeyValueMap, "queue": Queue,
     "log": AppendOnlyLog, "lock": Mutex,
 }  # fmt: skip
-CUT_MS, HEAL_MS, END_MS = 300.0, 900.0, 1300.0
+APART_MS, HEAL_MS, END_MS = 300.0, 900.0, 1300.0
 OWN = "my own lines"
 
 
-def history_of(trace: Trace) -> History:
-    """What the clients of a run asked and were told, of one register: ``Put`` is a write, ``Get`` a read; times in
-    ms."""
-    returned = {(one.event.client, one.event.serial): one for one in trace.outputs_of(Returned)}
-    operations = []
-    for call in trace.outputs_of(Invoked):
-        event, back = call.event, returned.get((call.event.client, call.event.serial))
-        reads = isinstance(event.command, Get)
-        result = UNKNOWN if back is None else back.event.result if reads else None
-        operations.append(Operation(
-            event.client, "read" if reads else "write", None if reads else event.command.value, result,
-            round(call.time_ms, 1), float("inf") if back is None else round(back.time_ms, 1),
-        ))  # fmt: skip
-    cuts = [Fault("partition", one.time_ms, one.time_ms + (one.event.for_ms or trace.end_ms))
-            for one in trace.faults if isinstance(one.event, Partition)]  # fmt: skip
-    return History(tuple(operations), tuple(cuts))
+def recorded_history(trace: Trace) -> History:
+    """What the clients of a run asked and were told of its one register, with its partitions; times in ms."""
+    operations = history_of(trace.outputs, digits=1).operations
+    partitions = [Fault("partition", one.time_ms, one.time_ms + (one.event.for_ms or trace.end_ms))
+                  for one in trace.faults if isinstance(one.event, Partition)]  # fmt: skip
+    return History(tuple(replace(one, key=None) for one in operations), tuple(partitions))
 
 
 def recorded(protocol: type[Raft] | type[MultiPaxos], seed: int = 7) -> Trace:
     """Three clients at a cluster whose leader is cut off from the majority, together with one client that reads."""
-    names = tuple(f"S{number}" for number in range(1, 6))
+    names = node_names(5)
     timeout = "election_timeout_ms" if issubclass(protocol, Raft) else "suspect_ms"
-    nodes = []
-    for name in names:
-        patience = (40, 50) if name == "S1" else (150, 300)  # so that S1 leads when it is cut off
-        settings: dict[str, Any] = {timeout: patience, "heartbeat_ms": 40}
-        nodes.append(protocol(name, tuple(peer for peer in names if peer != name), **settings))
+    nodes = with_peers(protocol, names, heartbeat_ms=40)
+    setattr(nodes[0], timeout, (40, 50))  # so that S1 leads when it is cut off; the others wait 150 to 300 ms
     reads = (Get("x"),) * 8
     writes = tuple(Put("x", number) for number in range(1, 7))
     clients = [
@@ -74,7 +62,7 @@ def recorded(protocol: type[Raft] | type[MultiPaxos], seed: int = 7) -> Trace:
         Client("both", names[2:], (Get("x"), Put("x", 100), Get("x"), Put("x", 200), Get("x")),
                    start_ms=(170, 180), think_ms=(80, 140), timeout_ms=60),
     ]  # fmt: skip
-    cut = Partition(CUT_MS, (("S1", "S2", "reader"), ("S3", "S4", "S5", "writer", "both")), HEAL_MS - CUT_MS)
+    cut = Partition(APART_MS, (("S1", "S2", "reader"), ("S3", "S4", "S5", "writer", "both")), HEAL_MS - APART_MS)
     return Cluster([*nodes, *clients], Network(Uniform(2, 8)), seed=seed, faults=(cut,)).run(END_MS)
 
 
@@ -150,7 +138,7 @@ def history_called(name: str, seed: int = 7, lines: str = "") -> History:
     Raises ``ValueError`` for an unknown name, and, naming line and field, for lines that cannot be read.
     """
     if name in RECORDED:
-        return history_of(recorded(RECORDED[name], seed))
+        return recorded_history(recorded(RECORDED[name], seed))
     if name in SHAPES:
         return parse_jsonl(SHAPES[name].lines, source=name)
     if name != OWN:

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from distlib.check.simulation import after, broken_invariant, try_seeds
 from distlib.core.fault import Crash, Fault, Nemesis, Pause
-from distlib.core.node import NodeId, node_names
-from distlib.labs.grading import Grade
+from distlib.core.node import NodeId, node_names, with_peers
+from distlib.core.trace import Trace
+from distlib.labs.grading import Grade, grade_cases
 from distlib.raft.invariants import raft_invariants
-from distlib.raft.log import Entry, Log
+from distlib.raft.log import Entry, Index, Log, Term
 from distlib.raft.message import BecameLeader, RequestVote
 from distlib.raft.raft import Raft, Role
 from distlib.raft.scenarios import ElectionParams, leader_of
@@ -19,7 +22,7 @@ from distlib.raft.statistics import failovers, leaders
 from distlib.raft.theory import split_vote_probability
 from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
-from distlib.sim.cluster import Cluster, NodeError
+from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 
@@ -104,61 +107,49 @@ def grade_deposition(faults: Sequence[Fault]) -> Grade:
 
 def grade_voter(candidate: type[Raft]) -> Grade:
     """Exercise 4: ``may_grant_vote``. Graded on cases, then under a nemesis with figure 3's invariants."""
-    refused = _not_a_raft(candidate)
-    if refused is not None:
+    if (refused := _not_a_raft(candidate)) is not None:
         return refused
     log = Log((Entry(1, "a"), Entry(2, "b")))
-    cases = [
-        ("a candidate of our term with an equal log, our vote still free", 3, None, (3, 2, 2), True),
-        ("… that already has our vote: its question may have been repeated", 3, "S2", (3, 2, 2), True),
-        ("… when our vote has gone to another", 3, "S3", (3, 2, 2), False),
-        ("a candidate of an older term", 3, None, (2, 5, 2), False),
-        ("a longer log, but of an older last term (§5.4.1)", 3, None, (3, 9, 1), False),
-        ("a shorter log of a newer last term", 3, None, (3, 1, 3), True),
-        ("a shorter log of the same last term", 3, None, (3, 1, 2), False),
-    ]
-    wrong = []
-    for words, term, voted_for, request, right in cases:
+
+    def asked(voted_for: NodeId | None, request: tuple[Term, Index, Term]) -> Any:
         server = candidate("S1", ("S2", "S3"))
-        server.current_term, server.voted_for, server.log = term, voted_for, log
-        try:
-            given = server.may_grant_vote("S2", RequestVote(*request))
-        except Exception as error:
-            return Grade(False, (f"{words}: your method raised {type(error).__name__}: {error}",))
-        if not isinstance(given, bool) or given != right:
-            wrong.append(f"{words}: {'grant' if right else 'refuse'}; yours says {given!r}")
-    if wrong:
-        return Grade(False, tuple(wrong))
-    return _survives(candidate, f"all {len(cases)} cases right")
+        server.current_term, server.voted_for, server.log = 3, voted_for, log
+        return server.may_grant_vote("S2", RequestVote(*request))
+
+    situations: list[tuple[str, NodeId | None, tuple[Term, Index, Term], bool]] = [
+        ("a candidate of our term with an equal log, our vote still free", None, (3, 2, 2), True),
+        ("… that already has our vote: its question may have been repeated", "S2", (3, 2, 2), True),
+        ("… when our vote has gone to another", "S3", (3, 2, 2), False),
+        ("a candidate of an older term", None, (2, 5, 2), False),
+        ("a longer log, but of an older last term (§5.4.1)", None, (3, 9, 1), False),
+        ("a shorter log of a newer last term", None, (3, 1, 3), True),
+        ("a shorter log of the same last term", None, (3, 1, 2), False),
+    ]
+    cases = [(words, partial(asked, voted_for, request), right) for words, voted_for, request, right in situations]
+    grade = grade_cases(cases, "grant", "refuse")
+    return _survives(candidate, grade) if grade else grade
 
 
 def grade_committer(candidate: type[Raft]) -> Grade:
     """Exercise 5: ``may_commit``. Graded on the states of figure 8, then under a nemesis."""
-    refused = _not_a_raft(candidate)
-    if refused is not None:
+    if (refused := _not_a_raft(candidate)) is not None:
         return refused
     old, new = Log((Entry(1, "a"), Entry(2, "b"))), Log((Entry(1, "a"), Entry(2, "b"), Entry(4, "c")))
-    cases = [
-        ("figure 8 (c): entry 2 of term 2 on a majority, the leader of term 4 has none of its own", old, 2, 3, False),
-        ("figure 8 (e): entry 3 of the leader's own term 4 on a majority", new, 3, 3, True),
-        ("entry 3 of its own term on a minority", new, 3, 2, False),
-    ]  # fmt: skip
-    wrong = []
-    for words, log, index, holders, right in cases:
+
+    def asked(log: Log, index: Index, holders: int) -> Any:
         leader = candidate("S1", ("S2", "S3", "S4", "S5"))
         leader.current_term, leader.role, leader.log = 4, Role.LEADER, log
-        leader.match_index = {
-            name: index if position < holders - 1 else 0 for position, name in enumerate(leader.peers)
-        }
-        try:
-            given = leader.may_commit(index)
-        except Exception as error:
-            return Grade(False, (f"{words}: your method raised {type(error).__name__}: {error}",))
-        if not isinstance(given, bool) or given != right:
-            wrong.append(f"{words}: {'commit' if right else 'do not commit'}; yours says {given!r}")
-    if wrong:
-        return Grade(False, tuple(wrong))
-    return _survives(candidate, f"all {len(cases)} cases right")
+        leader.match_index = {name: index if place < holders - 1 else 0 for place, name in enumerate(leader.peers)}
+        return leader.may_commit(index)
+
+    cases = [
+        ("figure 8 (c): entry 2 of term 2 on a majority, the leader of term 4 has none of its own",
+         partial(asked, old, 2, 3), False),
+        ("figure 8 (e): entry 3 of the leader's own term 4 on a majority", partial(asked, new, 3, 3), True),
+        ("entry 3 of its own term on a minority", partial(asked, new, 3, 2), False),
+    ]  # fmt: skip
+    grade = grade_cases(cases, "commit", "do not commit")
+    return _survives(candidate, grade) if grade else grade
 
 
 def _not_a_raft(candidate: object) -> Grade | None:
@@ -174,23 +165,61 @@ def _raft(cluster: Cluster, name: NodeId) -> Raft:
     return node
 
 
-def _survives(candidate: type[Raft], remark: str) -> Grade:
+def _survives(candidate: type[Raft], cases: Grade) -> Grade:
     """Sixty runs of 3 s with random faults: every invariant holds, and work gets done."""
-    names, committed = node_names(5), 0
-    for seed in range(60):
-        servers = [candidate(name, tuple(peer for peer in names if peer != name)) for name in names]
-        faults = Nemesis(kinds=("crash", "partition"), gap_ms=300, length_ms=300).schedule(names, seed, 2000)
-        network = Network(Uniform(1, 15), loss=0.05)
-        cluster = Cluster(servers, network, seed=seed, faults=faults, invariants=raft_invariants(), record=False)
-        for number, at_ms in enumerate(range(300, 2500, 100)):
-            cluster.post(at_ms, names[number % 5], ClientRequest(Put("x", number)))
-        try:
-            cluster.run(3000)
-        except NodeError as error:
-            return Grade(False, (remark, str(error)))
-        if cluster.violations:
-            return Grade(False, (remark, f"but under random faults (seed {seed}): {cluster.violations[0]}"))
-        committed += max(server.commit_index for server in servers)
+    committed = 0
+
+    def run(cluster: Cluster) -> str:
+        nonlocal committed
+        cluster.run(3000)
+        committed += max(_raft(cluster, name).commit_index for name in cluster.nodes)
+        broken = cluster.violations
+        return f"but under random faults (seed {cluster.seeds.seed}): {broken[0]}" if broken else ""
+
+    nemesis = Nemesis(kinds=("crash", "partition"), gap_ms=300, length_ms=300)
+    network = Network(Uniform(1, 15), loss=0.05)
+    asks_ms = range(300, 2500, 100)
+    tried = try_seeds(range(60), lambda seed: _attacked(candidate, 5, seed, nemesis, network, 2000, asks_ms), run)
+    if tried.failure:
+        return Grade(False, (*cases.remarks, tried.failure))
     if committed < 60:
-        return Grade(False, (remark, "but in 60 runs hardly anything was ever committed: is the rule too strict?"))
-    return Grade(True, (remark, f"60 runs with random faults: no invariant broken, {committed} entries committed"))
+        little = "but in 60 runs hardly anything was ever committed: is the rule too strict?"
+        return Grade(False, (*cases.remarks, little))
+    survived = f"60 runs with random faults: no invariant broken, {committed} entries committed"
+    return Grade(True, (*cases.remarks, survived))
+
+
+# --- random faults against a reader's Raft ----------------------------------------------------------------
+
+LENGTH_MS = 2500.0
+
+
+def break_it(candidate: type[Raft], *, servers: int = 3, seeds: int = 400) -> Trace:
+    """The run of the first seed that breaks an invariant, up to that moment; of the last seed if none does.
+
+    ``trace.seed`` is the seed and ``trace.violations`` the witness, empty when ``candidate`` survived all ``seeds``.
+    Raises ``NodeError`` when the candidate itself raises.
+    """
+    nemesis = Nemesis(kinds=("crash", "partition"), gap_ms=250, length_ms=250, start_ms=200)
+
+    def attacked(seed: int, record: bool = False) -> Cluster:
+        network, asks_ms = Network(Uniform(2, 12)), range(250, int(LENGTH_MS), 60)
+        return _attacked(candidate, servers, seed, nemesis, network, LENGTH_MS, asks_ms, record)
+
+    tried = try_seeds(range(seeds), attacked, after(LENGTH_MS, broken_invariant))
+    return attacked(tried.seed, record=True).run(LENGTH_MS, until=lambda cluster: bool(cluster.violations))
+
+
+def _attacked(
+    candidate: type[Raft], servers: int, seed: int, nemesis: Nemesis, network: Network, until_ms: float,
+    asks_ms: range, record: bool = False,
+) -> Cluster:  # fmt: skip
+    """Servers under a nemesis until ``until_ms``; at each of ``asks_ms`` one is asked to write, in turn."""
+    names = node_names(servers)
+    cluster = Cluster(
+        with_peers(candidate, names), network, seed=seed, faults=nemesis.schedule(names, seed, until_ms),
+        invariants=raft_invariants(), record=record,
+    )  # fmt: skip
+    for number, at_ms in enumerate(asks_ms):
+        cluster.post(at_ms, names[number % servers], ClientRequest(Put("x", number)))
+    return cluster

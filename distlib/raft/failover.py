@@ -17,9 +17,10 @@ from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distlib.core.fault import Crash, Drift
+from distlib.core.node import node_names, with_peers
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.raft.log import Entry, Log
@@ -90,12 +91,11 @@ def downtime_ms(trial: Trial) -> float:
     random = Seeds(trial.seed).stream("failover")
     crash_ms = random.uniform(0.0, trial.timeout_ms[0] / 2)
     long, short = Log(tuple([Entry(1, NoOp())] * 2)), Log((Entry(1, NoOp()),))
-    names = ("S1", "S2", "S3", "S4", "S5")
-    servers = []
-    for name, log in zip(names, (long, long, short, short, long), strict=True):
-        server = Raft(name, tuple(peer for peer in names if peer != name), trial.timeout_ms, trial.timeout_ms[0] / 2)
+    names = node_names(5)
+    timers: dict[str, Any] = {"election_timeout_ms": trial.timeout_ms, "heartbeat_ms": trial.timeout_ms[0] / 2}
+    servers = with_peers(Raft, names, **timers)
+    for server, log in zip(servers, (long, long, short, short, long), strict=True):
         server.current_term, server.log = 1, log
-        servers.append(server)
     faults = [Crash(0.0, "S5")]  # the old leader: its last heartbeat is the start of all timers, at time 0
     faults += [Drift(0.0, name, 1.0 + random.gauss(0.0, CLOCK_DRIFT)) for name in names[:4]]  # type: ignore[misc]
     cluster = Cluster(servers, LAN, seed=trial.seed, faults=faults, record=False)
@@ -173,11 +173,11 @@ def first_term_splits(case: tuple[float, int, int, int]) -> bool:
     latency, count, alive, seed = case
     width_ms = 1000.0
     shortest_ms = 4 * latency * width_ms + 1  # long enough that a voter's restarted timer cannot interfere
-    names = tuple(f"S{number}" for number in range(1, count + 1))
-    servers = [
-        Raft(name, tuple(peer for peer in names if peer != name), (shortest_ms, shortest_ms + width_ms), shortest_ms)
-        for name in names
-    ]
+    names = node_names(count)
+    timers: dict[str, Any] = {
+        "election_timeout_ms": (shortest_ms, shortest_ms + width_ms), "heartbeat_ms": shortest_ms
+    }  # fmt: skip
+    servers = with_peers(Raft, names, **timers)
     faults = [Crash(0.0, name) for name in names[alive:]]
     cluster = Cluster(servers, Network(Constant(latency * width_ms)), seed=seed, faults=faults, record=False)
     cluster.run(until=lambda _: any(one.role is Role.LEADER or one.current_term > 1 for one in servers))

@@ -1,12 +1,13 @@
-"""Raft in situations: an election, a split vote, a partition that heals, throughput. Parameters in, trace out."""
+"""Raft in situations: an election, a split vote, a partition, a server that comes back. Parameters in, trace out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from distlib.core.fault import Crash, Fault, Partition
-from distlib.core.node import NodeId, node_names
+from distlib.core.node import NodeId, node_names, with_peers
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.trace import Trace
 from distlib.raft.invariants import raft_invariants
@@ -112,18 +113,10 @@ class RaftParams(Parameters):
             return 2 * max((ms for _, _, ms in model.links), default=0.0)
         return 2 * model.mean_ms()
 
-    def cluster(self, faults: Sequence[Fault] = (), kind: type[Raft] = Raft) -> Cluster:
+    def cluster(self, faults: Sequence[Fault] = (), node_class: type[Raft] = Raft) -> Cluster:
         """A new cluster of Raft servers, or of a variant of Raft, under the invariants of figure 3."""
-        names = node_names(self.servers)
-        nodes = [
-            kind(
-                name,
-                peers=tuple(peer for peer in names if peer != name),
-                election_timeout_ms=self.election_timeout_ms,
-                heartbeat_ms=self.heartbeat_ms,
-            )
-            for name in names
-        ]
+        timers: dict[str, Any] = {"election_timeout_ms": self.election_timeout_ms, "heartbeat_ms": self.heartbeat_ms}
+        nodes = with_peers(node_class, node_names(self.servers), **timers)
         return Cluster(nodes, self.network(), seed=self.seed, faults=faults, invariants=raft_invariants())
 
 
@@ -145,11 +138,11 @@ class ElectionParams(RaftParams):
     )
 
 
-def election(params: ElectionParams = ElectionParams(), kind: type[Raft] = Raft) -> Trace:
+def election(params: ElectionParams = ElectionParams(), node_class: type[Raft] = Raft) -> Trace:
     """Servers start as followers; one is elected; the leader crashes; another takes over; the first one
-    comes back. ``kind`` may be a variant of Raft."""
+    comes back. ``node_class`` may be a variant of Raft."""
     crash = Crash(params.crash_ms, "@leader", params.down_ms)
-    return params.cluster((crash,), kind).run(params.duration_ms)
+    return params.cluster((crash,), node_class).run(params.duration_ms)
 
 
 @dataclass(frozen=True)
@@ -176,7 +169,7 @@ class PartitionParams(RaftParams):
     """A leader cut off with a minority, while both sides are asked to do work."""
 
     servers: int = parameter(5, "servers", low=3, high=9, help="the leader and one other are cut off from the rest")
-    cut_ms: float = parameter(
+    partition_ms: float = parameter(
         600, "partition at", unit="ms", low=0, high=60_000, step=10, help="leader and one follower here, the rest there"
     )
     heal_ms: float = parameter(
@@ -192,8 +185,10 @@ class PartitionParams(RaftParams):
     def check(self) -> None:
         """A partition heals after it began."""
         super().check()
-        if self.heal_ms < self.cut_ms:
-            raise ValueError(f"heal_ms is {self.heal_ms:g}, before the partition at cut_ms = {self.cut_ms:g}")
+        if self.heal_ms < self.partition_ms:
+            raise ValueError(
+                f"heal_ms is {self.heal_ms:g}, before the partition at partition_ms = {self.partition_ms:g}"
+            )
 
 
 def partition(params: PartitionParams = PartitionParams()) -> Trace:
@@ -203,36 +198,58 @@ def partition(params: PartitionParams = PartitionParams()) -> Trace:
     After the heal, the old leader's entries are overwritten by the new leader's (§5.3).
     """
     cluster = params.cluster()
-    cluster.run(params.cut_ms / 2)
-    _ask(cluster, 2, "before", params.cut_ms / 2)
-    cluster.run(params.cut_ms)
+    cluster.run(params.partition_ms / 2)
+    _ask(cluster, 2, "before", params.partition_ms / 2)
+    cluster.run(params.partition_ms)
     old = leader_of(cluster)
     if old is not None:
         others = [name for name in cluster.nodes if name != old]
-        minority, majority = (
-            (old, *others[: (params.servers - 1) // 2 - 1]),
-            tuple(others[(params.servers - 1) // 2 - 1 :]),
-        )
-        cluster.schedule(Partition(params.cut_ms, (minority, majority), params.heal_ms - params.cut_ms))
+        with_old = (params.servers - 1) // 2 - 1
+        minority, majority = (old, *others[:with_old]), tuple(others[with_old:])
+        cluster.schedule(Partition(params.partition_ms, (minority, majority), params.heal_ms - params.partition_ms))
         for number in range(params.commands):
-            at_ms = params.cut_ms + 40 * (number + 1)
+            at_ms = params.partition_ms + 40 * (number + 1)
             cluster.post(at_ms, old, ClientRequest(Put("x", f"old {number + 1}")))
-        half_ms = (params.cut_ms + params.heal_ms) / 2
+        half_ms = (params.partition_ms + params.heal_ms) / 2
         cluster.run(half_ms)
         _ask(cluster, params.commands, "new", half_ms, among=majority)
     return cluster.run(params.duration_ms)
 
 
+@dataclass(frozen=True)
+class RejoinParams(RaftParams):
+    """A follower is cut off from all others while the leader goes on working, and comes back."""
+
+    servers: int = parameter(5, "servers", low=3, high=9, help="all but one follower stay together")
+    partition_ms: float = parameter(400, "follower cut off at", unit="ms", low=0, high=60_000, step=10)
+    away_ms: float = parameter(700, "for", unit="ms", low=0, high=60_000, step=10, help="then it is back")
+    duration_ms: float = parameter(
+        2000, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
+    )
+
+
+def rejoin(node_class: type[Raft] = Raft, params: RejoinParams = RejoinParams()) -> Trace:
+    """A cluster of ``node_class`` that loses its first follower from the network for a while; nobody crashes.
+
+    The leader commits one entry meanwhile, so that whoever was away cannot win an election (§5.4.1). With plain Raft
+    it stands again and again while it is alone, and comes back with a higher term. Without a leader at ``partition_ms``
+    nobody is cut off.
+    """
+    names, cluster = node_names(params.servers), params.cluster(node_class=node_class)
+    cluster.run(params.partition_ms)
+    leader = leader_of(cluster)
+    if leader is not None:
+        away = next(name for name in names if name != leader)
+        rest = tuple(name for name in names if name != away)
+        cluster.schedule(Partition(params.partition_ms, ((away,), rest), params.away_ms))
+        cluster.post(params.partition_ms + params.away_ms / 2, leader, ClientRequest(Put("x", "meanwhile")))
+    return cluster.run(params.duration_ms)
+
+
 def leader_of(cluster: Cluster, among: Sequence[NodeId] | None = None) -> NodeId | None:
     """The up server that now believes to lead, the one of the highest term if there are several."""
-    leaders = [
-        node
-        for name, node in cluster.nodes.items()
-        if isinstance(node, Raft)
-        and node.role.value == "leader"
-        and cluster.is_up(name)
-        and name in (among or cluster.nodes)
-    ]
+    up = [node for name, node in cluster.nodes.items() if cluster.is_up(name) and name in (among or cluster.nodes)]
+    leaders = [node for node in up if isinstance(node, Raft) and node.role.value == "leader"]
     return max(leaders, key=lambda node: node.current_term).id if leaders else None
 
 

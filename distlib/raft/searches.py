@@ -1,52 +1,136 @@
-"""What a Raft class has to stand: ``RAFT_SEARCHES``, from a search of two candidates to simulated runs with clients."""
+"""What a Raft class has to stand: ``RAFT_SEARCHES``, from a search of two candidates to simulated runs with clients.
+
+No search knows which bug it is after. Each leads the shipped class, too, into a legal situation in which bugs of a kind
+show: entries of old terms on a majority, logs that differ, an even number of servers, a leader's second reign, a change
+of the membership.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from distlib.check.cluster.model import ClusterModel, leads
-from distlib.check.cluster.world import Faults, World
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.cluster.world import Faults, Link, World
 from distlib.check.search import Leg, ProtocolSearch, breadth, staged, walks
+from distlib.check.simulation import simulated
+from distlib.core.node import NodeId, node_names, with_peers
+from distlib.raft import simulations
 from distlib.raft.invariants import raft_invariants
+from distlib.raft.membership import AddServer, Membership, RemoveServer
 from distlib.raft.raft import Raft
-from distlib.raft.runs import failed_run, linearizable_histories, live_cluster, nemesis_runs
 from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 
-__all__ = ["FIGURE_8", "NAMES", "RAFT_SEARCHES", "failed_run", "raft_model"]
-
-NAMES = ("S1", "S2", "S3")
-
-PUT = (None, ClientRequest(Put("x", 1)))
-RAFT_WALKS = {"timeouts": {"election": 5, "heartbeat": 3}, "requests": [PUT, (None, ClientRequest(Put("x", 2)))],
-              "faults": Faults(crashes=2, duplicates=2)}  # fmt: skip
+Goal = Callable[[World], bool]
+S1, S2, S3, S4, S5 = node_names(5)
 
 
-def raft_model(kind: type[Raft], batch: int = 64, **options: Any) -> ClusterModel:
-    """Three servers under all of Raft's invariants."""
+def raft_model(node_class: type[Raft], servers: int = 3, batch: int = 64, **options: Any) -> ClusterModel:
+    """So many servers under all of Raft's invariants."""
+    names = node_names(servers)
+    return ClusterModel(lambda: with_peers(node_class, names, batch=batch), invariants=raft_invariants(), **options)
 
-    def servers() -> list[Raft]:
-        return [kind(name, tuple(peer for peer in NAMES if peer != name), batch=batch) for name in NAMES]
+
+def membership_model(node_class: type[Membership], **options: Any) -> ClusterModel:
+    """Four servers and one that may join."""
+    names = node_names(5)
+
+    def servers() -> list[Membership]:
+        return with_peers(node_class, names, initial_servers=names[:4])
 
     return ClusterModel(servers, invariants=raft_invariants(), **options)
 
 
-def _servers(world: World) -> tuple[Any, Any, Any]:
-    one, two, three = (world.node(name) for name in NAMES)
+def write(number: int) -> ClientRequest:
+    """A client's request."""
+    return ClientRequest(Put("x", number))
+
+
+WRITES = [(S1, write(1)), (S1, write(2))]
+WALKS = {
+    "timeouts": {"election": 5, "heartbeat": 3}, "requests": [(None, write(1)), (None, write(2))],
+    "faults": Faults(crashes=2, duplicates=2),
+}  # fmt: skip
+
+
+def apart(*alone: NodeId, count: int = 3) -> list[Link]:
+    """All links from and to the servers in ``alone``."""
+    names = node_names(count)
+    return [(one, other) for one in names for other in names if one != other and (one in alone or other in alone)]
+
+
+# ------------------------------------------------------------ goals
+
+
+def leads(name: NodeId, term: int | None = None) -> Goal:
+    """``name`` is leader (of ``term``)."""
+
+    def leads_now(world: World) -> bool:
+        server = world.node(name)
+        return server.role.value == "leader" and term in (None, server.current_term)
+
+    leads_now.__name__ = f"{name} leads" + ("" if term is None else f" term {term}")
+    return leads_now
+
+
+def both(*goals: Goal) -> Goal:
+    """All of ``goals`` at once."""
+    return lambda world: all(goal(world) for goal in goals)
+
+
+def has_entries(name: NodeId, count: int) -> Goal:
+    """The log of ``name`` holds so many entries."""
+    return lambda world: bool(world.node(name).log.last_index == count)
+
+
+def has_committed(name: NodeId, index: int) -> Goal:
+    """``name`` knows that so much is committed."""
+    return lambda world: bool(world.node(name).commit_index >= index)
+
+
+def knows_copy(leader: NodeId, follower: NodeId, index: int) -> Goal:
+    """``leader`` knows that ``follower`` has its entries up to ``index``."""
+    return lambda world: bool(world.node(leader).match_index.get(follower, 0) >= index)
+
+
+def configured(name: NodeId, *members: NodeId) -> Goal:
+    """``name`` takes ``members`` for the cluster."""
+    return lambda world: set(world.node(name).servers()) == set(members)
+
+
+def configuration_committed(name: NodeId, *members: NodeId) -> Goal:
+    """``name`` takes ``members`` for the cluster, and knows that this is committed."""
+
+    def committed(world: World) -> bool:
+        server = world.node(name)
+        return bool(server.configuration()[0] <= server.commit_index)
+
+    return both(configured(name, *members), committed)
+
+
+def all_asked(world: World) -> bool:
+    """The clients have asked all that they want."""
+    return not any(world.left[-2:])
+
+
+def three_of(world: World) -> tuple[Any, Any, Any]:
+    """S1, S2 and S3."""
+    one, two, three = (world.node(name) for name in (S1, S2, S3))
     return one, two, three
 
 
 def first_leader_known(world: World) -> bool:
     """S1 leads term 1, nobody has its entry yet, and S3 knows of the term."""
-    _, two, three = _servers(world)
-    return leads("S1", 1)(world) and three.current_term == 1 and not (two.log.last_index or three.log.last_index)
+    _, two, three = three_of(world)
+    return leads(S1, 1)(world) and three.current_term == 1 and not (two.log.last_index or three.log.last_index)
 
 
 def rival_leads(world: World) -> bool:
     """S3 leads term 2 with an entry of its own; S1 has stepped down and still holds its entry of term 1."""
-    one, two, three = _servers(world)
+    one, two, three = three_of(world)
     return (
-        leads("S3", 2)(world) and one.current_term == 2 and one.role.value == "follower"
+        leads(S3, 2)(world) and one.current_term == 2 and one.role.value == "follower"
         and (one.log.last_index, one.log.last_term) == (1, 1) and two.log.last_index == 0
         and three.log.last_index == 1
     )  # fmt: skip
@@ -54,18 +138,38 @@ def rival_leads(world: World) -> bool:
 
 def first_leader_is_back(world: World) -> bool:
     """S1 leads term 3, as figure 8 (c); S3 knows of the term and keeps its entry of term 2."""
-    one, two, three = _servers(world)
+    one, two, three = three_of(world)
     return (
-        leads("S1", 3)(world) and one.log.term_at(1) == 1 and two.log.last_index == 0
+        leads(S1, 3)(world) and one.log.term_at(1) == 1 and two.log.last_index == 0
         and (three.log.last_index, three.log.last_term, three.current_term) == (1, 2, 3)
     )  # fmt: skip
 
 
 def old_entry_is_replicated(world: World) -> bool:
     """S1's entry of term 1 stands on S2 too, and S1 knows: a majority has an entry of an old term."""
-    one, two, _ = _servers(world)
+    one, two, _ = three_of(world)
     return one.match_index.get("S2") == 1 and two.log.last_index == 1 and two.log.last_term == 1
 
+
+def entry_is_committed(world: World) -> bool:
+    """S1 leads term 1 and its first entry is committed."""
+    return leads(S1, 1)(world) and world.node("S1").commit_index >= 1
+
+
+def request_is_under_way(world: World) -> bool:
+    """S1 leads term 1 and has a client's entry, which nobody else has."""
+    one, two, three = three_of(world)
+    return leads(S1, 1)(world) and one.log.last_index == 2 and not (two.log.last_index or three.log.last_index)
+
+
+def stale_leader(world: World) -> bool:
+    """S2 leads term 2, while S1 still believes to lead term 1 and its messages are under way."""
+    return leads(S1, 1)(world) and leads(S2, 2)(world) and any(
+        one.sender == "S1" and getattr(one.message, "entries", ()) for one in world.messages()
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------ situations
 
 FIGURE_8 = (
     Leg({"timeouts": {"S1.election": 1}}, first_leader_known),
@@ -74,69 +178,112 @@ FIGURE_8 = (
     Leg({}, old_entry_is_replicated),
     Leg({"timeouts": {"S3.election": 1}}, max_states=15_000),
 )
+"""The paper's figure 8, with three servers: an entry of an old term stands on a majority; is it committed?"""
 
+STALE_LEADER = (
+    Leg({"timeouts": {"S1.election": 1}, "requests": WRITES[:1]}, request_is_under_way),
+    Leg({"timeouts": {"S2.election": 1}}, stale_leader),
+    Leg({"timeouts": {"S1.heartbeat": 1}}, max_states=40_000),
+)
+"""S1's entry is under way when S2 is elected."""
 
-def entry_is_committed(world: World) -> bool:
-    """S1 leads term 1 and its first entry is committed."""
-    return leads("S1", 1)(world) and world.node("S1").commit_index >= 1
+AFTER_A_COMMIT = (
+    Leg({"timeouts": {"S1.election": 1}}, entry_is_committed),
+    Leg({"timeouts": {"S2.election": 1, "S3.election": 1}, "faults": Faults(crashes=1)}, max_states=25_000),
+)
+"""An entry is committed; then one server may crash, and two may stand."""
 
+DIVERGENT_LOGS = (
+    Leg({"timeouts": {"S1.election": 1}, "requests": WRITES}, both(leads(S1, 1), has_entries(S1, 3))),
+    Leg({"timeouts": {"S2.election": 2}, "partitioned": apart(S1)}, leads(S2, 2)),
+    Leg({"partitioned": apart(S1)}, knows_copy(S2, S3, 1)),
+    Leg({"timeouts": {"S1.election": 2, "S2.heartbeat": 1}, "faults": Faults(crashes={S1: 1})}, max_states=30_000),
+)  # fmt: skip
+"""S1 leads term 1 and writes what nobody hears of; S2 leads term 2 and commits with S3; then all are together."""
 
-def request_is_under_way(world: World) -> bool:
-    """S1 leads term 1 and has a client's entry, which nobody else has."""
-    one, two, three = _servers(world)
-    return leads("S1", 1)(world) and one.log.last_index == 2 and not (two.log.last_index or three.log.last_index)
+ONE_BEHIND = (
+    Leg({"timeouts": {"S1.election": 1}, "partitioned": apart(S3)}, both(leads(S1, 1), has_entries(S2, 1))),
+    Leg({"timeouts": {"S1.election": 1, "S2.election": 1, "S1.heartbeat": 1}, "faults": Faults(crashes={S1: 1})},
+        max_states=30_000),
+)  # fmt: skip
+"""S1 leads term 1, and S2 has its entry; S3, which was cut off, has none; then S1 and S2 may stand again."""
 
+SECOND_REIGN = (
+    Leg({"timeouts": {"S1.election": 1}, "partitioned": apart(S4, S5, count=5)}, leads(S1, 1)),
+    Leg({"requests": WRITES[:1], "partitioned": apart(S2, S4, S5, count=5)}, has_entries(S3, 2)),
+    Leg({"timeouts": {"S2.election": 2}, "partitioned": apart(S1, S3, count=5)}, leads(S2, 2)),
+    Leg({"timeouts": {"S2.heartbeat": 1}, "partitioned": apart(S3, S5, count=5)}, knows_copy(S2, S1, 1)),
+    Leg({"timeouts": {"S1.election": 1}, "partitioned": apart(S2, S3, count=5)}, leads(S1, 3)),
+    Leg({"partitioned": apart(S2, S5, count=5)}, max_states=30_000),
+)
+"""Five servers: S1 leads term 1, S3's answer is under way; S2 leads term 2 and undoes the entry; S1 leads term 3."""
 
-def stale_leader(world: World) -> bool:
-    """S2 leads term 2, while S1 still believes to lead term 1 and its messages are under way."""
-    return leads("S1", 1)(world) and leads("S2", 2)(world) and any(
-        one.sender == "S1" and getattr(one.message, "entries", ()) for one in world.messages()
-    )  # fmt: skip
+STALE_SUFFIX = (
+    Leg({"timeouts": {"S1.election": 1}}, both(*[has_entries(name, 1) for name in node_names(3)])),
+    Leg({"requests": WRITES, "partitioned": apart(S1)}, has_entries(S1, 3)),
+    Leg({"timeouts": {"S2.election": 1}, "partitioned": apart(S1)}, leads(S2, 2)),
+    Leg({"partitioned": apart(S1)}, has_committed(S2, 2)),
+    Leg({"timeouts": {"S2.heartbeat": 1}, "requests": [(S2, write(3))], "partitioned": apart(S3)}, max_states=30_000),
+)
+"""Behind an entry that all have, S1 writes what nobody hears of; S2 leads term 2 and commits with S3."""
 
+RECONFIGURATION = (
+    Leg({"timeouts": {"S1.election": 1}, "requests": [(S1, AddServer(S5))], "partitioned": apart(S4, count=5)},
+        both(leads(S1, 1), configured(S1, *node_names(5)), configured(S5, *node_names(5)), has_entries(S4, 0))),
+    Leg({"timeouts": {"S2.election": 2}, "partitioned": apart(S1, S5, count=5)}, leads(S2, 2)),
+    Leg({"requests": [(S2, RemoveServer(S1))], "partitioned": apart(S1, S5, count=5)},
+        both(configured(S3, S2, S3, S4), configuration_committed(S2, S2, S3, S4))),
+    Leg({"timeouts": {"S1.election": 2}, "partitioned": apart(S2, S3, count=5), "faults": Faults(crashes={S1: 1})}),
+)  # fmt: skip
+"""S1 adds S5, and tells only it; S2, whom the others elect, removes S1; then S1 stands again, with S5 and S4."""
+
+TWO_SIDES = apart(S1, S5, count=5)
+THREE_CHANGES = (
+    Leg({"timeouts": {"S1.election": 1}}, both(leads(S1, 1), has_committed(S1, 1))),
+    Leg({"requests": [(S1, AddServer(S5))], "partitioned": apart(S2, S3, S4, count=5)}, has_entries(S5, 2)),
+    Leg({"requests": [(S1, RemoveServer(S2)), (S1, RemoveServer(S3))],
+         "partitioned": apart(S2, S3, S4, count=5)}, all_asked),
+    Leg({"timeouts": {"S2.election": 1},
+         "partitioned": [link for link in TWO_SIDES if {*link} != {S1, S5}]}, max_states=30_000),
+)  # fmt: skip
+"""S1 adds S5 and is asked to remove S2 and S3 at once; then S1 and S5 stand apart from the others, who elect S2."""
 
 RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
-    ProtocolSearch(
-        "figure 8", "commitment of entries of earlier terms (§5.4.2)", staged(raft_model, *FIGURE_8, batch=1)
-    ),
-    ProtocolSearch(
-        "stale leader",
-        "messages of a leader that was deposed, before and after the new one's",
-        staged(
-            raft_model,
-            Leg({"timeouts": {"S1.election": 1}, "requests": [("S1", PUT[1])]}, request_is_under_way),
-            Leg({"timeouts": {"S2.election": 1}}, stale_leader),
-            Leg({"timeouts": {"S1.heartbeat": 1}}, max_states=40_000),
-        ),
-    ),
-    ProtocolSearch(
-        "elections with a crash",
-        "what must be durable in an election",
-        breadth(raft_model, 30_000, timeouts={"S1.election": 1, "S2.election": 1}, faults=Faults(crashes=1)),
-    ),
-    ProtocolSearch(
-        "after a commit",
-        "what a committed entry survives: crashes, restarts, another leader",
-        staged(
-            raft_model,
-            Leg({"timeouts": {"S1.election": 1}}, entry_is_committed),
-            Leg({"timeouts": {"S2.election": 1, "S3.election": 1}, "faults": Faults(crashes=1)}, max_states=25_000),
-        ),
-    ),
-    ProtocolSearch(
-        "elections",
-        "two candidates and nothing else: every order of their messages",
-        breadth(raft_model, 60_000, timeouts={"S1.election": 1, "S2.election": 1}),
-    ),
-    ProtocolSearch(
-        "duplicates",
-        "messages that are counted twice",
-        breadth(
-            raft_model, 25_000, timeouts={"S1.election": 1}, faults=Faults(duplicates=2), requests=[("S1", PUT[1])]
-        ),
-    ),
-    ProtocolSearch("simulated faults", "real timers, five servers, clients; crashes, partitions, loss", nemesis_runs),
-    ProtocolSearch("client histories", "answers that no single server could have given", linearizable_histories),
-    ProtocolSearch("liveness", "a protocol that is safe because it does nothing", live_cluster, "liveness"),
-    ProtocolSearch("random walks", "long mixtures of everything", walks(raft_model, 300, 80, **RAFT_WALKS)),
-)
+    staged("figure 8", "commitment of entries of earlier terms (§5.4.2)", raft_model, *FIGURE_8, batch=1),
+    staged("stale leader", "messages of a leader that was deposed, before and after the new one's", raft_model,
+           *STALE_LEADER),
+    breadth("elections with a crash", "what must be durable in an election", raft_model, 30_000,
+            timeouts={"S1.election": 1, "S2.election": 1}, faults=Faults(crashes=1)),
+    staged("after a commit", "what a committed entry survives: crashes, restarts, another leader", raft_model,
+           *AFTER_A_COMMIT),
+    breadth("elections", "two candidates and nothing else: every order of their messages", raft_model, 60_000,
+            timeouts={"S1.election": 1, "S2.election": 1}),
+    breadth("duplicates", "messages that are counted twice", raft_model, 25_000,
+            timeouts={"S1.election": 1}, faults=Faults(duplicates=2), requests=WRITES[:1]),
+    simulated("simulated faults", "real timers, five servers, clients; crashes, partitions, loss", simulations.FAULTS),
+    simulated("client histories", "answers that no single server could have given", simulations.HISTORIES,
+              family="histories"),
+    simulated("liveness", "a protocol that is safe because it does nothing", simulations.LIVENESS, family="liveness"),
+    walks("random walks", "long mixtures of everything", raft_model, 300, 80, **WALKS),
+    breadth("three terms", "two candidates that stand thrice: votes and terms that are mixed up", raft_model, 40_000,
+            rare=True, timeouts={"S1.election": 2, "S3.election": 1}),
+    breadth("four servers", "majorities: half of an even number is none", raft_model, 20_000,
+            rare=True, servers=4, timeouts={"S1.election": 1, "S2.election": 1}),
+    staged("divergent logs", "entries that only a deposed leader has, and its candidacy with them", raft_model,
+           *DIVERGENT_LOGS, rare=True),
+    staged("one behind", "a follower without an entry that the others have", raft_model, *ONE_BEHIND, rare=True),
+    staged("second reign", "answers of a term in which the same server led before", raft_model, *SECOND_REIGN,
+           rare=True, servers=5),
+    staged("stale suffix", "entries behind those that agree", raft_model, *STALE_SUFFIX, rare=True, batch=1),
+    staged("reconfiguration", "two majorities of two memberships", membership_model, *RECONFIGURATION,
+           rare=True, applies_to=Membership),
+    staged("three changes", "a membership that changes faster than it is committed", membership_model, *THREE_CHANGES,
+           rare=True, applies_to=Membership),
+    simulated("stale reads", "answers of a leader that has been deposed and doesn't know", simulations.STALE_READS,
+              family="histories", rare=True),
+    simulated("healthy cluster", "elections where nothing has failed", simulations.HEALTHY,
+              family="liveness", rare=True),
+    simulated("healed partition", "who does not catch up, or step down, after a partition", simulations.PARTITION,
+              family="liveness", rare=True),
+)  # fmt: skip
 """Every search that a Raft class has to stand; the shipped ``Raft`` passes all of them."""

@@ -4,9 +4,9 @@ stand."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from distlib.core.node import NodeId, node_names
+from distlib.core.node import NodeId, node_names, with_peers
 from distlib.core.parameter import Parameters, parameter
 from distlib.raft.raft import Raft
 from distlib.raft.scenarios import region_latency
@@ -56,16 +56,10 @@ def measure(size: int, placement: str, params: ThroughputParams) -> list[float]:
     servers, clients = node_names(size), tuple(f"C{number}" for number in range(1, params.clients + 1))
     places = [regions[number % len(regions)] for number in range(size)] + [regions[0]] * params.clients
     slowest_ms = max(round_trip_ms().values())
-    nodes: list[Raft | Client] = [
-        Raft(
-            name,
-            peers=tuple(peer for peer in servers if peer != name),
-            # S1, where the clients are, stands first; the others wait longer than any round trip
-            election_timeout_ms=(slowest_ms, slowest_ms) if name == "S1" else (5 * slowest_ms, 6 * slowest_ms),
-            heartbeat_ms=slowest_ms,
-        )
-        for name in servers
-    ]
+    nodes: list[Any] = with_peers(Raft, servers, heartbeat_ms=slowest_ms)
+    for node in nodes:  # S1, where the clients are, stands first; the others wait longer than any round trip
+        first = node.id == "S1"
+        node.election_timeout_ms = (slowest_ms, slowest_ms) if first else (5 * slowest_ms, 6 * slowest_ms)
     nodes += [_client(name, servers, params, slowest_ms) for name in clients]
     disk = None if params.disk_ms == 0 else Constant(params.disk_ms)
     network = Network(region_latency((*servers, *clients), places), processing_ms=params.processing_ms, disk=disk)

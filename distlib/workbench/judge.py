@@ -1,4 +1,4 @@
-"""The judge of exercises: a reader's subclass of Raft or Paxos against the shipped searches.
+"""The judge of exercises: a reader's subclass of a protocol against the shipped searches.
 
     judge(MyRaft)
 
@@ -9,34 +9,27 @@ sys.exit) ends in a sentence and not in a hang; the notebook's kernel is not tou
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from multiprocessing.connection import Connection
-from pathlib import Path
 from time import monotonic
 from types import FrameType
 from typing import Any, Literal
 
 from distlib.check.cluster.counterexample import Counterexample, load
 from distlib.check.cluster.handling import HANDLER, checked
-from distlib.check.search import Kind, Outcome, ProtocolSearch
+from distlib.check.search import Outcome, Promise, ProtocolSearch
+from distlib.core import require
 from distlib.core.node import Endless, Node
 from distlib.core.trace import Trace
-from distlib.paxos import searches as paxos_search
-from distlib.paxos.paxos import Paxos
-from distlib.raft import searches as raft_search
-from distlib.raft.raft import Raft
+from distlib.labs.sandbox import SandboxError, Tell, frames_of, run_apart, watch_calls
+from distlib.workbench.subjects import JUDGED, subject_of
 
 Status = Literal["passed", "failed", "undecided"]
 
 STUCK_S = 2.0
 """A handler that has not come back for so long is taken for one that never will."""
-MEMORY_BYTES = 2 * 2**30
-"""What the judged class may take beside what the kernel has already."""
 
 
 @dataclass(frozen=True)
@@ -97,55 +90,33 @@ class Judgement:
 def judge(
     candidate: type[Node],
     *,
-    only: Sequence[Kind] = ("safety", "liveness"),
+    only: Sequence[Promise] = ("safety", "liveness"),
     budget_s: float = 20.0,
     expected_failure: str | None = None,
 ) -> Judgement:
-    """Run the searches for ``candidate``, a subclass of ``Raft`` or of ``Paxos``, until one finds something.
+    """Run the searches for ``candidate``, a class derived from a protocol that has some, until one finds something.
 
     ``only`` chooses among safety and liveness. ``budget_s`` is the time for all searches together; each may use what is
     left, in shares. With ``expected_failure`` (an invariant's name, "liveness", or a part of the witness) the class
     passes when it is found to fail in just that way: for exercises that ask to break something.
 
-    Raises TypeError for what is no class derived from Raft or Paxos, ValueError for other arguments that cannot be.
+    Raises ``TypeError`` for a class of another kind, ``ValueError`` for other arguments that cannot be.
     """
-    base, searches = _searches(candidate)
-    _check_arguments(only, budget_s)
-    chosen = [search for search in searches if search.kind in only]
+    subject = subject_of(candidate, JUDGED)
+    if isinstance(only, str) or not only or set(only) - {"safety", "liveness"}:
+        raise ValueError(f'only is {only!r}; it takes ("safety",), ("liveness",) or ("safety", "liveness")')
+    require.above("budget_s", budget_s, unit="s")
+    checked_class = checked(candidate, subject.node_class)
+    chosen = [one for one in subject.searches if one.promise in only and one.applies(candidate) and not one.rare]
     start = monotonic()
-    reports, end = _in_a_process(checked(candidate, base), chosen, budget_s)
-    outcomes = tuple(_outcome(report, checked(candidate, base)) for report in reports)
-    elapsed_s = monotonic() - start
+    outcomes, end = _searched(checked_class, chosen, budget_s)
     status, remark = _status(outcomes, len(chosen), end, expected_failure)
-    made = Judgement(candidate.__name__, status, outcomes, elapsed_s, remark)
+    made = Judgement(candidate.__name__, status, outcomes, monotonic() - start, remark)
     failed = made.failure
     if failed is None or failed.seed is None:
         return made
-    rerun = paxos_search.failed_run if base is Paxos else raft_search.failed_run
-    return replace(made, make_trace=lambda: rerun(candidate, failed.search, failed.seed or 0))
-
-
-def _searches(candidate: Any) -> tuple[type[Node], tuple[ProtocolSearch, ...]]:
-    if isinstance(candidate, (Raft, Paxos)):
-        name = type(candidate).__name__
-        raise TypeError(f"judge takes the class itself, not a node made of it: write judge({name})")
-    if isinstance(candidate, type) and issubclass(candidate, Raft):
-        return Raft, raft_search.RAFT_SEARCHES
-    if isinstance(candidate, type) and issubclass(candidate, Paxos):
-        return Paxos, paxos_search.PAXOS_SEARCHES
-    raise TypeError(
-        f"judge got {candidate!r}; it takes a class derived from Raft or Paxos: `class MyRaft(Raft): ...`, "
-        "then judge(MyRaft)"
-    )
-
-
-def _check_arguments(only: Sequence[Kind], budget_s: float) -> None:
-    if isinstance(only, str) or not only or set(only) - {"safety", "liveness"}:
-        raise ValueError(f'only is {only!r}; it takes ("safety",), ("liveness",) or ("safety", "liveness")')
-    if isinstance(budget_s, bool) or not isinstance(budget_s, (int, float)) or not 0 < budget_s < float("inf"):
-        raise ValueError(f"budget_s is {budget_s!r}; it takes a number of seconds above 0")
-    if "fork" not in multiprocessing.get_all_start_methods():
-        raise ValueError("judge needs an operating system with fork (Linux, macOS), to survive what the class does")
+    simulation, seed = subject.search(failed.search).simulation, failed.seed
+    return replace(made, make_trace=lambda: simulation.trace(candidate, seed))
 
 
 def _status(outcomes: tuple[Outcome, ...], searches: int, end: str, expected_failure: str | None) -> tuple[Status, str]:
@@ -167,166 +138,99 @@ def _status(outcomes: tuple[Outcome, ...], searches: int, end: str, expected_fai
     return "passed", remark + short
 
 
-# ------------------------------------------------------------ the other process
+# ------------------------------------------------------------ in a process apart
 
 
-def _in_a_process(
-    candidate: type[Node], searches: Sequence[ProtocolSearch], budget_s: float
-) -> tuple[list[dict[str, Any]], str]:
-    """The reports of the searches, and why they ended early, if they did."""
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(theirs, candidate, list(searches), budget_s), daemon=True)
-    process.start()
-    theirs.close()
-    deadline = monotonic() + 1.5 * budget_s + 10.0
-    reports: list[dict[str, Any]] = []
+def _searched(
+    node_class: type[Node], searches: Sequence[ProtocolSearch], budget_s: float
+) -> tuple[tuple[Outcome, ...], str]:
+    """The outcomes of the searches up to the first that finds something, and why they ended early, if they did."""
+    outcomes: list[Outcome] = []
     now = "the start"
+
+    def heard(message: str | dict[str, Any]) -> None:
+        nonlocal now
+        if isinstance(message, str):
+            now = message
+        else:
+            outcomes.append(_outcome(message, node_class))
+
     try:
-        while True:
-            if not ours.poll(max(0.0, deadline - monotonic())):
-                return reports, (
-                    f"Stopped after {1.5 * budget_s + 10:.0f} s, in the search '{now}': the class never gave control "
-                    "back. Look for a loop without end."
-                )
-            message = ours.recv()
-            if "end" in message:
-                return reports, message["end"]
-            if "begin" in message:
-                now = message["begin"]
-            else:
-                reports.append(message)
-    except EOFError:
-        process.join(1.0)
-        return reports, (
-            f"The process ended in the middle of the search '{now}' ({_exit_text(process.exitcode)}): does the class "
-            "end the process, or take all memory?"
+        end = run_apart(
+            lambda tell: _serve(tell, node_class, searches, budget_s), seconds=1.5 * budget_s + 10.0, heard=heard
         )
-    finally:
-        if process.is_alive():
-            process.kill()
-        process.join()
-        ours.close()
+    except SandboxError as error:
+        end = f"In the search '{now}', {error}"
+    return tuple(outcomes), end
 
 
-def _exit_text(code: int | None) -> str:
-    return f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-
-
-def _serve(connection: Connection, candidate: type[Node], searches: list[ProtocolSearch], budget_s: float) -> None:
-    """In the other process: run the searches, report each as plain data, stop at the first that finds something."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the judge, which ends this process
-    _limit_memory()
-    _watch_handlers()
+def _serve(tell: Tell, node_class: type[Node], searches: Sequence[ProtocolSearch], budget_s: float) -> str:
+    """Run the searches, tell each outcome as plain data, stop at the first that finds something; why it ended early."""
+    watch_calls(STUCK_S, _is_handler, _stuck)
     deadline = monotonic() + budget_s
-    try:
-        for number, search in enumerate(searches):
-            left = deadline - monotonic()
-            if left <= 0:
-                names = ", ".join(one.name for one in searches[number:])
-                connection.send({"end": f"The budget of {budget_s:g} s ended before: {names}. Give it more budget_s."})
-                return
-            connection.send({"begin": search.name})
-            report = _report(search, candidate, left if number + 1 == len(searches) else left / 2)
-            connection.send(report)
-            if report["failure"]:
-                break
-        connection.send({"end": ""})
-    finally:
-        connection.close()
-        os._exit(0)  # whatever the class registered for the end of a process belongs to the kernel
+    for number, search in enumerate(searches):
+        left = deadline - monotonic()
+        if left <= 0:
+            names = ", ".join(one.name for one in searches[number:])
+            return f"The budget of {budget_s:g} s ended before: {names}. Give it more budget_s."
+        tell(search.name)
+        report = _report(search, node_class, left if number + 1 == len(searches) else left / 2)
+        tell(report)
+        if report["failure"]:
+            break
+    return ""
 
 
-def _report(search: ProtocolSearch, candidate: type[Node], max_seconds: float) -> dict[str, Any]:
+def _report(search: ProtocolSearch, node_class: type[Node], max_seconds: float) -> dict[str, Any]:
+    """The outcome as plain data, its counterexample as a file's text."""
     try:
-        outcome = search(candidate, max_seconds)
+        outcome = search(node_class, max_seconds)
     except Endless as error:
-        outcome = Outcome(search.name, f"{HANDLER}: {error}", "stopped there", True, invariant=HANDLER)
+        failure = f"{HANDLER}: {error}"
+        outcome = Outcome(failure, "stopped there", True, search.name, invariant=HANDLER)
     except (Exception, SystemExit) as error:
-        text = f"{type(error).__name__}: {error}"
-        outcome = Outcome(search.name, _mistake(candidate, text, error), "stopped there", True, invariant=HANDLER)
+        outcome = Outcome(_mistake(node_class, error), "stopped there", True, search.name, invariant=HANDLER)
     example = ""
     if outcome.example is not None:
-        try:
+        with suppress(TypeError):  # a setting of the reader's own that is no plain data: the words must do
             example = outcome.example.save()
-        except TypeError:  # a setting of the reader's own that is no plain data: the words must do
-            example = ""
-    return {**{name: getattr(outcome, name) for name in _PLAIN}, "example": example}
+    plain = {item.name: getattr(outcome, item.name) for item in fields(outcome) if item.name != "example"}
+    return {**plain, "example": example}
 
 
-_PLAIN = ("search", "failure", "looked", "complete", "elapsed_s", "distinct", "invariant", "seed", "steps")
-
-
-def _mistake(candidate: type[Node], text: str, error: BaseException) -> str:
+def _mistake(node_class: type[Node], error: BaseException) -> str:
     """A class that cannot even be made, or a failure outside of any handler, in words."""
+    text = f"{type(error).__name__}: {error}"
     signs = ("outbox", "has no attribute 'id'", "unexpected keyword argument", "__init__()")
-    if any(sign in text for sign in signs) or (isinstance(error, AttributeError) and "__init__" in candidate.__dict__):
+    if any(sign in text for sign in signs) or (isinstance(error, AttributeError) and "__init__" in node_class.__dict__):
         return (
-            f"a node of class {candidate.__name__} cannot be made as its base can ({text}): leave out __init__, "
+            f"a node of class {node_class.__name__} cannot be made as its base can ({text}): leave out __init__, "
             "or call super().__init__ with all that it was given"
         )
-    return f"{HANDLER}: {candidate.__name__} raised {text}"
+    return f"{HANDLER}: {node_class.__name__} raised {text}"
 
 
-def _outcome(report: dict[str, Any], candidate: type[Node]) -> Outcome:
+def _outcome(report: dict[str, Any], node_class: type[Node]) -> Outcome:
     """The report as an outcome; its counterexample is taken again in this process."""
-    plain = {name: report[name] for name in _PLAIN}
-    if not report["example"]:
-        return Outcome(**plain)
-    data = json.loads(report["example"])
-    paths = {node["class"] for node in data["nodes"] if node["class"].endswith(candidate.__qualname__)}
-    return Outcome(**plain, example=load(report["example"], dict.fromkeys(paths, candidate)))
+    text = report.pop("example")
+    if not text:
+        return Outcome(**report)
+    named = {node["class"] for node in json.loads(text)["nodes"]}
+    own = {path: node_class for path in named if path.endswith(node_class.__qualname__)}
+    return Outcome(**report, example=load(text, own))
 
 
-def _limit_memory() -> None:
-    """A class that takes too much gets a MemoryError in its own code."""
-    import resource
-
-    try:
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, hard))
-    except (OSError, ValueError):  # no /proc (macOS), or a stricter limit already: the time limit remains
-        return
+# ------------------------------------------------------------ handlers that do not come back
 
 
-def _watch_handlers() -> None:
-    """From now on, a node's method that runs for more than ``STUCK_S`` raises ``Endless``, which names it."""
-    last: list[FrameType | None] = [None]
-
-    def look(_signal: int, frame: FrameType | None) -> None:
-        outermost = _outermost(
-            [
-                one
-                for one in _frames(frame)
-                if isinstance(one.f_locals.get("self"), Node) and one.f_code.co_name not in ("receive", "timeout")
-            ]
-        )
-        if outermost is not None and outermost is last[0]:
-            last[0] = None
-            node = outermost.f_locals["self"]
-            raise Endless(
-                f"{node.id} did not come back from {outermost.f_code.co_name} within {STUCK_S:g} s "
-                f"(it was in line {_line(frame)}): a loop without end?"
-            )
-        last[0] = outermost
-
-    signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, STUCK_S, STUCK_S)
+def _is_handler(frame: FrameType) -> bool:
+    """Whether it is a call of a node's own method."""
+    return isinstance(frame.f_locals.get("self"), Node) and frame.f_code.co_name not in ("receive", "timeout")
 
 
-def _frames(frame: FrameType | None) -> Iterable[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-def _outermost(frames: list[FrameType]) -> FrameType | None:
-    return frames[-1] if frames else None
-
-
-def _line(frame: FrameType | None) -> str:
-    for one in _frames(frame):
-        if isinstance(one.f_locals.get("self"), Node):
-            return f"{one.f_lineno} of {one.f_code.co_name}"
-    return "an unknown place"
+def _stuck(outermost: FrameType, now: FrameType) -> str:
+    inner = next(one for one in frames_of(now) if isinstance(one.f_locals.get("self"), Node))
+    return (
+        f"{outermost.f_locals['self'].id} did not come back from {outermost.f_code.co_name} within {STUCK_S:g} s "
+        f"(it was in line {inner.f_lineno} of {inner.f_code.co_name}): a loop without end?"
+    )

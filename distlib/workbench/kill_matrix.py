@@ -1,7 +1,7 @@
-"""The kill matrix: every piece of the museum, and the shipped protocols, against every family of searches.
+"""The kill matrix: every mutant, and the shipped protocols, against every family of searches.
 
 A cell is one class and one family. The searches of the family run in turn, each for at most so many seconds, until one
-finds something; the search that is named as a piece's finder is given up to ``FINDER_S``. "–" in a figure therefore
+finds something; the search that is named as a mutant's killer is given up to ``KILLER_S``. "–" in a figure therefore
 means not found *in that time*, never that there is nothing.
 """
 
@@ -10,93 +10,63 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import astuple, dataclass, replace
-from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from distlib.check.search import Outcome, ProtocolSearch
+from distlib.check.search import FAMILIES, Family, Outcome, ProtocolSearch
+from distlib.core.mutant import Sort
 from distlib.core.node import Node
 from distlib.core.parameter import Parameters, parameter
-from distlib.paxos import searches as paxos_search
-from distlib.paxos.museum_searches import PAXOS_MUSEUM_SEARCHES
-from distlib.paxos.paxos import Paxos
-from distlib.paxos.searches import PAXOS_SEARCHES
-from distlib.raft import runs as raft_run
-from distlib.raft.membership import Membership
-from distlib.raft.museum_searches import MUSEUM_SEARCHES
-from distlib.raft.raft import Raft
-from distlib.raft.searches import RAFT_SEARCHES
-from distlib.raft.snapshot import Snapshots
-from distlib.raft.variants import PreVote
-from distlib.sim.cluster import NodeError
-from distlib.workbench.museum import piece, pieces
+from distlib.workbench.museum import DATA, mutant_named
+from distlib.workbench.subjects import EXHIBITED, subject_named
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FINDER_S = 30.0
-DATA = Path(__file__).resolve().parents[2] / "data"
-COUNTEREXAMPLES = DATA / "counterexamples"
+KILLER_S = 30.0
 STORED = DATA / "kill_matrix.csv"
-
-SHIPPED: dict[str, tuple[type[Node], ...]] = {"Raft": (Raft, Snapshots, PreVote, Membership), "Paxos": (Paxos,)}
-"""The correct protocols that stand in the matrix, too."""
-
-SEARCHES: dict[str, dict[str, ProtocolSearch]] = {
-    "Raft": {one.name: one for one in (*RAFT_SEARCHES, *MUSEUM_SEARCHES)},
-    "Paxos": {one.name: one for one in (*PAXOS_SEARCHES, *PAXOS_MUSEUM_SEARCHES)},
-}
-"""Every search by protocol and name."""
-
-BREADTH = ("elections", "elections with a crash", "duplicates", "three terms", "four servers", "two ballots")
-HISTORIES = ("client histories", "stale reads")
-FAMILIES = ("breadth-first", "staged", "random walks", "simulated faults", "histories", "liveness")
-
-
-def family_of(search: ProtocolSearch) -> str:
-    """The column of the matrix in which a search stands."""
-    if search.kind == "liveness":
-        return "liveness"
-    if search.name in BREADTH:
-        return "breadth-first"
-    if search.name in HISTORIES:
-        return "histories"
-    return search.name if search.name in FAMILIES else "staged"
+KILLERS = "each mutant's killer"
 
 
 @dataclass(frozen=True)
 class KillMatrixParams(Parameters):
     """Which part of the matrix, and how long each search may take."""
 
-    protocol: str = parameter("Paxos", "protocol", choices=("Raft", "Paxos"))
+    protocol: str = parameter("Paxos", "protocol", choices=tuple(one.name for one in EXHIBITED))
     searches: str = parameter(
-        "each piece's finder", "searches", choices=("each piece's finder", "all"),
-        help="the finders take seconds, all searches many minutes",
-    )  # fmt: skip
+        KILLERS, "searches", choices=(KILLERS, "all"), help="the killers take seconds, all searches many minutes"
+    )
     seconds: float = parameter(
         1.0, "at most", unit="s", low=0.1, high=60, step=0.1,
-        help="for one search; a piece's finder may always take 30 s",
+        help="for one search; a mutant's killer may always take 30 s",
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class CellTask:
-    """One cell: a class by its name, and a family of searches."""
+class Row:
+    """A class of the matrix: a mutant, or a shipped protocol; ``killed_by`` names the mutant's killer, if any."""
 
     protocol: str
-    variant: str
-    family: str
-    seconds: float
-    finder_only: bool = False
+    node_class: type[Node]
+    sort: Sort | Literal["correct"]
+    killed_by: str = ""
+
+    @property
+    def name(self) -> str:
+        """The class's name."""
+        return self.node_class.__name__
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What came of a task. ``verdict`` is "found" or "not found"; ``events`` the minimal path's steps, 0 if none."""
+    """What came of one class and one family of searches.
+
+    ``verdict`` is "found" or "not found"; ``events`` the minimal path's steps, 0 if there is none.
+    """
 
     protocol: str
-    variant: str
-    kind: str
+    mutant: str
+    sort: str
     family: str
     verdict: str
     search: str = ""
@@ -106,45 +76,57 @@ class Cell:
     failure: str = ""
 
 
-def class_named(protocol: str, variant: str) -> type[Node]:
-    """A shipped class or a piece's, by name. Raises ValueError when there is none."""
-    for one in SHIPPED[protocol]:
-        if one.__name__ == variant:
+def rows(protocol: str) -> list[Row]:
+    """The classes of the matrix: the shipped protocols first."""
+    subject = subject_named(protocol, EXHIBITED)
+    correct = [Row(protocol, one, "correct") for one in subject.correct]
+    return correct + [Row(protocol, one.node_class, one.sort, one.killed_by) for one in subject.mutants]
+
+
+def row_named(protocol: str, name: str) -> Row:
+    """The class called ``name``. Raises ``ValueError`` when there is none."""
+    for one in rows(protocol):
+        if one.name == name:
             return one
-    return piece(variant).variant
+    mutant_named(name)  # says which there are
+    raise ValueError(f"{name} is no mutant of {protocol}")
 
 
-def kind_of(protocol: str, variant: str) -> str:
-    """ "correct", or the piece's kind."""
-    return "correct" if variant in [one.__name__ for one in SHIPPED[protocol]] else piece(variant).kind
+@dataclass(frozen=True)
+class CellTask:
+    """One cell to measure: a class by its name, and a family of searches. Plain data, for another process."""
+
+    protocol: str
+    name: str
+    family: Family
+    seconds: float
+    killer_only: bool = False
 
 
 def tasks(params: KillMatrixParams) -> list[CellTask]:
-    """Every cell of the matrix, row by row: the shipped protocols first."""
-    names = [one.__name__ for one in SHIPPED[params.protocol]]
-    names += [one.name for one in pieces(params.protocol)]
-    finder_only = params.searches != "all"
+    """Every cell of the matrix, row by row."""
+    subject, killer_only = subject_named(params.protocol, EXHIBITED), params.searches != "all"
     made = []
-    for name in names:
-        families: Sequence[str] = FAMILIES
-        if finder_only and kind_of(params.protocol, name) in ("safety", "liveness"):
-            families = [family_of(SEARCHES[params.protocol][piece(name).finder])]
-        made += [CellTask(params.protocol, name, family, params.seconds, finder_only) for family in families]
+    for row in rows(params.protocol):
+        families: Sequence[Family] = FAMILIES
+        if killer_only and row.killed_by:
+            families = [subject.search(row.killed_by).family]
+        made += [CellTask(params.protocol, row.name, family, params.seconds, killer_only) for family in families]
     return made
 
 
 def measure(task: CellTask) -> Cell:
-    """Run one cell; can be handed to another process."""
-    kind = class_named(task.protocol, task.variant)
-    what = kind_of(task.protocol, task.variant)
-    finder = piece(task.variant).finder if what in ("safety", "liveness") else ""
-    cell = Cell(task.protocol, task.variant, what, task.family, "not found")
+    """Run one cell."""
+    row = row_named(task.protocol, task.name)
+    cell = Cell(task.protocol, task.name, row.sort, task.family, "not found")
     start, states = perf_counter(), 0
-    for search in SEARCHES[task.protocol].values():
-        named = search.name == finder
-        if family_of(search) != task.family or (task.finder_only and finder and not named):
+    for search in subject_named(task.protocol).searches:
+        killer = search.name == row.killed_by
+        if search.family != task.family or not search.applies(row.node_class):
             continue
-        outcome = searched(task.protocol, search, kind, FINDER_S if named else task.seconds)
+        if task.killer_only and row.killed_by and not killer:
+            continue
+        outcome = searched(search, row.node_class, KILLER_S if killer else task.seconds)
         states += outcome.distinct
         if outcome.failure:
             return replace(
@@ -154,25 +136,12 @@ def measure(task: CellTask) -> Cell:
     return replace(cell, elapsed_s=perf_counter() - start, states=states)
 
 
-def searched(protocol: str, search: ProtocolSearch, kind: type[Any], seconds: float) -> Outcome:
+def searched(search: ProtocolSearch, node_class: type[Node], seconds: float) -> Outcome:
     """One search; a simulated run is not made minimal here, for that takes longer than to find it."""
-    if search.name != "simulated faults":
-        return search(kind, seconds)
-    make, seeds = (raft_run.run, raft_run.SEEDS) if protocol == "Raft" else (paxos_search.run, paxos_search.SEEDS)
-    start, tried = perf_counter(), 0
-    for seed in seeds:
-        if tried and perf_counter() - start > seconds:
-            break
-        tried += 1
-        cluster = make(kind, seed)
-        try:
-            cluster.run(raft_run.RUN_MS, until=lambda now: bool(now.violations))
-        except NodeError as error:
-            return Outcome(search.name, str(error), "a simulated run", True, seed=seed)
-        if cluster.violations:
-            broken = cluster.violations[0]
-            return Outcome(search.name, f"{broken.invariant}: {broken.witness}", "a simulated run", True, seed=seed)
-    return Outcome(search.name, "", f"{tried} simulated runs", tried == len(seeds))
+    if search.simulation is None:
+        return search(node_class, seconds)
+    outcome: Outcome = search.simulation.run(node_class, seconds, minimal=False)
+    return outcome
 
 
 def cells(
@@ -185,7 +154,7 @@ def cells(
     results: Iterable[Cell] = map(measure, todo) if executor is None else executor.map(measure, todo)
     done = iter(results)
     for number, task in enumerate(todo):
-        progress(number, len(todo), f"{task.variant}: {task.family}")
+        progress(number, len(todo), f"{task.name}: {task.family}")
         yield next(done)
     progress(len(todo), len(todo), "")
 
@@ -194,8 +163,7 @@ def table(found: Iterable[Cell]) -> pd.DataFrame:
     """Cells as a data frame, one row each, with the columns of ``Cell``."""
     import pandas as pd
 
-    names = [*Cell.__dataclass_fields__]
-    return pd.DataFrame([astuple(cell) for cell in found], columns=names)
+    return pd.DataFrame([astuple(cell) for cell in found], columns=[*Cell.__dataclass_fields__])
 
 
 def stored() -> pd.DataFrame:

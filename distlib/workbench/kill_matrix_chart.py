@@ -1,4 +1,4 @@
-"""The kill matrix as a picture: pieces down, families of searches across."""
+"""The kill matrix as a picture: mutants down, families of searches across."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import plotly.graph_objects as go
 from distlib.figures import theme
 from distlib.figures.queueing import check_columns
 
-KINDS = {"correct": "✓", "safety": "", "liveness": "∞", "masked": "◐"}
-"""The sign beside a row's name: correct protocols, liveness bugs, bugs that another rule masks."""
+SIGNS = {"correct": "✓", "safety": "", "liveness": "∞", "equivalent": "◐"}
+"""The sign beside a row's name: correct protocols, mutants that break liveness, equivalent mutants."""
 
 ROW_PX = 21
 
 
 def kill_matrix(table: pd.DataFrame, *, title: str = "") -> go.Figure:
-    """Which search kills which variant: time and steps of the counterexample where one was found, "–" where none was.
+    """Which search kills which mutant: time and steps of the counterexample where one was found, "–" where none was.
 
-    ``table`` has one row a cell, with the columns variant, kind (correct, safety, liveness or masked), family, verdict
+    ``table`` has one row a cell, with the columns mutant, sort (correct, safety, liveness, equivalent), family, verdict
     ("found" or "not found"), elapsed_s, events and failure. A cell that was not run stays empty. Rows and columns stand
     in the table's order. Raises ``ValueError`` for an empty table or a missing column.
     """
-    check_columns(table, "variant", "kind", "family", "verdict", "elapsed_s", "events", "failure")
-    rows = table[["variant", "kind"]].drop_duplicates().itertuples(index=False)
-    names = {row.variant: f"{KINDS.get(str(row.kind), '')} {row.variant}" for row in rows}
+    check_columns(table, "mutant", "sort", "family", "verdict", "elapsed_s", "events", "failure")
+    rows = table[["mutant", "sort"]].drop_duplicates().itertuples(index=False)
+    names = {row.mutant: f"{SIGNS.get(str(row.sort), '')} {row.mutant}" for row in rows}
     families = list(dict.fromkeys(table["family"]))
     height = ROW_PX * len(names) + (130 if title else 96)
     figure = theme.figure(title=title, height=height)
-    found = {(cell.variant, cell.family): cell for cell in table.itertuples(index=False)}
+    found = {(cell.mutant, cell.family): cell for cell in table.itertuples(index=False)}
     grid = [[found.get((name, family)) for family in families] for name in names]
     figure.add_trace(
         go.Heatmap(
@@ -47,7 +47,7 @@ def kill_matrix(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     longest = max(len(name) for name in names.values())
     figure.update_layout(margin={"l": int(longest * theme.CHAR) + 24, "r": 14, "t": 84 if title else 50, "b": 44})
     figure.add_annotation(
-        text="✓ correct   ∞ liveness   ◐ masked by another rule   – not found in the time given",
+        text="✓ correct   ∞ liveness   ◐ equivalent, another rule stands in   – not found in the time given",
         xref="paper", yref="paper", x=0, y=0, yshift=-28, xanchor="left", showarrow=False,
         font={"size": 12, "color": theme.SOFT},
     )  # fmt: skip
@@ -55,12 +55,12 @@ def kill_matrix(table: pd.DataFrame, *, title: str = "") -> go.Figure:
 
 
 def _shade(cell: Any) -> int:
-    """White: not run; grey: clean; yellow: a piece is killed; red: a correct protocol is, which must not be."""
+    """White: not run; grey: clean; yellow: a mutant is killed; red: a correct protocol is, which must not be."""
     if cell is None:
         return 0
     if cell.verdict != "found":
         return 1
-    return 3 if cell.kind in ("correct", "masked") else 2
+    return 3 if cell.sort in ("correct", "equivalent") else 2
 
 
 def _text(cell: Any) -> str:
@@ -76,4 +76,4 @@ def _hover(cell: Any) -> str:
     if cell is None:
         return "not run"
     said = cell.failure or f"nothing found in {cell.elapsed_s:.1f} s"
-    return f"<b>{cell.variant}</b>, {cell.family}<br>{said}"
+    return f"<b>{cell.mutant}</b>, {cell.family}<br>{said}"

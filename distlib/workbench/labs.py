@@ -1,4 +1,4 @@
-"""The labs of the bug museum: one piece at a time, and the kill matrix."""
+"""The labs of the museum of mutants: one mutant at a time, and the kill matrix."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pandas as pd
 from distlib.figures.spacetime import spacetime
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress, Stopped
-from distlib.workbench.exhibit import Exhibit, ExhibitParams, exhibit
 from distlib.workbench.kill_matrix import Cell, KillMatrixParams, cells, stored, table
 from distlib.workbench.kill_matrix_chart import kill_matrix
+from distlib.workbench.museum import Exhibit, ExhibitParams, exhibit
 from distlib.workbench.sources import two_sources
 
 
@@ -23,24 +23,24 @@ def draw_counterexample(result: Exhibit) -> Any:
 
 
 def draw_sources(result: Exhibit) -> Any:
-    """The right method and the broken one."""
-    one = result.piece
-    names = (f"{one.right.__name__}.{one.method}", f"{one.name}.{one.method}")
+    """The original method and the mutant's."""
+    one = result.mutant
+    names = (f"{one.original.__name__}.{one.method}", f"{one.name}.{one.method}")
     return two_sources(*one.sources(), names=names)
 
 
 class MuseumLab(Lab):
     """A broken protocol: the rule it lacks, its one method beside the right one, its shortest counterexample."""
 
-    title = "The bug museum"
+    title = "The museum of mutants"
     params = ExhibitParams
     figures = {"counterexample": draw_counterexample, "the two methods": draw_sources}
     presets = {
-        "Figure 8": {"piece": "CommitsOldTerms"},
-        "Three ballots": {"piece": "TakesTheLowestBallot"},
-        "A crash": {"piece": "ForgetsItsVote"},
-        "Nothing happens": {"piece": "WaitsEquallyLong"},
-        "Masked": {"piece": "TrustsTheLeadersCommit"},
+        "Figure 8": {"mutant": "CommitsOldTerms"},
+        "Three ballots": {"mutant": "TakesTheLowestBallot"},
+        "A crash": {"mutant": "ForgetsItsVote"},
+        "Nothing happens": {"mutant": "WaitsEquallyLong"},
+        "Equivalent": {"mutant": "TrustsTheLeadersCommit"},
     }
 
     def run(self, params: ExhibitParams, progress: Progress) -> Exhibit:
@@ -48,15 +48,15 @@ class MuseumLab(Lab):
         return exhibit(params)
 
     def table(self, result: Exhibit) -> pd.DataFrame:
-        """The label beside the piece."""
-        one = result.piece
+        """The mutant's label."""
+        one = result.mutant
         rows = [
             ("what it does", one.title), ("the rule", one.rule), ("the paper", one.paper),
-            ("kind", f"masked: {one.masked_by}" if one.kind == "masked" else one.kind),
-            ("found by", one.finder or "no search"),
+            ("breaks", f"nothing, an equivalent mutant: {one.because}" if one.sort == "equivalent" else one.sort),
+            ("killed by", one.killed_by or "no search"),
         ]  # fmt: skip
-        if one.masked_by and one.kind != "masked":
-            rows.append(("and yet", one.masked_by))
+        if one.because and one.sort != "equivalent":
+            rows.append(("and yet", one.because))
         if one.report is not None:
             rows.append(("in real life", f"{one.report.what} ({one.report.url})"))
         if result.steps:
@@ -66,21 +66,21 @@ class MuseumLab(Lab):
     def verdicts(self, result: Exhibit) -> Sequence[tuple[str, bool | None, str]]:
         """What breaks."""
         if not result.failure:
-            return [("nothing breaks", True, result.piece.masked_by)]
-        return [(result.piece.invariant, False, result.failure)]
+            return [("nothing breaks", True, result.mutant.because)]
+        return [(result.mutant.breaks, False, result.failure)]
 
     def data(self, result: Exhibit) -> dict[str, pd.DataFrame]:
         """The label, and the steps in words."""
-        return {"piece": self.table(result), "steps": pd.DataFrame({"step": result.steps})}
+        return {"mutant": self.table(result), "steps": pd.DataFrame({"step": result.steps})}
 
 
 def draw_matrix(result: pd.DataFrame) -> Any:
-    """Pieces down, families of searches across."""
+    """Mutants down, families of searches across."""
     return kill_matrix(result)
 
 
 class KillMatrixLab(Lab):
-    """Every variant against every family of searches; the shipped protocols stand among them and stay clean."""
+    """Every mutant against every family of searches; the shipped protocols stand among them and stay clean."""
 
     title = "The kill matrix"
     params = KillMatrixParams
@@ -110,23 +110,23 @@ class KillMatrixLab(Lab):
         return table(done)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
-        """How many of each kind were found, and how long the slowest took."""
+        """How many of each sort were killed, and how long the slowest took."""
         rows = []
-        for kind, group in result.groupby("kind", sort=False):
+        for sort, group in result.groupby("sort", sort=False):
             found = group[group["verdict"] == "found"]
-            best = found.groupby("variant")["elapsed_s"].min()
-            rows.append((kind, group["variant"].nunique(), len(best), best.max() if len(best) else float("nan")))
-        return pd.DataFrame(rows, columns=["kind", "variants", "found", "slowest, s"]).round(1)
+            best = found.groupby("mutant")["elapsed_s"].min()
+            rows.append((sort, group["mutant"].nunique(), len(best), best.max() if len(best) else float("nan")))
+        return pd.DataFrame(rows, columns=["sort", "classes", "killed", "slowest, s"]).round(1)
 
     def verdicts(self, result: pd.DataFrame) -> Sequence[tuple[str, bool | None, str]]:
-        """Every bug is found; nothing that is right is accused."""
-        killed = set(result.loc[result["verdict"] == "found", "variant"])
-        bugs = dict.fromkeys(result.loc[result["kind"].isin(("safety", "liveness")), "variant"])
-        clean = dict.fromkeys(result.loc[result["kind"].isin(("correct", "masked")), "variant"])
+        """Every mutant is killed that can be; nothing that is right is accused."""
+        killed = set(result.loc[result["verdict"] == "found", "mutant"])
+        bugs = dict.fromkeys(result.loc[result["sort"].isin(("safety", "liveness")), "mutant"])
+        clean = dict.fromkeys(result.loc[result["sort"].isin(("correct", "equivalent")), "mutant"])
         missed, accused = [one for one in bugs if one not in killed], [one for one in clean if one in killed]
         return [
-            ("every bug is found", not missed, ", ".join(missed)),
-            ("what is correct, or masked, stays clean", not accused, ", ".join(accused)),
+            ("every mutant is killed", not missed, ", ".join(missed)),
+            ("what is correct, or equivalent, stays clean", not accused, ", ".join(accused)),
         ]
 
     def data(self, result: pd.DataFrame) -> dict[str, pd.DataFrame]:

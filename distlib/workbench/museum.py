@@ -1,102 +1,85 @@
-"""The bug museum: variants of Raft and Paxos that lack one rule, each with the rule, the paper, and who shipped it.
+"""The museum of mutants: each on show with what it does wrong.
 
-    >>> piece("CommitsOldTerms").rule
+    >>> mutant_named("CommitsOldTerms").rule
 
-A piece is *safety* (some invariant breaks), *liveness* (nothing bad happens, and nothing good either) or *masked*:
-a rule is broken, and no promise with it, because another rule stands in for it. ``finder`` names a search that finds
-the piece from a cold start. Reports were read in the public threads named; a report says that the same rule was
-missing or wrong there, not that the code was the same.
+A mutant breaks *safety* (some invariant, or a client's history), or *liveness* (nothing bad happens, and nothing good
+either), or it is *equivalent*: a rule is broken, and no promise with it, because another rule stands in for it.
 """
 
 from __future__ import annotations
 
-import inspect
+import json
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
-from distlib.core.node import Node
-from distlib.paxos.paxos import Paxos
-from distlib.raft.raft import Raft
+from distlib.check.cluster.counterexample import load
+from distlib.check.subject import Subject
+from distlib.core.mutant import Mutant
+from distlib.core.parameter import Parameters, parameter
+from distlib.core.trace import Trace
+from distlib.workbench.subjects import EXHIBITED, subject_named, subject_of
 
-Kind = Literal["safety", "liveness", "masked"]
-SAFETY: Kind = "safety"
-LIVENESS: Kind = "liveness"
-MASKED: Kind = "masked"
-
-
-@dataclass(frozen=True)
-class FieldReport:
-    """Where a real system had this bug: which one and what was said of it, and the address of the thread."""
-
-    what: str
-    url: str
+DATA = Path(__file__).resolve().parents[2] / "data"
+COUNTEREXAMPLES = DATA / "counterexamples"
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One exhibit.
-
-    ``variant`` is the broken class; ``rule`` what the paper demands, ``paper`` where; ``finder`` the name of a search
-    that finds it ("" for a masked one); ``invariant`` what breaks; ``masked_by`` why a masked one breaks nothing;
-    ``report`` a real system that had it, None where we know of none.
-    """
-
-    variant: type[Node]
-    rule: str
-    paper: str
-    finder: str
-    invariant: str
-    kind: Kind = SAFETY
-    masked_by: str = ""
-    report: FieldReport | None = None
-
-    @property
-    def name(self) -> str:
-        """The broken class's name."""
-        return self.variant.__name__
-
-    @property
-    def title(self) -> str:
-        """What the broken class does, in its own words."""
-        return (inspect.getdoc(self.variant) or "").split("\n\n")[0]
-
-    @property
-    def protocol(self) -> str:
-        """Raft or Paxos."""
-        return "Raft" if issubclass(self.variant, Raft) else "Paxos"
-
-    @property
-    def right(self) -> type[Node]:
-        """The class that it is derived from, which has the rule."""
-        base = self.variant.__mro__[1]
-        assert issubclass(base, Node)
-        return base
-
-    @property
-    def method(self) -> str:
-        """The one method that it overrides."""
-        (name,) = [name for name, item in vars(self.variant).items() if inspect.isfunction(item)]
-        return name
-
-    def sources(self) -> tuple[str, str]:
-        """The right method's source and the broken one's."""
-        return (inspect.getsource(getattr(self.right, self.method)), inspect.getsource(vars(self.variant)[self.method]))
+def mutants(protocol: str | None = None) -> tuple[Mutant, ...]:
+    """All mutants, or those of one protocol. Raises ``ValueError`` for a protocol that has none."""
+    shown = EXHIBITED if protocol is None else (subject_named(protocol, EXHIBITED),)
+    return tuple(one for subject in shown for one in subject.mutants)
 
 
-def pieces(protocol: str | None = None) -> tuple[Piece, ...]:
-    """All pieces, or those of "Raft" or "Paxos". Raises ValueError for another protocol."""
-    from distlib.paxos.museum import PAXOS_PIECES
-    from distlib.raft.museum import RAFT_PIECES
-
-    shown = {None: (*RAFT_PIECES, *PAXOS_PIECES), Raft.__name__: RAFT_PIECES, Paxos.__name__: PAXOS_PIECES}
-    if protocol not in shown:
-        raise ValueError(f"protocol is {protocol!r}; the museum has Raft and Paxos")
-    return shown[protocol]
-
-
-def piece(name: str) -> Piece:
-    """The piece called ``name``. Raises ValueError when there is none."""
-    for one in pieces():
+def mutant_named(name: str) -> Mutant:
+    """The mutant called ``name``. Raises ``ValueError`` when there is none."""
+    for one in mutants():
         if one.name == name:
             return one
-    raise ValueError(f"the museum has no piece {name!r}; it has {', '.join(one.name for one in pieces())}")
+    raise ValueError(f"the museum has no mutant {name!r}; it has {', '.join(one.name for one in mutants())}")
+
+
+@dataclass(frozen=True)
+class ExhibitParams(Parameters):
+    """Which mutant."""
+
+    mutant: str = parameter(
+        "VotesTwice", "mutant", choices=tuple(one.name for one in mutants()), help="a protocol with one rule taken out"
+    )
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A mutant with what it does wrong: ``trace`` to draw from ``start_ms`` on, ``failure`` in words, the path's
+    ``steps`` in lines (none for a simulated run)."""
+
+    mutant: Mutant
+    trace: Trace
+    failure: str
+    start_ms: float = 0.0
+    steps: tuple[str, ...] = ()
+
+
+def exhibit(params: ExhibitParams = ExhibitParams()) -> Exhibit:
+    """The mutant's counterexample, taken again in the real classes; an equivalent one in a run that stays right.
+
+    Raises ``ValueError`` when a stored path no longer breaks what it broke.
+    """
+    chosen = mutant_named(params.mutant)
+    subject = subject_of(chosen.node_class, EXHIBITED)
+    if chosen.sort == "equivalent":
+        assert subject.example is not None
+        return Exhibit(chosen, subject.example(chosen.node_class), "")
+    text = (COUNTEREXAMPLES / f"{chosen.name}.json").read_text(encoding="utf-8")
+    data = json.loads(text)
+    if "seed" in data:
+        return _simulated(subject, chosen, data["search"], data["seed"])
+    found = load(text)
+    return Exhibit(chosen, found.trace, str(found.broken.witness), steps=tuple(found.story))
+
+
+def _simulated(subject: Subject, chosen: Mutant, search: str, seed: int) -> Exhibit:
+    """The stored run again; ``failure`` says what goes wrong in it, shown or later."""
+    simulation = subject.search(search).simulation
+    failure = simulation.problem(simulation.cluster(chosen.node_class, seed))
+    if not failure:
+        raise ValueError(f"the run of {chosen.name} with seed {seed} shows nothing wrong any more")
+    return Exhibit(chosen, simulation.trace(chosen.node_class, seed), failure, simulation.shown_ms[0])

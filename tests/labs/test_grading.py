@@ -63,7 +63,7 @@ def test_a_call_that_does_not_come_back_is_ended_from_within_and_named() -> None
         def is_stuck(frame: FrameType) -> bool:
             return frame.f_code.co_name == "stuck"
 
-        watch_calls(0.2, is_stuck, lambda frame: f"{frame.f_code.co_name} hangs")
+        watch_calls(0.2, is_stuck, lambda outermost, _now: f"{outermost.f_code.co_name} hangs")
         stuck()
 
     with pytest.raises(SandboxError, match=r"^stuck hangs$"):

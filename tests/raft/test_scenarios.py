@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from distlib.core.trace import PARTITIONED
-from distlib.raft.breaking import break_it
-from distlib.raft.clients import lossy_clients
+from distlib.raft.client_scenarios import lossy_clients
+from distlib.raft.exercises import break_it
 from distlib.raft.message import Applied
 from distlib.raft.raft import Raft
 from distlib.raft.scenarios import (
@@ -115,7 +115,7 @@ def test_unwise_values_are_allowed_with_a_warning(values: dict[str, Any], remark
         (lambda: RaftParams(heartbeat_ms=500.0, duration_ms=400.0), "longer than the whole run"),
         (lambda: RaftParams(regions=("Atlantis",)), "holds 'Atlantis'"),
         (lambda: RaftParams(seed=-1), "RaftParams.seed is -1"),
-        (lambda: PartitionParams(cut_ms=900.0, heal_ms=100.0), "before the partition"),
+        (lambda: PartitionParams(partition_ms=900.0, heal_ms=100.0), "before the partition"),
     ],
 )
 def test_impossible_values_are_refused(make: Any, message: str) -> None:

@@ -10,11 +10,10 @@ from distlib.check.history.history import Operation
 from distlib.check.history.linearizability import Verdict, check
 from distlib.check.history.sequential import Register
 from distlib.core.trace import Trace
+from distlib.raft.client_scenarios import APART_MS, HEAL_MS, deposed_reads, replacement
 from distlib.raft.membership import ConfigurationCommitted
 from distlib.raft.raft import Raft
-from distlib.raft.reads import CUT_MS, HEAL_MS, deposed_reads
-from distlib.raft.rejoin import RejoinParams, rejoin
-from distlib.raft.replacement import replacement
+from distlib.raft.scenarios import RejoinParams, rejoin
 from distlib.raft.snapshot import SnapshotInstalled
 from distlib.raft.statistics import commit_times, leaders
 from distlib.raft.variants import LeaderLease, PreVote
@@ -53,7 +52,7 @@ def test_with_pre_vote_it_comes_back_in_the_leaders_term(seed: int) -> None:
 
 
 def test_nobody_is_cut_off_while_nobody_leads() -> None:
-    assert not rejoin(Raft, RejoinParams(cut_ms=100)).faults
+    assert not rejoin(Raft, RejoinParams(partition_ms=100)).faults
 
 
 def reads(kind: type[Raft], seed: int) -> list[Operation]:
@@ -74,7 +73,7 @@ def test_a_leader_that_asks_first_never_reads_the_past(kind: type[Raft], seed: i
 def test_a_leader_that_does_not_ask_reads_the_past(seed: int) -> None:
     result = check(deposed_reads(Hasty, seed), Register())
     assert result.verdict is Verdict.NOT_LINEARIZABLE
-    late = [one for one in reads(Hasty, seed) if one.call > CUT_MS and one.returned < HEAL_MS]
+    late = [one for one in reads(Hasty, seed) if one.call > APART_MS and one.returned < HEAL_MS]
     assert len(late) >= 4 and not result.timeline()["faults"].empty
 
 

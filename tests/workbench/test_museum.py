@@ -1,4 +1,4 @@
-"""The bug museum: each piece goes wrong as stored, is found again from a cold start, and is honest about what it is."""
+"""The museum: each mutant goes wrong as stored, is killed again from a cold start, and is honest about what it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from distlib.check.cluster.counterexample import load
 from distlib.paxos import broken as broken_paxos
 from distlib.paxos.paxos import Paxos
+from distlib.paxos.subject import PAXOS
 from distlib.raft import broken as broken_raft
 from distlib.raft.broken import (
     AcknowledgesItsWholeLog,
@@ -22,16 +23,20 @@ from distlib.raft.broken import (
 )
 from distlib.raft.message import AppendEntries
 from distlib.raft.raft import Raft
-from distlib.workbench.exhibit import ExhibitParams, exhibit
-from distlib.workbench.kill_matrix import COUNTEREXAMPLES, FAMILIES, SEARCHES, SHIPPED, family_of
-from distlib.workbench.museum import piece, pieces
+from distlib.raft.subject import RAFT
+from distlib.workbench.museum import COUNTEREXAMPLES, ExhibitParams, exhibit, mutant_named, mutants
+from distlib.workbench.subjects import EXHIBITED, subject_named, subject_of
 
-ALL = pieces()
-BUGS = [one for one in ALL if one.kind != "masked"]
-MASKED = [one for one in ALL if one.kind == "masked"]
-SAFE = [one for one in BUGS if one.kind == "safety" and one.invariant != "linearizability"]
+ALL = mutants()
+BUGS = [one for one in ALL if one.sort != "equivalent"]
+EQUIVALENT = [one for one in ALL if one.sort == "equivalent"]
+SAFE = [one for one in BUGS if one.sort == "safety" and one.breaks != "linearizability"]
 FAST = ("elections", "figure 8", "second reign", "reconfiguration", "three changes", "stale suffix", "healthy cluster",
         "healed partition", "before a choice", "lossy network", "left behind")  # fmt: skip
+
+
+def search(one, name):
+    return subject_of(one.node_class, EXHIBITED).search(name)
 
 
 def name_of(one):
@@ -39,29 +44,29 @@ def name_of(one):
 
 
 def test_the_museum_is_large_and_complete():
-    """Issue 3: at least 16 for Raft, 12 for Paxos; every broken class hangs in it, once."""
-    assert len([one for one in pieces("Raft") if one.kind == "safety"]) >= 16
-    assert len([one for one in pieces("Paxos") if one.kind == "safety"]) >= 12
+    """At least 16 for Raft, 12 for Paxos; every broken class hangs in it, once."""
+    assert len([one for one in mutants("Raft") if one.sort == "safety"]) >= 16
+    assert len([one for one in mutants("Paxos") if one.sort == "safety"]) >= 12
     broken = [
         kind for module in (broken_raft, broken_paxos) for _, kind in inspect.getmembers(module, inspect.isclass)
         if kind.__module__ == module.__name__
     ]  # fmt: skip
-    assert {one.variant for one in ALL} == set(broken)
+    assert {one.node_class for one in ALL} == set(broken)
     assert len(ALL) == len(broken)
-    assert {one.kind for one in ALL} == {"safety", "liveness", "masked"}
+    assert {one.sort for one in ALL} == {"safety", "liveness", "equivalent"}
 
 
 @pytest.mark.parametrize("one", ALL, ids=name_of)
-def test_each_piece_overrides_exactly_one_method_and_says_so(one):
-    own = [name for name, item in vars(one.variant).items() if inspect.isfunction(item)]
+def test_each_mutant_overrides_exactly_one_method_and_says_so(one):
+    own = [name for name, item in vars(one.node_class).items() if inspect.isfunction(item)]
     assert own == [one.method]
-    assert callable(getattr(one.right, one.method)), "a method that the right class has"
+    assert callable(getattr(one.original, one.method)), "a method that the right class has"
     right, broken = one.sources()
     assert right.strip().startswith(f"def {one.method}") and broken.strip().startswith(f"def {one.method}")
     assert one.title.endswith((".", ".)")) or ":" in one.title
     assert one.rule and one.paper
-    assert bool(one.finder) == bool(one.invariant) == (one.kind != "masked")
-    assert one.kind != "masked" or one.masked_by
+    assert bool(one.killed_by) == bool(one.breaks) == (one.sort != "equivalent")
+    assert one.sort != "equivalent" or one.because
     assert one.report is None or re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+", one.report.url)
 
 
@@ -70,17 +75,17 @@ def test_the_stored_counterexample_still_goes_wrong(one):
     data = json.loads((COUNTEREXAMPLES / f"{one.name}.json").read_text(encoding="utf-8"))
     if "steps" in data:
         found = load(json.dumps(data))
-        assert found.broken.invariant == one.invariant
+        assert found.broken.invariant == one.breaks
         assert {type(node).__name__ for node in found.model.made.values()} == {one.name}
     elif one.name != "NeverPauses":  # its run is long, and taken again in the next test
         assert exhibit(ExhibitParams(one.name)).failure
 
 
 @pytest.mark.parametrize("one", BUGS, ids=name_of)
-def test_each_piece_is_found_from_a_cold_start(one):
-    outcome = SEARCHES[one.protocol][one.finder](one.variant, 120.0)
+def test_each_mutant_is_killed_from_a_cold_start(one):
+    outcome = search(one, one.killed_by)(one.node_class, 120.0)
     assert outcome.failure, outcome.looked
-    assert outcome.invariant in (one.invariant, ""), "the invariant on the label; a history has none"
+    assert outcome.invariant in (one.breaks, ""), "the invariant on the label; a history has none"
 
 
 @pytest.mark.parametrize("one", SAFE, ids=name_of)
@@ -91,33 +96,33 @@ def test_the_right_class_does_not_go_wrong_where_the_broken_one_does(one):
 
     found = load((COUNTEREXAMPLES / f"{one.name}.json").read_text(encoding="utf-8"))
     settings = [
-        {item: getattr(node, item) for item in inspect.signature(one.right).parameters}
+        {item: getattr(node, item) for item in inspect.signature(one.original).parameters}
         for node in found.model.made.values()
     ]
-    model = ClusterModel(lambda: [one.right(**given) for given in settings], invariants=found.model.invariants)
+    model = ClusterModel(lambda: [one.original(**given) for given in settings], invariants=found.model.invariants)
     assert taken(model, found.actions) == [], "taken() gives back a path only if it breaks something"
 
 
 @pytest.mark.parametrize("protocol", ["Raft", "Paxos"])
 def test_shipped_protocols_stay_clean(protocol):
     """A quick part of the searches; all of them with ten times the effort are run by hand (see the issue)."""
-    for kind in SHIPPED[protocol]:
-        for name in FAST:
-            search = SEARCHES[protocol].get(name)
-            if search is not None:
-                outcome = search(kind, 1.0)
-                assert not outcome.failure, f"{kind.__name__}, {outcome}"
+    subject = subject_named(protocol)
+    for node_class in subject.correct:
+        for one in subject.searches:
+            if one.name in FAST and one.applies(node_class):
+                outcome = one(node_class, 1.0)
+                assert not outcome.failure, f"{node_class.__name__}, {outcome}"
 
 
-@pytest.mark.parametrize("one", MASKED, ids=name_of)
-def test_masked_pieces_are_not_found(one):
-    for search in SEARCHES[one.protocol].values():
-        if search.name in FAST:
-            outcome = search(one.variant, 1.0)
+@pytest.mark.parametrize("one", EQUIVALENT, ids=name_of)
+def test_equivalent_mutants_are_not_killed(one):
+    for search in subject_of(one.node_class, EXHIBITED).searches:
+        if search.name in FAST and search.applies(one.node_class):
+            outcome = search(one.node_class, 1.0)
             assert not outcome.failure, f"{one.name}, {outcome}"
 
 
-# --- a masked piece breaks as soon as the rule that masks it is out as well ---------------------------------------
+# --- an equivalent mutant breaks as soon as the rule that stands in is out as well ------------------------
 
 
 def empty_heartbeat(self):
@@ -150,19 +155,19 @@ class VotesInThePastForOneWhoCounts(VotesInThePast):
 
 
 @pytest.mark.parametrize(
-    ("kind", "search"),
+    ("node_class", "search"),
     [
         (TrustsOverEmptyHeartbeats, "stale suffix"),
         (AcknowledgesEmptyHeartbeats, "stale suffix"),
         (CountsWhatItGuesses, "figure 8"),
     ],
 )
-def test_without_the_masking_rule_it_breaks(kind, search):
-    assert SEARCHES["Raft"][search](kind, 10.0).failure
+def test_without_the_rule_that_stands_in_it_breaks(node_class, search):
+    assert RAFT.search(search)(node_class, 10.0).failure
 
 
 def test_empty_heartbeats_alone_break_nothing():
-    assert not SEARCHES["Raft"]["stale suffix"](EmptyHeartbeats, 10.0).failure
+    assert not RAFT.search("stale suffix")(EmptyHeartbeats, 10.0).failure
 
 
 # --- what the searches teach ---------------------------------------------------------------------------------------
@@ -171,29 +176,31 @@ def test_empty_heartbeats_alone_break_nothing():
 def test_two_ballots_call_it_correct_and_three_do_not():
     """REFERENCE: adopting the lowest, or any, reported value needs three ballots to show."""
     for name in ("TakesTheLowestBallot", "TakesTheFirstReport", "ReportsItsPromise"):
-        assert not SEARCHES["Paxos"]["after a choice"](piece(name).variant, 2.0).failure
-        assert piece(name).finder == "three ballots"
+        assert not PAXOS.search("after a choice")(mutant_named(name).node_class, 2.0).failure
+        assert mutant_named(name).killed_by == "three ballots"
 
 
 def test_random_walks_miss_figure_8():
-    outcome = SEARCHES["Raft"]["random walks"](CommitsOldTerms, 3.0)
+    outcome = RAFT.search("random walks")(CommitsOldTerms, 3.0)
     assert not outcome.failure
-    assert piece("CommitsOldTerms").finder == "figure 8"
+    assert mutant_named("CommitsOldTerms").killed_by == "figure 8"
 
 
-def test_every_search_has_a_family_and_every_finder_exists():
-    for searches in SEARCHES.values():
-        assert {family_of(one) for one in searches.values()} <= set(FAMILIES)
-    for one in BUGS:
-        assert one.finder in SEARCHES[one.protocol]
+def test_every_search_has_a_name_of_its_own_and_every_killer_exists():
+    for subject in EXHIBITED:
+        names = [one.name for one in subject.searches]
+        assert len(set(names)) == len(names)
+        assert all(one.killed_by in names for one in subject.mutants if one.sort != "equivalent")
+        with pytest.raises(KeyError, match="has no search 'nothing'"):
+            subject.search("nothing")
 
 
 def test_names_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match="no piece 'VotesThrice'; it has VotesTwice"):
-        piece("VotesThrice")
-    with pytest.raises(ValueError, match="Raft and Paxos"):
-        pieces("Zab")
-    assert piece("ReportsNothing").right is Paxos
+    with pytest.raises(ValueError, match="no mutant 'VotesThrice'; it has VotesTwice"):
+        mutant_named("VotesThrice")
+    with pytest.raises(ValueError, match="no protocol 'Zab'; there are Raft, Paxos"):
+        mutants("Zab")
+    assert mutant_named("ReportsNothing").original is Paxos
 
 
 # --- the kill matrix, and its figure ---------------------------------------------------------------------------------
@@ -204,9 +211,9 @@ def test_the_stored_matrix_kills_every_bug_and_nothing_else():
     from distlib.workbench.kill_matrix_chart import kill_matrix
 
     matrix = stored()
-    killed = set(matrix.loc[matrix["verdict"] == "found", "variant"])
+    killed = set(matrix.loc[matrix["verdict"] == "found", "mutant"])
     assert killed == {one.name for one in BUGS}
-    assert {kind.__name__ for kinds in SHIPPED.values() for kind in kinds} <= set(matrix["variant"])
+    assert {one.__name__ for subject in EXHIBITED for one in subject.correct} <= set(matrix["mutant"])
     assert matrix.loc[matrix["verdict"] == "found", "elapsed_s"].max() < 30
     shown = kill_matrix(matrix[matrix["protocol"] == "Paxos"]).data[0]
     assert "✓ Paxos" in shown.y and "∞ NeverPauses" in shown.y and "◐ TakesBackItsDecision" in shown.y

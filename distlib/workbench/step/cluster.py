@@ -18,18 +18,11 @@ from distlib.check.cluster import world as model_steps
 from distlib.check.cluster.handling import HANDLER, Handled, Start
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.world import Deliver, Drop, Duplicate, Faults, Link, Request, Timeout, World
+from distlib.core import require
 from distlib.core.fault import Crash, Restart
 from distlib.core.invariant import Broken
 from distlib.core.node import Node, NodeId
-from distlib.paxos.invariants import paxos_invariants
-from distlib.paxos.message import Propose
-from distlib.paxos.multi_paxos import MultiPaxos
-from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
-from distlib.paxos.paxos import Paxos
-from distlib.raft.invariants import raft_invariants
-from distlib.raft.raft import Raft
-from distlib.replication.message import ClientRequest
-from distlib.replication.state_machine import Put
+from distlib.workbench.subjects import subject_of
 
 ENOUGH = 10**9
 """A budget that no hand uses up."""
@@ -239,34 +232,18 @@ def drawn(
 # --- clusters by protocol ---------------------------------------------------------------------------------
 
 
-def model_of(protocol: type[Node], servers: int) -> ClusterModel:
-    """A cluster of ``servers`` nodes of ``protocol``, its invariants, and what clients may ask.
+def model_of(node_class: type[Node], servers: int) -> ClusterModel:
+    """A cluster of ``servers`` nodes of ``node_class``, its invariants, and what clients may ask.
 
-    Raises ``TypeError`` for a class that is no Raft, Paxos or Multi-Paxos: such a cluster is made by hand, as a
-    ``ClusterModel``, and given to ``StepLab.on``.
+    Raises ``TypeError`` for a class that is of no subject: such a cluster is made by hand, as a ``ClusterModel``, and
+    given to ``StepLab.on``.
     """
-    if not isinstance(servers, int) or isinstance(servers, bool) or not 1 <= servers <= 9:
-        raise ValueError(f"servers is {servers!r}; it takes a whole number from 1 to 9")
-    names = tuple(f"S{number}" for number in range(1, servers + 1))
-
-    def with_peers() -> list[Node]:
-        return [protocol(name, tuple(peer for peer in names if peer != name)) for name in names]  # type: ignore[call-arg]
-
-    def with_acceptors() -> list[Node]:
-        return [protocol(name, names) for name in names]  # type: ignore[call-arg]
-
-    writes = [(None, ClientRequest(Put("x", number), "C1", number)) for number in (1, 2)]
-    if isinstance(protocol, type) and issubclass(protocol, Raft):
-        return ClusterModel(with_peers, invariants=raft_invariants(), requests=writes)
-    if isinstance(protocol, type) and issubclass(protocol, MultiPaxos):
-        return ClusterModel(with_peers, invariants=multi_paxos_invariants(), requests=writes)
-    if isinstance(protocol, type) and issubclass(protocol, Paxos):
-        proposals = [(name, Propose(value)) for name, value in zip(names, "ABC", strict=False)]
-        return ClusterModel(with_acceptors, invariants=paxos_invariants(), requests=proposals)
-    raise TypeError(
-        f"StepLab makes clusters of Raft, Paxos, MultiPaxos and their subclasses, and got {protocol!r}; "
-        "for any other Node, make a ClusterModel of it and call StepLab.on(model)"
-    )
+    require.whole("servers", servers, 1, 9)
+    try:
+        subject = subject_of(node_class)
+    except TypeError as error:
+        raise TypeError(f"{error}; of any other Node, make a ClusterModel and call StepLab.on(model)") from None
+    return subject.model(node_class, servers)
 
 
 def bounded(cluster: StepCluster, moment: ClusterState, timeouts: int, faults: Faults) -> tuple[ClusterModel, World]:

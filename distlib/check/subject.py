@@ -1,0 +1,59 @@
+"""Subject: everything that the tools which span protocols need to know of one.
+
+A protocol's folder makes one ``Subject``; the judge, the museum, the kill matrix and the Step lab work on subjects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.search import ProtocolSearch
+from distlib.core.invariant import Invariant
+from distlib.core.mutant import Mutant
+from distlib.core.node import Node, NodeId, node_names
+from distlib.core.trace import Trace
+
+Requests = Sequence[tuple[NodeId | None, Any]]
+"""What clients may ask: pairs of a node (None: any node) and a message."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A protocol: ``node_class`` and whatever derives from it.
+
+    ``nodes`` makes the nodes of a cluster with these names, not yet started; ``invariants`` what must always hold;
+    ``requests`` what the clients of such a cluster may ask. ``searches`` are all there are, cheapest first;
+    ``correct`` the shipped classes that must pass them; ``mutants`` those that must not. ``example`` is a run that
+    shows a class at work where nothing goes wrong.
+    """
+
+    node_class: type[Node]
+    nodes: Callable[[type[Any], tuple[NodeId, ...]], list[Any]]
+    invariants: Callable[[], Sequence[Invariant]]
+    requests: Callable[[tuple[NodeId, ...]], Requests]
+    searches: tuple[ProtocolSearch, ...] = ()
+    correct: tuple[type[Node], ...] = ()
+    mutants: tuple[Mutant, ...] = ()
+    example: Callable[[type[Any]], Trace] | None = None
+
+    @property
+    def name(self) -> str:
+        """The class's name."""
+        return self.node_class.__name__
+
+    def model(self, node_class: type[Node], servers: int) -> ClusterModel:
+        """A cluster of ``servers`` nodes of ``node_class``, its invariants, and what clients may ask."""
+        names = node_names(servers)
+        return ClusterModel(
+            lambda: self.nodes(node_class, names), invariants=self.invariants(), requests=self.requests(names)
+        )
+
+    def search(self, name: str) -> ProtocolSearch:
+        """The search called ``name``. Raises ``KeyError`` when there is none."""
+        for one in self.searches:
+            if one.name == name:
+                return one
+        raise KeyError(f"{self.name} has no search {name!r}; it has {', '.join(one.name for one in self.searches)}")

@@ -1,0 +1,184 @@
+"""Simulated Raft clusters for the searches that need real timers: faults, clients' histories, liveness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.history.linearizability import Verdict, check
+from distlib.check.history.sequential import CasRegister
+from distlib.check.simulation import Simulation, after, broken_invariant, watched
+from distlib.core.fault import Crash, Nemesis, Partition
+from distlib.core.node import Node, NodeId, node_names, with_peers
+from distlib.core.trace import Happened
+from distlib.raft.invariants import NoLostTerms, StableLeadership, raft_invariants
+from distlib.raft.message import Applied, BecameLeader
+from distlib.raft.raft import Raft
+from distlib.raft.scenarios import leader_of
+from distlib.replication.client import Client
+from distlib.replication.history import history_of
+from distlib.replication.message import ClientRequest
+from distlib.replication.state_machine import CompareAndSet, Get, Put
+from distlib.sim.cluster import Cluster
+from distlib.sim.latency import Uniform
+from distlib.sim.network import Network
+
+SEEDS = range(1, 25)
+FEW_SEEDS = range(1, 13)
+RUN_MS, FAULTS_UNTIL_MS = 4_000.0, 3_000.0
+CALM_MS = 5_000.0
+LOSSY = Network(Uniform(1, 8), loss=0.05, duplication=0.05, reordering=0.1)
+LAN = Network(Uniform(1, 5))
+
+
+def nodes(node_class: type[Raft], servers: int, clients: int, seed: int) -> list[Node]:
+    """Servers S1, …, and clients C1, … that write, read and compare-and-set one key."""
+    names = node_names(servers)
+    made: list[Node] = with_peers(node_class, names)
+    for number in range(1, clients + 1):
+        commands: list[Any] = []
+        for turn in range(12):
+            value = 100 * number + turn
+            choices = (Put("x", value), Get("x"), CompareAndSet("x", value - 2, value))
+            commands.append(choices[(turn + number + seed) % 3])
+        made.append(Client(f"C{number}", names, tuple(commands), think_ms=(0, 60), timeout_ms=150))
+    return made
+
+
+def size(seed: int) -> int:
+    """Five servers with odd seeds, three with even ones."""
+    return 5 if seed % 2 else 3
+
+
+def under_nemesis(node_class: type[Raft], seed: int) -> Cluster:
+    """Servers and two clients under a nemesis; the same seed makes the same run."""
+    nemesis = Nemesis(("crash", "crash", "partition", "one_way", "pause"), gap_ms=150, length_ms=200)
+    faults = nemesis.schedule(node_names(size(seed)), seed, FAULTS_UNTIL_MS)
+    members = nodes(node_class, size(seed), 2, seed)
+    return Cluster(members, LOSSY, seed=seed, faults=faults, invariants=raft_invariants())
+
+
+def model_of_run(node_class: type[Raft], seed: int) -> ClusterModel:
+    """The explorer's model of the same cluster."""
+    return ClusterModel(lambda: nodes(node_class, size(seed), 2, seed), invariants=raft_invariants())
+
+
+def not_linearizable(cluster: Cluster) -> str:
+    """Why the clients' history is not linearizable; empty when it is."""
+    result = check(history_of(cluster.outputs), CasRegister(), configuration_limit=200_000)
+    return result.explain() if result.verdict is Verdict.NOT_LINEARIZABLE else ""
+
+
+# ------------------------------------------------------------ liveness
+
+
+def calm(node_class: type[Raft], seed: int) -> Cluster:
+    """Three servers and a client, no faults: what liveness is about."""
+    return Cluster(nodes(node_class, 3, 1, seed), LAN, seed=seed)
+
+
+def stuck(cluster: Cluster) -> str:
+    """What does not happen: a leader, entries applied everywhere, and both again after the leader's crash."""
+    trace = cluster.run(CALM_MS, until=lambda now: leader_of(now) is not None)
+    if trace.stopped != "condition":
+        return f"no leader is elected in {CALM_MS:g} ms of a calm network"
+    everybody = [name for name in cluster.nodes if name.startswith("S")]
+    trace = cluster.run(2 * CALM_MS, until=lambda now: applied(now.outputs, everybody, 3))
+    if trace.stopped != "condition":
+        return f"there is a leader, but not every server applies three entries in {CALM_MS:g} ms of a calm network"
+    leader = leader_of(cluster)
+    if leader is None:
+        return "the leader steps down in a calm network"
+    before, elections = len(cluster.outputs), sum(isinstance(one.event, BecameLeader) for one in cluster.outputs)
+    if elections > 3:
+        return f"{elections} leaders in a row, though no node failed and no message was lost"
+    cluster.schedule(Crash(cluster.now_ms + 1, leader))
+    rest = [name for name in everybody if name != leader]
+    trace = cluster.run(3 * CALM_MS, until=lambda now: applied(now.outputs[before:], rest, 2))
+    if trace.stopped != "condition":
+        return f"after the leader's crash, the others apply nothing new in {CALM_MS:g} ms"
+    return ""
+
+
+def applied(outputs: Sequence[Happened], servers: Iterable[NodeId], entries: int) -> bool:
+    """Whether each of ``servers`` has applied so many entries."""
+    counts = [sum(one.node == name and isinstance(one.event, Applied) for one in outputs) for name in servers]
+    return all(count >= entries for count in counts)
+
+
+def healthy(node_class: type[Raft], seed: int) -> Cluster:
+    """Three servers in which nothing fails."""
+    invariants = (StableLeadership(), NoLostTerms())
+    return Cluster(with_peers(node_class, node_names(3)), LAN, seed=seed, invariants=invariants)
+
+
+def partitioned(node_class: type[Raft], seed: int) -> Cluster:
+    """Three servers, one of which is apart from 1,000 to 2,000 ms while all are asked to write.
+
+    With odd seeds it is the leader; with even ones a follower, and the leader crashes meanwhile and comes back.
+    """
+    cluster = Cluster(with_peers(node_class, node_names(3)), LAN, seed=seed)
+    cluster.run(1_000.0)
+    names = tuple(cluster.nodes)
+    leader = leader_of(cluster) or "S1"
+    alone = leader if seed % 2 else next(name for name in names if name != leader)
+    rest = tuple(name for name in names if name != alone)
+    cluster.schedule(Partition(1_000.0, ((alone,), rest), 1_000.0))
+    if alone != leader:
+        cluster.schedule(Crash(1_400.0, leader, 50.0))
+    for number in range(8):
+        for name in names:
+            cluster.post(1_100.0 + 100 * number, name, ClientRequest(Put("x", number)))
+    return cluster
+
+
+def unhealed(cluster: Cluster) -> str:
+    """What is not as it should be long after the partition; empty when all is well."""
+    servers: dict[NodeId, Any] = dict(cluster.nodes)
+    leaders = [name for name, node in servers.items() if node.role.value == "leader"]
+    if len(leaders) != 1:
+        return f"3,000 ms after the partition, {' and '.join(leaders) or 'nobody'} leads"
+    last = servers[leaders[0]].log.last_index
+    behind = [name for name, node in servers.items() if node.last_applied < last]
+    if behind:
+        return f"3,000 ms after the partition, {', '.join(behind)} has not applied all {last} entries of {leaders[0]}"
+    return ""
+
+
+def two_sides(node_class: type[Raft], seed: int) -> Cluster:
+    """The leader is apart with a client that reads, while another client writes on the other side."""
+    names = node_names(3)
+    reads, writes = (Get("x"),) * 60, tuple(Put("x", number) for number in range(60))
+    clients = [
+        Client("C1", names, reads, think_ms=(10, 30), timeout_ms=120),
+        Client("C2", names, writes, think_ms=(10, 30), timeout_ms=120),
+    ]
+    cluster = Cluster([*with_peers(node_class, names), *clients], LAN, seed=seed)
+    cluster.run(1_000.0)
+    leader = leader_of(cluster) or "S1"
+    others = tuple(name for name in names if name != leader)
+    cluster.schedule(Partition(1_000.0, ((leader, "C1"), (*others, "C2")), 1_500.0))
+    return cluster
+
+
+# ------------------------------------------------------------ situations with what is wrong in them
+
+FAULTS = Simulation(
+    under_nemesis, watched(RUN_MS), SEEDS, f"simulated runs of {RUN_MS:g} ms", (0, RUN_MS), model=model_of_run
+)
+HISTORIES = Simulation(
+    under_nemesis, after(RUN_MS, not_linearizable), SEEDS, f"simulated runs of {RUN_MS:g} ms", (0, RUN_MS)
+)
+LIVENESS = Simulation(calm, stuck, SEEDS, "simulated runs in a calm network", (0, RUN_MS), "liveness")
+STALE_READS = Simulation(
+    two_sides, after(2_800.0, not_linearizable), FEW_SEEDS,
+    "simulated histories of reads on one side and writes on the other", (1_000, 2_800), "linearizability",
+)  # fmt: skip
+HEALTHY = Simulation(
+    healthy, after(3_000.0, broken_invariant), FEW_SEEDS, "simulated runs without any fault", (0, 1_000), "liveness"
+)
+PARTITION = Simulation(
+    partitioned, after(5_000.0, unhealed), FEW_SEEDS, "simulated runs with a partition that ends", (1_900, 5_000),
+    "liveness",
+)  # fmt: skip

@@ -1,0 +1,42 @@
+"""What the clients of a run asked and were told, as a history that a checker judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from distlib.check.history.history import History, Operation
+from distlib.core.trace import Happened
+from distlib.replication.message import Invoked, Returned
+from distlib.replication.state_machine import CompareAndSet, Put
+
+
+def history_of(outputs: Iterable[Happened], digits: int | None = None) -> History:
+    """The clients' operations on one key; those that never came back are pending. Times in ms, rounded to ``digits``.
+
+    A ``Put`` is a write, a ``CompareAndSet`` a cas, anything else a read.
+    """
+    known = list(outputs)
+    done = {(one.event.client, one.event.serial): one for one in known if isinstance(one.event, Returned)}
+    operations = []
+    for one in known:
+        if isinstance(one.event, Invoked):
+            f, argument = _operation(one.event.command)
+            answer = done.get((one.event.client, one.event.serial))
+            ended = {} if answer is None else {"returned": _time(answer, digits), "result": answer.event.result}
+            call, key = _time(one, digits), one.event.command.key
+            operations.append(Operation(one.event.client, f, argument, call=call, key=key, **ended))
+    return History(tuple(operations))
+
+
+def _operation(command: Any) -> tuple[str, Any]:
+    match command:
+        case Put(value=value):
+            return "write", value
+        case CompareAndSet(old=old, new=new):
+            return "cas", (old, new)
+    return "read", None
+
+
+def _time(one: Happened, digits: int | None) -> float:
+    return one.time_ms if digits is None else round(one.time_ms, digits)
