@@ -5,77 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from distlib.check.cluster.model import ClusterModel
-from distlib.check.history.linearizability import Verdict, check
-from distlib.check.history.sequential import CasRegister
-from distlib.check.simulation import Simulation, after, broken_invariant, watched
-from distlib.core.fault import Crash, Nemesis, Partition
-from distlib.core.node import Node, NodeId, node_names, with_peers
+from distlib.check.simulation import Simulation, after, broken_invariant
+from distlib.core.fault import Crash, Partition
+from distlib.core.node import NodeId, node_names, with_peers
 from distlib.core.trace import Happened
 from distlib.raft.invariants import NoLostTerms, StableLeadership, raft_invariants
 from distlib.raft.message import Applied, BecameLeader
 from distlib.raft.raft import Raft
 from distlib.raft.scenarios import leader_of
 from distlib.replication.client import Client
-from distlib.replication.history import history_of
 from distlib.replication.message import ClientRequest
-from distlib.replication.state_machine import CompareAndSet, Get, Put
+from distlib.replication.simulations import RUN_MS, SEEDS, Service, not_linearizable
+from distlib.replication.state_machine import Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 
-SEEDS = range(1, 25)
 FEW_SEEDS = range(1, 13)
-RUN_MS, FAULTS_UNTIL_MS = 4_000.0, 3_000.0
 CALM_MS = 5_000.0
-LOSSY = Network(Uniform(1, 8), loss=0.05, duplication=0.05, reordering=0.1)
 LAN = Network(Uniform(1, 5))
-
-
-def nodes(node_class: type[Raft], servers: int, clients: int, seed: int) -> list[Node]:
-    """Servers S1, …, and clients C1, … that write, read and compare-and-set one key."""
-    names = node_names(servers)
-    made: list[Node] = with_peers(node_class, names)
-    for number in range(1, clients + 1):
-        commands: list[Any] = []
-        for turn in range(12):
-            value = 100 * number + turn
-            choices = (Put("x", value), Get("x"), CompareAndSet("x", value - 2, value))
-            commands.append(choices[(turn + number + seed) % 3])
-        made.append(Client(f"C{number}", names, tuple(commands), think_ms=(0, 60), timeout_ms=150))
-    return made
-
-
-def size(seed: int) -> int:
-    """Five servers with odd seeds, three with even ones."""
-    return 5 if seed % 2 else 3
-
-
-def under_nemesis(node_class: type[Raft], seed: int) -> Cluster:
-    """Servers and two clients under a nemesis; the same seed makes the same run."""
-    nemesis = Nemesis(("crash", "crash", "partition", "one_way", "pause"), gap_ms=150, length_ms=200)
-    faults = nemesis.schedule(node_names(size(seed)), seed, FAULTS_UNTIL_MS)
-    members = nodes(node_class, size(seed), 2, seed)
-    return Cluster(members, LOSSY, seed=seed, faults=faults, invariants=raft_invariants())
-
-
-def model_of_run(node_class: type[Raft], seed: int) -> ClusterModel:
-    """The explorer's model of the same cluster."""
-    return ClusterModel(lambda: nodes(node_class, size(seed), 2, seed), invariants=raft_invariants())
-
-
-def not_linearizable(cluster: Cluster) -> str:
-    """Why the clients' history is not linearizable; empty when it is."""
-    result = check(history_of(cluster.outputs), CasRegister(), configuration_limit=200_000)
-    return result.explain() if result.verdict is Verdict.NOT_LINEARIZABLE else ""
-
+SERVICE = Service(with_peers, raft_invariants)
 
 # ------------------------------------------------------------ liveness
 
 
 def calm(node_class: type[Raft], seed: int) -> Cluster:
     """Three servers and a client, no faults: what liveness is about."""
-    return Cluster(nodes(node_class, 3, 1, seed), LAN, seed=seed)
+    return Cluster(SERVICE.nodes(node_class, 3, 1, seed), LAN, seed=seed)
 
 
 def stuck(cluster: Cluster) -> str:
@@ -164,12 +120,8 @@ def two_sides(node_class: type[Raft], seed: int) -> Cluster:
 
 # ------------------------------------------------------------ situations with what is wrong in them
 
-FAULTS = Simulation(
-    under_nemesis, watched(RUN_MS), SEEDS, f"simulated runs of {RUN_MS:g} ms", (0, RUN_MS), model=model_of_run
-)
-HISTORIES = Simulation(
-    under_nemesis, after(RUN_MS, not_linearizable), SEEDS, f"simulated runs of {RUN_MS:g} ms", (0, RUN_MS)
-)
+FAULTS = SERVICE.faults()
+HISTORIES = SERVICE.histories()
 LIVENESS = Simulation(calm, stuck, SEEDS, "simulated runs in a calm network", (0, RUN_MS), "liveness")
 STALE_READS = Simulation(
     two_sides, after(2_800.0, not_linearizable), FEW_SEEDS,

@@ -11,7 +11,7 @@ from distlib.raft.invariants import raft_invariants
 from distlib.raft.membership import Membership
 from distlib.raft.raft import Raft
 from distlib.raft.searches import RAFT_SEARCHES
-from distlib.raft.simulations import under_nemesis
+from distlib.raft.simulations import SERVICE
 from distlib.raft.snapshot import Snapshots
 from distlib.raft.variants import PreVote
 from distlib.replication.message import ClientRequest
@@ -25,7 +25,7 @@ def writes(names: tuple[NodeId, ...]) -> Requests:
 
 def run_under_faults(node_class: type[Raft]) -> Trace:
     """A second under a nemesis."""
-    return under_nemesis(node_class, 1).run(1_000.0)
+    return SERVICE.under_nemesis(node_class, 1).run(1_000.0)
 
 
 RAFT = Subject(

@@ -1,0 +1,80 @@
+"""Simulated clusters of a replicated service with clients: faults and histories, whatever the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.history.linearizability import Verdict, check
+from distlib.check.history.sequential import CasRegister
+from distlib.check.simulation import Simulation, after, watched
+from distlib.core.fault import Nemesis
+from distlib.core.invariant import Invariant
+from distlib.core.node import Node, NodeId, node_names
+from distlib.replication.client import Client
+from distlib.replication.history import history_of
+from distlib.replication.state_machine import CompareAndSet, Get, Put
+from distlib.sim.cluster import Cluster
+from distlib.sim.latency import Uniform
+from distlib.sim.network import Network
+
+SEEDS = range(1, 25)
+RUN_MS, FAULTS_UNTIL_MS = 4_000.0, 3_000.0
+LOSSY = Network(Uniform(1, 8), loss=0.05, duplication=0.05, reordering=0.1)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A replicated service: how to make its nodes for servers of these names, and what must always hold."""
+
+    servers: Callable[[type[Any], tuple[NodeId, ...]], list[Any]]
+    invariants: Callable[[], Sequence[Invariant]]
+
+    def nodes(self, node_class: type[Any], servers: int, clients: int, seed: int) -> list[Node]:
+        """Servers S1, …, and clients C1, … that write, read and compare-and-set one key."""
+        names = node_names(servers)
+        made: list[Node] = self.servers(node_class, names)
+        for number in range(1, clients + 1):
+            commands: list[Any] = []
+            for turn in range(12):
+                value = 100 * number + turn
+                choices = (Put("x", value), Get("x"), CompareAndSet("x", value - 2, value))
+                commands.append(choices[(turn + number + seed) % 3])
+            made.append(Client(f"C{number}", names, tuple(commands), think_ms=(0, 60), timeout_ms=150))
+        return made
+
+    def under_nemesis(self, node_class: type[Any], seed: int) -> Cluster:
+        """Servers and two clients under a nemesis; the same seed makes the same run."""
+        nemesis = Nemesis(("crash", "crash", "partition", "one_way", "pause"), gap_ms=150, length_ms=200)
+        faults = nemesis.schedule(node_names(_size(seed)), seed, FAULTS_UNTIL_MS)
+        members = self.nodes(node_class, _size(seed), 2, seed)
+        return Cluster(members, LOSSY, seed=seed, faults=faults, invariants=self.invariants())
+
+    def model_of_run(self, node_class: type[Any], seed: int) -> ClusterModel:
+        """The explorer's model of the same cluster."""
+        return ClusterModel(lambda: self.nodes(node_class, _size(seed), 2, seed), invariants=self.invariants())
+
+    def faults(self) -> Simulation:
+        """Every invariant, watched after every event under a nemesis."""
+        looked = f"simulated runs of {RUN_MS:g} ms"
+        return Simulation(
+            self.under_nemesis, watched(RUN_MS), SEEDS, looked, (0, RUN_MS), model=self.model_of_run
+        )  # fmt: skip
+
+    def histories(self) -> Simulation:
+        """The clients' histories under a nemesis."""
+        looked = f"simulated runs of {RUN_MS:g} ms"
+        return Simulation(self.under_nemesis, after(RUN_MS, not_linearizable), SEEDS, looked, (0, RUN_MS))
+
+
+def _size(seed: int) -> int:
+    """Five servers with odd seeds, three with even ones."""
+    return 5 if seed % 2 else 3
+
+
+def not_linearizable(cluster: Cluster) -> str:
+    """Why the clients' history is not linearizable; empty when it is."""
+    result = check(history_of(cluster.outputs), CasRegister(), configuration_limit=200_000)
+    return result.explain() if result.verdict is Verdict.NOT_LINEARIZABLE else ""
