@@ -32,7 +32,7 @@ class Decided(NamedTuple):
     how: str = ""
 
 
-class Agreement:
+class Agreement(Invariant):
     """At most one value is ever chosen.
 
     A value counts as chosen as soon as a quorum of phase 2 has accepted it at one ballot, even if nobody
@@ -43,7 +43,6 @@ class Agreement:
     paper = "Lamport 2001, §2.1: only a single value is chosen (P2)"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nothing accepted, nothing chosen."""
         return Decided()
 
     def after(self, ghost: Decided, nodes: Nodes, changed: NodeId) -> Hashable:
@@ -70,14 +69,13 @@ class Agreement:
         return ghost
 
 
-class Validity:
+class Validity(Invariant):
     """Only a value that has been proposed may be chosen (or accepted at all)."""
 
     name = "validity"
     paper = "Lamport 2001, §2.1: only a value that has been proposed may be chosen"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """The values that the nodes want from the start."""
         return frozenset(value for node in nodes.values() if (value := _setting(node)) is not None)
 
     def after(self, ghost: frozenset[Any], nodes: Nodes, changed: NodeId) -> Hashable:
@@ -97,14 +95,13 @@ def _setting(node: Any) -> Any:
     return getattr(node, "value", None)
 
 
-class StableDecision:
+class StableDecision(Invariant):
     """A learner that has learnt a value never learns another one, nor forgets it while it is up."""
 
     name = "stable decision"
     paper = "Lamport 2001, §2.1: a process never learns that a value has been chosen unless it actually has been"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nobody knows anything."""
         return ()
 
     def after(self, ghost: tuple[tuple[NodeId, Any], ...], nodes: Nodes, changed: NodeId) -> Hashable:
@@ -118,14 +115,13 @@ class StableDecision:
         return ghost if chosen is None else tuple(sorted((*ghost, (changed, chosen)), key=lambda one: one[0]))
 
 
-class MonotonicPromise:
+class MonotonicPromise(Invariant):
     """An acceptor's promise never falls, not even in a crash, and it never accepts above what it has promised."""
 
     name = "monotonic promise"
     paper = "Lamport 2001, §2.2 and §2.5: an acceptor remembers its highest prepare request, even if it fails"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Each acceptor's promise at the start."""
         return tuple((name, node.promised) for name, node in nodes.items())  # type: ignore[attr-defined]
 
     def after(self, ghost: tuple[tuple[NodeId, Any], ...], nodes: Nodes, changed: NodeId) -> Hashable:

@@ -26,14 +26,13 @@ class Slots(NamedTuple):
     chosen: tuple[tuple[int, Any, str], ...] = ()
 
 
-class SlotAgreement:
+class SlotAgreement(Invariant):
     """At most one value is ever chosen for a slot: by a quorum's acceptances at one ballot, or as a server believes."""
 
     name = "agreement per slot"
     paper = "Lamport 2001, §3: the i-th instance of Paxos chooses the i-th command"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nothing accepted, nothing chosen."""
         return Slots()
 
     def after(self, ghost: Slots, nodes: Nodes, changed: NodeId) -> Hashable:
@@ -64,14 +63,13 @@ def _decide(chosen: dict[int, tuple[Any, str]], slot: int, request: Any, how: st
         )
 
 
-class PrefixConsistency:
+class PrefixConsistency(Invariant):
     """Of any two servers' applied commands, one sequence is a prefix of the other."""
 
     name = "prefix consistency"
     paper = "Lamport 2001, §3: all servers execute the same sequence of commands"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nothing applied yet."""
         return ()
 
     def after(self, ghost: tuple[Any, ...], nodes: Nodes, changed: NodeId) -> Hashable:
@@ -89,14 +87,13 @@ class PrefixConsistency:
         return applied if len(applied) > len(ghost) else ghost
 
 
-class AtMostOnce:
+class AtMostOnce(Invariant):
     """The state machine is what comes of each client's requests applied once, in the order of the log."""
 
     name = "at most once"
     paper = "Schneider 1990, §3.3; Ongaro & Ousterhout 2014, §8: a repeated request is not applied again"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nothing to remember: each state says it all."""
         return ()
 
     def after(self, ghost: tuple[()], nodes: Nodes, changed: NodeId) -> Hashable:

@@ -51,14 +51,13 @@ def _get(pairs: tuple[tuple[NodeId, Any], ...], node: NodeId) -> Any:
     return None
 
 
-class ElectionSafety:
+class ElectionSafety(Invariant):
     """At most one leader can be elected in a given term. The ghost: every (term, leader) seen."""
 
     name = "Election Safety"
     paper = "Raft, figure 3 and §5.2"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nobody has led."""
         return frozenset()
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
@@ -75,14 +74,13 @@ class ElectionSafety:
         return ghost | {led}
 
 
-class LeaderAppendOnly:
+class LeaderAppendOnly(Invariant):
     """A leader never overwrites or deletes entries in its log, it only appends. The ghost: leaders' terms and logs."""
 
     name = "Leader Append-Only"
     paper = "Raft, figure 3 and §5.3"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nobody leads."""
         return ()
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
@@ -113,14 +111,13 @@ class LeaderAppendOnly:
                 )
 
 
-class LogMatching:
+class LogMatching(Invariant):
     """Logs with an entry of the same index and term are identical up to there. The ghost: the logs as last compared."""
 
     name = "Log Matching"
     paper = "Raft, figure 3 and §5.3"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Logs compared so far: none."""
         return ()
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
@@ -149,7 +146,7 @@ class LogMatching:
                 )
 
 
-class LeaderCompleteness:
+class LeaderCompleteness(Invariant):
     """An entry committed in a term is in the log of every leader of a *greater* term.
 
     The ghost: the committed entries by index, each with the term in which it was committed, and the leaders checked.
@@ -160,7 +157,6 @@ class LeaderCompleteness:
     paper = "Raft, figure 3 and §5.4"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nothing is committed, nobody led."""
         return ((), frozenset())
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
@@ -201,14 +197,13 @@ def _newly_committed(committed: tuple[Any, ...], server: Any) -> tuple[Any, ...]
     return (*committed, *new)
 
 
-class StateMachineSafety:
+class StateMachineSafety(Invariant):
     """No two servers apply different entries at one index. The ghost: the entries applied, and how far each is."""
 
     name = "State Machine Safety"
     paper = "Raft, figure 3 and §5.4.3"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nothing is applied."""
         return ((), ())
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
@@ -237,7 +232,7 @@ class StateMachineSafety:
         return applied
 
 
-class CommittedSurvives:
+class CommittedSurvives(Invariant):
     """What was committed stays on a majority of the servers that committed it.
 
     The most direct check, and the first to fire on many bugs. The ghost: the committed entries with the servers whose
@@ -248,7 +243,6 @@ class CommittedSurvives:
     paper = "Raft, §5.3 and §5.4"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nothing is committed."""
         return ((), ())
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
@@ -325,14 +319,13 @@ def _note_leader(ghost: Led, node: Any, changed: NodeId) -> Led:
     return ghost
 
 
-class StableLeadership:
+class StableLeadership(Invariant):
     """Once a leader has been elected, nobody begins a later term."""
 
     name = "stable leadership"
     paper = "Ongaro & Ousterhout 2014, §5.2: heartbeats maintain the leader's authority"
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nobody has led."""
         return frozenset()
 
     def after(self, ghost: Led, nodes: Nodes, changed: NodeId) -> Hashable:
@@ -347,7 +340,7 @@ class StableLeadership:
         return _note_leader(ghost, node, changed)
 
 
-class NoLostTerms:
+class NoLostTerms(Invariant):
     """No more than ``allowed`` terms in a row go by without a leader."""
 
     name = "no lost terms"
@@ -357,7 +350,6 @@ class NoLostTerms:
         self.allowed = allowed
 
     def before(self, nodes: Nodes) -> Hashable:
-        """Nobody has led."""
         return frozenset()
 
     def after(self, ghost: Led, nodes: Nodes, changed: NodeId) -> Hashable:

@@ -1,0 +1,70 @@
+"""The house keeps its shape: everything public is documented, and nothing imports in a circle."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import distlib
+
+ROOT = Path(distlib.__file__).parent
+MODULES = sorted(one.name for one in pkgutil.walk_packages(distlib.__path__, "distlib."))
+
+
+def public_items(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """Public classes and functions that a module defines, with the public methods and properties of the classes."""
+    for name, item in vars(module).items():
+        if name.startswith("_") or getattr(item, "__module__", "") != module.__name__:
+            continue
+        if inspect.isfunction(item):
+            yield name, item
+        elif inspect.isclass(item):
+            yield name, item
+            for own, value in vars(item).items():
+                value = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+                if not own.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
+                    yield f"{name}.{own}", getattr(item, own)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_everything_public_is_documented_by_itself_or_by_its_base(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__, name
+    missing = [where for where, item in public_items(module) if not inspect.getdoc(item)]
+    assert missing == [], f"{name}: no docstring, and none to inherit"
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules of the library that a file imports, under ``TYPE_CHECKING`` and inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("distlib"):
+            for one in node.names:
+                inner = f"{node.module}.{one.name}"
+                found.add(inner if inner in MODULES else node.module)
+    return found
+
+
+def test_no_two_files_import_each_other_in_a_circle() -> None:
+    """Also under TYPE_CHECKING: who needs another's types depends on it."""
+    graph = {name: imports_of(ROOT.parent / f"{name.replace('.', '/')}.py") for name in MODULES
+             if (ROOT.parent / f"{name.replace('.', '/')}.py").exists()}  # fmt: skip
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " → ".join((*path[path.index(name) :], name))
+        if name not in done:
+            for other in graph.get(name, ()):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
