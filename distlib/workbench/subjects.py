@@ -7,8 +7,9 @@ from typing import Any
 from distlib.check.subject import Subject
 from distlib.paxos.subject import MULTI_PAXOS, PAXOS
 from distlib.raft.subject import RAFT
+from distlib.replication.subject import PRIMARY_BACKUP
 
-SUBJECTS: tuple[Subject, ...] = (RAFT, PAXOS, MULTI_PAXOS)
+SUBJECTS: tuple[Subject, ...] = (RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP)
 
 JUDGED = tuple(one for one in SUBJECTS if one.searches)
 """Those that have searches: what the judge judges."""

@@ -1,0 +1,24 @@
+"""Primary-backup replication as the judge, the museum, the kill matrix and the Step lab see it."""
+
+from __future__ import annotations
+
+from distlib.check.subject import Requests, Subject
+from distlib.core.mutant import mutants_in
+from distlib.core.node import NodeId
+from distlib.replication import broken
+from distlib.replication.invariants import primary_backup_invariants
+from distlib.replication.message import ClientRequest
+from distlib.replication.primary_backup import PrimaryBackup, cluster
+from distlib.replication.searches import PRIMARY_BACKUP_SEARCHES
+from distlib.replication.state_machine import Put
+
+
+def writes(names: tuple[NodeId, ...]) -> Requests:
+    """Two writes of one client, which it may send to any server."""
+    return [(name, ClientRequest(Put("x", number), "C1", number)) for number in (1, 2) for name in names]
+
+
+PRIMARY_BACKUP = Subject(
+    PrimaryBackup, cluster, primary_backup_invariants, writes, searches=PRIMARY_BACKUP_SEARCHES,
+    correct=(PrimaryBackup,), mutants=mutants_in(broken),
+)  # fmt: skip
