@@ -6,23 +6,14 @@ one of the highest term if there are several), ``"@follower"`` the first that sh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from distlib.core import require
 from distlib.core.node import NodeId
 from distlib.core.seeds import Seeds
 
 Link = tuple[NodeId, NodeId]
-
-
-def _check_times(fault: Fault) -> None:
-    for name in ("at_ms", "for_ms"):
-        value = getattr(fault, name, None)
-        if value is None and name == "for_ms":
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-            raise ValueError(f"{type(fault).__name__}.{name} is {value!r}; it takes a time in ms of at least 0")
 
 
 @dataclass(frozen=True)
@@ -173,7 +164,9 @@ def check_faults(faults: Sequence[Fault], nodes: Sequence[NodeId]) -> None:
     """Raises ``ValueError`` for a time, rate or node name that cannot be, naming the fault and what would be right."""
     for number, fault in enumerate(faults):
         where = f"faults[{number}] ({type(fault).__name__})"
-        _check_times(fault)
+        for name in ("at_ms", "for_ms"):
+            if (time := getattr(fault, name, None)) is not None:
+                require.number(f"{type(fault).__name__}.{name}", time, 0, unit="ms")
         for node in nodes_of(fault):
             if node not in nodes and not (node.startswith("@") and hasattr(fault, "node")):
                 raise ValueError(f"{where} names the node {node!r}; this cluster has {', '.join(nodes)}")
@@ -182,16 +175,13 @@ def check_faults(faults: Sequence[Fault], nodes: Sequence[NodeId]) -> None:
             twice = sorted({node for node in named if named.count(node) > 1})
             if twice:
                 raise ValueError(f"{where} has {twice[0]} in two groups; each node stands in one group at the most")
-        if isinstance(fault, Drift) and not (math.isfinite(fault.rate) and fault.rate > 0):
-            raise ValueError(f"{where} has rate {fault.rate!r}; it takes a number above 0, where 1 is a right clock")
-        if isinstance(fault, (SlowNode, SlowLink)) and not (math.isfinite(fault.extra_ms) and fault.extra_ms >= 0):
-            raise ValueError(f"{where} has extra_ms {fault.extra_ms!r}; it takes a time of at least 0 ms")
+        if isinstance(fault, Drift):
+            require.above(f"{where}.rate", fault.rate)  # 1 is a right clock
+        if isinstance(fault, (SlowNode, SlowLink)):
+            require.number(f"{where}.extra_ms", fault.extra_ms, 0, unit="ms")
 
 
-CRASH, PAUSE, PARTITION, ONE_WAY, BRIDGE, SLOW_NODE, SLOW_LINK, DRIFT = (
-    "crash", "pause", "partition", "one_way", "bridge", "slow_node", "slow_link", "drift",
-)  # fmt: skip
-KINDS = (CRASH, PAUSE, PARTITION, ONE_WAY, BRIDGE, SLOW_NODE, SLOW_LINK, DRIFT)
+KINDS = ("crash", "pause", "partition", "one_way", "bridge", "slow_node", "slow_link", "drift")
 
 
 @dataclass(frozen=True)
@@ -211,9 +201,8 @@ class Nemesis:
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown or not self.kinds:
             raise ValueError(f"Nemesis.kinds is {self.kinds!r}; choose from {', '.join(KINDS)}")
-        for name in ("gap_ms", "length_ms"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"Nemesis.{name} is {getattr(self, name)!r}; it takes a time above 0 ms")
+        require.above("Nemesis.gap_ms", self.gap_ms, unit="ms")
+        require.above("Nemesis.length_ms", self.length_ms, unit="ms")
 
     def schedule(self, nodes: Sequence[NodeId], seed: int, until_ms: float) -> tuple[Fault, ...]:
         """Faults for ``nodes`` up to ``until_ms``; the same arguments always give the same faults."""
@@ -225,13 +214,13 @@ class Nemesis:
             kind = random.choice(self.kinds)
             shuffled = random.sample(list(nodes), len(nodes))
             one = shuffled[0]
-            if kind == CRASH:
+            if kind == "crash":
                 faults.append(Crash(at, one, length))
-            elif kind == PAUSE:
+            elif kind == "pause":
                 faults.append(Pause(at, one, length))
-            elif kind == SLOW_NODE:
+            elif kind == "slow_node":
                 faults.append(SlowNode(at, one, round(random.uniform(0, self.extra_ms), 3), length))
-            elif kind == DRIFT:
+            elif kind == "drift":
                 faults.append(Drift(at, one, round(random.uniform(1 - self.drift, 1 + self.drift), 4)))
             elif len(nodes) > 1:
                 faults.append(self._link_fault(kind, at, length, shuffled, random.randrange(1, len(nodes))))
@@ -240,12 +229,12 @@ class Nemesis:
 
     def _link_fault(self, kind: str, at: float, length: float, nodes: list[NodeId], split: int) -> Fault:
         one, other = tuple(nodes[:split]), tuple(nodes[split:])
-        if kind == ONE_WAY:
+        if kind == "one_way":
             return OneWay(at, one, other, length)
-        if kind == BRIDGE and len(nodes) > 2:
+        if kind == "bridge" and len(nodes) > 2:
             middle, rest = nodes[0], nodes[1:]
-            cut = min(split, len(rest) - 1)
-            return Bridge(at, tuple(rest[:cut]), middle, tuple(rest[cut:]), length)
-        if kind == SLOW_LINK:
+            half = min(split, len(rest) - 1)
+            return Bridge(at, tuple(rest[:half]), middle, tuple(rest[half:]), length)
+        if kind == "slow_link":
             return SlowLink(at, nodes[0], nodes[-1], self.extra_ms, length)
         return Partition(at, (one, other), length)

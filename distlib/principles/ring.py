@@ -1,7 +1,5 @@
 """Abstract specifications of two ring algorithms, each to read beside its TLA+ original."""
 
-# ruff: noqa: D102 (the methods of the interface are documented in Model)
-
 from __future__ import annotations
 
 from collections.abc import Iterator

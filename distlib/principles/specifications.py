@@ -5,8 +5,6 @@ The action names are those of the originals. A step is generated once for every 
 enabled, also when the ways lead to the same state, because that is how TLC counts "states generated".
 """
 
-# ruff: noqa: D102 (the methods of the interface are documented in Model)
-
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import Any
 
 from distlib.core.node import Node
 from distlib.core.seeds import Seeds
-from distlib.sim.latency import Constant, ExponentialLatency, LogNormalLatency, Uniform
+from distlib.sim.latency import Latency
 
 
 class Machine:
@@ -17,9 +17,7 @@ class Machine:
     one is not finished after it.
     """
 
-    def __init__(
-        self, node: Node, seeds: Seeds, disk: Constant | Uniform | ExponentialLatency | LogNormalLatency | None
-    ) -> None:
+    def __init__(self, node: Node, seeds: Seeds, disk: Latency | None) -> None:
         self.node = node
         self.incarnation = 0
         self.down = False

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from heapq import heappush
 from typing import Any
 
+from distlib.core import require
 from distlib.core.clock import EventQueue
 from distlib.core.node import NodeId
 from distlib.core.seeds import Seeds
 from distlib.core.trace import LOST, PARTITIONED
-from distlib.sim.latency import Constant, ExponentialLatency, Latency, LogNormalLatency, Sampler, Uniform, check_ms
+from distlib.sim.latency import Latency, Sampler, Uniform
 from distlib.sim.recorder import Recorder
 
 Link = tuple[NodeId, NodeId]
@@ -34,15 +35,13 @@ class Network:
     reorder_ms: float = 10.0
     fifo: bool = False
     processing_ms: float = 0.0
-    disk: Constant | Uniform | ExponentialLatency | LogNormalLatency | None = None
+    disk: Latency | None = None
 
     def __post_init__(self) -> None:
         for name in ("loss", "duplication", "reordering"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
-                raise ValueError(f"Network.{name} is {value!r}; it takes a probability from 0 to 1")
-        check_ms(self, "processing_ms", self.processing_ms)
-        check_ms(self, "reorder_ms", self.reorder_ms)
+            require.number(f"Network.{name}", getattr(self, name), 0, 1)
+        require.number("Network.processing_ms", self.processing_ms, 0)
+        require.number("Network.reorder_ms", self.reorder_ms, 0)
         if self.fifo and self.reordering:
             raise ValueError("Network has fifo=True and reordering > 0; a link that keeps order cannot reorder")
 
@@ -62,7 +61,7 @@ class Wire:
     def __init__(
         self, network: Network, nodes: Collection[NodeId], queue: EventQueue, seeds: Seeds, recorder: Recorder
     ) -> None:
-        self.network, self.nodes, self.queue, self.seeds, self.recorder = (network, nodes, queue, seeds, recorder)
+        self.network, self.nodes, self.queue, self.seeds, self.recorder = network, nodes, queue, seeds, recorder
         self.links = {node: _Links(self, node) for node in nodes}
         self.partitioned: frozenset[Link] = frozenset()
         self.slow: dict[Link, float] = {}
