@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from distlib.core import require
+from distlib.core.node import node_names
 from distlib.core.parameter import Parameters, parameter
 from distlib.paxos.theory import intersect, missing_share, phases
 
@@ -27,10 +29,7 @@ class QuorumParams(Parameters):
     def check(self) -> None:
         """A quorum is some of the acceptors."""
         for name in ("phase1", "phase2"):
-            if getattr(self, name) > self.acceptors:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)}, more than the {self.acceptors} acceptors that there are"
-                )
+            require.whole(name, getattr(self, name), 1, self.acceptors, "acceptors")
 
     def warnings(self) -> list[str]:
         """What goes wrong without intersection."""
@@ -62,7 +61,7 @@ class Quorums:
 
 def quorums(params: QuorumParams = QuorumParams()) -> Quorums:
     """All pairs of quorums, and all sensible pairs of sizes."""
-    names = tuple(f"S{number}" for number in range(1, params.acceptors + 1))
+    names = node_names(params.acceptors)
     pairs = tuple(
         (one, two, tuple(name for name in one if name in two))
         for one in combinations(names, params.phase1)

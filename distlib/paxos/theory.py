@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import comb
 
+from distlib.core import require
+
 
 def availability(acceptors: int, quorum: int, up: float) -> float:
     """The probability that at least ``quorum`` of ``acceptors`` are up, each with probability ``up``.
@@ -23,19 +25,17 @@ def availability(acceptors: int, quorum: int, up: float) -> float:
     Exact up to the last rounding: the sum is taken in fractions. Raises ``TypeError`` or ``ValueError`` for numbers
     that cannot be.
     """
-    _check_count("acceptors", acceptors, 1, 1000)
-    _check_count("quorum", quorum, 0, acceptors)
-    if isinstance(up, bool) or not isinstance(up, (int, float)) or not 0 <= up <= 1:
-        raise ValueError(f"up is {up!r}; it takes a probability from 0 to 1")
-    p = Fraction(up)
+    require.whole("acceptors", acceptors, 1, 1000)
+    require.whole("quorum", quorum, 0, acceptors)
+    p = Fraction(require.number("up", up, 0, 1))
     return float(sum(comb(acceptors, k) * p**k * (1 - p) ** (acceptors - k) for k in range(quorum, acceptors + 1)))
 
 
 def intersect(acceptors: int, phase1: int, phase2: int) -> bool:
     """Whether every quorum of ``phase1`` of ``acceptors`` shares one with every quorum of ``phase2``."""
-    _check_count("acceptors", acceptors, 1, 1000)
-    _check_count("phase1", phase1, 1, acceptors)
-    _check_count("phase2", phase2, 1, acceptors)
+    require.whole("acceptors", acceptors, 1, 1000)
+    require.whole("phase1", phase1, 1, acceptors)
+    require.whole("phase2", phase2, 1, acceptors)
     return phase1 + phase2 > acceptors
 
 
@@ -64,10 +64,3 @@ def missing_share(acceptors: int, phase1: int, phase2: int) -> float:
     """
     intersect(acceptors, phase1, phase2)
     return comb(acceptors - phase1, phase2) / comb(acceptors, phase2)
-
-
-def _check_count(name: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is {value!r}; it takes a whole number from {low} to {high}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} is {value}; it takes a whole number from {low} to {high}")

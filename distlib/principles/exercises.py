@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,38 +12,16 @@ from distlib.check.explore.explore import ModelError, explore
 from distlib.check.explore.property import always
 from distlib.check.history.history import Operation
 from distlib.check.history.sequential import Illegal, Register
-from distlib.core.node import Node
-from distlib.labs.grading import Grade
+from distlib.core import require
+from distlib.core.node import node_names
+from distlib.labs.grading import LIMIT_S, Grade, grade_apart
 from distlib.paxos.message import Propose
 from distlib.paxos.paxos import Paxos
 from distlib.principles.induction import induction, votes_are_safe
 from distlib.principles.specifications import TCommit, Voting
 
-NAMES = ("S1", "S2", "S3")
+NAMES = node_names(3)
 Predicate = Callable[[Mapping[str, Any]], bool]
-
-
-LIMIT_S = 30.0
-"""After so long, a reader's function is taken for one that never comes back; the checks themselves take seconds."""
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in what runs longer; without an effect outside the main thread, and on Windows."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def give_up(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"your function did not come back within {seconds:g} s: a loop without end?")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again, where a failure is looked into by calling anew
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
 
 
 # ------------------------------------------------------------ states
@@ -79,24 +53,20 @@ def grade_invariant(
     if not callable(predicate) or isinstance(predicate, type):
         return Grade(False, (f"give a function of the nodes, not {predicate!r}",))
 
+    return grade_apart(lambda: _grade_invariant(predicate, broken, max_states), limit_s)
+
+
+def _grade_invariant(predicate: Predicate, broken: type[Paxos], max_states: int) -> Grade:
     def holds(world: Any) -> bool:
-        answer = predicate(world.all_nodes())
-        if not isinstance(answer, bool):
-            raise TypeError(f"your condition answered {answer!r}; it takes True or False")
-        return answer
+        return require.flag("what your condition answered", predicate(world.all_nodes()))
 
     try:
-        with time_limit(limit_s):
-            right = explore(_cluster(Paxos), always(holds, "your invariant"), max_states=max_states)
-            if right.verdict == "violated":
-                last = right.path[-1]
-                nodes = [f"{name}: {_acceptor(node)}" for name, node in last.state.all_nodes().items()]
-                return Grade(
-                    False, ("it fails in correct Paxos, so it is no invariant:", f"after '{last.action}'", *nodes)
-                )
-            wrong = explore(_cluster(broken), always(holds, "your invariant"), max_states=max_states)
-    except TimeoutError as error:
-        return Grade(False, (str(error),))
+        right = explore(_cluster(Paxos), always(holds, "your invariant"), max_states=max_states)
+        if right.verdict == "violated":
+            last = right.path[-1]
+            nodes = [f"{name}: {_acceptor(node)}" for name, node in last.state.all_nodes().items()]
+            return Grade(False, ("it fails in correct Paxos, so it is no invariant:", f"after '{last.action}'", *nodes))
+        wrong = explore(_cluster(broken), always(holds, "your invariant"), max_states=max_states)
     except ModelError as error:
         return Grade(False, (str(error.__cause__ or error),))
     seen = f"it holds in the first {right.distinct:,} states of correct Paxos"
@@ -107,11 +77,9 @@ def grade_invariant(
     return Grade(True, (seen, f"{broken.__name__} breaks it after {steps} steps: {wrong.path[-1].action}"))
 
 
-def _cluster(kind: type[Paxos]) -> ClusterModel:
-    def nodes() -> list[Node]:
-        return [kind(name, NAMES, learners=("S3",)) for name in NAMES]
-
-    return ClusterModel(nodes, requests=[("S1", Propose("A")), ("S2", Propose("B"))])
+def _cluster(node_class: type[Paxos]) -> ClusterModel:
+    requests = [("S1", Propose("A")), ("S2", Propose("B"))]
+    return ClusterModel(lambda: [node_class(name, NAMES, learners=("S3",)) for name in NAMES], requests=requests)
 
 
 def _acceptor(node: Any) -> str:
@@ -123,21 +91,21 @@ def grade_conjunct(predicate: Callable[[Any], bool], limit_s: float = LIMIT_S) -
     """Exercise: what to add to *votes are safe*, so that together they are inductive in ``Voting``."""
     if not callable(predicate) or isinstance(predicate, type):
         return Grade(False, (f"give a function of a state, not {predicate!r}",))
+    return grade_apart(lambda: _grade_conjunct(predicate), limit_s)
+
+
+def _grade_conjunct(predicate: Callable[[Any], bool]) -> Grade:
     try:
-        with time_limit(limit_s):
-            found = induction(Voting(), predicate, votes_are_safe)
-    except TimeoutError as error:
-        return Grade(False, (str(error),))
+        found = induction(Voting(), predicate, votes_are_safe)
     except Exception as error:  # whatever the reader's function raises
         return Grade(False, (f"your function raised {type(error).__name__}: {error}",))
     if not found.starts:
         return Grade(False, ("it does not even hold at the start, when nobody has voted",))
-    if found.escape is None:
-        reached = explore(Voting(), always(predicate, "yours"))
-        if reached.verdict != "holds":
-            return Grade(False, ("it fails in a state that can be reached",))
-        return Grade(True, (str(found),))
-    return Grade(False, tuple(str(found).splitlines()))
+    if found.escape is not None:
+        return Grade(False, tuple(str(found).splitlines()))
+    if explore(Voting(), always(predicate, "yours")).verdict != "holds":
+        return Grade(False, ("it fails in a state that can be reached",))
+    return Grade(True, (str(found),))
 
 
 # ------------------------------------------------------------ linearization

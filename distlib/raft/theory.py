@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import comb
 
+from distlib.core import require
+
 
 def split_vote_probability(servers: int, alive: int, latency: float) -> float:
     """Probability that an election term ends without a leader.
@@ -17,12 +19,10 @@ def split_vote_probability(servers: int, alive: int, latency: float) -> float:
 
     Source: thesis §9.2. Domain: 1 ≤ alive ≤ servers, a majority alive, 0 ≤ latency ≤ 1. Raises ``ValueError`` outside.
     """
-    if not 1 <= alive <= servers:
-        raise ValueError(f"alive is {alive}; it takes a whole number from 1 to servers = {servers}")
+    require.whole("alive", alive, 1, servers)
     if 2 * alive <= servers:
         raise ValueError(f"alive is {alive} of {servers}: without a majority nobody can ever win")
-    if not 0.0 <= latency <= 1.0:
-        raise ValueError(f"latency is {latency}; it takes a fraction of the timeout range, from 0 to 1")
+    require.number("latency", latency, 0, 1)
     rivals = alive - servers // 2 + 1
     return sum(comb(alive, k) * latency**k * (1.0 - latency) ** (alive - k) for k in range(rivals - 1, alive + 1))
 
@@ -32,6 +32,4 @@ def expected_first_timeout(alive: int) -> float:
 
     Source: thesis §9.2 (the minimum of s uniform variables). Raises ``ValueError`` for fewer than one server.
     """
-    if alive < 1:
-        raise ValueError(f"alive is {alive}; it takes at least one server")
-    return 1.0 / (alive + 1)
+    return 1.0 / (require.whole("alive", alive, 1) + 1)

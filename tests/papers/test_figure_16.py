@@ -119,5 +119,5 @@ def test_the_first_of_s_timeouts_comes_after_one_part_in_s_plus_one() -> None:
 def test_the_formula_says_where_it_holds(servers: int, alive: int, latency: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         split_vote_probability(servers, alive, latency)
-    with pytest.raises(ValueError, match="at least one server"):
+    with pytest.raises(ValueError, match="a whole number of at least 1"):
         expected_first_timeout(0)
