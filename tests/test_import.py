@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,22 @@ def test_the_start_of_an_unrelated_program_is_untouched(environment: Environment
     code = "import sys; print('distlib' in sys.modules, 'typing' in sys.modules)"
     done = python(environment.python, code, environment.elsewhere)
     assert (done.stdout, done.stderr) == ("False False\n", "")
+
+
+def test_the_wheel_is_installed_into_an_empty_environment_and_imported(tmp_path: Path) -> None:
+    """Without ``-e``: all that the package needs is in the wheel, the guard at both places."""
+    quiet = ["-q", "--disable-pip-version-check", "--no-deps"]
+    build = [sys.executable, "-m", "pip", "wheel", *quiet, "--no-build-isolation", "-w", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    venv.create(tmp_path / "empty", with_pip=False)
+    own = tmp_path / "empty" / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(own), "install", *quiet, "--no-index", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    code = "import distlib, distlib.raft.raft, distributed_systems_course_guard; print(distlib.__file__)"
+    done = python(own, code, tmp_path)
+    assert done.stderr == "" and done.stdout.startswith(f"{tmp_path}/empty/lib/python")
+    with zipfile.ZipFile(wheel) as packed:
+        names = set(packed.namelist())
+    committed = subprocess.run(["git", "ls-files", "distlib"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(committed.stdout.split()) <= names, "every file of the package, questions and styles too"

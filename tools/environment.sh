@@ -22,7 +22,7 @@ find_python() {
 
 usable() { # it works, and was made here: a directory that was moved or copied holds another one's paths
     $venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null &&
-        grep -qF "$(pwd -P)/$venv/bin" $venv/bin/activate
+        grep -qF "$(pwd -P)/$venv" $venv/bin/activate
 }
 
 if ! usable; then

@@ -1,0 +1,1 @@
+../distlib/_guard.py
