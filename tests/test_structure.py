@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import distlib
+from distlib.core.node import Node
 
 ROOT = Path(distlib.__file__).parent
 MODULES = sorted(one.name for one in pkgutil.walk_packages(distlib.__path__, "distlib."))
@@ -68,3 +70,15 @@ def test_no_two_files_import_each_other_in_a_circle() -> None:
 
     for name in graph:
         visit(name, ())
+
+
+def test_every_file_with_a_protocols_class_is_held_to_see_core_and_replication_alone() -> None:
+    contracts = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (listed,) = [set(one["source_modules"]) for one in contracts["contracts"] if one["name"].startswith("A protocol")]
+    modules = {name: importlib.import_module(name) for name in MODULES}
+    holding = {
+        name for name, module in modules.items() for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, Node) and item is not Node and item.__module__ == name
+    }  # fmt: skip
+    assert holding <= listed, "a protocol's file that the linter does not look at"
+    assert listed <= set(MODULES)
