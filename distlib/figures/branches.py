@@ -24,7 +24,7 @@ from distlib.figures.lane_bars import bars
 from distlib.figures.lanes import Segment
 from distlib.figures.marks import fault_marks, happening_ticks, partition_bands, violation_lines
 from distlib.figures.message_lines import duplicate_marks, message_lines, undelivered_crosses
-from distlib.figures.picture import HALF, Diagram, diagram_of
+from distlib.figures.diagram import HALF, Diagram, diagram_of
 from distlib.figures.spacetime import _layout as lay_out_lanes
 
 TREE_PX, GAP_PX = 104, 26

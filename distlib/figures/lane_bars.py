@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from distlib.figures import lanes, theme
 from distlib.figures.lanes import Segment
-from distlib.figures.picture import HALF, Diagram
+from distlib.figures.diagram import HALF, Diagram
 
 
 def initial(role: str) -> str:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from distlib.core.node import NodeId
 from distlib.core.trace import Trace, describe
 from distlib.figures import lanes, theme
-from distlib.figures.picture import BOTTOM, HALF, TOP, Diagram
+from distlib.figures.diagram import BOTTOM, HALF, TOP, Diagram
 
 
 def happening_ticks(picture: Diagram) -> go.Scatter:

@@ -11,7 +11,7 @@ from distlib.core.node import NodeId
 from distlib.core.trace import DOWN, LOST, PARTITIONED
 from distlib.figures import lanes, theme
 from distlib.figures.lanes import Flight
-from distlib.figures.picture import HALF, Diagram
+from distlib.figures.diagram import HALF, Diagram
 
 
 def message_path(picture: Diagram, flight: Flight) -> list[tuple[float, float]]:

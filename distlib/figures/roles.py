@@ -13,7 +13,7 @@ from distlib.figures import lanes, theme
 from distlib.figures.lane_bars import bars
 from distlib.figures.lanes import Segment
 from distlib.figures.marks import fault_marks
-from distlib.figures.picture import LEFT_PX, RIGHT_PX, ROW_PX, Diagram
+from distlib.figures.diagram import LEFT_PX, RIGHT_PX, ROW_PX, Diagram
 
 LANE_PX, BOTTOM_PX = 40, 56
 LED = ("leader", "coordinator")

@@ -24,7 +24,7 @@ from distlib.figures.message_lines import (
     routine_lines,
     undelivered_crosses,
 )
-from distlib.figures.picture import BOTTOM, BOTTOM_PX, LANE_PX, LEFT_PX, RIGHT_PX, ROW_PX, TOP, Diagram, diagram_of
+from distlib.figures.diagram import BOTTOM, BOTTOM_PX, LANE_PX, LEFT_PX, RIGHT_PX, ROW_PX, TOP, Diagram, diagram_of
 
 
 def spacetime(

@@ -12,7 +12,7 @@ from distlib.core.node import NodeId
 from distlib.core.trace import Trace
 from distlib.figures import lanes, theme
 from distlib.figures.message_lines import message_path
-from distlib.figures.picture import BOTTOM, TOP, Diagram, diagram_of
+from distlib.figures.diagram import BOTTOM, TOP, Diagram, diagram_of
 from distlib.figures.player import add_player, moments
 from distlib.figures.spacetime import spacetime
 

@@ -13,7 +13,7 @@ from distlib.labs.lab import Lab
 from distlib.labs.work import Progress, Stopped
 from distlib.workbench.exhibit import Exhibit, ExhibitParams, exhibit
 from distlib.workbench.kill_matrix import Cell, KillMatrixParams, cells, stored, table
-from distlib.workbench.kill_matrix_chart import kill_matrix
+from distlib.workbench.charts import kill_matrix
 from distlib.workbench.sources import two_sources
 
 
