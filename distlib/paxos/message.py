@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from distlib.core.look import Look
 from distlib.core.node import NodeId
 
 Value = Hashable
@@ -50,12 +51,16 @@ class Propose:
 
     value: Value
 
+    look = Look("slate", place=8)
+
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
     """Phase 1a: promise not to accept below ``ballot``, and say what you have accepted."""
 
     ballot: Ballot
+
+    look = Look("vermillion", place=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class Promise:
     accepted_ballot: Ballot | None = None
     accepted_value: Value | None = None
 
+    look = Look("vermillion", "dot", place=6)
+
 
 @dataclass(frozen=True, slots=True)
 class Accept:
@@ -73,6 +80,8 @@ class Accept:
 
     ballot: Ballot
     value: Value
+
+    look = Look("blue", place=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,8 @@ class Accepted:
     ballot: Ballot
     value: Value
 
+    look = Look("sky", "dot", place=7)
+
 
 @dataclass(frozen=True, slots=True)
 class Nack:
@@ -90,6 +101,8 @@ class Nack:
     ballot: Ballot
     promised: Ballot
 
+    look = Look("purple", "dot", place=9)
+
 
 # --- between learners and those who know (§2.3) ---------------------------------------------------------
 
@@ -97,6 +110,8 @@ class Nack:
 @dataclass(frozen=True, slots=True)
 class Query:
     """A learner that has missed messages asks what has been accepted."""
+
+    look = Look("mist", "dash", place=10)
 
     @property
     def routine(self) -> bool:
@@ -109,6 +124,8 @@ class Learned:
     """The answer to ``Query`` of a node that knows the chosen value."""
 
     value: Value
+
+    look = Look("green", "dot", place=11)
 
 
 # --- to the outside world -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from distlib.core.look import Look
 from distlib.core.node import NodeId
 from distlib.raft.log import Entry, Index, Term
 
@@ -22,6 +23,8 @@ class RequestVote:
     last_log_index: Index
     last_log_term: Term
 
+    look = Look("vermillion", place=2)
+
 
 @dataclass(frozen=True, slots=True)
 class Vote:
@@ -29,6 +32,8 @@ class Vote:
 
     term: Term
     granted: bool
+
+    look = Look("vermillion", "dot", place=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,11 @@ class AppendEntries:
     def kind(self) -> str:
         """``Heartbeat`` when it carries nothing, as the paper calls it."""
         return "AppendEntries" if self.entries else "Heartbeat"
+
+    @property
+    def look(self) -> Look:
+        """Heartbeats are pale."""
+        return Look("blue", place=3) if self.entries else Look("mist", place=13)
 
     @property
     def routine(self) -> bool:
@@ -72,6 +82,8 @@ class AppendReply:
     read_round: int | None = None
     heartbeat: bool = field(default=False, repr=False)
 
+    look = Look("sky", "dot", place=3)
+
     @property
     def routine(self) -> bool:
         """Whether it answers a heartbeat with nothing but a nod."""
@@ -89,6 +101,8 @@ class ClientRequest:
     client: NodeId | None = None
     serial: int | None = None
 
+    look = Look("slate", place=5)
+
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
@@ -97,6 +111,8 @@ class ReadRequest:
     command: Any
     client: NodeId | None = None
     serial: int | None = None
+
+    look = Look("green", "dash", place=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +123,8 @@ class ClientReply:
     ok: bool
     result: Any = None
     leader: NodeId | None = None
+
+    look = Look("slate", "dot", place=5)
 
 
 # --- to the outside world -------------------------------------------------------------------------------
@@ -147,3 +165,13 @@ class RaftView(NamedTuple):
     next_index: tuple[tuple[NodeId, Index], ...]
     match_index: tuple[tuple[NodeId, Index], ...]
     servers: tuple[NodeId, ...]
+
+    @staticmethod
+    def role_looks() -> dict[str, Look]:
+        """How figures colour a server's lane."""
+        return {
+            "follower": Look("pale slate"),
+            "pre-candidate": Look("pale orange"),
+            "candidate": Look("orange"),
+            "leader": Look("blue"),
+        }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from distlib.core.look import Look
 from distlib.core.node import NodeId, setting, volatile
 from distlib.raft.raft import Index, Raft, Read, RequestVote, Role, Term
 
@@ -50,6 +51,8 @@ class RequestPreVote:
     last_log_index: Index
     last_log_term: Term
 
+    look = Look("orange", "dash", place=1)
+
 
 @dataclass(frozen=True, slots=True)
 class PreVoteReply:
@@ -57,6 +60,8 @@ class PreVoteReply:
 
     term: Term
     granted: bool
+
+    look = Look("orange", "dot", place=1)
 
 
 @dataclass
