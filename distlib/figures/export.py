@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -49,11 +48,11 @@ def to_html(figure: go.Figure, *, full_page: bool = True) -> str:
     )
 
 
-def save_image(figure: go.Figure, path: str | Path, *, scale: float = 2.0) -> Path:
+def save_image(figure: go.Figure, path: str | Path) -> Path:
     """Draw the figure into ``path``, in the format of its ending (svg, png, pdf, ...), and return it.
 
-    ``scale`` multiplies the pixels of a png. Raises ``ValueError`` for another ending and ``NoBrowserError``
-    when there is no Chromium; HTML can be written all the same.
+    A png has two pixels for one of the figure's. Raises ``ValueError`` for another ending and ``NoBrowserError`` when
+    there is no Chromium; HTML can be written all the same.
     """
     target = Path(path)
     if target.suffix[1:].lower() not in FORMATS:
@@ -69,7 +68,7 @@ def save_image(figure: go.Figure, path: str | Path, *, scale: float = 2.0) -> Pa
         )
     import kaleido
 
-    options: dict[str, Any] = {"format": target.suffix[1:].lower(), "scale": scale}
+    options = {"format": target.suffix[1:].lower(), "scale": 2.0}
     kaleido.write_fig_sync(
         figure.to_plotly_json(), path=str(target), opts=options, kopts={"mathjax": False, "path": browser}
     )

@@ -186,12 +186,13 @@ def _hover(part: Segment, view: Any) -> str:
 def _states(drawn: Map) -> go.Scatter:
     """Role and term beside each disc, on the side away from the middle."""
     points, positions = [], []
-    for node, (x, y) in drawn.place.items():
+    for node, part in drawn.state.items():
+        x, y = drawn.place[node]
         beside = len(drawn.place) > 1 and abs(y) <= 0.6 and abs(x) > 0.3
         positions.append("middle center" if not beside else "middle right" if x > 0 else "middle left")
         away_x = math.copysign((RADIUS_PX + 4) / UNIT_PX, x) if beside else 0.0
         away_y = 0.0 if beside else math.copysign((RADIUS_PX + 12) / UNIT_PX, y or -1)
-        points.append((x + away_x, y + away_y, plain(drawn.state[node].label)))
+        points.append((x + away_x, y + away_y, plain(part.label)))
     return words(points, textposition=positions, textfont={"size": 13, "color": theme.INK}, cliponaxis=False)
 
 
