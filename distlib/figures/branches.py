@@ -9,6 +9,7 @@ step ``since``: between two steps nothing else changes, so that a click costs as
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -261,15 +262,13 @@ def _tree(scene: Scene, part: Sequence[TreeNode]) -> list[go.Scatter]:
     low, high = scene.window
     known, rows = scene.known, scene.rows
     shown = [node for node in part if low - 1 <= node.depth <= high]
-    count: dict[int | None, int] = {}
-    for node in scene.nodes:
-        count[node.parent] = count.get(node.parent, 0) + 1
+    children = Counter(node.parent for node in scene.nodes)
     inside = {node.number for node in shown}
     mine = [known[number] for number in scene.here if number in inside]
     if mine and mine[0].parent in known:
         mine.insert(0, known[mine[0].parent])
     broken = [node for node in shown if node.broken]
-    knots = [node for node in shown if count.get(node.number, 0) != 1 and not node.broken]
+    knots = [node for node in shown if children[node.number] != 1 and not node.broken]
     return [
         _points(_chains(shown, known), rows, mode="lines", name=CLICKABLE[0],
                 line={"color": theme.FAINT, "width": 2.5}),
