@@ -10,8 +10,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from distlib.figures import theme
+from distlib.figures.columns import check_columns
 from distlib.figures.player import add_player
-from distlib.figures.queueing import SYMBOLS, check_columns, policy_style, translucent
+from distlib.figures.queueing import policy_style, translucent
+from distlib.figures.theme import SYMBOLS
 
 MOST_ROWS = 40
 """Bars get no taller than this many requests; a longer queue shows its number."""

@@ -11,15 +11,15 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from distlib.figures import theme
+from distlib.figures.columns import check_columns
 from distlib.figures.player import add_player
-from distlib.figures.queueing import check_columns
 
 OUTER, BEFORE, AFTER = 1.0, 0.74, 1.0
 MOST_ARCS = 6000
 METHOD_WORDS = {"modulo": "hash mod n", "ring": "ring"}
 
 
-def node_style(node: int) -> theme.KindStyle:
+def node_style(node: int) -> theme.LineStyle:
     """Colour (and dash, from the sixth node on) of a node."""
     return theme.series_style(node)
 

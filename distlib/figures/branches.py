@@ -9,7 +9,8 @@ step ``since``: between two steps nothing else changes, so that a click costs as
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -18,14 +19,16 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from distlib.core.node import NodeId
-from distlib.core.trace import Trace, kind_of
+from distlib.core.trace import Trace
 from distlib.figures import lanes, theme
-from distlib.figures.lane_bars import bars
+from distlib.figures.diagram import HALF, Diagram, diagram_of, lay_out
+from distlib.figures.lane_bars import role_bars
 from distlib.figures.lanes import Segment
+from distlib.figures.looks import RoleStyle, message_styles, role_styles
 from distlib.figures.marks import fault_marks, happening_ticks, partition_bands, violation_lines
 from distlib.figures.message_lines import duplicate_marks, message_lines, undelivered_crosses
-from distlib.figures.picture import HALF, Diagram, diagram_of
-from distlib.figures.spacetime import _layout as lay_out_lanes
+from distlib.figures.shapes import cut, lines, plain
+from distlib.figures.theme import LineStyle
 
 TREE_PX, GAP_PX = 104, 26
 """Height of the tree, and of the gap above it."""
@@ -122,17 +125,19 @@ class Scene:
     @cached_property
     def picture(self) -> Diagram:
         """What the space-time diagram shows."""
-        return diagram_of(self.trace, None, self.window, False, MOST, theme.WIDTH)
+        start, end = self.window
+        return diagram_of(self.trace, start_ms=start, end_ms=end, fold_routine=False, max_messages=MOST)
 
     @cached_property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of messages in the trace, in the theme's order."""
-        return theme.in_order({kind_of(copy[4]) for copy in self.trace.sent}, tuple(theme.KINDS))
+    def kinds(self) -> dict[str, LineStyle]:
+        """The kinds of messages in the trace, and how they look."""
+        return message_styles(copy[4] for copy in self.trace.sent)
 
     @cached_property
-    def roles(self) -> tuple[str, ...]:
-        """The roles in the trace, in the theme's order."""
-        return theme.in_order({lanes.role_of(seen.view) for seen in self.trace.states}, tuple(theme.ROLES))
+    def roles(self) -> dict[str, RoleStyle]:
+        """The roles in the trace, and how they look."""
+        views = [seen.view for seen in self.trace.states]
+        return role_styles(views, map(lanes.role_of, views))
 
 
 def step_diagram(scene: Scene, since: float | None = None) -> go.Figure:
@@ -153,13 +158,18 @@ def step_diagram(scene: Scene, since: float | None = None) -> go.Figure:
     figure = theme.figure()
     figure.add_traces([*past, *recent])
     in_steps(figure.data)
-    lay_out_lanes(figure, scene.picture, False)
-    _lay_out(figure, scene.window, max(scene.rows.values()))
+    lay_out(figure, scene.picture)
+    _make_room(figure, scene.window, max(scene.rows.values()))
     return figure
 
 
-def recent_traces(scene: Scene, since: float, kinds: Sequence[str], roles: Sequence[str]) -> list[Any]:
-    """The traces that a step may change: what ended after step ``since``, the tree after it, and where we are."""
+def recent_traces(
+    scene: Scene, since: float, kinds: Mapping[str, LineStyle], roles: Mapping[str, RoleStyle]
+) -> list[Any]:
+    """The traces that a step may change: what ended after step ``since``, the tree after it, and where we are.
+
+    ``kinds`` and ``roles`` are those of the whole figure, which may have more of them than ``scene``.
+    """
     here = _tree(scene, [node for node in scene.nodes if node.depth > since])
     return [
         *_branch_traces(scene, (since, scene.window[1] + 1), kinds, roles), *here,
@@ -170,7 +180,7 @@ def recent_traces(scene: Scene, since: float, kinds: Sequence[str], roles: Seque
 
 
 def _branch_traces(
-    scene: Scene, after: tuple[float, float], kinds: Sequence[str], roles: Sequence[str]
+    scene: Scene, after: tuple[float, float], kinds: Mapping[str, LineStyle], roles: Mapping[str, RoleStyle]
 ) -> list[go.Scatter | go.Bar]:
     """Messages, lanes and ticks of what ended in the given steps (the first one excluded)."""
     low, high = after
@@ -179,7 +189,7 @@ def _branch_traces(
     parts = [part for part in lanes.segments(scene.trace, picture.nodes) if low < _end(part, scene) <= high]
     ticks = picture._replace(start_ms=max(low + 0.5, picture.start_ms), end_ms=min(high, picture.end_ms))
     return [
-        *message_lines(picture, kinds), *bars(picture, parts, roles), undelivered_crosses(picture),
+        *message_lines(picture, kinds), *role_bars(picture, parts, roles), undelivered_crosses(picture),
         duplicate_marks(picture), happening_ticks(ticks),
     ]  # fmt: skip
 
@@ -214,26 +224,20 @@ def _veil(scene: Scene) -> go.Scatter:
 
 def _stubs(scene: Scene) -> go.Scatter:
     """Short dotted lines that leave the sender's lane towards the receiver: what is in flight."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    text: list[str] = []
+    paths, said = [], []
     nodes, (low, high) = scene.trace.nodes, scene.window
     for stub in scene.stubs:
         if stub.sender not in nodes or stub.sent_at < low:
             continue
-        origin, to = -float(nodes.index(stub.sender)), -float(nodes.index(stub.receiver))
+        origin, to = scene.picture.y(stub.sender), scene.picture.y(stub.receiver)
         down = 1.0 if to < origin else -1.0
         first = origin - down * HALF
         reach = 0.2 + 0.06 * min(abs(to - origin), 3)
+        paths.append([(stub.sent_at, first), (stub.sent_at + (high - low) / 70, round(first - down * reach, 3))])
         held = " (held up)" if stub.held else ""
-        said = f"<b>in flight</b>{held}  {lanes.plain(stub.label)}<br>sent step {stub.sent_at}"
-        x += [stub.sent_at, stub.sent_at + (high - low) / 70, None]
-        y += [first, round(first - down * reach, 3), None]
-        text += [said, said, ""]
-    return go.Scatter(
-        x=x, y=y, hovertext=text, hoverinfo="text", mode="lines", name="in flight", showlegend=True,
-        legend="legend2", line={"color": theme.SOFT, "width": 1.8, "dash": "dot"},
-    )  # fmt: skip
+        said.append(f"<b>in flight</b>{held}  {plain(stub.label)}<br>sent step {stub.sent_at}")
+    line = {"color": theme.SOFT, "width": 1.8, "dash": "dot"}
+    return lines(paths, said, name="in flight", showlegend=True, legend="legend2", line=line)
 
 
 def _points(chosen: Sequence[TreeNode | None], rows: dict[int, int], **options: Any) -> go.Scatter:
@@ -258,15 +262,13 @@ def _tree(scene: Scene, part: Sequence[TreeNode]) -> list[go.Scatter]:
     low, high = scene.window
     known, rows = scene.known, scene.rows
     shown = [node for node in part if low - 1 <= node.depth <= high]
-    count: dict[int | None, int] = {}
-    for node in scene.nodes:
-        count[node.parent] = count.get(node.parent, 0) + 1
+    children = Counter(node.parent for node in scene.nodes)
     inside = {node.number for node in shown}
     mine = [known[number] for number in scene.here if number in inside]
     if mine and mine[0].parent in known:
         mine.insert(0, known[mine[0].parent])
     broken = [node for node in shown if node.broken]
-    knots = [node for node in shown if count.get(node.number, 0) != 1 and not node.broken]
+    knots = [node for node in shown if children[node.number] != 1 and not node.broken]
     return [
         _points(_chains(shown, known), rows, mode="lines", name=CLICKABLE[0],
                 line={"color": theme.FAINT, "width": 2.5}),
@@ -300,11 +302,10 @@ def _chains(shown: Sequence[TreeNode], known: dict[int, TreeNode]) -> list[TreeN
 
 
 def _said(node: TreeNode) -> str:
-    label = node.label if len(node.label) <= 90 else f"{node.label[:89]}…"
-    return f"<b>step {node.depth}</b>  {escape(label, quote=False)}<br>click to go there"
+    return f"<b>step {node.depth}</b>  {escape(cut(node.label, 90), quote=False)}<br>click to go there"
 
 
-def _lay_out(figure: go.Figure, window: tuple[float, float], deepest: int) -> None:
+def _make_room(figure: go.Figure, window: tuple[float, float], deepest: int) -> None:
     """Make room for the tree below the lanes; all that stands in fractions of the height moves with it."""
     layout = figure.layout
     old = layout.height - layout.margin.t - layout.margin.b
@@ -316,8 +317,8 @@ def _lay_out(figure: go.Figure, window: tuple[float, float], deepest: int) -> No
     layout.yaxis.domain = layout.yaxis2.domain = [lanes_from, 1]
     room = max(deepest, 1)
     layout.yaxis3 = {
-        "domain": [0, TREE_PX / new], "range": [-room - 0.5, 0.5], "fixedrange": True, "showgrid": False,
-        "zeroline": False, "showline": False, "ticks": "", "tickvals": [-room / 2], "ticktext": ["<b>branches</b>"],
-        "tickfont": {"size": 11, "color": theme.SOFT}, "tickangle": -90, "anchor": "x",
+        **theme.ROWS, "domain": [0, TREE_PX / new], "range": [-room - 0.5, 0.5], "zeroline": False, "anchor": "x",
+        "tickvals": [-room / 2], "ticktext": ["<b>branches</b>"], "tickangle": -90,
+        "tickfont": {"size": 11, "color": theme.SOFT},
     }  # fmt: skip
     layout.xaxis.update(anchor="y3", range=list(window), tickformat=",d", title_text="step")

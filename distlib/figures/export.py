@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -49,40 +48,28 @@ def to_html(figure: go.Figure, *, full_page: bool = True) -> str:
     )
 
 
-def save_html(figure: go.Figure, path: str | Path) -> Path:
-    """Write ``to_html`` to ``path`` and return it. Raises ``ValueError`` when the name does not end in .html."""
-    target = _target(path, ("html", "htm"))
-    target.write_text(to_html(figure), encoding="utf-8")
-    return target
-
-
-def save_image(figure: go.Figure, path: str | Path, *, scale: float = 2.0) -> Path:
+def save_image(figure: go.Figure, path: str | Path) -> Path:
     """Draw the figure into ``path``, in the format of its ending (svg, png, pdf, ...), and return it.
 
-    ``scale`` multiplies the pixels of a png. Raises ``ValueError`` for another ending and ``NoBrowserError``
-    when there is no Chromium; HTML can be written all the same.
+    A png has two pixels for one of the figure's. Raises ``ValueError`` for another ending and ``NoBrowserError`` when
+    there is no Chromium; HTML can be written all the same.
     """
-    target = _target(path, FORMATS)
+    target = Path(path)
+    if target.suffix[1:].lower() not in FORMATS:
+        raise ValueError(f"path is {str(path)!r}; its name must end in {', '.join('.' + one for one in FORMATS)}")
+    if not target.parent.is_dir():
+        raise ValueError(f"path is {str(path)!r}; there is no folder {str(target.parent)!r}")
     browser = find_browser()
     if browser is None:
         raise NoBrowserError(
             f"cannot draw {target.name}: that needs Chromium or Chrome, and none was found. Install one (Debian, "
             "Ubuntu: `sudo apt-get install chromium`; conda and others: `plotly_get_chrome`) or name it in "
-            "BROWSER_PATH. save_html() needs none, and the camera button of the figure in the notebook saves an SVG."
+            "BROWSER_PATH. HTML (to_html) needs none, and the camera button of the figure in the notebook saves an SVG."
         )
     import kaleido
 
-    options: dict[str, Any] = {"format": target.suffix[1:].lower(), "scale": scale}
+    options = {"format": target.suffix[1:].lower(), "scale": 2.0}
     kaleido.write_fig_sync(
         figure.to_plotly_json(), path=str(target), opts=options, kopts={"mathjax": False, "path": browser}
     )
-    return target
-
-
-def _target(path: str | Path, endings: tuple[str, ...]) -> Path:
-    target = Path(path)
-    if target.suffix[1:].lower() not in endings:
-        raise ValueError(f"path is {str(path)!r}; its name must end in {', '.join('.' + one for one in endings)}")
-    if not target.parent.is_dir():
-        raise ValueError(f"path is {str(path)!r}; there is no folder {str(target.parent)!r}")
     return target

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from html import escape
+from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from distlib.figures.theme import ALARM, BLUE, CHAR, FAINT, GRID, INK, ORANGE, PAPER, SOFT, TEMPLATE
+from distlib.core import require
+from distlib.figures import theme
+from distlib.figures.columns import check_columns
+from distlib.figures.shapes import bars, cut, hatch, lines, words
+from distlib.figures.theme import ALARM, BLUE, CHAR, FAINT, GRID, INK, ORANGE, PAPER, SOFT
 
 PLACED, PENDING, STUCK, LATER = "placed", "never heard of", "stuck", "not placed"
 
 
-class _Look(NamedTuple):
+class _Fate(NamedTuple):
     """How the bars of a fate look; the hatching and the words tell them apart without colours."""
 
     legend: str
@@ -29,17 +34,15 @@ class _Look(NamedTuple):
     hatch: str
 
 
-_LOOKS = {
-    PLACED: _Look("placed: the number is its turn", "#d6e6f2", BLUE, 1.2, ""),
-    PENDING: _Look("never heard of", PAPER, SOFT, 1.2, "/"),
-    STUCK: _Look("fits nowhere", "#fbe3e4", ALARM, 2.6, "x"),
-    LATER: _Look("not reached", "#f4f6f8", FAINT, 1.2, ""),
+_FATES = {
+    PLACED: _Fate("placed: the number is its turn", "#d6e6f2", BLUE, 1.2, ""),
+    PENDING: _Fate("never heard of", PAPER, SOFT, 1.2, "/"),
+    STUCK: _Fate("fits nowhere", "#fbe3e4", ALARM, 2.6, "x"),
+    LATER: _Fate("not reached", "#f4f6f8", FAINT, 1.2, ""),
 }
 _BAR, _LABEL = 0.34, 0.4  # height of a bar, and of a label above its middle, in lanes
 _LEFT, _RIGHT, _TOP, _BOTTOM = 92, 20, 78, 46  # margins, px
 _LANES = 290  # height of all lanes, px, as long as one lane stays between 36 and 52
-_OPERATIONS = ("process", "label", "call", "returned", "order", "fate", "why")
-_FAULTS = ("label", "start", "end")
 
 
 class _Row(NamedTuple):
@@ -99,27 +102,25 @@ def history_timeline(
 
     Raises ``ValueError`` for a missing column, an unknown fate, ``most`` below 1 or ``width`` below 300.
     """
-    rows = [_Row(*values) for values in _values(operations, _OPERATIONS, "operations")]
-    marks = [] if faults is None else [_Fault(*values) for values in _values(faults, _FAULTS, "faults")]
-    unknown = sorted({str(row.fate) for row in rows} - set(_LOOKS))
-    if unknown:
-        raise ValueError(f"operations: fate must be one of {', '.join(_LOOKS)}; got {', '.join(unknown)}")
-    for name, value, least in (("most", most, 1), ("width", width, 300)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value!r}")
+    check_columns(operations, *_Row._fields, name="operations", may_be_empty=True)
+    rows = [_Row(*values) for values in operations[list(_Row._fields)].itertuples(index=False)]
+    for row in rows:
+        require.choice("fate", row.fate, _FATES)
+    require.whole("most", most, 1)
+    require.whole("width", width, 300, unit="px")
     shown = _around_the_stuck(sorted(rows, key=lambda row: (row.call, row.returned)), most)
-    view = _View(shown, _lanes(shown), marks, *_span(shown), width)
-    traces = [*_fault_traces(view), *_bar_traces(view), *_path_traces(view), _label_trace(view)]
-    figure = go.Figure(traces, layout={"template": TEMPLATE})
+    view = _View(shown, _lanes(shown), _faults(faults), *_span(shown), width)
+    figure = theme.figure()
+    figure.add_traces([*_fault_traces(view), *_bar_traces(view), *_path_traces(view), _label_trace(view)])
     _lay_out(figure, view, headline, len(rows) - len(shown), time_label)
     return figure
 
 
-def _values(frame: pd.DataFrame, columns: tuple[str, ...], name: str) -> list[tuple[Any, ...]]:
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise ValueError(f"{name} lacks the column {', '.join(missing)}; it needs {', '.join(columns)}")
-    return list(zip(*(frame[column].tolist() for column in columns), strict=True))
+def _faults(table: pd.DataFrame | None) -> list[_Fault]:
+    if table is None:
+        return []
+    check_columns(table, *_Fault._fields, name="faults", may_be_empty=True)
+    return [_Fault(*values) for values in table[list(_Fault._fields)].itertuples(index=False)]
 
 
 def _around_the_stuck(rows: list[_Row], most: int) -> list[_Row]:
@@ -160,76 +161,51 @@ def _fault_traces(view: _View) -> list[go.Scatter]:
     top, bottom = 0.62, -len(view.lanes) + 0.5
     seen = [fault for fault in view.faults if fault.end >= view.start and fault.start <= view.end]
     edges = [(max(fault.start, view.start), min(fault.end, view.end)) for fault in seen]
-    spans = [(left, right) for left, right in edges if left < right]
-    marks = [left for left, right in edges if left == right]
-    return [
-        go.Scatter(
-            x=[x for left, right in spans for x in (left, right, right, left, left, None)],
-            y=[bottom, bottom, top, top, bottom, None] * len(spans),
-            mode="lines",
-            line={"width": 0},
-            fill="toself",
-            fillcolor="rgba(230,159,0,0.07)",
-            fillpattern={"shape": "/", "fgcolor": "rgba(230,159,0,0.28)", "size": 12, "solidity": 0.07},
-            hoverinfo="skip",
-            showlegend=False,
-        ),
-        go.Scatter(
-            x=[x for left in marks for x in (left, left, None)],
-            y=[bottom, top, None] * len(marks),
-            mode="lines",
-            line={"color": ORANGE, "width": 2, "dash": "dot"},
-            hoverinfo="skip",
-            showlegend=False,
-        ),
-        go.Scatter(
-            x=[left for left, _ in edges],
-            y=[top + 0.02] * len(edges),
-            text=[f"⚡ {_plain(fault.label)}" for fault in seen],
-            mode="text",
-            textposition="top right",
-            textfont={"color": "#8a5f00", "size": 12},
-            cliponaxis=False,
-            hoverinfo="skip",
-            showlegend=False,
-        ),
+    bands = [
+        [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
+        for left, right in edges
+        if left < right
     ]
+    return [
+        lines(
+            bands, line={"width": 0}, fill="toself", fillcolor="rgba(230,159,0,0.07)", showlegend=False,
+            fillpattern={"shape": "/", "fgcolor": "rgba(230,159,0,0.28)", "size": 12, "solidity": 0.07},
+        ),
+        lines(
+            [[(left, bottom), (left, top)] for left, right in edges if left == right],
+            line={"color": ORANGE, "width": 2, "dash": "dot"}, showlegend=False,
+        ),
+        words(
+            [(left, top + 0.02, f"⚡ {_plain(fault.label)}") for fault, (left, _) in zip(seen, edges, strict=True)],
+            textposition="top right", textfont={"color": "#8a5f00", "size": 12}, cliponaxis=False,
+        ),
+    ]  # fmt: skip
 
 
 def _plain(text: str) -> str:
     """``text`` as plotly's markup that shows it literally."""
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    return escape(text, quote=False)
 
 
 def _bar_traces(view: _View) -> list[go.Bar | go.Scatter]:
     """A trace a fate, in fixed order, and the arrowheads of operations that never returned."""
     traces: list[go.Bar | go.Scatter] = []
-    for fate, look in _LOOKS.items():
+    for fate, look in _FATES.items():
         rows = [row for row in view.rows if row.fate == fate]
-        pattern = ["/" if row.returned == math.inf else look.hatch for row in rows]
-        traces.append(
-            go.Bar(
-                orientation="h",
-                base=[row.call for row in rows],
-                x=[max(min(row.returned, view.end) - row.call, 6 * view.per_px) for row in rows],
-                y=[view.lanes[row.process] for row in rows],
-                width=_BAR,
-                name=look.legend,
-                marker={
-                    "color": look.fill,
-                    "line": {"color": look.line, "width": look.width},
-                    "cornerradius": 3,
-                    "pattern": {"shape": pattern, "fgcolor": look.line, "size": 6, "solidity": 0.12},
-                    "pattern_fillmode": "overlay",
-                },
-                customdata=[_hover(row) for row in rows],
-                hovertemplate="%{customdata}<extra></extra>",
-                showlegend=bool(rows),
-            )
-        )
-    open_ended = [row for row in view.rows if row.returned == math.inf]
+        shape = ["/" if row.returned == math.inf else look.hatch for row in rows]
+        marker = {
+            "color": look.fill, "line": {"color": look.line, "width": look.width}, "cornerradius": 3,
+            "pattern": hatch(shape, look.line, 6, 0.12),
+        }  # fmt: skip
+        lengths = [max(min(row.returned, view.end) - row.call, 6 * view.per_px) for row in rows]
+        bar = bars(
+            [row.call for row in rows], lengths, [view.lanes[row.process] for row in rows],
+            width=_BAR, name=look.legend, marker=marker, showlegend=bool(rows),
+            customdata=[_hover(row) for row in rows], hovertemplate="%{customdata}<extra></extra>",
+        )  # fmt: skip
+        traces.append(bar)
+    heads = [view.lanes[row.process] for row in view.rows if row.returned == math.inf]
     arrow = {"symbol": "triangle-right", "size": 11, "color": SOFT}
-    heads = [view.lanes[row.process] for row in open_ended]
     return [*traces, _points([view.end] * len(heads), heads, arrow)]
 
 
@@ -249,7 +225,7 @@ def _hover(row: _Row) -> str:
     return f"{name}<br>called at {row.call:g}, {returned}<br>{turn}{why}"
 
 
-def moments(calls: Sequence[float], returns: Sequence[float], gap: float) -> list[float]:
+def linearization_points(calls: Sequence[float], returns: Sequence[float], gap: float) -> list[float]:
     """A moment for each operation of a linearization, in order: within its bar, ``gap`` apart where there is room."""
     earliest, latest = [], []
     at = -math.inf
@@ -272,7 +248,7 @@ def _path_traces(view: _View) -> list[go.Scatter]:
     stuck = [row for row in view.rows if row.fate == STUCK]
     last = min([view.end, *(row.returned for row in stuck)])  # the order was to leave room for the stuck one
     size = 21 if rows and rows[-1].order > 99 else 18  # of a number's disc, px
-    xs = moments([r.call for r in rows], [min(r.returned, last) for r in rows], (size + 1) * view.per_px)
+    xs = linearization_points([r.call for r in rows], [min(r.returned, last) for r in rows], (size + 1) * view.per_px)
     ys = [view.lanes[row.process] for row in rows]
     cross = [max((row.call + row.returned) / 2, row.returned - 14 * view.per_px) for row in stuck]
     cross_y = [view.lanes[row.process] for row in stuck]
@@ -280,35 +256,24 @@ def _path_traces(view: _View) -> list[go.Scatter]:
     return [
         _line(xs, ys, {"color": INK, "width": 1.6}),
         _line(
-            [xs[-1], cross[0]] if broken else [],
-            [ys[-1], cross_y[0]] if broken else [],
+            [xs[-1], cross[0]] if broken else [], [ys[-1], cross_y[0]] if broken else [],
             {"color": ALARM, "width": 2, "dash": "dot"},
         ),
         go.Scatter(
-            x=xs,
-            y=ys,
-            mode="markers+text",
-            text=[str(row.order) for row in rows],
+            x=xs, y=ys, mode="markers+text", text=[str(row.order) for row in rows], hoverinfo="skip", showlegend=False,
             marker={"size": size, "color": INK, "line": {"color": PAPER, "width": 1.5}},
             textfont={"color": PAPER, "size": 10},
-            hoverinfo="skip",
-            showlegend=False,
         ),
         _points(cross, cross_y, {"symbol": "x", "size": 14, "color": ALARM, "line": {"color": PAPER, "width": 1.5}}),
-    ]
+    ]  # fmt: skip
 
 
 def _label_trace(view: _View) -> go.Scatter:
     """Each operation's words above its bar."""
-    return go.Scatter(
-        x=[row.call for row in view.rows],
-        y=[view.lanes[row.process] + _LABEL for row in view.rows],
-        text=[_label(row, view) for row in view.rows],
-        mode="text",
+    return words(
+        [(row.call, view.lanes[row.process] + _LABEL, _label(row, view)) for row in view.rows],
         textposition="middle right",
         textfont={"size": 12, "shadow": f"0 0 3px {PAPER}, 0 0 3px {PAPER}, 0 0 3px {PAPER}"},
-        hoverinfo="skip",
-        showlegend=False,
         cliponaxis=False,
     )
 
@@ -321,7 +286,7 @@ def _label(row: _Row, view: _View) -> str:
     letters = int(room / (CHAR * (1.1 if stuck else 0.92)))
     text = f"✗ {row.label}" if stuck else row.label
     if len(text) > letters:
-        text = f"{text[: letters - 1]}…" if letters > 3 else ""
+        text = cut(text, letters) if letters > 3 else ""
     colour = ALARM if stuck else SOFT if row.fate == LATER else INK
     shown = f"<b>{_plain(text)}</b>" if stuck else _plain(text)
     return f'<span style="color:{colour}">{shown}</span>' if text else ""
@@ -331,7 +296,7 @@ def _lay_out(figure: go.Figure, view: _View, headline: str, hidden: int, time_la
     verdict, _, reason = headline.partition(": ")
     left_out = f"   ({hidden} operations before and after are not shown)" if hidden else ""
     letters = int((view.width - _LEFT - _RIGHT) / (CHAR * 1.02))
-    reason = reason if len(reason) <= letters else f"{reason[: letters - 1]}…"
+    reason = cut(reason, letters)
     count = max(len(view.lanes), 2)
     lane = min(max(_LANES / count, 36), 52)
     # The legend stands in the title's row, the faults' names in the row below the reason.
@@ -345,12 +310,7 @@ def _lay_out(figure: go.Figure, view: _View, headline: str, hidden: int, time_la
         legend={**legend, "traceorder": "normal"},
         xaxis={"title": {"text": f"{time_label} →{left_out}"}, "range": [view.start, view.end], "showgrid": False},
         yaxis={
-            "tickvals": list(view.lanes.values()),
-            "ticktext": [f"process {_plain(process)}" for process in view.lanes],
-            "range": [-count + 0.5, 0.68],
-            "gridcolor": GRID,
-            "ticks": "",
-            "showline": False,
-            "zeroline": False,
+            "tickvals": list(view.lanes.values()), "ticktext": [f"process {_plain(process)}" for process in view.lanes],
+            "range": [-count + 0.5, 0.68], "gridcolor": GRID, "ticks": "", "showline": False, "zeroline": False,
         },
-    )
+    )  # fmt: skip

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from distlib.core.fault import Pause
 from distlib.figures import lanes, theme
+from distlib.figures.diagram import HALF, OVER, Diagram
 from distlib.figures.lanes import Segment
-from distlib.figures.picture import HALF, Diagram
+from distlib.figures.looks import RoleStyle
+from distlib.figures.shapes import bars, hatch, plain
 
 
 def initial(role: str) -> str:
@@ -27,88 +30,68 @@ def fitting(part: Segment, room_px: float) -> str:
     return ""
 
 
-def bars(picture: Diagram, parts: list[Segment], roles: Sequence[str], half: float = HALF) -> list[go.Bar]:
-    """One trace for each role: the time that nodes spend in it, labelled with role and term."""
-    by_role: dict[str, list[Segment]] = {role: [] for role in (*roles, theme.OTHER)}
+def role_bars(
+    picture: Diagram, parts: Sequence[Segment], styles: Mapping[str, RoleStyle], half: float = HALF
+) -> list[go.Bar]:
+    """One trace for each role of ``styles``: the time that nodes spend in it, labelled with role and term."""
+    by_role: dict[str, list[tuple[Segment, float, float]]] = {role: [] for role in styles}
     for part in parts:
-        start, end = max(part.start_ms, picture.start_ms), min(part.end_ms, picture.end_ms)
-        if start < end:
-            by_role[part.role if part.role in by_role else theme.OTHER].append(part)
-    return [_bar(picture, role, found, half) for role, found in by_role.items()]
+        seen = picture.clipped(part.start_ms, part.end_ms)
+        if seen is not None:
+            by_role[part.role if part.role in by_role else theme.OTHER].append((part, seen[0], seen[1] - seen[0]))
+    return [_role_bars(picture, role, styles[role], found, half) for role, found in by_role.items()]
 
 
-def _bar(picture: Diagram, role: str, parts: list[Segment], half: float) -> go.Bar:
-    style = theme.role_style(role)
-    starts = [max(part.start_ms, picture.start_ms) for part in parts]
-    lengths = [min(part.end_ms, picture.end_ms) - start for part, start in zip(parts, starts, strict=True)]
-    named = any(part.label != part.role for part in parts)
-    return go.Bar(
-        orientation="h",
-        base=starts,
-        x=lengths,
-        y=[picture.y(part.node) for part in parts],
+def _role_bars(
+    picture: Diagram, role: str, style: RoleStyle, found: list[tuple[Segment, float, float]], half: float
+) -> go.Bar:
+    parts = [part for part, _, _ in found]
+    named = role != theme.OTHER and any(part.label != part.role for part in parts)
+    return bars(
+        [start for _, start, _ in found], [length for _, _, length in found], [picture.y(part.node) for part in parts],
         width=2 * half,
-        text=[fitting(part, picture.px(length)) for part, length in zip(parts, lengths, strict=True)],
+        text=[fitting(part, picture.px(length)) for part, _, length in found],
+        insidetextanchor="start", textfont={"color": style.text, "size": 12}, insidetextfont={"color": style.text},
         hovertext=[
-            f"<b>{lanes.plain(part.node)}</b>  {lanes.plain(part.label)}<br>"
-            f"{part.start_ms:,.2f} to {part.end_ms:,.2f} ms"
+            f"<b>{plain(part.node)}</b>  {plain(part.label)}<br>{part.start_ms:,.2f} to {part.end_ms:,.2f} ms"
             for part in parts
         ],
         hoverinfo="text",
-        textposition="inside",
-        insidetextanchor="start",
-        textangle=0,
-        constraintext="none",
-        textfont={"color": style.text, "size": 12},
-        insidetextfont={"color": style.text},
         cliponaxis=True,
-        yaxis="y2",
-        name=f"{role} ({initial(role)})" if named and role != theme.OTHER else role,
+        name=f"{role} ({initial(role)})" if named else role,
         showlegend=bool(parts),
-        legend="legend2",
         marker={
             "color": style.fill,
-            "line": {"width": 0.8, "color": theme.PAPER if not style.hatch else theme.FAINT},
-            "pattern": {
-                "shape": style.hatch,
-                "fgcolor": theme.FAINT,
-                "size": 6,
-                "solidity": 0.25,
-                "fillmode": "overlay",
-            },
+            "line": {"width": 0.8, "color": theme.FAINT if style.hatch else theme.PAPER},
+            "pattern": hatch(style.hatch, theme.FAINT, 6, 0.25),
         },
-    )
+        **OVER,
+    )  # fmt: skip
 
 
 def paused_bars(picture: Diagram) -> go.Bar:
     """Hatched bars over the lanes of nodes that stand still."""
-    found = [span for span in lanes.spans(picture.trace) if span.kind == "Pause" and span.node in picture.nodes]
-    found = [span for span in found if span.start_ms < picture.end_ms and span.end_ms > picture.start_ms]
-    starts = [max(span.start_ms, picture.start_ms) for span in found]
-    return go.Bar(
-        orientation="h",
-        base=starts,
+    found = [
+        (span, seen[0], seen[1] - seen[0])
+        for span in lanes.spans(picture.trace, Pause)
+        if span.node in picture.nodes and (seen := picture.clipped(span.start_ms, span.end_ms))
+    ]
+    return bars(
+        [start for _, start, _ in found],
+        [length for _, _, length in found],
+        [picture.y(span.node) for span, _, _ in found],
         width=2 * HALF,
-        y=[picture.y(span.node or "") for span in found],
-        yaxis="y2",
-        x=[min(span.end_ms, picture.end_ms) - start for span, start in zip(found, starts, strict=True)],
-        text=[
-            "paused" if picture.px(min(span.end_ms, picture.end_ms) - start) > 58 else "‖"
-            for span, start in zip(found, starts, strict=True)
-        ],
-        textposition="inside",
+        text=["paused" if picture.px(length) > 58 else "‖" for _, _, length in found],
         insidetextanchor="middle",
-        textangle=0,
-        constraintext="none",
         textfont={"color": theme.INK},
-        hovertext=[f"<b>{span.node}</b> paused<br>{span.start_ms:,.2f} to {span.end_ms:,.2f} ms" for span in found],
+        hovertext=[f"<b>{one.node}</b> paused<br>{one.start_ms:,.2f} to {one.end_ms:,.2f} ms" for one, _, _ in found],
         hoverinfo="text",
         name="paused",
         showlegend=bool(found),
-        legend="legend2",
         marker={
             "color": "rgba(255,255,255,0.72)",
             "line": {"width": 1, "color": theme.SOFT},
-            "pattern": {"shape": "|", "fgcolor": theme.FAINT, "size": 6, "solidity": 0.2, "fillmode": "overlay"},
+            "pattern": hatch("|", theme.FAINT, 6, 0.2),
         },
+        **OVER,
     )

@@ -1,22 +1,20 @@
-"""What the time-based figures read from a trace: lanes by role and term, partitions, cut links, where messages end.
+"""What the time-based figures read from a trace: lanes by role and term, partitions, links that carry nothing, where
+messages end.
 
-Faults are known by the names of their classes and fields (``Crash.for_ms``, ``Partition.groups``), as figures never
-import the simulator. A protocol takes part by its view: ``role`` colours a lane, ``term`` or ``ballot`` numbers it.
+A protocol takes part by its view: ``role`` colours a lane, ``term`` or ``ballot`` numbers it.
 """
 
 from __future__ import annotations
 
-import html
-import math
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from distlib.core import require
+from distlib.core.fault import Bridge, Crash, Heal, Link, OneWay, Partition, Pause, Restart, Resume, partitioned_links
 from distlib.core.node import NodeId
 from distlib.core.trace import DELIVERED, DOWN, IN_FLIGHT, LOST, PARTITIONED, Trace, describe, kind_of
 from distlib.figures import theme
-
-Link = tuple[NodeId, NodeId]
+from distlib.figures.shapes import plain
 
 
 class Segment(NamedTuple):
@@ -31,13 +29,12 @@ class Segment(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A fault that lasts: a partition, a pause, a slow node."""
+    """A fault that lasts: a crash, a partition, a pause, a slow node."""
 
     start_ms: float
     end_ms: float
-    kind: str
     node: NodeId | None
-    event: Any
+    fault: Any
 
 
 class Flight(NamedTuple):
@@ -66,8 +63,7 @@ def chosen_nodes(trace: Trace, nodes: Iterable[NodeId] | None) -> tuple[NodeId, 
     if nodes is None:
         return trace.nodes
     chosen = tuple(nodes)
-    unknown = [node for node in chosen if node not in trace.nodes]
-    if unknown or not chosen:
+    if not chosen or not set(chosen) <= set(trace.nodes):
         raise ValueError(f"nodes is {chosen!r}; choose one or more of {', '.join(trace.nodes)}")
     return chosen
 
@@ -75,13 +71,12 @@ def chosen_nodes(trace: Trace, nodes: Iterable[NodeId] | None) -> tuple[NodeId, 
 def window(trace: Trace, start_ms: float | None, end_ms: float | None) -> tuple[float, float]:
     """The window's two ends; None means the run's own. Raises ``ValueError`` for a reversed or empty one."""
     last = max(trace.end_ms, 1e-6)
-    start = theme.check_time("start_ms", start_ms, 0.0, math.inf)
-    end = theme.check_time("end_ms", end_ms, 0.0, math.inf)
-    start, end = 0.0 if start is None else start, last if end is None else min(end, max(last, start or 0.0))
+    start = 0.0 if start_ms is None else float(require.number("start_ms", start_ms, 0, unit="ms"))
+    end = last if end_ms is None else min(float(require.number("end_ms", end_ms, 0, unit="ms")), max(last, start))
     if not start < end:
         raise ValueError(
-            f"the window from start_ms={start:g} to end_ms={end:g} is empty; the run lasts from 0 to "
-            f"{trace.end_ms:g} ms"
+            f"the window from start_ms={start:g} to end_ms={end:g} is empty; "
+            f"the run lasts from 0 to {trace.end_ms:g} ms"
         )
     return start, end
 
@@ -108,6 +103,12 @@ def label_of(view: Any) -> str:
     return f"{role} · {'term' if hasattr(view, 'term') else 'ballot'} {term}"
 
 
+def shown_at(trace: Trace, at_ms: float, *, down: bool = True) -> dict[NodeId, Any]:
+    """What each node that has shown anything shows at ``at_ms``: None while it is down, or (with ``down=False``) what
+    it showed before."""
+    return {seen.node: seen.view for seen in trace.states if seen.time_ms <= at_ms and (down or seen.view is not None)}
+
+
 def segments(trace: Trace, nodes: Sequence[NodeId]) -> list[Segment]:
     """Each node's life as segments of one role and term; nodes that show nothing are ``up`` or ``crashed``."""
     changes: dict[NodeId, list[tuple[float, Any]]] = {node: [] for node in nodes}
@@ -125,82 +126,69 @@ def segments(trace: Trace, nodes: Sequence[NodeId]) -> list[Segment]:
 
 def _joined(node: NodeId, changes: list[tuple[float, Any]], end_ms: float) -> list[Segment]:
     found: list[Segment] = []
-    for number, (time_ms, view) in enumerate(changes):
-        until = changes[number + 1][0] if number + 1 < len(changes) else end_ms
-        last = found[-1] if found else None
-        role, term, label = role_of(view), term_of(view), label_of(view)
-        if last is not None and (last.role, last.term) == (role, term):
-            found[-1] = last._replace(end_ms=until)
+    ends = [*(time_ms for time_ms, _ in changes[1:]), end_ms]
+    for (time_ms, view), until in zip(changes, ends, strict=True):
+        role, term = role_of(view), term_of(view)
+        if found and (found[-1].role, found[-1].term) == (role, term):
+            found[-1] = found[-1]._replace(end_ms=until)
         elif until > time_ms or time_ms >= end_ms:
-            found.append(Segment(node, time_ms, until, role, term, label))
+            found.append(Segment(node, time_ms, until, role, term, label_of(view)))
     return found
 
 
 def _without_view(trace: Trace, node: NodeId) -> list[Segment]:
+    def in_role(role: str, start_ms: float, end_ms: float) -> Segment:
+        return Segment(node, start_ms, end_ms, role, None, role)
+
     found, now = [], 0.0
-    for span in spans(trace):
-        if span.kind == "Crash" and span.node == node:
-            if span.start_ms > now:
-                found.append(Segment(node, now, span.start_ms, theme.UP, None, theme.UP))
-            found.append(Segment(node, span.start_ms, span.end_ms, theme.CRASHED, None, theme.CRASHED))
-            now = span.end_ms
+    for crash in spans(trace, Crash):
+        if crash.node == node:
+            if crash.start_ms > now:
+                found.append(in_role(theme.UP, now, crash.start_ms))
+            found.append(in_role(theme.CRASHED, crash.start_ms, crash.end_ms))
+            now = crash.end_ms
     if now < trace.end_ms or not found:
-        found.append(Segment(node, now, trace.end_ms, theme.UP, None, theme.UP))
+        found.append(in_role(theme.UP, now, trace.end_ms))
     return found
 
 
-ENDS = {"Crash": "Restart", "Pause": "Resume", "Partition": "Heal", "OneWay": "Heal", "Bridge": "Heal"}
-CUTS = ("Partition", "OneWay", "Bridge")
+ENDS = {Crash: Restart, Pause: Resume, Partition: Heal, OneWay: Heal, Bridge: Heal}
 
 
-def spans(trace: Trace) -> list[Span]:
-    """The faults that last, each with its end: by its own ``for_ms``, by the fault that ends it, or by the run's
-    end."""
+def spans(trace: Trace, *which: type) -> list[Span]:
+    """The faults of these classes that last, each with its end: by its own ``for_ms``, by the fault that ends it, or by
+    the run's end."""
     found = []
-    for number, fault in enumerate(trace.faults):
-        event, kind = fault.event, type(fault.event).__name__
-        if not hasattr(event, "for_ms"):
-            continue
-        end = trace.end_ms if event.for_ms is None else min(trace.end_ms, fault.time_ms + event.for_ms)
-        for later in trace.faults[number + 1 :]:
-            ends_it = type(later.event).__name__ == ENDS.get(kind) and later.node in (None, fault.node)
-            if ends_it and later.time_ms < end:
-                end = later.time_ms
-        found.append(Span(fault.time_ms, end, kind, fault.node, event))
+    for number, (start_ms, node, fault) in enumerate(trace.faults):
+        if type(fault) in which:
+            end = trace.end_ms if fault.for_ms is None else min(trace.end_ms, start_ms + fault.for_ms)
+            ending = ENDS[type(fault)]
+            for later in trace.faults[number + 1 :]:
+                if isinstance(later.event, ending) and later.node in (None, node):
+                    end = min(end, later.time_ms)
+            found.append(Span(start_ms, end, node, fault))
     return found
 
 
-def partition_text(event: Any) -> str:
+def cuts(trace: Trace) -> list[Span]:
+    """The faults that cut links, each with its end."""
+    return spans(trace, Partition, OneWay, Bridge)
+
+
+def partition_text(fault: Partition | OneWay | Bridge) -> str:
     """A cut in words: ``S1 S2 ┃ S3 S4 S5``; ``S1 ↛ S2`` one way; ``S1 ┃ S3, both reach S2`` for a bridge."""
-    if hasattr(event, "groups"):
-        return " ┃ ".join(" ".join(group) for group in event.groups)
-    if hasattr(event, "sources"):
-        return f"{' '.join(event.sources)} ↛ {' '.join(event.targets)}"
-    return f"{' '.join(event.left)} ┃ {' '.join(event.right)}, both reach {event.middle}"
+    match fault:
+        case OneWay(sources=sources, targets=targets):
+            return f"{' '.join(sources)} ↛ {' '.join(targets)}"
+        case Bridge(left=left, middle=middle, right=right):
+            return f"{' '.join(left)} ┃ {' '.join(right)}, both reach {middle}"
+    return " ┃ ".join(" ".join(group) for group in fault.groups)
 
 
-def partitioned_links(trace: Trace, at_ms: float) -> frozenset[Link]:
-    """The directed links that partitions cut at ``at_ms``."""
-    cut: set[Link] = set()
-    for span in spans(trace):
-        if span.kind in CUTS and span.start_ms <= at_ms < span.end_ms:
-            cut |= partitioned_by(span.event, trace.nodes)
-    return frozenset(cut)
-
-
-def partitioned_by(event: Any, nodes: Sequence[NodeId]) -> frozenset[Link]:
-    """The directed links that a partition, a one-way cut or a bridge cuts."""
-    if hasattr(event, "sources"):
-        return frozenset((one, other) for one in event.sources for other in event.targets if one != other)
-    if hasattr(event, "middle"):
-        return frozenset(link for one in event.left for other in event.right for link in ((one, other), (other, one)))
-    group_of = {node: number for number, group in enumerate(event.groups) for node in group}
-    return frozenset(
-        (one, other)
-        for one in nodes
-        for other in nodes
-        if one != other and group_of.get(one, one) != group_of.get(other, other)
-    )
+def links_cut(trace: Trace, at_ms: float) -> frozenset[Link]:
+    """The directed links that carry nothing at ``at_ms``."""
+    now = [partitioned_links(one.fault, trace.nodes) for one in cuts(trace) if one.start_ms <= at_ms < one.end_ms]
+    return frozenset[Link]().union(*now)
 
 
 def flights(trace: Trace, start_ms: float, end_ms: float, nodes: Sequence[NodeId]) -> list[Flight]:
@@ -216,38 +204,19 @@ def flights(trace: Trace, start_ms: float, end_ms: float, nodes: Sequence[NodeId
         if fate == IN_FLIGHT and arrive > trace.end_ms:
             reached = (trace.end_ms - sent_ms) / (arrive - sent_ms)
         stop = sent_ms + reached * (arrive - sent_ms)
-        if stop < start_ms:
-            continue
-        routine = bool(getattr(message, "routine", False))
-        found.append(
-            Flight(
-                number,
-                kind_of(message),
-                sender,
-                receiver,
-                sent_ms,
-                stop,
-                arrive,
-                reached,
-                fate,
-                routine,
-                number in trace.duplicates,
-                message,
-            )
-        )
+        if stop >= start_ms:
+            routine, again = bool(getattr(message, "routine", False)), number in trace.duplicates
+            found.append(
+                Flight(number, kind_of(message), sender, receiver, sent_ms, stop, arrive, reached, fate, routine, again,
+                       message)
+            )  # fmt: skip
     found.sort(key=lambda flight: (flight.start_ms, flight.number))
     return found
 
 
-def plain(text: Any, width: int = 88) -> str:
-    """``text`` for a hover label: markup escaped, long lines broken."""
-    return "<br>".join(html.escape(line, quote=False) for line in textwrap.wrap(str(text), width) or [""])
-
-
 def flight_text(flight: Flight) -> str:
     """The whole message for a hover label: kind, link, fields, times, fate."""
-    name = kind_of(flight.message)
-    said = describe(flight.message).removeprefix(name).strip()
+    said = describe(flight.message).removeprefix(flight.kind).strip()
     if flight.fate == DELIVERED:
         end = f"delivered {flight.arrive_ms:,.2f} ms (after {flight.arrive_ms - flight.start_ms:,.2f} ms)"
     elif flight.fate == IN_FLIGHT:
@@ -255,6 +224,6 @@ def flight_text(flight: Flight) -> str:
     else:
         end = f"not delivered: {flight.fate}"
     copy = " · a duplicate" if flight.duplicate else ""
-    lines = [f"<b>{plain(name)}</b>  {plain(flight.sender)} → {plain(flight.receiver)}{copy}"]
+    lines = [f"<b>{plain(flight.kind)}</b>  {plain(flight.sender)} → {plain(flight.receiver)}{copy}"]
     lines += [plain(said)] if said else []
     return "<br>".join([*lines, f"sent {flight.start_ms:,.2f} ms, {end}"])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
+from distlib.core.fault import Link
 from distlib.core.node import NodeId
 from distlib.core.trace import DOWN, LOST, PARTITIONED
-from distlib.figures import lanes, theme
-from distlib.figures.lanes import Flight
-from distlib.figures.picture import HALF, Diagram
+from distlib.figures import theme
+from distlib.figures.diagram import HALF, OVER, Diagram
+from distlib.figures.lanes import Flight, flight_text
+from distlib.figures.shapes import lines, plain, signs
+from distlib.figures.theme import LineStyle
+
+MOST_ROUTINE = 400
+"""More routine messages than these become ticks."""
 
 
 def message_path(picture: Diagram, flight: Flight) -> list[tuple[float, float]]:
@@ -20,11 +26,8 @@ def message_path(picture: Diagram, flight: Flight) -> list[tuple[float, float]]:
     if flight.sender not in picture.nodes:
         return [(flight.start_ms, to + HALF + 0.26), (flight.end_ms, to + HALF)]
     if flight.sender == flight.receiver:
-        return [
-            (flight.start_ms, to + HALF),
-            ((flight.start_ms + flight.end_ms) / 2, to + HALF + 0.2),
-            (flight.end_ms, to + HALF),
-        ]
+        middle = (flight.start_ms + flight.end_ms) / 2
+        return [(flight.start_ms, to + HALF), (middle, to + HALF + 0.2), (flight.end_ms, to + HALF)]
     origin = picture.y(flight.sender)
     down = 1.0 if to < origin else -1.0
     first, last = origin - down * HALF, to + down * HALF
@@ -42,7 +45,7 @@ def message_path(picture: Diagram, flight: Flight) -> list[tuple[float, float]]:
 def _wall(picture: Diagram, flight: Flight) -> int:
     """The gap, counted from the sender, in which a partition stops the message: before the first lane it cannot
     reach."""
-    cut: set[lanes.Link] = set()
+    cut: set[Link] = set()
     for start_ms, end_ms, links in picture.partitions:
         if start_ms <= flight.arrive_ms and flight.start_ms < end_ms:
             cut |= links
@@ -52,85 +55,46 @@ def _wall(picture: Diagram, flight: Flight) -> int:
     return next((gap for gap, node in enumerate(on_the_way) if (flight.sender, node) in cut), 0)
 
 
-def _lines(picture: Diagram, flights: Iterable[Flight]) -> dict[str, list[Any]]:
-    x: list[float | None] = []
-    y: list[float | None] = []
-    text: list[str] = []
-    for flight in flights:
-        said = lanes.flight_text(flight)
-        for time_ms, height in message_path(picture, flight):
-            x.append(round(time_ms, 3))
-            y.append(round(height, 3))
-            text.append(said)
-        x.append(None)
-        y.append(None)
-        text.append("")
-    return {"x": x, "y": y, "hovertext": text}
+def _rounded(points: Iterable[Sequence[float]]) -> list[tuple[float, float]]:
+    return [(round(x, 3), round(y, 3)) for x, y in points]
 
 
-def message_lines(picture: Diagram, kinds: Sequence[str]) -> list[go.Scatter]:
-    """One trace a kind, in this order, empty for kinds that are absent; then one for all others."""
-    by_kind: dict[str, list[Flight]] = {kind: [] for kind in (*kinds, theme.OTHER)}
+def _lines(picture: Diagram, flights: Sequence[Flight], **style: Any) -> go.Scatter:
+    paths = [_rounded(message_path(picture, flight)) for flight in flights]
+    return lines(paths, [flight_text(flight) for flight in flights], showlegend=bool(flights), **style)
+
+
+def message_lines(picture: Diagram, styles: Mapping[str, LineStyle]) -> list[go.Scatter]:
+    """One trace for each kind of ``styles``, in this order, empty for kinds that are absent."""
+    by_kind: dict[str, list[Flight]] = {kind: [] for kind in styles}
     for flight in picture.flights:
         by_kind[flight.kind if flight.kind in by_kind else theme.OTHER].append(flight)
-    styles = theme.kind_styles((*kinds, theme.OTHER))
     return [
-        go.Scatter(
-            **_lines(picture, flights),
-            mode="lines",
-            name=kind,
-            hoverinfo="text",
-            showlegend=bool(flights),
-            line={"color": styles[kind].colour, "dash": styles[kind].dash, "width": 1.6},
-        )
-        for kind, flights in by_kind.items()
+        _lines(picture, by_kind[kind], name=kind, line={"color": style.colour, "dash": style.dash, "width": 1.6})
+        for kind, style in styles.items()
     ]
-
-
-def highlighted_lines(picture: Diagram, numbers: Collection[int]) -> go.Scatter:
-    """The messages with these numbers, bold, over the rest."""
-    chosen = [one for one in (*picture.flights, *picture.routine) if one.number in numbers]
-    return go.Scatter(
-        **_lines(picture, chosen),
-        mode="lines",
-        name="highlighted",
-        hoverinfo="text",
-        showlegend=bool(chosen),
-        line={"color": theme.INK, "width": 4},
-    )
 
 
 def routine_lines(picture: Diagram) -> go.Scatter:
     """Heartbeats: thin lines while they are few, else one tick on the sender's lane for each round."""
-    flights, room = picture.routine, 400
+    flights = picture.routine
     only = sorted({flight.kind for flight in flights} - {flight.kind for flight in picture.flights})
     name = ", ".join([*only, f"routine ×{len(flights):,}"])
-    line = {"color": theme.ROUTINE.colour, "width": 1}
-    if len(flights) <= room:
-        return go.Scatter(
-            **_lines(picture, flights), mode="lines", name=name, hoverinfo="text", showlegend=bool(flights), line=line
-        )
+    line = {"color": theme.ROUTINE, "width": 1}
+    if len(flights) <= MOST_ROUTINE:
+        return _lines(picture, flights, name=name, line=line)
     rounds: dict[tuple[NodeId, float, str], list[NodeId]] = {}
     for flight in flights:
         if flight.sender in picture.nodes:
             rounds.setdefault((flight.sender, flight.start_ms, flight.kind), []).append(flight.receiver)
-    x: list[float | None] = []
-    y: list[float | None] = []
-    text: list[str] = []
-    for (sender, sent_ms, kind), receivers in rounds.items():
-        foot = picture.y(sender) - HALF
-        link = f"{lanes.plain(sender)} → {lanes.plain(' '.join(receivers))}"
-        said = f"<b>{lanes.plain(kind)}</b>  {link}<br>sent {sent_ms:,.2f} ms"
-        x += [sent_ms, sent_ms, None]
-        y += [foot, foot - 0.12, None]
-        text += [said, said, ""]
-    return go.Scatter(
-        x=x,
-        y=y,
-        hovertext=text,
-        mode="lines",
+    feet = {sender: picture.y(sender) - HALF for sender, _, _ in rounds}
+    return lines(
+        [[(sent_ms, feet[sender]), (sent_ms, feet[sender] - 0.12)] for sender, sent_ms, _ in rounds],
+        [
+            f"<b>{plain(kind)}</b>  {plain(sender)} → {plain(' '.join(receivers))}<br>sent {sent_ms:,.2f} ms"
+            for (sender, sent_ms, kind), receivers in rounds.items()
+        ],
         name=f"{name}, a tick a round",
-        hoverinfo="text",
         showlegend=True,
         line=line,
     )
@@ -141,36 +105,28 @@ def undelivered_crosses(picture: Diagram) -> go.Scatter:
     lost = [one for one in (*picture.flights, *picture.routine) if one.fate in (LOST, PARTITIONED, DOWN)]
     if len(lost) > 2 * len(picture.flights):
         lost = [one for one in lost if not one.routine]
-    ends = [message_path(picture, flight)[-1] for flight in lost]
-    return go.Scatter(
-        x=[round(x, 3) for x, _ in ends],
-        y=[round(y, 3) for _, y in ends],
-        mode="markers",
+    return _signs(
+        [(one, message_path(picture, one)[-1]) for one in lost],
         name="not delivered",
-        hovertext=[lanes.flight_text(flight) for flight in lost],
-        hoverinfo="text",
-        showlegend=bool(lost),
-        yaxis="y2",
-        legend="legend2",
         marker={"symbol": "x-thin", "size": 8, "color": theme.INK, "line": {"width": 1.8, "color": theme.INK}},
     )
 
 
 def duplicate_marks(picture: Diagram) -> go.Scatter:
     """A diamond in the middle of each extra copy of a message."""
-    again = [one for one in picture.flights if one.duplicate]
-    middles = [
-        [sum(part) / 2 for part in zip(*(message_path(picture, one)[i] for i in (0, -1)), strict=True)] for one in again
-    ]
-    return go.Scatter(
-        x=[round(x, 3) for x, _ in middles],
-        y=[round(y, 3) for _, y in middles],
-        mode="markers",
+    again = []
+    for one in picture.flights:
+        if one.duplicate:
+            (start, low), *_, (end, high) = message_path(picture, one)
+            again.append((one, ((start + end) / 2, (low + high) / 2)))
+    return _signs(
+        again,
         name="duplicate",
-        hovertext=[lanes.flight_text(flight) for flight in again],
-        hoverinfo="text",
-        showlegend=bool(again),
-        yaxis="y2",
-        legend="legend2",
         marker={"symbol": "diamond", "size": 8, "color": theme.PAPER, "line": {"width": 1.5, "color": theme.INK}},
     )
+
+
+def _signs(found: list[tuple[Flight, tuple[float, float]]], **style: Any) -> go.Scatter:
+    points = _rounded(point for _, point in found)
+    said = [(x, y, flight_text(flight)) for (x, y), (flight, _) in zip(points, found, strict=True)]
+    return signs(said, showlegend=bool(found), **style, **OVER)

@@ -10,22 +10,17 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from distlib.figures import theme
+from distlib.figures.columns import check_columns
+from distlib.figures.player import slider
+from distlib.figures.shapes import lines
+from distlib.figures.theme import SYMBOLS, LineStyle
 
 KNOWN = (
-    "random",
-    "round robin",
-    "two choices",
-    "least request",
-    "central queue",
-    "three choices",
-    "join idle queue",
-    "least response time",
-    "key affinity",
-    "key affinity, bounded",
-)
+    "random", "round robin", "two choices", "least request", "central queue", "three choices", "join idle queue",
+    "least response time", "key affinity", "key affinity, bounded",
+)  # fmt: skip
 """A policy looks the same in every figure of the course: its colour and dash come from its place here."""
 KEY = "line: theory (dashed: limit<br>of many backends)<br>sign: simulated<br>band: 95 % confidence<br>"
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
 STATISTICS = (
     ("p50_s", "median", "line-ns"),
     ("mean_s", "mean", "circle"),
@@ -35,41 +30,31 @@ STATISTICS = (
 )
 
 
-def policy_style(name: str, names: Sequence[str] = ()) -> theme.KindStyle:
+def policy_style(name: str, names: Sequence[str] = ()) -> LineStyle:
     """Colour and dash of a policy; one that is not in ``KNOWN`` comes after those, by its place in ``names``."""
     place = KNOWN.index(name) if name in KNOWN else len(KNOWN) + list(names).index(name) if name in names else 0
     return theme.series_style(place)
 
 
-def check_columns(table: pd.DataFrame, *columns: str) -> None:
-    """``ValueError`` when ``table`` is empty or lacks a column, naming it."""
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise ValueError(f"the table has no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}")
-    if table.empty:
-        raise ValueError("the table is empty; there is nothing to draw")
-
-
-def response_against_load(
-    points: pd.DataFrame, theory: pd.DataFrame | None = None, *, log_y: bool = True, title: str = "", height: int = 460
-) -> go.Figure:
+def response_against_load(points: pd.DataFrame, theory: pd.DataFrame | None = None, *, log_y: bool = True) -> go.Figure:
     """Mean response against load: a line is theory, a dot a simulation, a band its 95 % confidence.
 
     ``points`` has the columns policy, load, mean_s, low_s, high_s; ``theory`` policy, load, theory_s (NaN where
     there is no closed form). Raises ``ValueError`` for an empty table or a missing column.
     """
     check_columns(points, "policy", "load", "mean_s", "low_s", "high_s")
-    figure = theme.figure(title=title, height=height)
+    figure = theme.figure(height=460)
     names = list(points["policy"].unique())
-    for name in names:
+    for number, name in enumerate(names):
         style = policy_style(name, names)
         rows = points[points["policy"] == name]
         known = theory[theory["policy"] == name].dropna() if theory is not None else points.iloc[:0]
-        figure.add_traces([_band(rows, "load", style, name), _theory(known, name, style, rows)])
-        figure.add_trace(_dots(rows, name, style, SYMBOLS[names.index(name) % 5]))
+        figure.add_traces([
+            _band(rows, style, name), _theory(known, name, style, rows), _dots(rows, name, style, SYMBOLS[number % 5])
+        ])  # fmt: skip
     figure.update_layout(
-        legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top", "title": {"text": KEY, "font": {"size": 11}}},
-        margin={"l": 70, "r": 24, "t": 48 if title else 20, "b": 58},
+        legend=theme.legend_beside(title={"text": KEY, "font": {"size": 11}}),
+        margin={"l": 70, "r": 24, "t": 20, "b": 58},
     )
     top = float(points["high_s"].max())
     scale: dict[str, Any] = {"range": [0, 1.1 * top]}
@@ -81,7 +66,7 @@ def response_against_load(
     return figure
 
 
-def _dots(rows: pd.DataFrame, name: str, style: theme.KindStyle, symbol: str) -> go.Scatter:
+def _dots(rows: pd.DataFrame, name: str, style: LineStyle, symbol: str) -> go.Scatter:
     return go.Scatter(
         x=rows["load"], y=rows["mean_s"], mode="markers", name=name, legendgroup=name,
         marker={"color": style.colour, "size": 8, "symbol": symbol, "line": {"color": theme.PAPER, "width": 1}},
@@ -91,7 +76,7 @@ def _dots(rows: pd.DataFrame, name: str, style: theme.KindStyle, symbol: str) ->
     )  # fmt: skip
 
 
-def _theory(known: pd.DataFrame, name: str, style: theme.KindStyle, rows: pd.DataFrame) -> go.Scatter:
+def _theory(known: pd.DataFrame, name: str, style: LineStyle, rows: pd.DataFrame) -> go.Scatter:
     """The closed form; where there is none, thin dots from simulation to simulation."""
     exact = not known.empty
     values = known["theory_s"] if exact else rows["mean_s"]
@@ -104,9 +89,9 @@ def _theory(known: pd.DataFrame, name: str, style: theme.KindStyle, rows: pd.Dat
     )  # fmt: skip
 
 
-def _band(rows: pd.DataFrame, across: str, style: theme.KindStyle, name: str) -> go.Scatter:
+def _band(rows: pd.DataFrame, style: LineStyle, name: str) -> go.Scatter:
     """The confidence interval as a band."""
-    x, low, high = (rows[column].to_numpy(float) for column in (across, "low_s", "high_s"))
+    x, low, high = (rows[column].to_numpy(float) for column in ("load", "low_s", "high_s"))
     low = np.maximum(low, 0.5 * rows["mean_s"].to_numpy(float))  # a logarithmic axis has no room below 0
     return go.Scatter(
         x=np.concatenate([x, x[::-1]]), y=np.concatenate([high, low[::-1]]), fill="toself", mode="lines",
@@ -121,7 +106,7 @@ def translucent(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
-def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True, title: str = "") -> go.Figure:
+def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True) -> go.Figure:
     """Median, mean, 95, 99 and 99.9 percent of the response times: one row a policy, one sign a statistic.
 
     ``summary`` has the columns policy, p50_s, mean_s, p95_s, p99_s, p99.9_s, and may have theory_s (the mean by
@@ -131,88 +116,89 @@ def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True, title: str = "
     names = list(summary["policy"])
     marks = summary["unstable"] if "unstable" in summary else [""] * len(names)
     rows = [f"{name}<br><b>unstable</b>" if mark else name for name, mark in zip(names, marks, strict=True)]
-    figure = theme.figure(title=title, height=96 + 58 * len(names))
+    figure = theme.figure(height=96 + 58 * len(names))
     colours = [policy_style(name, names).colour for name in names]
-    figure.add_trace(_spans(summary, rows))
-    for column, label, symbol in STATISTICS:
-        small: dict[str, Any] = {"symbol": symbol, "size": 15 if symbol == "line-ns" else 10, "color": colours}
-        small["line"] = {"color": colours, "width": 3 if symbol == "line-ns" else 1}
-        figure.add_trace(
-            go.Scatter(
-                x=summary[column], y=rows, mode="markers+text", name=label, marker=small, cliponaxis=False,
-                text=[f"{value:.3g}" for value in summary[column]], textfont={"size": 11, "color": theme.SOFT},
-                textposition="bottom center" if column in ("mean_s", "p99_s") else "top center",
-                hovertemplate=f"<b>%{{y}}</b><br>{label}: %{{x:.3f}}<extra></extra>",
-            )
-        )  # fmt: skip
-    theory = summary["theory_s"] if "theory_s" in summary else np.full(len(names), np.nan)
-    figure.add_trace(
-        go.Scatter(
-            x=theory, y=rows, mode="markers", name="mean, by theory", hovertemplate="theory: %{x:.4f}<extra></extra>",
-            marker={"symbol": "circle-open", "size": 17, "color": theme.INK, "line": {"width": 1.8}},
-        )
-    )  # fmt: skip
-    figure.update_layout(
-        margin={"l": 140, "r": 30, "t": 76 if title else 44, "b": 50}, legend={"y": 1.0, "itemsizing": "constant"}
-    )
+    ends = zip(rows, summary["p50_s"], summary["p99.9_s"], strict=True)
+    spans = [[(low, row), (high, row)] for row, low, high in ends]
+    figure.add_trace(lines(spans, line={"color": theme.FAINT, "width": 2}, showlegend=False))
+    figure.add_traces([_statistic(summary, rows, colours, *one) for one in STATISTICS])
+    figure.add_trace(go.Scatter(
+        x=summary["theory_s"] if "theory_s" in summary else np.full(len(names), np.nan), y=rows, mode="markers",
+        name="mean, by theory", hovertemplate="theory: %{x:.4f}<extra></extra>",
+        marker={"symbol": "circle-open", "size": 17, "color": theme.INK, "line": {"width": 1.8}},
+    ))  # fmt: skip
+    figure.update_layout(margin={"l": 140, "r": 30, "t": 44, "b": 50}, legend={"y": 1.0, "itemsizing": "constant"})
     figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 13, "color": theme.INK}, ticks="")
     figure.update_xaxes(title_text="response time (mean service times" + (", log scale)" if log_x else ")"))
     low, high = float(summary["p50_s"].min()), float(summary["p99.9_s"].max())
-    ends = [np.log10(0.7 * low), np.log10(1.25 * high)] if log_x else [0, 1.05 * high]
-    ticks = [part * 10.0**power for power in range(-2, 7) for part in (1, 2, 5)] if log_x else None
-    figure.update_xaxes(type="log" if log_x else "linear", range=ends, tickvals=ticks)
+    shown = [np.log10(0.7 * low), np.log10(1.25 * high)] if log_x else [0, 1.05 * high]
+    figure.update_xaxes(type="log" if log_x else "linear", range=shown, tickvals=_decades(-2, 7) if log_x else None)
     return figure
 
 
-def _spans(summary: pd.DataFrame, rows: Sequence[str]) -> go.Scatter:
-    """A thin line from the median to the 99.9th percentile of every policy."""
-    x = [end for low, high in zip(summary["p50_s"], summary["p99.9_s"], strict=True) for end in (low, high, None)]
-    y = [end for row in rows for end in (row, row, None)]
-    return go.Scatter(x=x, y=y, mode="lines", hoverinfo="skip", showlegend=False,
-                      line={"color": theme.FAINT, "width": 2})  # fmt: skip
+def _statistic(
+    summary: pd.DataFrame, rows: Sequence[str], colours: Sequence[str], column: str, label: str, symbol: str
+) -> go.Scatter:
+    bar = symbol == "line-ns"
+    return go.Scatter(
+        x=summary[column], y=rows, mode="markers+text", name=label, cliponaxis=False,
+        marker={"symbol": symbol, "size": 15 if bar else 10, "color": colours,
+                "line": {"color": colours, "width": 3 if bar else 1}},
+        text=[f"{value:.3g}" for value in summary[column]], textfont={"size": 11, "color": theme.SOFT},
+        textposition="bottom center" if column in ("mean_s", "p99_s") else "top center",
+        hovertemplate=f"<b>%{{y}}</b><br>{label}: %{{x:.3f}}<extra></extra>",
+    )  # fmt: skip
 
 
-def response_tail(ccdf: pd.DataFrame, theory: pd.DataFrame | None = None, *, title: str = "") -> go.Figure:
+def _decades(first: int, end: int) -> list[float]:
+    """1, 2 and 5 times each power of ten: ticks of a logarithmic axis."""
+    return [part * 10.0**power for power in range(first, end) for part in (1, 2, 5)]
+
+
+def response_tail(ccdf: pd.DataFrame, theory: pd.DataFrame | None = None) -> go.Figure:
     """P(response > t): how many requests take longer than t, on a logarithmic scale where an exponential is straight.
 
     ``ccdf`` and ``theory`` (thin lines) have the columns policy, response_s, tail. Raises ``ValueError`` for an
     empty table or a missing column.
     """
     check_columns(ccdf, "policy", "response_s", "tail")
-    figure = theme.figure(title=title, height=440)
+    figure = theme.figure(height=440)
     names = list(ccdf["policy"].unique())
     top = 1.05 * float(ccdf.loc[ccdf["tail"] > 5e-5, "response_s"].max())
     for name in names:
         style, rows = policy_style(name, names), ccdf[(ccdf["policy"] == name) & (ccdf["tail"] > 0)]
-        line = {"color": style.colour, "width": 2.4, "dash": style.dash}
-        figure.add_trace(
-            go.Scatter(
-                x=rows["response_s"], y=rows["tail"], mode="lines", name=name, line=line,
-                hovertemplate=f"<b>{name}</b><br>%{{y:.3%}} take longer than %{{x:.2f}}<extra></extra>",
-            )
-        )  # fmt: skip
         known = theory[theory["policy"] == name] if theory is not None else ccdf.iloc[:0]
-        figure.add_trace(
+        figure.add_traces([
+            go.Scatter(
+                x=rows["response_s"], y=rows["tail"], mode="lines", name=name,
+                line={"color": style.colour, "width": 2.4, "dash": style.dash},
+                hovertemplate=f"<b>{name}</b><br>%{{y:.3%}} take longer than %{{x:.2f}}<extra></extra>",
+            ),
             go.Scatter(
                 x=known["response_s"], y=known["tail"], mode="lines", showlegend=False, hoverinfo="skip",
                 line={"color": theme.INK, "width": 1.1, "dash": "dot"}, name=f"{name}, theory",
-            )
-        )  # fmt: skip
-    figure.update_layout(
-        margin={"l": 118, "r": 24, "t": 48 if title else 20, "b": 56},
-        legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"},
-    )
-    ticks = [1, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0001]
-    named = ["100 %", "50 %", "10 %", "5 %", "1 % (p99)", "0.1 % (p99.9)", "0.01 %"]
+            ),
+        ])  # fmt: skip
+    figure.update_layout(margin={"l": 118, "r": 24, "t": 20, "b": 56}, legend=theme.legend_beside())
+    ticks = {
+        1: "100 %",
+        0.5: "50 %",
+        0.1: "10 %",
+        0.05: "5 %",
+        0.01: "1 % (p99)",
+        0.001: "0.1 % (p99.9)",
+        1e-4: "0.01 %",
+    }
     figure.update_yaxes(
-        type="log", range=[np.log10(5e-5), 0.05], tickvals=ticks, ticktext=named, title_text="share that takes longer"
-    )
+        type="log", range=[np.log10(5e-5), 0.05], tickvals=list(ticks), ticktext=list(ticks.values()),
+        title_text="share that takes longer",
+    )  # fmt: skip
     figure.update_xaxes(title_text="response time t (mean service times)", range=[0, top])
     return figure
 
 
 def formula_curve(
-    curve: pd.DataFrame, points: pd.DataFrame, *, x: str, y: str, setting: str, log_y: bool = False, height: int = 420
+    curve: pd.DataFrame, points: pd.DataFrame, *, x: str, y: str, setting: str, log_y: bool = False
 ) -> go.Figure:
     """A formula as a curve with simulations through it, and a slider over one of its parameters.
 
@@ -224,11 +210,11 @@ def formula_curve(
     check_columns(points, "setting", "x", "value", "error")
     settings = list(dict.fromkeys(curve["setting"]))
     first = len(settings) // 2
-    figure = theme.figure(height=height + (70 if len(settings) > 1 else 0))
+    figure = theme.figure(height=490 if len(settings) > 1 else 420)
     for one in settings:  # the whole family stays in the background
         rows = curve[curve["setting"] == one]
-        figure.add_trace(go.Scatter(x=rows["x"], y=rows["value"], mode="lines", showlegend=False,
-                                    line={"color": theme.GRID, "width": 1.4}, hoverinfo="skip"))  # fmt: skip
+        line = {"color": theme.GRID, "width": 1.4}
+        figure.add_scatter(x=rows["x"], y=rows["value"], mode="lines", line=line, showlegend=False, hoverinfo="skip")
     figure.add_traces(_formula_traces(curve, points, settings[first], styled=True))
     moving = [len(settings), len(settings) + 1]
     figure.frames = [
@@ -242,8 +228,7 @@ def formula_curve(
     scale: dict[str, Any] = {"range": [0, top]}
     if log_y:
         low = float(curve["value"][curve["value"] > 0].min())
-        ticks = [part * 10.0**power for power in range(-2, 5) for part in (1, 2, 5)]
-        scale = {"type": "log", "range": [np.log10(0.85 * low), np.log10(1.15 * top)], "tickvals": ticks}
+        scale = {"type": "log", "range": [np.log10(0.85 * low), np.log10(1.15 * top)], "tickvals": _decades(-2, 5)}
     figure.update_yaxes(title_text=y, **scale)
     figure.update_xaxes(title_text=x)
     return figure
@@ -251,29 +236,27 @@ def formula_curve(
 
 def _formula_traces(curve: pd.DataFrame, points: pd.DataFrame, one: object, styled: bool = False) -> list[go.Scatter]:
     line, dots = curve[curve["setting"] == one], points[points["setting"] == one]
-    formula: dict[str, Any] = {"x": line["x"], "y": line["value"]}
-    simulated: dict[str, Any] = {"x": dots["x"], "y": dots["value"], "error_y": {"array": dots["error"]}}
+    formula = go.Scatter(x=line["x"], y=line["value"])
+    simulated = go.Scatter(x=dots["x"], y=dots["value"], error_y={"array": dots["error"]})
     if styled:
-        blue, orange = theme.series_style(0), theme.series_style(1)
-        formula |= {"mode": "lines", "name": "formula", "line": {"color": blue.colour, "width": 2.6},
-                    "hovertemplate": "formula: %{y:.5g}<extra></extra>"}  # fmt: skip
-        simulated |= {"mode": "markers", "name": "simulated, ± 3 standard errors", "marker": {"color": orange.colour,
-                      "size": 8, "symbol": "diamond"},
-                      "hovertemplate": "simulated: %{y:.5g}<extra></extra>"}  # fmt: skip
-        simulated["error_y"] = {"array": dots["error"], "thickness": 1.4, "color": orange.colour}
-    return [go.Scatter(**formula), go.Scatter(**simulated)]
-
-
-def _short(setting: object) -> str:
-    return f"{setting:g}" if isinstance(setting, float) else str(setting)
+        blue, orange = theme.series_style(0).colour, theme.series_style(1).colour
+        formula.update(
+            mode="lines", name="formula", line={"color": blue, "width": 2.6},
+            hovertemplate="formula: %{y:.5g}<extra></extra>",
+        )  # fmt: skip
+        simulated.update(
+            mode="markers", name="simulated, ± 3 standard errors",
+            marker={"color": orange, "size": 8, "symbol": "diamond"}, error_y={"thickness": 1.4, "color": orange},
+            hovertemplate="simulated: %{y:.5g}<extra></extra>",
+        )  # fmt: skip
+    return [formula, simulated]
 
 
 def _setting_slider(settings: Sequence[object], active: int, name: str) -> dict[str, Any]:
-    still = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
-    steps = [{"label": _short(one), "method": "animate", "args": [[str(one)], still]} for one in settings]
-    return {
-        "active": active, "steps": steps, "x": 0, "len": 1, "y": 0, "yanchor": "top", "pad": {"t": 52},
-        "currentvalue": {"prefix": f"{name} = ", "font": {"size": 13, "color": theme.INK}},
-        "font": {"size": 11, "color": theme.SOFT}, "bgcolor": theme.GRID, "bordercolor": theme.FAINT,
-        "activebgcolor": theme.SKY, "ticklen": 4, "tickcolor": theme.FAINT,
-    }  # fmt: skip
+    labels = [f"{one:g}" if isinstance(one, float) else str(one) for one in settings]
+    return slider(
+        [str(one) for one in settings], labels,
+        active=active, x=0, len=1, y=0, pad={"t": 52}, ticklen=4, tickcolor=theme.FAINT,
+        currentvalue={"prefix": f"{name} = ", "font": {"size": 13, "color": theme.INK}},
+        font={"size": 11, "color": theme.SOFT},
+    )  # fmt: skip

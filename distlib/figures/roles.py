@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
-from distlib.core.node import NodeId
 from distlib.core.trace import Trace
 from distlib.figures import lanes, theme
-from distlib.figures.lane_bars import bars
+from distlib.figures.diagram import LEFT_PX, RIGHT_PX, ROW_PX, Diagram, lane_names
+from distlib.figures.lane_bars import role_bars
 from distlib.figures.lanes import Segment
+from distlib.figures.looks import role_styles
 from distlib.figures.marks import fault_marks
-from distlib.figures.picture import LEFT_PX, RIGHT_PX, ROW_PX, Diagram
+from distlib.figures.shapes import bars, hatch
 
 LANE_PX, BOTTOM_PX = 40, 56
 LED = ("leader", "coordinator")
 
 
 def role_timeline(
-    trace: Trace,
-    *,
-    start_ms: float | None = None,
-    end_ms: float | None = None,
-    nodes: Iterable[NodeId] | None = None,
-    roles: Sequence[str] | None = None,
-    title: str = "",
-    width: int = theme.WIDTH,
+    trace: Trace, *, start_ms: float | None = None, end_ms: float | None = None, roles: Sequence[str] | None = None
 ) -> go.Figure:
     """Each node's roles and terms in the window, and a row on top that marks the time without a leader.
 
     The row appears for protocols that have leaders. ``roles`` fixes which traces exist, for updates in place.
-    Raises ``ValueError`` for a reversed or empty window and an unknown node.
+    Raises ``ValueError`` for a reversed or empty window.
     """
-    start, end = lanes.window(trace, start_ms, end_ms)
-    chosen = lanes.chosen_nodes(trace, nodes)
-    picture = Diagram(trace, chosen, start, end, [], [], 0, width, [])
-    parts = lanes.segments(trace, chosen)
-    roles = theme.in_order({part.role for part in parts}, tuple(theme.ROLES)) if roles is None else tuple(roles)
-    figure = theme.figure(title=title, width=width)
-    gaps = leaderless(lanes.segments(trace, trace.nodes), trace.end_ms)
-    figure.add_traces([_gaps(picture, gaps), *bars(picture, parts, roles, half=0.36), fault_marks(picture)])
+    picture = Diagram(trace, trace.nodes, *lanes.window(trace, start_ms, end_ms), theme.WIDTH)
+    parts = lanes.segments(trace, trace.nodes)
+    styles = role_styles([seen.view for seen in trace.states], [part.role for part in parts], roles)
+    gaps = leaderless(parts, trace.end_ms)
+    figure = theme.figure()
+    figure.add_traces([_gaps(picture, gaps or []), *role_bars(picture, parts, styles, half=0.36), fault_marks(picture)])
     figure.update_traces(yaxis="y")
-    return _layout(figure, picture, bool(title), gaps)
+    _lay_out(figure, picture, gaps is not None)
+    return figure
 
 
 def leaderless(parts: Iterable[Segment], end_ms: float) -> list[tuple[float, float]] | None:
@@ -59,36 +51,28 @@ def leaderless(parts: Iterable[Segment], end_ms: float) -> list[tuple[float, flo
     return gaps + ([(free, end_ms)] if free < end_ms else [])
 
 
-def _gaps(picture: Diagram, gaps: list[tuple[float, float]] | None) -> go.Bar:
-    shown = [
-        (max(start, picture.start_ms), min(end, picture.end_ms))
-        for start, end in gaps or ()
-        if start < picture.end_ms and end > picture.start_ms
-    ]
-    wide = [picture.px(end - start) for start, end in shown]
-    return go.Bar(
-        orientation="h",
-        base=[start for start, _ in shown],
-        x=[end - start for start, end in shown],
-        y=[1.0] * len(shown),
+def _gaps(picture: Diagram, gaps: Iterable[tuple[float, float]]) -> go.Bar:
+    shown = [seen for gap in gaps if (seen := picture.clipped(*gap))]
+    lengths = [end - start for start, end in shown]
+    return bars(
+        [start for start, _ in shown],
+        lengths,
+        [1.0] * len(shown),
         width=0.56,
         name="no leader",
         legend="legend2",
         showlegend=bool(shown),
-        hoverinfo="text",
-        text=[_gap_label(end - start, px) for (start, end), px in zip(shown, wide, strict=True)],
+        text=[_gap_label(length, picture.px(length)) for length in lengths],
+        insidetextanchor="middle",
+        textfont={"color": theme.INK},
         hovertext=[
             f"<b>no leader</b> for {end - start:,.1f} ms<br>{start:,.2f} to {end:,.2f} ms" for start, end in shown
         ],
-        textposition="inside",
-        insidetextanchor="middle",
-        textangle=0,
-        constraintext="none",
-        textfont={"color": theme.INK},
+        hoverinfo="text",
         marker={
             "color": "#fbe3d6",
             "line": {"width": 1, "color": theme.VERMILLION},
-            "pattern": {"shape": "x", "fgcolor": "#f3c3a9", "size": 6, "solidity": 0.15, "fillmode": "overlay"},
+            "pattern": hatch("x", "#f3c3a9", 6, 0.15),
         },
     )
 
@@ -100,29 +84,19 @@ def _gap_label(length_ms: float, room_px: float) -> str:
     return ""
 
 
-def _layout(figure: go.Figure, picture: Diagram, titled: bool, gaps: list[Any] | None) -> go.Figure:
-    rows = theme.legend_rows(figure, "legend2", picture.width - LEFT_PX - RIGHT_PX)
-    top = 1.5 if gaps is not None else 0.5
+def _lay_out(figure: go.Figure, picture: Diagram, led: bool) -> None:
+    top, named = 1.5 if led else 0.5, lane_names(picture)
+    if led:
+        named["tickvals"].append(1.0)
+        named["ticktext"].append("leader?")
     lanes_px = LANE_PX * (len(picture.nodes) - 0.5 + top)
-    top_px = (36 if titled else 10) + ROW_PX * rows + 4
-    ticks = [picture.y(node) for node in picture.nodes] + ([1.0] if gaps is not None else [])
-    names = [f"<b>{lanes.plain(node)}</b>" for node in picture.nodes] + (["leader?"] if gaps is not None else [])
+    top_px = 14 + ROW_PX * theme.legend_rows(figure, "legend2", picture.width - LEFT_PX - RIGHT_PX)
     figure.update_layout(
         height=round(lanes_px + top_px + BOTTOM_PX),
         barmode="overlay",
         uniformtext={"minsize": 10, "mode": "hide"},
         margin={"l": LEFT_PX, "r": RIGHT_PX, "t": top_px, "b": BOTTOM_PX},
-        legend2={"orientation": "h", "x": 0, "xanchor": "left", "y": 1 + 4 / lanes_px, "yanchor": "bottom"},
+        legend2=theme.legend_above(1 + 4 / lanes_px),
     )
     figure.update_xaxes(range=[picture.start_ms, picture.end_ms], title_text="virtual time (ms)", tickformat=",")
-    figure.update_yaxes(
-        range=[0.5 - len(picture.nodes), top],
-        tickvals=ticks,
-        ticktext=names,
-        fixedrange=True,
-        showgrid=False,
-        ticks="",
-        showline=False,
-        tickfont={"size": 13, "color": theme.INK},
-    )
-    return figure
+    figure.update_layout(yaxis={**theme.ROWS, "range": [0.5 - len(picture.nodes), top], **named})

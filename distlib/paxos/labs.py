@@ -17,11 +17,10 @@ from distlib.figures.roles import role_timeline
 from distlib.figures.spacetime import spacetime
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress, Stopped
-from distlib.paxos.charts import protocol_bars, rounds_against_backoff
+from distlib.paxos.charts import availability_by_size, intersection_graph, protocol_bars, rounds_against_backoff
 from distlib.paxos.invariants import paxos_invariants
 from distlib.paxos.message import BallotStarted, Chosen
 from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
-from distlib.paxos.quorum_charts import availability_by_size, intersection_graph
 from distlib.paxos.quorums import QuorumParams, Quorums, quorums, share_apart
 from distlib.paxos.scenarios import (
     CompareParams,

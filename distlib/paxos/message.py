@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from distlib.core import require
+from distlib.core.look import Look
 from distlib.core.node import NodeId
 
 Value = Hashable
@@ -51,12 +52,16 @@ class Propose:
 
     value: Value
 
+    look = Look("slate", place=8)
+
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
     """Phase 1a: promise not to accept below ``ballot``, and say what you have accepted."""
 
     ballot: Ballot
+
+    look = Look("vermillion", place=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Promise:
     accepted_ballot: Ballot | None = None
     accepted_value: Value | None = None
 
+    look = Look("vermillion", "dot", place=6)
+
 
 @dataclass(frozen=True, slots=True)
 class Accept:
@@ -74,6 +81,8 @@ class Accept:
 
     ballot: Ballot
     value: Value
+
+    look = Look("blue", place=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,8 @@ class Accepted:
     ballot: Ballot
     value: Value
 
+    look = Look("sky", "dot", place=7)
+
 
 @dataclass(frozen=True, slots=True)
 class Nack:
@@ -91,6 +102,8 @@ class Nack:
     ballot: Ballot
     promised: Ballot
 
+    look = Look("purple", "dot", place=9)
+
 
 # --- between learners and those who know (§2.3) ---------------------------------------------------------
 
@@ -98,6 +111,8 @@ class Nack:
 @dataclass(frozen=True, slots=True)
 class Query:
     """A learner that has missed messages asks what has been accepted."""
+
+    look = Look("mist", "dash", place=10)
 
     @property
     def routine(self) -> bool:
@@ -110,6 +125,8 @@ class Learned:
     """The answer to ``Query`` of a node that knows the chosen value."""
 
     value: Value
+
+    look = Look("green", "dot", place=11)
 
 
 # --- to the outside world -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from distlib.core.look import Look
 from distlib.core.node import NodeId
 from distlib.paxos.message import Ballot
 from distlib.replication.message import ClientRequest, NoOp
@@ -34,6 +35,8 @@ class Prepare:
     ballot: Ballot
     first: Slot
 
+    look = Look("vermillion", place=6)
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:
@@ -43,6 +46,8 @@ class Promise:
     first: Slot
     accepted: tuple[tuple[Slot, Proposal], ...] = ()
     chosen: tuple[ClientRequest, ...] = ()
+
+    look = Look("vermillion", "dot", place=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ class Accept:
     request: ClientRequest
     chosen_up_to: Slot
 
+    look = Look("blue", place=7)
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -62,6 +69,8 @@ class Accepted:
     ballot: Ballot
     slot: Slot
 
+    look = Look("sky", "dot", place=7)
+
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
@@ -69,6 +78,8 @@ class Heartbeat:
 
     ballot: Ballot
     chosen_up_to: Slot
+
+    look = Look("mist", place=13)
 
     @property
     def routine(self) -> bool:
@@ -125,3 +136,8 @@ class MultiPaxosView(NamedTuple):
     log: tuple[ClientRequest, ...]
     learnt: tuple[tuple[Slot, ClientRequest], ...]
     accepted: tuple[tuple[Slot, Proposal], ...]
+
+    @staticmethod
+    def role_looks() -> dict[str, Look]:
+        """How figures colour a server's lane."""
+        return {"follower": Look("pale slate"), "candidate": Look("orange"), "leader": Look("blue")}

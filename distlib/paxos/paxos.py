@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from distlib.core import require
+from distlib.core.look import Look
 from distlib.core.node import Node, NodeId, durable, setting, volatile
 from distlib.paxos.message import (
     NO_BALLOT,
@@ -54,6 +55,11 @@ class PaxosView(NamedTuple):
     accepted_ballot: Ballot | None
     accepted_value: Value | None
     chosen: Value | None
+
+    @staticmethod
+    def role_looks() -> dict[str, Look]:
+        """How figures colour a node's lane."""
+        return {"acceptor": Look("pale slate"), "proposer": Look("orange"), "learner": Look("pale green")}
 
 
 @dataclass

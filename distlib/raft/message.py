@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from distlib.core.look import Look
 from distlib.core.node import NodeId
 from distlib.raft.log import Entry, Index, Term
 
@@ -22,6 +23,8 @@ class RequestVote:
     last_log_index: Index
     last_log_term: Term
 
+    look = Look("vermillion", place=2)
+
 
 @dataclass(frozen=True, slots=True)
 class Vote:
@@ -29,6 +32,8 @@ class Vote:
 
     term: Term
     granted: bool
+
+    look = Look("vermillion", "dot", place=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,11 @@ class AppendEntries:
         return "AppendEntries" if self.entries else "Heartbeat"
 
     @property
+    def look(self) -> Look:
+        """Heartbeats are pale."""
+        return Look("blue", place=3) if self.entries else Look("mist", place=13)
+
+    @property
     def routine(self) -> bool:
         """Whether figures may fold it away."""
         return not self.entries
@@ -71,6 +81,8 @@ class AppendReply:
     conflict_term: Term | None = None
     read_round: int | None = None
     heartbeat: bool = field(default=False, repr=False)
+
+    look = Look("sky", "dot", place=3)
 
     @property
     def routine(self) -> bool:
@@ -116,3 +128,13 @@ class RaftView(NamedTuple):
     next_index: tuple[tuple[NodeId, Index], ...]
     match_index: tuple[tuple[NodeId, Index], ...]
     servers: tuple[NodeId, ...]
+
+    @staticmethod
+    def role_looks() -> dict[str, Look]:
+        """How figures colour a server's lane."""
+        return {
+            "follower": Look("pale slate"),
+            "pre-candidate": Look("pale orange"),
+            "candidate": Look("orange"),
+            "leader": Look("blue"),
+        }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distlib.core import require
+from distlib.core.look import Look
 from distlib.core.node import NodeId, durable, setting
 from distlib.raft.log import Index, Log, Term
 from distlib.raft.raft import Raft, Role
@@ -35,6 +36,8 @@ class InstallSnapshot:
     term: Term
     snapshot: Snapshot
 
+    look = Look("purple", place=4)
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotReply:
@@ -42,6 +45,8 @@ class SnapshotReply:
 
     term: Term
     match_index: Index | None = None
+
+    look = Look("purple", "dot", place=4)
 
 
 @dataclass(frozen=True, slots=True)

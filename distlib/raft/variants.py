@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from distlib.core.look import Look
 from distlib.core.node import NodeId, setting, volatile
 from distlib.raft.log import Index, Term
 from distlib.raft.message import RequestVote
@@ -52,6 +53,8 @@ class RequestPreVote:
     last_log_index: Index
     last_log_term: Term
 
+    look = Look("orange", "dash", place=1)
+
 
 @dataclass(frozen=True, slots=True)
 class PreVoteReply:
@@ -59,6 +62,8 @@ class PreVoteReply:
 
     term: Term
     granted: bool
+
+    look = Look("orange", "dot", place=1)
 
 
 @dataclass

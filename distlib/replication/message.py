@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from distlib.core.look import Look
 from distlib.core.node import NodeId
 
 
@@ -24,6 +25,8 @@ class ClientRequest:
     client: NodeId | None = None
     serial: int | None = None
 
+    look = Look("slate", place=5)
+
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
@@ -32,6 +35,8 @@ class ReadRequest:
     command: Any
     client: NodeId | None = None
     serial: int | None = None
+
+    look = Look("green", "dash", place=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class ClientReply:
     ok: bool
     result: Any = None
     leader: NodeId | None = None
+
+    look = Look("slate", "dot", place=5)
 
 
 # --- to the outside world -------------------------------------------------------------------------------

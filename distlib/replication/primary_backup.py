@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from distlib.core import require
+from distlib.core.look import Look
 from distlib.core.node import Node, NodeId, durable, setting, volatile
 from distlib.replication.message import ClientReply, ClientRequest, ReadRequest
 from distlib.replication.state_machine import KeyValue, StateMachine
@@ -44,6 +45,8 @@ class Report:
 
     view: int
 
+    look = Look("mist", place=30)
+
     @property
     def routine(self) -> bool:
         """Figures may fold it away."""
@@ -55,6 +58,8 @@ class Announce:
     """The monitor's answer to a report: the view that counts now."""
 
     view: View
+
+    look = Look("mist", "dot", place=30)
 
     @property
     def routine(self) -> bool:
@@ -69,6 +74,8 @@ class HandOver:
     view: View
     log: tuple[ClientRequest, ...]
 
+    look = Look("orange", place=20)
+
 
 @dataclass(frozen=True, slots=True)
 class Forward:
@@ -78,6 +85,8 @@ class Forward:
     index: int
     request: ClientRequest
 
+    look = Look("blue", place=10)
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -85,6 +94,8 @@ class Stored:
 
     view: int
     index: int
+
+    look = Look("blue", "dot", place=10)
 
 
 # --- to the outside world --------------------------------------------------------------------------------
@@ -116,6 +127,11 @@ class ServerView(NamedTuple):
     applied: int
     log: tuple[ClientRequest, ...]
 
+    @staticmethod
+    def role_looks() -> dict[str, Look]:
+        """How the roles look, in the order of the legend."""
+        return {"primary": Look("blue"), "backup": Look("pale green"), "idle": Look("pale slate")}
+
 
 class MonitorView(NamedTuple):
     """What an observer sees of the monitor."""
@@ -126,6 +142,11 @@ class MonitorView(NamedTuple):
     backup: NodeId | None
     reported: bool
     alive: tuple[NodeId, ...]
+
+    @staticmethod
+    def role_looks() -> dict[str, Look]:
+        """How the role looks."""
+        return {"monitor": Look("pale orange")}
 
 
 # --- the monitor -----------------------------------------------------------------------------------------

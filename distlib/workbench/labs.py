@@ -11,10 +11,9 @@ import pandas as pd
 from distlib.figures.spacetime import spacetime
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress, Stopped
+from distlib.workbench.charts import kill_matrix, two_sources
 from distlib.workbench.kill_matrix import Cell, KillMatrixParams, cells, stored, table
-from distlib.workbench.kill_matrix_chart import kill_matrix
 from distlib.workbench.museum import Exhibit, ExhibitParams, exhibit
-from distlib.workbench.sources import two_sources
 
 
 def draw_counterexample(result: Exhibit) -> Any:

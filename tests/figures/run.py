@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from distlib.core.fault import Crash, Partition
 from distlib.core.invariant import Violation
 from distlib.core.trace import DOWN, LOST, PARTITIONED, Happened, Seen, Trace
 
@@ -47,44 +48,6 @@ class Applied:
     index: int
 
 
-@dataclass(frozen=True)
-class Crash:
-    node: str
-    for_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class Pause:
-    node: str
-    for_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class Partition:
-    groups: tuple[tuple[str, ...], ...]
-    for_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class OneWay:
-    sources: tuple[str, ...]
-    targets: tuple[str, ...]
-    for_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class Bridge:
-    left: tuple[str, ...]
-    middle: str
-    right: tuple[str, ...]
-    for_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class Heal:
-    pass
-
-
 def sent(number: int, at: float, due: float, sender: str, receiver: str, message: Any) -> tuple[Any, ...]:
     return (due, number, sender, receiver, message, at)
 
@@ -121,8 +84,8 @@ def trace(**changes: Any) -> Trace:
             Seen(80.0, "S1", View("follower", 1)),
         ),
         "faults": (
-            Happened(40.0, None, Partition((("S1", "S2"), ("S3",)), 10.0)),
-            Happened(60.0, "S1", Crash("S1", 20.0)),
+            Happened(40.0, None, Partition(40.0, (("S1", "S2"), ("S3",)), 10.0)),
+            Happened(60.0, "S1", Crash(60.0, "S1", 20.0)),
         ),
         "outputs": (Happened(45.0, "S1", Applied(1)), Happened(45.0, "S1", Applied(2))),
     }

@@ -8,16 +8,13 @@ from pathlib import Path
 import pytest
 
 from distlib.figures import export
-from distlib.figures.export import NoBrowserError, find_browser, save_html, save_image, to_html
-from distlib.figures.log_view import log_animation
+from distlib.figures.export import NoBrowserError, find_browser, save_image, to_html
 from distlib.figures.spacetime import spacetime
 from distlib.figures.time_travel import time_travel
 from tests.figures import run
 
 
-@pytest.mark.parametrize(
-    "figure", [spacetime(run.trace()), time_travel(run.trace(), frames=3), log_animation(run.trace())]
-)
+@pytest.mark.parametrize("figure", [spacetime(run.trace()), time_travel(run.trace(), frames=3)])
 def test_the_page_loads_nothing_from_anywhere(figure) -> None:  # type: ignore[no-untyped-def]
     page = to_html(figure)
     assert not re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)\s*=", page)
@@ -25,8 +22,8 @@ def test_the_page_loads_nothing_from_anywhere(figure) -> None:  # type: ignore[n
     assert "Plotly.newPlot" in page and len(page) > 1_000_000
 
 
-def test_chinese_text_is_in_the_page_and_in_the_fonts(tmp_path: Path) -> None:
-    page = save_html(spacetime(run.trace(), title="时空图"), tmp_path / "图.html").read_text(encoding="utf-8")
+def test_chinese_text_is_in_the_page_and_in_the_fonts() -> None:
+    page = to_html(spacetime(run.trace()).update_layout(title_text="时空图"))
     assert '<meta charset="utf-8"' in page
     assert "时空图" in page or "\\u65f6\\u7a7a\\u56fe" in page
     assert "Noto Sans CJK SC" in page
@@ -34,7 +31,7 @@ def test_chinese_text_is_in_the_page_and_in_the_fonts(tmp_path: Path) -> None:
 
 def test_without_a_browser_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "find_browser", lambda: None)
-    with pytest.raises(NoBrowserError, match=r"cannot draw a.svg.*apt-get install chromium.*BROWSER_PATH.*save_html"):
+    with pytest.raises(NoBrowserError, match=r"cannot draw a.svg.*apt-get install chromium.*BROWSER_PATH.*to_html"):
         save_image(spacetime(run.trace()), tmp_path / "a.svg")
 
 
@@ -47,22 +44,18 @@ def test_the_browser_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("save", "name", "message"),
-    [
-        (save_html, "a.svg", r"path is '.*a.svg'; its name must end in .html"),
-        (save_image, "a.html", r"its name must end in .svg, .png"),
-        (save_html, "nowhere/a.html", "there is no folder"),
-    ],
+    ("name", "message"),
+    [("a.html", r"path is '.*a.html'; its name must end in .svg, .png"), ("nowhere/a.svg", "there is no folder")],
 )
-def test_a_bad_path_is_refused(save, name: str, message: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_bad_path_is_refused(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
-        save(spacetime(run.trace()), tmp_path / name)
+        save_image(spacetime(run.trace()), tmp_path / name)
 
 
 @pytest.mark.browser
 @pytest.mark.xdist_group("browser")
 def test_pictures_are_drawn_with_the_local_browser(tmp_path: Path) -> None:
-    figure = spacetime(run.trace(), title="时空图")
+    figure = spacetime(run.trace()).update_layout(title_text="时空图")
     svg = save_image(figure, tmp_path / "a.svg").read_text(encoding="utf-8")
     assert svg.startswith("<svg") and "时空图" in svg and "leader · term 1" in svg
     assert save_image(figure, tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

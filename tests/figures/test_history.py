@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from distlib.figures.history import history_timeline, moments
+from distlib.figures.history import history_timeline, linearization_points
 
 COLUMNS = ["process", "label", "call", "returned", "order", "fate", "why"]
 STUCK = [
@@ -110,7 +110,7 @@ def test_nothing_and_a_single_moment_can_be_drawn():
 
 def test_markup_in_values_is_shown_as_text():
     figure = history_timeline(frame([("1", "write <b>&", 0.0, 9.0, 1, "placed", "")]), headline="No: <i> & so on")
-    assert "write &lt;b>&amp;" in texts(figure) and figure.layout.title.subtitle.text == "&lt;i> &amp; so on"
+    assert "write &lt;b&gt;&amp;" in texts(figure) and figure.layout.title.subtitle.text == "&lt;i&gt; &amp; so on"
 
 
 def test_long_labels_are_cut_where_the_next_begins():
@@ -127,16 +127,16 @@ def test_long_labels_are_cut_where_the_next_begins():
         ([], [], 1, []),
     ],
 )
-def test_moments_stay_in_their_bars_and_in_order(calls, returns, gap, expected):
-    assert moments(calls, returns, gap) == expected
+def test_linearization_points_stay_in_their_bars_and_in_order(calls, returns, gap, expected):
+    assert linearization_points(calls, returns, gap) == expected
 
 
 def test_errors_name_what_is_wrong():
-    with pytest.raises(ValueError, match="operations lacks the column order, why; it needs process"):
+    with pytest.raises(ValueError, match="operations has no column 'order'; it has process, label"):
         history_timeline(frame(STUCK).drop(columns=["order", "why"]))
-    with pytest.raises(ValueError, match="faults lacks the column end"):
+    with pytest.raises(ValueError, match="faults has no column 'end'"):
         history_timeline(frame(STUCK), FAULTS.drop(columns="end"))
-    with pytest.raises(ValueError, match="fate must be one of placed, never heard of, stuck, not placed; got lost"):
+    with pytest.raises(ValueError, match="fate is 'lost'; choose one of 'placed', 'never heard of'"):
         history_timeline(frame([("1", "write 1", 0.0, 1.0, 1, "lost", "")]))
-    with pytest.raises(ValueError, match="most must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="most is 0; it takes a whole number of at least 1"):
         history_timeline(frame(STUCK), most=0)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from distlib.figures.latency import latency_cdf, percentile_bars, quantile
+from distlib.figures.latency import latency_cdf, quantile
 
 
 def test_quantiles_are_of_nearest_rank() -> None:
@@ -37,13 +37,6 @@ def test_what_never_came_counts_as_slowest() -> None:
     curve = next(one for one in figure.data if one.name == "a")
     assert curve.y[-1] == 0.5
     assert any("p99 never" in one.name for one in figure.data)
-    assert "never" in percentile_bars({"a": [1.0, math.inf]}).data[2].text
-
-
-def test_bars_show_each_percentile_with_its_value() -> None:
-    figure = percentile_bars({"a": range(1, 101), "b": [5.0]}, percentiles=(50, 99.9))
-    assert [one.name for one in figure.data] == ["p50", "p99.9"]
-    assert list(figure.data[0].text) == ["50", "5"]
 
 
 def test_same_names_keep_traces_and_order() -> None:
@@ -52,20 +45,18 @@ def test_same_names_keep_traces_and_order() -> None:
     assert len(one.data) == len(other.data) == 5
 
 
-@pytest.mark.parametrize("draw", [latency_cdf, percentile_bars])
 @pytest.mark.parametrize(
-    ("samples", "options", "message"),
+    ("samples", "message"),
     [
-        ({}, {}, "samples is {}"),
-        ([1, 2], {}, r"samples is \[1, 2\]; it takes names with latencies"),
-        ({"a": []}, {}, r"samples\['a'\] is empty"),
-        ({"a": [-1]}, {}, r"samples\['a'\] holds -1; it takes values of at least 0"),
-        ({"a": [1]}, {"percentiles": (50, 100)}, "percentiles holds 100; each lies between 0 and 100"),
+        ({}, "samples is {}"),
+        ([1, 2], r"samples is \[1, 2\]; it takes names with latencies"),
+        ({"a": []}, r"samples\['a'\] is empty"),
+        ({"a": [-1]}, r"samples\['a'\] holds -1; it takes values of at least 0"),
     ],
 )
-def test_impossible_requests_are_refused(draw, samples, options, message) -> None:  # type: ignore[no-untyped-def]
+def test_impossible_requests_are_refused(samples, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=message):
-        draw(samples, **options)
+        latency_cdf(samples)
 
 
 def test_a_log_scale_takes_no_zero() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
 from distlib.core.trace import Seen, Trace
@@ -82,10 +84,10 @@ def test_a_crashed_servers_log_is_on_its_disk() -> None:
 
 
 def test_long_logs_show_their_last_entries() -> None:
-    figure = log_view(logs(View("leader", 1, log=entries(*[1] * 100))), 5, last=10)
-    assert list(figure.layout.xaxis.ticktext) == [str(index) for index in range(91, 101)]
+    figure = log_view(logs(View("leader", 1, log=entries(*[1] * 100))), 5)
+    assert list(figure.layout.xaxis.ticktext) == [str(index) for index in range(87, 101)]
     earlier = part(figure, "snapshot, earlier entries")
-    assert list(earlier.text) == ["…"] and earlier.hovertext[0] == "1 to 90, not shown"
+    assert list(earlier.text) == ["…"] and earlier.hovertext[0] == "1 to 86, not shown"
 
 
 def test_snapshots_take_the_place_of_the_entries_they_hold() -> None:
@@ -103,15 +105,23 @@ def test_no_log_and_no_view_is_still_a_figure(one: Trace) -> None:
     assert len(log_view(one, 0).data) == 8
 
 
-@pytest.mark.parametrize(
-    ("at", "options", "message"),
-    [
-        (11, {}, "at_ms is 11; it takes a time from 0 to 10 ms"),
-        (5, {"last": 1}, "last is 1; it takes a whole number of entries from 2 to 60"),
-        (5, {"last": 3.0}, "last is 3.0"),
-        (5, {"nodes": ["S7"]}, "nodes is"),
-    ],
-)
-def test_impossible_requests_are_refused(at: float, options: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        log_view(logs(LEADER), at, **options)
+class Listing(NamedTuple):
+    """The view of a protocol whose log holds bare commands."""
+
+    role: str
+    log: tuple[str, ...]
+
+
+def test_a_log_without_terms_is_compared_by_its_commands() -> None:
+    nodes, logs_of = ("A", "B"), {"A": ("x", "y"), "B": ("x", "z")}
+    states = tuple(Seen(0.0, node, Listing("leader" if node == "A" else "backup", logs_of[node])) for node in nodes)
+    figure = log_view(Trace(nodes, 0, 10.0, (), {}, {}, frozenset(), states, (), ()), 5)
+    boxes = part(figure, "entry: term, command")
+    assert list(boxes.text) == ["x", "y", "x", "z"]
+    assert "index 2<br>z" in boxes.hovertext[3]
+    assert list(part(figure, "differs from the leader").y) == [-1.0]
+
+
+def test_a_time_outside_the_run_is_refused() -> None:
+    with pytest.raises(ValueError, match="at_ms is 11; it takes a number from 0 to 10 ms"):
+        log_view(logs(LEADER), 11)

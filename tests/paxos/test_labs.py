@@ -8,9 +8,8 @@ import pytest
 
 from distlib.figures.branches import TreeNode, rows_of
 from distlib.labs.lab import Lab
-from distlib.paxos.charts import protocol_bars, rounds_against_backoff
+from distlib.paxos.charts import availability_by_size, intersection_graph, protocol_bars, rounds_against_backoff
 from distlib.paxos.labs import ComparisonLab, DuelLab, LeaderChangeLab, QuorumLab, SingleDecreeLab
-from distlib.paxos.quorum_charts import availability_by_size, intersection_graph
 from distlib.paxos.quorums import QuorumParams, quorums
 from distlib.paxos.quorums import availability_by_size as sizes_of
 from distlib.principles.histories import OWN, to_jsonl
@@ -79,11 +78,11 @@ def test_the_intersection_graph_marks_who_is_met_and_who_is_missed() -> None:
 
 def test_charts_name_a_missing_column() -> None:
     frame = sizes_of(5, 0.9)
-    with pytest.raises(ValueError, match="sizes lacks the column both"):
-        availability_by_size(frame.drop(columns="both"), (3, 3))
-    with pytest.raises(ValueError, match="study lacks the column"):
+    with pytest.raises(ValueError, match="sizes has no column 'available2'"):
+        availability_by_size(frame.drop(columns="available2"), (3, 3))
+    with pytest.raises(ValueError, match="study has no column"):
         rounds_against_backoff(frame)
-    with pytest.raises(ValueError, match="comparison lacks the column"):
+    with pytest.raises(ValueError, match="comparison has no column"):
         protocol_bars(frame)
 
 

@@ -209,8 +209,8 @@ def test_names_that_do_not_exist_are_refused():
 
 
 def test_the_stored_matrix_kills_every_bug_and_nothing_else():
+    from distlib.workbench.charts import kill_matrix
     from distlib.workbench.kill_matrix import stored
-    from distlib.workbench.kill_matrix_chart import kill_matrix
 
     matrix = stored()
     killed = set(matrix.loc[matrix["verdict"] == "found", "mutant"])

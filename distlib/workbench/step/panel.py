@@ -13,7 +13,8 @@ import anywidget
 import traitlets
 
 from distlib.core.trace import describe, kind_of
-from distlib.figures import lanes, theme
+from distlib.figures import lanes
+from distlib.figures.looks import role_style
 from distlib.workbench.step.cluster import StepCluster, concerned
 from distlib.workbench.step.tree import State
 
@@ -85,8 +86,9 @@ def _nodes(cluster: StepCluster, state: State) -> list[dict[str, Any]]:
         up = local.id not in state.moment.down
         fields = fields_of(local.node, durable=not up)
         old = dict(fields_of(earlier.node, durable=not up))
-        role = lanes.role_of(local.node.view()) if up else theme.CRASHED
-        style = theme.role_style(role)
+        view = local.node.view() if up else None
+        role = lanes.role_of(view)
+        style = role_style(role, view)
         rows.append({
             "name": local.id, "up": up, "role": role, "fill": style.fill, "ink": style.text, "moved": local.id == moved,
             "fields": [(name, value, old.get(name) != value) for name, value in fields],

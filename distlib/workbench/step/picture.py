@@ -30,7 +30,7 @@ class StepPicture(Picture):
         self._window, self._window_of = (0.0, 0.0), 0
         self._drawn: tuple[Any, ...] = ()  # what the traces that stay were drawn from
         self._since, self._past_traces = -1.0, 0
-        self._traces_of: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._traces_of: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         self._recent: list[dict[str, Any]] = []
 
     def scene(self, cluster: StepCluster, tree: Tree, here: State, window: tuple[float, float]) -> Scene:
