@@ -1,7 +1,7 @@
 """What the time-based figures read from a trace: lanes by role and term, partitions, links that carry nothing, where
 messages end.
 
-A protocol takes part by its view: ``role`` colours a lane, ``term`` or ``ballot`` numbers it.
+A protocol takes part by its view: ``role`` colours a lane, ``term``, ``view`` or ``ballot`` numbers it.
 """
 
 from __future__ import annotations
@@ -81,6 +81,10 @@ def window(trace: Trace, start_ms: float | None, end_ms: float | None) -> tuple[
     return start, end
 
 
+NUMBERS = ("term", "view", "ballot")
+"""What protocols count their leaders, primaries or proposers by."""
+
+
 def role_of(view: Any) -> str:
     """The role a view shows, as text; ``crashed`` for None, ``up`` for a view without roles."""
     if view is None:
@@ -90,9 +94,8 @@ def role_of(view: Any) -> str:
 
 
 def term_of(view: Any) -> Any:
-    """The view's ``term`` or else its ``ballot``; None if it has neither."""
-    term = getattr(view, "term", None)
-    return term if term is not None else getattr(view, "ballot", None)
+    """The view's ``term``, or else its ``view`` or ``ballot``; None if it has none of them."""
+    return next((found for name in NUMBERS if (found := getattr(view, name, None)) is not None), None)
 
 
 def label_of(view: Any) -> str:
@@ -100,7 +103,7 @@ def label_of(view: Any) -> str:
     role, term = role_of(view), term_of(view)
     if term is None:
         return role
-    return f"{role} · {'term' if hasattr(view, 'term') else 'ballot'} {term}"
+    return f"{role} · {next(name for name in NUMBERS if hasattr(view, name))} {term}"
 
 
 def shown_at(trace: Trace, at_ms: float, *, down: bool = True) -> dict[NodeId, Any]:

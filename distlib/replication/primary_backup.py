@@ -118,10 +118,10 @@ class Applied:
 
 
 class ServerView(NamedTuple):
-    """What an observer sees of a server: ``term`` is the number of its view."""
+    """What an observer sees of a server; ``view`` is the number of the view it is in."""
 
     role: str
-    term: int
+    view: int
     primary: NodeId | None
     backup: NodeId | None
     applied: int
@@ -137,7 +137,7 @@ class MonitorView(NamedTuple):
     """What an observer sees of the monitor."""
 
     role: str
-    term: int
+    view: int
     primary: NodeId | None
     backup: NodeId | None
     reported: bool

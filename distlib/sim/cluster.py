@@ -389,7 +389,7 @@ class Cluster:
             return name
         shown = {one: node.view() for one, node in self.nodes.items() if self.is_up(one)}
         fits = [one for one, view in shown.items() if getattr(view, "role", None) == name[1:]]
-        return max(fits, key=lambda one: getattr(shown[one], "term", 0), default=None)
+        return max(fits, key=lambda one: getattr(shown[one], "term", getattr(shown[one], "view", 0)), default=None)
 
     def _strike_links(self, fault: Fault) -> Callable[[], object] | None:
         """Apply a fault of the network; returns what ends it."""
