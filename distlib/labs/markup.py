@@ -7,8 +7,9 @@ import traceback
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 ROWS = 25
@@ -54,43 +55,34 @@ ul.lab-verdicts li > * { text-indent: 0; }
 </style>"""
 
 
-class LabVerdict(NamedTuple):
-    """An invariant of a run: its name, whether it holds (None: not decided), and a witness in words."""
-
-    name: str
-    holds: bool | None
-    witness: str = ""
+LabVerdict = tuple[str, bool | None, str]
+"""An invariant of a run: its name, whether it holds (None: not decided), and a witness in words."""
 
 
 def table(frame: pd.DataFrame) -> str:
     """A data frame as a small table; the index is shown unless it only counts the rows."""
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
-    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
-    kinds = [' class="number"' if one else "" for one in numeric]
-    heads = zip(kinds, ("" if str(name) == "index" else str(name) for name in frame.columns), strict=True)
-    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in heads)
+    kinds = [' class="number"' if pd.api.types.is_numeric_dtype(one) else "" for one in frame.dtypes]
+    names = ["" if str(name) == "index" else str(name) for name in frame.columns]
+    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in zip(kinds, names, strict=True))
     body = "".join(
         "<tr>"
         + "".join(f"<td{kind}>{escape(number(cell))}</td>" for kind, cell in zip(kinds, row, strict=True))
         + "</tr>"
         for row in frame.head(ROWS).itertuples(index=False, name=None)
     )
-    more = (
-        f"<div class='lab-witness'>{len(frame) - ROWS:,} more rows in the CSV file</div>" if len(frame) > ROWS else ""
-    )
+    hidden = len(frame) - ROWS
+    more = f"<div class='lab-witness'>{hidden:,} more rows in the CSV file</div>" if hidden > 0 else ""
     return f'<table class="lab-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
 
 
 def number(value: Any) -> str:
     """A cell as text: whole numbers with thousands separators, others with four significant digits."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        text = str(value)
-        try:
-            value = value.item() if hasattr(value, "item") else None
-        except (TypeError, ValueError):
-            value = None
-        return text if value is None or isinstance(value, (bool, str)) else number(value)
+        return str(value)
     if isinstance(value, float):
         if math.isnan(value):
             return "–"

@@ -27,7 +27,7 @@ def lab() -> ToyLab:
 
 
 def said(lab: Lab) -> str:
-    return str(lab._frame._said.value)
+    return str(lab._frame.said.value)
 
 
 def is_stale(lab: Lab) -> bool:
@@ -94,7 +94,7 @@ def test_controls_carry_label_unit_range_and_help(lab: ToyLab) -> None:
 def test_another_seed_is_another_one(lab: ToyLab) -> None:
     for _ in range(5):
         before = lab.params.seed
-        lab._frame.lab.controls.box("seed").children[1].click()
+        lab.controls.box("seed").children[1].click()
         assert lab.params.seed != before
 
 
@@ -128,11 +128,11 @@ def test_a_view_option_and_another_figure_repaint_without_a_run(lab: ToyLab) -> 
 
 def test_warnings_statistics_and_verdicts_are_shown_and_escaped(lab: ToyLab) -> None:
     lab.controls.loss.value = 0.75
-    assert "more than half of the steps get lost" in lab._frame._warned.value
-    assert "end &amp; place" in lab._frame._statistics.value
-    assert "✓" in lab._frame._verdicts.value
-    assert "✗" in lab._frame._verdicts.value
-    assert "lowest &lt;-11.2&gt;" in lab._frame._verdicts.value
+    assert "more than half of the steps get lost" in lab._frame.warned.value
+    assert "end &amp; place" in lab._frame.statistics.value
+    assert "✓" in lab._frame.verdicts.value
+    assert "✗" in lab._frame.verdicts.value
+    assert "lowest &lt;-11.2&gt;" in lab._frame.verdicts.value
     assert "Random walks &lt;of a toy&gt;" in lab._frame.box.children[0].value
 
 
@@ -266,7 +266,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def stop(lab: Lab, gate: threading.Event) -> None:
-    lab._frame.stop_button.click()
+    lab._frame.progress.stop_button.click()
     gate.set()
     assert lab.wait(30)
 
@@ -274,17 +274,17 @@ def stop(lab: Lab, gate: threading.Event) -> None:
 def test_a_short_run_is_over_when_the_control_has_moved() -> None:
     lab = StudyLab(trials=5)
     assert lab.result == [0, 1, 2, 3, 4]
-    assert lab._frame._progress.layout.display == "none"
+    assert lab._frame.progress.layout.display == "none"
 
 
 def test_a_long_run_goes_on_in_the_background(slow: threading.Event) -> None:
     lab = StudyLab(trials=100)
     assert not lab.wait(0)
-    assert lab._frame._progress.layout.display == "flex"
-    assert lab._frame._note.value == "trial 0"
+    assert lab._frame.progress.layout.display == "flex"
+    assert lab._frame.progress.note.value == "trial 0"
     slow.set()
     assert len(lab.result) == 100
-    assert lab._frame._progress.layout.display == "none"
+    assert lab._frame.progress.layout.display == "none"
     assert len(lab.picture.widget.data[0].y) == 100
 
 
