@@ -167,10 +167,10 @@ def label_of(spec: Spec) -> str:
     return f"{spec.label} ({spec.unit})" if spec.unit else spec.label
 
 
-def source(value: Any) -> str:
+def literal(value: Any) -> str:
     """A value as Python source, without the noise of ``150.0`` for ``150``."""
     if isinstance(value, tuple):
-        return f"({', '.join(map(source, value))}{',' if len(value) == 1 else ''})"
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
     return repr(_plain(value))
 
 
@@ -192,12 +192,10 @@ def _widget(item: Field[Any], spec: Spec) -> Any:
         return w.Dropdown(options=[(str(one), one) for one in spec.choices], value=default, **common)
     if isinstance(default, bool):
         return w.Checkbox(value=default, indent=False, **common)
-    common |= {"value": default, "continuous_update": False}  # a run for every pixel of a drag would be too many
-    if isinstance(default, str):
-        return w.Text(**common)
     low, high, whole = spec.low, spec.high, is_whole(item)
     if low is None or high is None:
-        raise ValueError(f"{item.name} goes from {low} to {high}; a control for a number needs both ends")
+        raise ValueError(f"{item.name} has no control: that takes choices, or numbers with both ends, low and high")
+    common |= {"value": default, "continuous_update": False}  # a run for every pixel of a drag would be too many
     if item.name == "seed":
         return w.BoundedIntText(min=int(low), max=int(high), **common)
     if spec.scale == "log":

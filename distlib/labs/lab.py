@@ -32,7 +32,7 @@ import pandas as pd
 from distlib.core import require
 from distlib.core.parameter import Parameters
 from distlib.labs import scenario_file
-from distlib.labs.controls import Controls, source
+from distlib.labs.controls import Controls, literal
 from distlib.labs.declaration import check_declaration, names_of, options_of, values_of
 from distlib.labs.export import KINDS, Export, LabReport
 from distlib.labs.frame import Frame
@@ -180,7 +180,7 @@ class Lab:
 
     def share(self) -> str:
         """One line of Python that rebuilds this view."""
-        values = ", ".join(f"{name}={source(value)}" for name, value in self.changes().items())
+        values = ", ".join(f"{name}={literal(value)}" for name, value in self.changes().items())
         return f"{type(self).__name__}({values})"
 
     def changes(self) -> dict[str, Any]:

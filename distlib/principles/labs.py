@@ -26,11 +26,9 @@ class HistoryParams(Parameters):
 
     history: str = parameter(NAMES[2], "history", choices=NAMES, help="recorded here, from the literature, or your own")
     specification: str = parameter(
-        AS_RECORDED,
-        "checked as a",
-        choices=(AS_RECORDED, *SPECIFICATIONS),
+        AS_RECORDED, "checked as a", choices=(AS_RECORDED, *SPECIFICATIONS),
         help="what one operation at a time would do",
-    )
+    )  # fmt: skip
     seed: int = parameter(7, "seed", low=0, high=2**31, help="of the simulated cluster, for recorded histories")
     lines: str = ""
 

@@ -1,16 +1,12 @@
-"""Questions: first answers count, reasons are given, files are sound; and the map of the course."""
+"""Questions: first answers count, reasons are given, files are sound."""
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from distlib.course.chapters import CHAPTERS
-from distlib.course.installed import installed
-from distlib.course.map import CourseMap, _places
 from distlib.labs.question import LIBRARY, Question, Quiz, prediction, quiz, source
 from distlib.raft.raft import Raft
 
@@ -62,26 +58,3 @@ def test_what_is_not_there_is_named() -> None:
 def test_source_shows_the_library_without_hints_for_tools() -> None:
     text = source(Raft.was_applied, Raft.may_commit).data
     assert "def was_applied" in text and "def may_commit" in text and "type: ignore" not in text
-
-
-def test_the_map_links_to_the_chapters_that_are_there_and_to_no_other(tmp_path: Path) -> None:
-    (tmp_path / "03_1_raft.ipynb").touch()
-    course = CourseMap(tmp_path)
-    page = course._repr_html_()
-    assert re.findall(r'href="([^"]*)"', page) == ["03_1_raft.ipynb"]
-    assert all(chapter.heading in page for chapter in CHAPTERS) and "→ 3.1  Raft" in repr(course)
-
-
-def test_the_map_is_in_the_articles_order_without_overlaps_or_circles() -> None:
-    names = [chapter.name for chapter in CHAPTERS]
-    assert names == sorted(names)
-    assert all(before in names[: names.index(one.name)] for one in CHAPTERS for before in one.after)
-    places = list(_places().values())
-    for number, (x, y) in enumerate(places):
-        assert all(abs(x - a) >= 190 or abs(y - b) >= 66 for a, b in places[number + 1 :])
-
-
-def test_what_is_installed_is_listed_with_its_purpose() -> None:
-    table = installed()
-    assert {"Python", "plotly", "ipywidgets", "data files"} <= set(table.component)
-    assert table.set_index("component").state["plotly"].startswith("✓")

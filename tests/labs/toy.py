@@ -28,7 +28,6 @@ class ToyParams(Parameters):
     network: str = parameter("local", "network", choices=("local", "wide area"))
     regions: tuple[str, ...] = parameter(REGIONS[:2], "regions", choices=REGIONS, several=True, at_least=1)
     crash: bool = parameter(False, "crash", help="the run fails")
-    note: str = parameter("", "note")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="of all randomness")
     faults: tuple[str, ...] = ()
 
