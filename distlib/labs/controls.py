@@ -34,13 +34,6 @@ class Chips(w.HBox):
         self.value = value
         self._push()
 
-    @traitlets.validate("value")
-    def _known(self, proposal: dict[str, Any]) -> tuple[Any, ...]:
-        for one in proposal["value"]:
-            if one not in self._choices:
-                raise traitlets.TraitError(f"{one!r} is none of the choices: {', '.join(map(repr, self._choices))}")
-        return tuple(proposal["value"])
-
     def _push(self) -> None:
         self._busy = True
         for choice, button in zip(self._choices, self._buttons, strict=True):

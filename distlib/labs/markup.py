@@ -17,42 +17,7 @@ ROWS = 25
 
 SIGNS = {True: ("✓", "holds"), False: ("✗", "broken"), None: ("–", "not decided")}
 
-STYLE = """<style>
-.lab { max-width: 982px; padding: 8px 9px 10px; box-sizing: border-box;
-  border: 1px solid var(--jp-border-color2, #ddd); border-radius: 6px; overflow: hidden; }
-.lab, .lab .widget-html-content { font-family: var(--jp-ui-font-family, system-ui, sans-serif);
-  line-height: 1.45; }
-.lab .widget-label { color: var(--jp-ui-font-color1, #222); }
-.lab .widget-html, .lab .widget-html-content { height: auto; margin: 0; }
-.lab-picture { overflow-x: auto; }
-.lab-said ul { margin: 2px 0 0; padding-left: 18px; }
-.lab-title { font-size: 17px; font-weight: 600; margin: 0 0 2px; }
-.lab-stale { opacity: .35; filter: grayscale(1); }
-.lab-said { border-left: 4px solid; padding: 5px 10px; margin: 4px 0; font-size: 13px; }
-.lab-said pre { font-size: 11px; overflow: auto; max-height: 260px; margin: 6px 0 0; }
-.lab-error { border-color: #c1121f; background: rgba(193, 18, 31, .07); }
-.lab-warning { border-color: #e69f00; background: rgba(230, 159, 0, .10); }
-.lab-note { border-color: #56789a; background: rgba(86, 120, 154, .08); }
-.lab-said code, .lab-file { font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
-table.lab-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-table.lab-table th, table.lab-table td { padding: 2px 12px 2px 0; text-align: left; border: 0;
-  border-bottom: 1px solid var(--jp-border-color3, #e6e6e6); vertical-align: top; background: none; }
-table.lab-table thead th { font-weight: 600; border-bottom: 1px solid var(--jp-border-color1, #aaa); }
-table.lab-table .number { text-align: right; }
-ul.lab-verdicts { list-style: none; margin: 0; padding: 0; font-size: 13px; }
-ul.lab-verdicts li { padding: 2px 0 2px 22px; text-indent: -22px; }
-ul.lab-verdicts li > * { text-indent: 0; }
-.lab-sign { display: inline-block; width: 22px; font-weight: 700; }
-.lab-true .lab-sign { color: #00734f; } .lab-false .lab-sign, .lab-false b { color: #c1121f; }
-.lab-witness { color: var(--jp-ui-font-color2, #555); }
-.lab-share { display: flex; gap: 6px; margin: 4px 0; }
-.lab-share input { flex: 1; font: 12px var(--jp-code-font-family, monospace); padding: 4px 6px;
-  color: inherit; background: var(--jp-layout-color1, #fff); border: 1px solid var(--jp-border-color1, #bbb);
-  }
-.lab-share button { font-size: 12px; padding: 2px 10px; cursor: pointer; }
-.lab .widget-toggle-buttons .widget-toggle-button { width: auto; }
-.lab .lab-option { text-align: left; padding: 2px 12px; white-space: normal; line-height: 1.4; }
-</style>"""
+STYLE = f"<style>\n{Path(__file__).with_name('lab.css').read_text(encoding='utf-8')}</style>"
 
 
 LabVerdict = tuple[str, bool | None, str]

@@ -198,9 +198,11 @@ def test_a_failing_figure_table_or_verdict_is_shown(part: str) -> None:
     assert "KeyError" in said(lab)
 
 
-def test_no_region_is_refused_in_the_lab(lab: ToyLab) -> None:
+def test_no_region_and_an_unknown_one_are_refused_in_the_lab(lab: ToyLab) -> None:
     lab.controls.regions.value = ()
     assert "ToyParams.regions has 0 values; it takes at least 1" in said(lab)
+    lab.controls.regions.value = ("mars-1",)
+    assert "ToyParams.regions holds 'mars-1'; choose from 'eu-west-1', 'us-east-1'" in str(lab.error)
 
 
 def test_wrong_arguments_are_refused_in_python() -> None:
