@@ -57,8 +57,8 @@ class Lab:
         The scenario: parameters in, result out. It may call ``progress(done, total, note)``, which raises
         ``Stopped`` after a press on Stop; catch that to return what is done so far.
     ``figures``
-        Name to a function that turns the result into a ``go.Figure``. It may name options of the view as
-        keyword parameters.
+        Name to a function that turns the result into a ``go.Figure``. Its other parameters are options of the view,
+        save those with a default that the view does not have.
     ``view``
         A second ``Parameters`` class: options that change the picture and not the run. Beside a figure stand
         the controls of the options that it names.

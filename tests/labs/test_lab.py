@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ import pytest
 
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.lab import Lab
-from tests.labs.toy import REGIONS, StudyLab, ToyLab, ToyParams, ToyView, lines
+from tests.labs.toy import REGIONS, StudyLab, ToyLab, ToyParams, ToyView, Walks, lines
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +243,16 @@ def test_slips_of_an_author_are_named() -> None:
         declare(presets={"x": {"y": 1}})
     with pytest.raises(ValueError, match=r"name 'walkers' is taken"):
         declare(view=ToyParams)
+
+
+def test_a_parameter_of_a_figure_with_a_default_is_an_option_only_where_the_view_has_it() -> None:
+    def draw(walks: Walks, steps: int = 20, colours: tuple[str, ...] = ()) -> go.Figure:
+        return lines(walks, steps)
+
+    lab = type("BoundLab", (ToyLab,), {"figures": {"a": partial(draw, colours=("red",))}})()
+    assert len(lab.picture.widget.data[0].y) == 100
+    lab.controls.steps.value = 30
+    assert len(lab.picture.widget.data[0].y) == 30
 
 
 def test_a_parameter_that_no_slider_can_show_is_named() -> None:
