@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 import random
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import Field, fields
-from enum import Enum
 from typing import Any
 
 import ipywidgets as w
 import traitlets
 
 from distlib.core.parameter import Parameters, Spec, is_whole, spec_of
-
-LARGEST = 2**53 - 1
-"""The largest whole number that a browser holds exactly."""
 
 
 class Chips(w.HBox):
@@ -26,30 +22,17 @@ class Chips(w.HBox):
 
     def __init__(self, choices: tuple[Any, ...], value: tuple[Any, ...], label: str, help: str = "") -> None:
         self._choices = choices
-        self._buttons = [
-            w.ToggleButton(
-                description=shown(choice), tooltip=help or label, layout=w.Layout(width="auto", height="28px")
-            )
-            for choice in choices
-        ]
+        size = w.Layout(width="auto", height="28px")
+        self._buttons = [w.ToggleButton(description=str(one), tooltip=help or label, layout=size) for one in choices]
         self.label = w.Label(label, layout=w.Layout(justify_content="flex-end"))
-        super().__init__(
-            [*([self.label] if label else []), *self._buttons],
-            layout=w.Layout(flex_flow="row wrap", align_items="center"),
-        )
+        row = w.Layout(flex_flow="row wrap", align_items="center")
+        super().__init__([*([self.label] if label else []), *self._buttons], layout=row)
         self._busy = False
         self.observe(lambda _change: self._push(), "value")
         for button in self._buttons:
             button.observe(lambda _change: self._pull(), "value")
         self.value = value
         self._push()
-
-    @traitlets.validate("value")
-    def _known(self, proposal: dict[str, Any]) -> tuple[Any, ...]:
-        for one in proposal["value"]:
-            if one not in self._choices:
-                raise traitlets.TraitError(f"{one!r} is none of the choices: {', '.join(map(repr, self._choices))}")
-        return tuple(proposal["value"])
 
     def _push(self) -> None:
         self._busy = True
@@ -67,14 +50,12 @@ class Chips(w.HBox):
 class Control:
     """One parameter on the screen: the ``widget`` with the ``value``, and the ``box`` that is laid out."""
 
-    def __init__(self, item: Field[Any], spec: Spec, instant: bool) -> None:
+    def __init__(self, item: Field[Any], spec: Spec) -> None:
         self.spec = spec
         self.whole = is_whole(item)
-        self.wide = spec.several
-        self.widget = _widget(item, spec, instant)
+        self.widget = _widget(item, spec)
         self.box: w.Widget = _with_dice(self.widget) if item.name == "seed" else self.widget
-        self._given: Any = None
-        self._at_given: Any = None
+        self.give(item.default)
 
     def give(self, value: Any) -> None:
         """Set the control to a parameter's value."""
@@ -84,13 +65,10 @@ class Control:
     def take(self) -> Any:
         """The parameter's value that the control stands on: exactly the one given, if nobody has moved it since."""
         value = self.widget.value
-        if value == self._at_given and self._given is not None:
+        if value == self._at_given:
             return self._given
-        if isinstance(self.widget, w.FloatLogSlider):
-            return self._off_log_slider(value)
-        return _plain(value)
-
-    def _off_log_slider(self, value: float) -> float | int:
+        if not isinstance(self.widget, w.FloatLogSlider):
+            return _plain(value)
         steps = (math.log10(value) - self.widget.min) / self.widget.step
         if abs(steps - round(steps)) < 1e-6:  # moved by hand: the value of the read-out, not its 17 digits
             value = float(f"{value:.3g}")
@@ -100,51 +78,39 @@ class Control:
 
 
 class Controls:
-    """The controls of a lab by name: ``controls.seed.value = 8``. Iterating gives the names."""
+    """The controls of a lab by name: ``controls.seed.value = 8``. Iterating gives the names.
 
-    def __init__(self) -> None:
+    ``figure``, the choice among ``figures``, is one of them, beside those of the parameters.
+    """
+
+    def __init__(self, figures: Sequence[str]) -> None:
+        self.figure = w.ToggleButtons(options=list(figures), tooltips=[f"Show {name}" for name in figures])
         self._controls: dict[str, Control] = {}
-        self._extra: dict[str, Any] = {}
 
-    def add(self, params: type[Parameters], changed: Callable[[], None], *, instant: bool = False) -> None:
-        """Make a control for each field of ``params`` that has a ``Spec``.
-
-        ``changed`` is called after every change of one. Sliders report while they are dragged only if ``instant``.
-        """
+    def add(self, params: type[Parameters], changed: Callable[[], None]) -> None:
+        """Make a control for each field of ``params`` that has a ``Spec``; ``changed`` is called after every move."""
         for item in fields(params):
-            spec = spec_of(item)
-            if spec is not None:
-                control = self._controls[item.name] = Control(item, spec, instant)
+            if (spec := spec_of(item)) is not None:
+                control = self._controls[item.name] = Control(item, spec)
                 control.widget.observe(lambda _change: changed(), "value")
         for name, spec in params.specs().items():
             if spec.only_with is not None:
                 self._show_only_with(name, *spec.only_with)
 
     def _show_only_with(self, name: str, other: str, value: Any) -> None:
-        """Show the control ``name`` while the control ``other`` stands on ``value``."""
-        layout, switch = self._controls[name].box.layout, self._controls[other].widget
-
-        def follow(_change: Any = None) -> None:
-            layout.display = None if switch.value == value else "none"
-
-        switch.observe(follow, "value")
-        follow()
-
-    def add_widget(self, name: str, widget: Any) -> None:
-        """Let a widget that is no parameter be found by name."""
-        self._extra[name] = widget
+        switch = self._controls[other].widget
+        switch.observe(lambda _change: self.show(name, switch.value == value), "value")
+        self.show(name, switch.value == value)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         if name in self._controls:
             return self._controls[name].widget
-        if name in self._extra:
-            return self._extra[name]
         raise AttributeError(f"no control {name!r}; this lab has {', '.join(self)}")
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._controls, *self._extra])
+        return iter([*self._controls, "figure"])
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
@@ -153,22 +119,27 @@ class Controls:
         """What stands on the screen for a parameter: its widget, and whatever belongs to that."""
         return self._controls[name].box
 
-    def give(self, params: Parameters) -> None:
-        """Set the controls to ``params``."""
-        for name, _spec in params.specs().items():
-            self._controls[name].give(getattr(params, name))
+    def show(self, name: str, visible: bool) -> None:
+        """Show the control of a parameter, or take it out of sight."""
+        self.box(name).layout.display = None if visible else "none"
+
+    def give(self, *parameters: Parameters, figure: str) -> None:
+        """Set the controls to these parameters and this figure."""
+        for one in parameters:
+            for name in one.specs():
+                self._controls[name].give(getattr(one, name))
+        self.figure.value = figure
 
     def values(self) -> dict[str, Any]:
         """What the controls stand on, by name; unchecked."""
-        extra = {name: widget.value for name, widget in self._extra.items()}
-        return {**{name: control.take() for name, control in self._controls.items()}, **extra}
+        return {**{name: control.take() for name, control in self._controls.items()}, "figure": self.figure.value}
 
-    def grid(self, names: list[str]) -> w.GridBox:
+    def grid(self, names: Sequence[str]) -> w.GridBox:
         """The named controls in two columns, with labels of one width and none cut off."""
         controls = [self._controls[name] for name in names]
-        width = max((_width_px(label_of(one.spec)) for one in controls if not one.wide), default=0)
+        width = max((_width_px(label_of(one.spec)) for one in controls if not one.spec.several), default=0)
         for control in controls:
-            if control.wide:
+            if control.spec.several:
                 control.box.layout.grid_area = "auto / 1 / auto / span 2"
                 control.widget.label.layout.width = f"{max(width, _width_px(label_of(control.spec)))}px"
             elif isinstance(control.widget, w.Checkbox):
@@ -189,17 +160,10 @@ def label_of(spec: Spec) -> str:
     return f"{spec.label} ({spec.unit})" if spec.unit else spec.label
 
 
-def shown(choice: Any) -> str:
-    """A choice as a person reads it."""
-    if isinstance(choice, Enum):
-        return str(choice.value)
-    return "none" if choice is None else str(choice)
-
-
-def source(value: Any) -> str:
+def literal(value: Any) -> str:
     """A value as Python source, without the noise of ``150.0`` for ``150``."""
     if isinstance(value, tuple):
-        return f"({', '.join(map(source, value))}{',' if len(value) == 1 else ''})"
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
     return repr(_plain(value))
 
 
@@ -208,75 +172,45 @@ def _plain(value: Any) -> Any:
         return tuple(map(_plain, value))
     if isinstance(value, float) and math.isfinite(value):
         value = float(f"{value:.12g}")  # a slider's 0.30000000000000004 is 0.3
-        return int(value) if value.is_integer() and abs(value) < LARGEST else value
+        return int(value) if value.is_integer() else value
     return value
 
 
-def _widget(item: Field[Any], spec: Spec, instant: bool) -> Any:
+def _widget(item: Field[Any], spec: Spec) -> Any:
     default: Any = item.default
     common = {"description": label_of(spec), "tooltip": spec.help or spec.label, "layout": w.Layout(width="auto")}
     if spec.several:
         return Chips(spec.choices or (), default, label_of(spec), spec.help)
     if spec.choices is not None:
-        return w.Dropdown(options=[(shown(one), one) for one in spec.choices], value=default, **common)
+        return w.Dropdown(options=[(str(one), one) for one in spec.choices], value=default, **common)
     if isinstance(default, bool):
         return w.Checkbox(value=default, indent=False, **common)
-    if isinstance(default, str):
-        return w.Text(value=default, continuous_update=False, **common)
-    common["continuous_update"] = instant
-    if isinstance(default, tuple):
-        return _range(item.name, default, spec, common)
-    return _number(item.name, default, spec, common, is_whole(item))
-
-
-def _number(name: str, default: Any, spec: Spec, common: dict[str, Any], whole: bool) -> Any:
-    bounded = spec.low is not None and spec.high is not None
-    if name == "seed" or not bounded:
-        low = -LARGEST if spec.low is None else spec.low
-        high = LARGEST if spec.high is None else spec.high
-        common["continuous_update"] = False
-        if whole:
-            return w.BoundedIntText(value=default, min=int(low), max=int(min(high, LARGEST)), **common)
-        return w.BoundedFloatText(value=default, min=low, max=high, step=spec.step, **common)
-    assert spec.low is not None and spec.high is not None
+    low, high, whole = spec.low, spec.high, is_whole(item)
+    if low is None or high is None:
+        raise ValueError(f"{item.name} has no control: that takes choices, or numbers with both ends, low and high")
+    common |= {"value": default, "continuous_update": False}  # a run for every pixel of a drag would be too many
+    if item.name == "seed":
+        return w.BoundedIntText(min=int(low), max=int(high), **common)
     if spec.scale == "log":
-        if spec.low <= 0:
-            raise ValueError(f"{name} has a logarithmic scale, so its low end {spec.low!r} must be above 0")
-        low, high = math.log10(spec.low), math.log10(spec.high)
+        if low <= 0:
+            raise ValueError(f"{item.name} has a logarithmic scale, so its low end {low!r} must be above 0")
+        low, high = math.log10(low), math.log10(high)
         step = (high - low) / max(20, round((high - low) * 20))  # in decades, so not the field's own step
-        common["readout_format"] = "d" if whole else ".3r"
-        return w.FloatLogSlider(value=default, base=10, min=low, max=high, step=step, **common)
+        style = "d" if whole else ".3r"
+        return w.FloatLogSlider(base=10, min=low, max=high, step=step, readout_format=style, **common)
     if whole:
-        step = int(spec.step or 1)
-        return w.IntSlider(value=default, min=int(spec.low), max=int(spec.high), step=step, **common)
-    step, common["readout_format"] = _step(spec)
-    return w.FloatSlider(value=default, min=spec.low, max=spec.high, step=step, **common)
-
-
-def _range(name: str, default: tuple[float, float], spec: Spec, common: dict[str, Any]) -> Any:
-    if spec.low is None or spec.high is None:
-        raise ValueError(f"{name} is a range; a slider for it needs both ends, low={spec.low} high={spec.high}")
-    step, common["readout_format"] = _step(spec)
-    return w.FloatRangeSlider(value=default, min=spec.low, max=spec.high, step=step, **common)
-
-
-def _step(spec: Spec) -> tuple[float, str]:
-    """Step and number format of a slider: about a hundred steps of a round size, unless the field says."""
-    assert spec.low is not None and spec.high is not None
-    step = spec.step or 10.0 ** math.floor(math.log10((spec.high - spec.low) / 100 * 1.001))
+        return w.IntSlider(min=int(low), max=int(high), step=int(spec.step or 1), **common)
+    step = spec.step or 10.0 ** math.floor(math.log10((high - low) / 100 * 1.001))  # about a hundred, of a round size
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     if step * 10**decimals != round(step * 10**decimals):
         decimals += 1
-    return step, f".{decimals}f"
+    slider = w.FloatRangeSlider if isinstance(default, tuple) else w.FloatSlider
+    return slider(min=low, max=high, step=step, readout_format=f".{decimals}f", **common)
 
 
 def _with_dice(widget: Any) -> w.HBox:
-    dice = w.Button(
-        description="another",
-        icon="random",
-        tooltip="Run again with another seed",
-        layout=w.Layout(width="auto", flex="none"),
-    )
+    layout = w.Layout(width="auto", flex="none")
+    dice = w.Button(description="another", icon="random", tooltip="Run again with another seed", layout=layout)
 
     def throw(_button: Any) -> None:
         low, high = max(widget.min, 0), min(widget.max, 9999)

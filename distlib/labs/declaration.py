@@ -10,16 +10,30 @@ from typing import Any
 
 from distlib.core.parameter import Parameters
 
-TAKEN = ("figure",)
-
 
 @cache
-def options_of(draw: Callable[..., Any]) -> tuple[str, ...]:
-    """The options of the view that a figure function names: all its parameters but the first, the result."""
-    return tuple(inspect.signature(draw).parameters)[1:]
+def options_of(draw: Callable[..., Any], view: type[Parameters]) -> tuple[str, ...]:
+    """The options of ``view`` that a figure function takes, by name; its first parameter is the result."""
+    return tuple(name for name in _parameters(draw) if name in names_of(view))
 
 
-def check_declaration(cls: type) -> None:
+def names_of(*kinds: type[Parameters]) -> list[str]:
+    """The names of all fields of parameter classes."""
+    return [item.name for kind in kinds for item in fields(kind)]
+
+
+def values_of(*parameters: Parameters) -> dict[str, Any]:
+    """The values of all fields of parameters, by name."""
+    return {item.name: getattr(one, item.name) for one in parameters for item in fields(one)}
+
+
+def _parameters(draw: Callable[..., Any]) -> dict[str, bool]:
+    """Each parameter of a figure function but the first, and whether it has to be given."""
+    taken = list(inspect.signature(draw).parameters.values())[1:]
+    return {one.name: one.default is inspect.Parameter.empty for one in taken}
+
+
+def check_declaration(cls: Any) -> None:
     """Raise ``TypeError`` or ``ValueError`` for a lab class that cannot work, saying what is missing or wrong."""
     name = cls.__name__
     for wanted in ("title", "params", "figures"):
@@ -29,31 +43,21 @@ def check_declaration(cls: type) -> None:
         kind = getattr(cls, wanted)
         if not (isinstance(kind, type) and issubclass(kind, Parameters)):
             raise TypeError(f"{name}.{wanted} is {kind!r}; it takes a subclass of core.parameter.Parameters")
-    params, view = ([item.name for item in fields(getattr(cls, kind))] for kind in ("params", "view"))
-    both = [one for one in params if one in view] + [one for one in (*params, *view) if one in TAKEN]
-    if both:
-        raise ValueError(f"{name}: the name {both[0]!r} is taken; params, view and 'figure' need names of their own")
-    _check_figures(cls, view)
-    _check_presets(cls, params, view)
-
-
-def _check_figures(cls: Any, view: list[str]) -> None:
+    known = [*names_of(cls.params, cls.view), "figure"]
+    taken = [one for one in known if known.count(one) > 1]
+    if taken:
+        raise ValueError(f"{name}: the name {taken[0]!r} is taken; params, view and 'figure' need names of their own")
     if not cls.figures:
-        raise ValueError(f"{cls.__name__}.figures is empty; a lab shows at least one figure")
+        raise ValueError(f"{name}.figures is empty; a lab shows at least one figure")
     for title, draw in cls.figures.items():
-        for option in options_of(draw):
-            if option not in view:
-                raise ValueError(
-                    f"{cls.__name__}: figure {title!r} takes {option!r}, which is no field of {cls.view.__name__}"
-                )
-    used = {option for draw in cls.figures.values() for option in options_of(draw)}
-    unused = [option for option in view if option not in used]
-    if unused:
-        raise ValueError(f"{cls.__name__}: no figure takes the option {unused[0]!r} of {cls.view.__name__}")
-
-
-def _check_presets(cls: Any, params: list[str], view: list[str]) -> None:
+        for option, required in _parameters(draw).items():
+            if required and option not in names_of(cls.view):
+                raise ValueError(f"{name}: figure {title!r} takes {option!r}, which is no field of {cls.view.__name__}")
+    used = {option for draw in cls.figures.values() for option in options_of(draw, cls.view)}
+    for option in names_of(cls.view):
+        if option not in used:
+            raise ValueError(f"{name}: no figure takes the option {option!r} of {cls.view.__name__}")
     for text, values in cls.presets.items():
-        for name in values:
-            if name not in (*params, *view, *TAKEN):
-                raise ValueError(f"{cls.__name__}: preset {text!r} sets {name!r}, which is no parameter of the lab")
+        for one in values:
+            if one not in known:
+                raise ValueError(f"{name}: preset {text!r} sets {one!r}, which is no parameter of the lab")

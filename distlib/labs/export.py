@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
+import plotly.graph_objects as go
 
 from distlib.figures.export import NoBrowserError, save_image, to_html
-from distlib.labs import markup, scenario_file
-
-if TYPE_CHECKING:
-    from distlib.labs.lab import Lab
+from distlib.labs import markup
+from distlib.labs.markup import LabVerdict
 
 KINDS = ("html", "svg", "png", "csv", "json")
 IMAGES = ("svg", "png")
@@ -25,96 +24,98 @@ NO_BROWSER = (
 )
 
 
+@dataclass(frozen=True, eq=False)
+class LabReport:
+    """What a lab shows at one moment, as plain data: all that its files hold.
+
+    ``stem`` begins their names; ``share`` is the line of Python that rebuilds the view, ``scenario`` the same as JSON.
+    ``data`` are the frames of the CSV files by name, ``steps`` what a reader did, in words.
+    """
+
+    title: str
+    stem: str
+    share: str
+    scenario: str
+    figure: go.Figure
+    table: pd.DataFrame | None = None
+    verdicts: Sequence[LabVerdict] = ()
+    data: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    steps: Sequence[str] = ()
+
+    def page(self) -> str:
+        """Everything as one page of HTML that stands alone."""
+        steps = "".join(f"<li>{escape(step)}</li>" for step in self.steps)
+        parts = [
+            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(self.title)}</title>',
+            markup.STYLE,
+            '</head><body><div class="lab">',
+            f'<h1 class="lab-title">{escape(self.title)}</h1>',
+            to_html(self.figure, full_page=False),
+            "" if self.table is None else markup.table(self.table),
+            markup.verdicts(self.verdicts),
+            steps and f'<ol class="lab-witness">{steps}</ol>',
+            f'<p class="lab-witness">Rebuild it with <code class="lab-file">{escape(self.share)}</code></p>',
+            "</div></body></html>\n",
+        ]
+        return "\n".join(parts)
+
+
 class Export:
-    """One export of a lab, as it stands now, into ``folder``.
+    """One export of a report into the folder ``exports``, under names that no file there has.
 
     ``written`` and ``trouble`` tell what there is and what could not be written. Texts take no time; images
     start a browser and take seconds, so that they can be left to a thread. Raises ``ValueError`` for an
-    unknown kind, for none, or when there is no picture yet.
+    unknown kind, or for none.
     """
 
-    def __init__(self, lab: Lab, kinds: Iterable[str], folder: Path) -> None:
+    def __init__(self, report: LabReport, kinds: Iterable[str]) -> None:
         self.kinds = tuple(dict.fromkeys(kinds))
         for kind in self.kinds:
             if kind not in KINDS:
                 raise ValueError(f"cannot export {kind!r}; choose from {', '.join(KINDS)}")
         if not self.kinds:
             raise ValueError(f"choose at least one kind of file to export: {', '.join(KINDS)}")
-        if lab.picture.figure is None:
-            raise ValueError("there is no picture to export yet")
-        folder.mkdir(parents=True, exist_ok=True)
-        self.lab = lab
-        self.figure = lab.picture.figure
-        self.folder = folder
-        self.stem = _unused(folder, _stem(lab))
+        self.report = report
+        self.images = [kind for kind in self.kinds if kind in IMAGES]
         self.written: list[Path] = []
         self.trouble: list[str] = []
-
-    @property
-    def has_images(self) -> bool:
-        """Whether ``write_images`` has anything to do."""
-        return any(kind in IMAGES for kind in self.kinds)
+        self._stem = _unused_stem(re.sub(r"[^\w=.+-]+", "-", report.stem)[:80].strip("-_."))
 
     def write_texts(self) -> None:
         """Write the HTML page, the tables and the scenario."""
         if "html" in self.kinds:
-            self._write("html", page(self.lab))
+            self._write(".html", self.report.page())
         if "csv" in self.kinds:
-            for name, frame in self.lab.data(self.lab.result).items():
-                path = self.folder / f"{self.stem}_table-{re.sub(r'[^0-9A-Za-z]+', '-', name)}.csv"
-                frame.to_csv(path, index=not isinstance(frame.index, pd.RangeIndex), encoding="utf-8-sig")
-                self.written.append(path)
+            for name, frame in self.report.data.items():
+                text = frame.to_csv(index=not isinstance(frame.index, pd.RangeIndex), lineterminator="\n")
+                self._write(f"_table-{re.sub(r'[^0-9A-Za-z]+', '-', name)}.csv", text, "utf-8-sig")
         if "json" in self.kinds:
-            self._write("json", scenario_file.text(self.lab))
+            self._write(".json", self.report.scenario)
 
     def write_images(self) -> None:
         """Draw the images; without a browser, say so once."""
-        for kind in self.kinds:
-            if kind not in IMAGES:
-                continue
+        for kind in self.images:
             try:
-                self.written.append(save_image(self.figure, self.folder / f"{self.stem}.{kind}"))
+                self.written.append(save_image(self.report.figure, Path(f"{self._stem}.{kind}")))
             except NoBrowserError:
                 self.trouble.append(NO_BROWSER)
                 return
             except Exception as error:  # whatever the browser died of; the other files are there
                 self.trouble.append(f"{kind.upper()} could not be drawn: {type(error).__name__}: {error}")
 
-    def _write(self, kind: str, text: str) -> None:
-        path = self.folder / f"{self.stem}.{kind}"
-        path.write_text(text, encoding="utf-8")
+    def _write(self, ending: str, text: str, encoding: str = "utf-8") -> None:
+        path = Path(self._stem + ending)
+        path.write_text(text, encoding=encoding)
         self.written.append(path)
 
 
-def page(lab: Lab) -> str:
-    """Everything that the lab shows as one page of HTML: figure, statistics, verdicts and how to rebuild it."""
-    table = lab.table(lab.result)
-    parts = [
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(lab.title)}</title>',
-        markup.STYLE,
-        '</head><body><div class="lab">',
-        f'<h1 class="lab-title">{escape(lab.title)}</h1>',
-        to_html(lab.picture.figure, full_page=False),
-        "" if table is None else markup.table(table),
-        markup.verdicts(markup.LabVerdict(*one) for one in lab.verdicts(lab.result)),
-        f'<p class="lab-witness">Rebuild it with <code class="lab-file">{escape(lab.share())}</code></p>',
-        "</div></body></html>\n",
-    ]
-    return "\n".join(parts)
-
-
-def _stem(lab: Lab) -> str:
-    name = re.sub(r"Lab$", "", type(lab).__name__)
-    words = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower(), lab.figure]
-    words += [f"{name}={value}" for name, value in lab.changes().items() if name != "figure"]
-    stem = re.sub(r"[^\w=.+-]+", "-", "_".join(words))
-    return stem[:80].strip("-_.")
-
-
-def _unused(folder: Path, stem: str) -> str:
+def _unused_stem(name: str) -> str:
+    """``exports/name``, with a number behind it if files of that name are there."""
+    folder = Path(FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
     present = [path.name for path in folder.iterdir()]
-    number, candidate = 1, stem
-    while any(name.startswith((f"{candidate}.", f"{candidate}_table-")) for name in present):
+    number, candidate = 1, name
+    while any(one.startswith((f"{candidate}.", f"{candidate}_table-")) for one in present):
         number += 1
-        candidate = f"{stem}_{number}"
-    return candidate
+        candidate = f"{name}_{number}"
+    return f"{FOLDER}/{candidate}"

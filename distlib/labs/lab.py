@@ -20,29 +20,28 @@ In a notebook ``CoinLab()`` shows it and ``CoinLab(seed=8)`` opens it elsewhere.
 from __future__ import annotations
 
 import difflib
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pandas as pd
 
+from distlib.core import require
 from distlib.core.parameter import Parameters
-from distlib.labs import export, scenario_file
-from distlib.labs.controls import Controls, source
-from distlib.labs.declaration import check_declaration, options_of
+from distlib.labs import scenario_file
+from distlib.labs.controls import Controls, literal
+from distlib.labs.declaration import check_declaration, names_of, options_of, values_of
+from distlib.labs.export import KINDS, Export, LabReport
 from distlib.labs.frame import Frame
+from distlib.labs.markup import LabVerdict
 from distlib.labs.picture import Picture
-from distlib.labs.work import Job, JobRunner, Progress, Stopped
+from distlib.labs.work import Job, Progress, Stopped
 
 SHOW_S = 2.0
 """How long showing a lab waits for its first run; a longer one is shown with its progress."""
-
-
-@dataclass(frozen=True)
-class NoOptions(Parameters):
-    """The view of a lab without options."""
 
 
 class Lab:
@@ -58,8 +57,8 @@ class Lab:
         The scenario: parameters in, result out. It may call ``progress(done, total, note)``, which raises
         ``Stopped`` after a press on Stop; catch that to return what is done so far.
     ``figures``
-        Name to a function that turns the result into a ``go.Figure``. It may name options of the view as
-        keyword parameters.
+        Name to a function that turns the result into a ``go.Figure``. Its other parameters are options of the view,
+        save those with a default that the view does not have.
     ``view``
         A second ``Parameters`` class: options that change the picture and not the run. Beside a figure stand
         the controls of the options that it names.
@@ -82,32 +81,36 @@ class Lab:
     long: ClassVar[bool] = False
     patience_s: ClassVar[float] = 0.8
     params: Any
-    view: Any = NoOptions
+    view: Any = Parameters
 
     def __init_subclass__(cls) -> None:
         check_declaration(cls)
 
     def __init__(self, **values: Any) -> None:
+        cls = type(self)
         self.error: BaseException | None = None
-        self.figure = next(iter(self.figures))
-        self._check_names(values)
-        self.params = self._asked = _made(type(self).params, values)
-        self.view = _made(type(self).view, values)
-        self._opened_with = dict(values)
+        self._first = self.figure = next(iter(self.figures))
+        self.params, self.view = cls.params(), cls.view()
+        self._asked = self.params  # of the latest run, finished or not
+        self._opened_with = values
         self._result: Any = None
         self._has_result = False
         self._job: Job | None = None
         self._lock = threading.RLock()
-        self._worker = JobRunner()
         self._behind = False  # the picture is of an earlier run than the controls
-        self._quiet = True  # values are being set by us; no run for each
+        self._quiet = False  # values are being set by us; no run for each
         self.picture = Picture()
-        self.controls = Controls()
-        self.controls.add(type(self).params, self._params_moved)
-        self.controls.add(type(self).view, self._redraw)
-        self._frame = Frame(self)
-        self._give(self.params, self.view, values.get("figure", self.figure))
-        self.start()
+        self.controls = Controls(list(self.figures))
+        self.controls.add(cls.params, self._params_moved)
+        self.controls.add(cls.view, self._redraw)
+        self.controls.figure.observe(lambda _change: self._figure_moved(), "value")
+        self._frame = Frame(
+            self.title, self.controls, self.picture, list(cls.params.specs()), list(cls.view.specs()), self.presets,
+            run=self.start if self.long else None, stop=self.stop, reset=self.reset, preset=self.preset,
+            share=self.share, report=self.report, failed=partial(self._fail, stale=False),
+        )  # fmt: skip
+        self._figure_moved()
+        self.set(**values)
 
     # --- what a subclass says -------------------------------------------------------------------------------
 
@@ -119,8 +122,8 @@ class Lab:
         """Statistics of a result."""
         return None
 
-    def verdicts(self, result: Any) -> Sequence[tuple[str, bool | None, str]]:
-        """Invariants: name, whether it holds (None: not decided), witness; see ``Verdict``."""
+    def verdicts(self, result: Any) -> Sequence[LabVerdict]:
+        """Invariants: name, whether it holds (None: not decided), witness."""
         return []
 
     def data(self, result: Any) -> dict[str, pd.DataFrame]:
@@ -138,24 +141,16 @@ class Lab:
 
     def set(self, **values: Any) -> None:
         """Set several values at once, as with the arguments of the class, and run on them if need be."""
-        if self._put(values):
-            self.start()
-        else:
-            self._redraw()
+        self._set(values, self.start)
 
     def preset(self, name: str) -> None:
         """What the button of the preset ``name`` does: set its values; a ``long`` run waits for a press on Run."""
-        if not self._put(self.presets[name]):
-            self._redraw()
-        elif self.long:
-            self._wait_for_run()
-        else:
-            self.start()
+        self._set(self.presets[name], self._params_moved)
 
     def reset(self) -> None:
         """Go back to the values that the lab was opened with."""
-        first = next(iter(self.figures))
-        self.set(**{"figure": first, **_defaults(type(self).params), **_defaults(type(self).view), **self._opened_with})
+        defaults = values_of(type(self).params(), type(self).view())
+        self.set(**{**defaults, "figure": self._first, **self._opened_with})
 
     def start(self) -> None:
         """Run the scenario on the values of the controls."""
@@ -164,19 +159,15 @@ class Lab:
         except (ValueError, TypeError) as error:
             self._behind = True
             self._fail(error)
-            return
-        job = self._job = Job(self.run, self._asked, self._tell)
-        self._worker.submit(job)
-        if job.wait(self.patience_s, self._publish):
-            self._publish(job)
         else:
-            job.progress.tell()
+            self._job = Job(self.run, self._asked, self._tell, before=self._job)
+            self._job.hand_to(self._publish, self.patience_s)
 
     def stop(self) -> None:
         """Ask the run under way to stop; what its scenario then hands back is kept."""
-        if self._job is not None and not self._job.published.is_set():
+        if self._job is not None:
             self._job.progress.stop()
-            self._frame.show_stopping()
+            self._frame.progress.show_stopping()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the latest run has ended and is shown; False if that takes longer than ``timeout_s``."""
@@ -189,13 +180,26 @@ class Lab:
 
     def share(self) -> str:
         """One line of Python that rebuilds this view."""
-        values = ", ".join(f"{name}={source(value)}" for name, value in self.changes().items())
+        values = ", ".join(f"{name}={literal(value)}" for name, value in self.changes().items())
         return f"{type(self).__name__}({values})"
 
     def changes(self) -> dict[str, Any]:
         """The values behind this view that differ from the defaults, by name."""
-        chosen = {} if self.figure == next(iter(self.figures)) else {"figure": self.figure}
+        chosen = {} if self.figure == self._first else {"figure": self.figure}
         return {**self.params.changes(), **self.view.changes(), **chosen}
+
+    def report(self) -> LabReport:
+        """What the lab shows now. Raises ``ValueError`` when there is no picture yet."""
+        result = self.result
+        if self.picture.figure is None:
+            raise ValueError("there is no picture to export yet")
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", re.sub(r"Lab$", "", type(self).__name__)).lower()
+        values = [f"{name}={value}" for name, value in self.changes().items() if name != "figure"]
+        return LabReport(
+            self.title, "_".join([name, self.figure, *values]), self.share(),
+            scenario_file.text(type(self), self.params, self.view, self.figure),
+            self.picture.figure, self.table(result), self.verdicts(result), self.data(result),
+        )  # fmt: skip
 
     def export(self, *kinds: str) -> list[Path]:
         """Write files of these kinds (of html, svg, png, csv, json; none means all) into ``exports/``;
@@ -204,18 +208,17 @@ class Lab:
         What cannot be written (an image, without a Chromium) is said in the lab. Raises ``ValueError`` for an
         unknown kind, or when there is no picture yet.
         """
-        self.wait()
-        files = export.Export(self, kinds or export.KINDS, Path(export.FOLDER))
+        files = Export(self.report(), kinds or KINDS)
         files.write_texts()
         files.write_images()
         self._frame.show_files(files)
         return files.written
 
     @classmethod
-    def load(cls, path: str | Path) -> Lab:
+    def load(cls, path: str | Path) -> Self:
         """The lab that an exported scenario stands for. Raises ``ValueError`` naming the field that is wrong."""
-        kind, values = scenario_file.read(Path(path), cls)
-        lab: Lab = kind(**values)
+        lab_class, values = scenario_file.read(Path(path), cls)
+        lab: Self = lab_class(**values)
         return lab
 
     def __repr__(self) -> str:
@@ -230,79 +233,73 @@ class Lab:
     # --- values and controls --------------------------------------------------------------------------------
 
     def _check_names(self, values: Mapping[str, Any]) -> None:
-        known = [item.name for kind in (type(self).params, type(self).view) for item in fields(kind)] + ["figure"]
+        known = [*names_of(type(self).params, type(self).view), "figure"]
         for name in values:
             if name not in known:
                 close = difflib.get_close_matches(name, known, 1)
                 hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
                 raise TypeError(f"{type(self).__name__} has no {name!r}; {hint}")
-        if values.get("figure", self.figure) not in self.figures:
-            raise ValueError(f"figure is {values['figure']!r}; choose one of {', '.join(map(repr, self.figures))}")
+        require.choice("figure", values.get("figure", self._first), self.figures)
 
     def _standing(self) -> dict[str, Any]:
         """Every value by name as the controls stand, and those that have no control as they were last asked for."""
-        hidden = {item.name: getattr(one, item.name) for one in (self._asked, self.view) for item in fields(one)}
-        return {**hidden, **self.controls.values()}
+        return {**values_of(self._asked, self.view), **self.controls.values()}
 
-    def _put(self, values: Mapping[str, Any]) -> bool:
-        """Set these values on the controls; whether that asks for another run than the one in the picture."""
+    def _set(self, values: Mapping[str, Any], run: Callable[[], None]) -> None:
+        """Set these values on the controls, and ``run`` if they ask for another run than the one in the picture."""
         self._check_names(values)
         standing = {**self._standing(), **values}
         params, view = _made(type(self).params, standing), _made(type(self).view, standing)
-        self._give(params, view, standing["figure"])
-        if params != self.params or self.error is not None or not self._has_result:
-            return True
-        self._behind = False
-        return False
-
-    def _give(self, params: Parameters, view: Parameters, figure: str) -> None:
         self._quiet = True
         try:
-            self._asked, self.view, self.figure = params, view, figure
-            self.controls.give(params)
-            self.controls.give(view)
-            self.controls.figure.value = figure
+            self._asked, self.view, self.figure = params, view, standing["figure"]
+            self.controls.give(params, view, figure=self.figure)
         finally:
             self._quiet = False
+        if params != self.params or self.error is not None or not self._has_result:
+            run()
+        else:
+            self._behind = False
+            self._redraw()
 
     def _params_moved(self) -> None:
         if self._quiet:
             return
         if self.long:
-            self._wait_for_run()
+            self._behind = True
+            self._frame.show_note("Press Run to see these values. The picture below is of earlier ones.")
         else:
             self.start()
 
-    def _wait_for_run(self) -> None:
-        self._behind = True
-        self._frame.show_waiting_for_run()
+    def _figure_moved(self) -> None:
+        """Show the options of the chosen figure, and the figure."""
+        options = options_of(self.figures[self.controls.figure.value], type(self).view)
+        for name in type(self).view.specs():
+            self.controls.show(name, name in options)
+        self._redraw()
 
     # --- from a run to the screen ---------------------------------------------------------------------------
 
     def _tell(self, job: Job, done: float, total: float, note: str) -> None:
-        if job is self._job and not job.published.is_set() and job.then is not None:
-            self._frame.show_progress(done, total, note)
+        if job is self._job and job.in_background:
+            self._frame.progress.show(done, total, note)
 
     def _publish(self, job: Job) -> None:
         with self._lock:
-            try:
-                if job is self._job:
-                    self._frame.show_idle()
-                    self._accept(job)
-            finally:
-                job.published.set()
+            if job is not self._job:
+                return
+            self._frame.progress.hide()
+            self._behind = job.error is not None
+            if isinstance(job.error, Stopped):
+                below = " The picture below is of the run before." if self._has_result else ""
+                self._frame.show_note(f"Stopped before there was a result.{below}")
+            elif job.error is not None:
+                self._fail(job.error)
+            else:
+                self._result, self._has_result, self.params = job.result, True, job.params
+                self._redraw(early=job.progress.stopping)
 
-    def _accept(self, job: Job) -> None:
-        self._behind = job.error is not None
-        if isinstance(job.error, Stopped):
-            self._frame.show_stopped(self._has_result)
-        elif job.error is not None:
-            self._fail(job.error)
-        else:
-            self._result, self._has_result, self.params = job.result, True, job.params
-            self._redraw(partial=job.progress.stopping)
-
-    def _redraw(self, partial: bool = False) -> None:
+    def _redraw(self, early: bool = False) -> None:
         """Bring everything on the screen up to date with the result, the view and the chosen figure."""
         if self._quiet or not self._has_result:
             return
@@ -311,24 +308,19 @@ class Lab:
                 standing = self._standing()
                 self.view, self.figure = _made(type(self).view, standing), standing["figure"]
                 draw = self.figures[self.figure]
-                options = {name: getattr(self.view, name) for name in options_of(draw)}
+                options = {name: getattr(self.view, name) for name in options_of(draw, type(self).view)}
                 self.picture.show(draw(self._result, **options))
                 if not self._behind:  # else what was said about that must stay
-                    self._frame.show_result(self.table(self._result), self.verdicts(self._result), partial)
+                    table, verdicts = self.table(self._result), self.verdicts(self._result)
+                    self._frame.show_result(table, verdicts, self.params.warnings(), early)
                     self.error = None
             except Exception as error:
                 self._fail(error)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, stale: bool = True) -> None:
         self.error = error
-        self._frame.show_error(error)
+        self._frame.show_error(error, stale)
 
 
 def _made(kind: type[Parameters], values: Mapping[str, Any]) -> Any:
-    names = {item.name for item in fields(kind)}
-    return kind(**{name: value for name, value in values.items() if name in names})
-
-
-def _defaults(kind: type[Parameters]) -> dict[str, Any]:
-    made = kind()
-    return {item.name: getattr(made, item.name) for item in fields(kind)}
+    return kind(**{name: value for name, value in values.items() if name in names_of(kind)})

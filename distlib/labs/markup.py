@@ -7,8 +7,9 @@ import traceback
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 ROWS = 25
@@ -16,81 +17,37 @@ ROWS = 25
 
 SIGNS = {True: ("✓", "holds"), False: ("✗", "broken"), None: ("–", "not decided")}
 
-STYLE = """<style>
-.lab { max-width: 982px; padding: 8px 9px 10px; box-sizing: border-box;
-  border: 1px solid var(--jp-border-color2, #ddd); border-radius: 6px; overflow: hidden; }
-.lab, .lab .widget-html-content { font-family: var(--jp-ui-font-family, system-ui, sans-serif);
-  line-height: 1.45; }
-.lab .widget-label { color: var(--jp-ui-font-color1, #222); }
-.lab .widget-html, .lab .widget-html-content { height: auto; margin: 0; }
-.lab-picture { overflow-x: auto; }
-.lab-said ul { margin: 2px 0 0; padding-left: 18px; }
-.lab-title { font-size: 17px; font-weight: 600; margin: 0 0 2px; }
-.lab-stale { opacity: .35; filter: grayscale(1); }
-.lab-said { border-left: 4px solid; padding: 5px 10px; margin: 4px 0; font-size: 13px; }
-.lab-said pre { font-size: 11px; overflow: auto; max-height: 260px; margin: 6px 0 0; }
-.lab-error { border-color: #c1121f; background: rgba(193, 18, 31, .07); }
-.lab-warning { border-color: #e69f00; background: rgba(230, 159, 0, .10); }
-.lab-note { border-color: #56789a; background: rgba(86, 120, 154, .08); }
-.lab-said code, .lab-file { font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
-table.lab-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-table.lab-table th, table.lab-table td { padding: 2px 12px 2px 0; text-align: left; border: 0;
-  border-bottom: 1px solid var(--jp-border-color3, #e6e6e6); vertical-align: top; background: none; }
-table.lab-table thead th { font-weight: 600; border-bottom: 1px solid var(--jp-border-color1, #aaa); }
-table.lab-table .number { text-align: right; }
-ul.lab-verdicts { list-style: none; margin: 0; padding: 0; font-size: 13px; }
-ul.lab-verdicts li { padding: 2px 0 2px 22px; text-indent: -22px; }
-ul.lab-verdicts li > * { text-indent: 0; }
-.lab-sign { display: inline-block; width: 22px; font-weight: 700; }
-.lab-true .lab-sign { color: #00734f; } .lab-false .lab-sign, .lab-false b { color: #c1121f; }
-.lab-witness { color: var(--jp-ui-font-color2, #555); }
-.lab-share { display: flex; gap: 6px; margin: 4px 0; }
-.lab-share input { flex: 1; font: 12px var(--jp-code-font-family, monospace); padding: 4px 6px;
-  color: inherit; background: var(--jp-layout-color1, #fff); border: 1px solid var(--jp-border-color1, #bbb);
-  }
-.lab-share button { font-size: 12px; padding: 2px 10px; cursor: pointer; }
-.lab .widget-toggle-buttons .widget-toggle-button { width: auto; }
-.lab .lab-option { text-align: left; padding: 2px 12px; white-space: normal; line-height: 1.4; }
-</style>"""
+STYLE = f"<style>\n{Path(__file__).with_name('lab.css').read_text(encoding='utf-8')}</style>"
 
 
-class LabVerdict(NamedTuple):
-    """An invariant of a run: its name, whether it holds (None: not decided), and a witness in words."""
-
-    name: str
-    holds: bool | None
-    witness: str = ""
+LabVerdict = tuple[str, bool | None, str]
+"""An invariant of a run: its name, whether it holds (None: not decided), and a witness in words."""
 
 
 def table(frame: pd.DataFrame) -> str:
     """A data frame as a small table; the index is shown unless it only counts the rows."""
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
-    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
-    kinds = [' class="number"' if one else "" for one in numeric]
-    heads = zip(kinds, ("" if str(name) == "index" else str(name) for name in frame.columns), strict=True)
-    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in heads)
+    kinds = [' class="number"' if pd.api.types.is_numeric_dtype(one) else "" for one in frame.dtypes]
+    names = ["" if str(name) == "index" else str(name) for name in frame.columns]
+    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in zip(kinds, names, strict=True))
     body = "".join(
         "<tr>"
         + "".join(f"<td{kind}>{escape(number(cell))}</td>" for kind, cell in zip(kinds, row, strict=True))
         + "</tr>"
         for row in frame.head(ROWS).itertuples(index=False, name=None)
     )
-    more = (
-        f"<div class='lab-witness'>{len(frame) - ROWS:,} more rows in the CSV file</div>" if len(frame) > ROWS else ""
-    )
+    hidden = len(frame) - ROWS
+    more = f"<div class='lab-witness'>{hidden:,} more rows in the CSV file</div>" if hidden > 0 else ""
     return f'<table class="lab-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
 
 
 def number(value: Any) -> str:
     """A cell as text: whole numbers with thousands separators, others with four significant digits."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        text = str(value)
-        try:
-            value = value.item() if hasattr(value, "item") else None
-        except (TypeError, ValueError):
-            value = None
-        return text if value is None or isinstance(value, (bool, str)) else number(value)
+        return str(value)
     if isinstance(value, float):
         if math.isnan(value):
             return "–"

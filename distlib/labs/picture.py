@@ -12,6 +12,8 @@ from distlib.figures import theme
 from distlib.figures.player import PLAYER_PX
 
 Content = tuple[list[dict[str, Any]], dict[str, Any]]
+"""Traces and layout as plain data."""
+
 MISSING = object()
 
 
@@ -25,79 +27,68 @@ class Picture:
     """
 
     def __init__(self) -> None:
-        self.widget = go.FigureWidget()
-        self.widget._config = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg"}}
         self.figure: go.Figure | None = None
         self._shown: Content = ([], {})
-        self._frames: list[tuple[list[tuple[int, dict[str, Any]]], dict[str, Any]]] = []
-        self.moment = w.IntSlider(
-            0, 0, 1, description="moment", continuous_update=True, readout=False, layout=w.Layout(flex="1 1 auto")
-        )
+        self._frames: list[tuple[dict[int, dict[str, Any]], dict[str, Any]]] = []
+        layout = w.Layout(flex="1 1 auto")
+        self.moment = w.IntSlider(0, 0, 1, description="moment", continuous_update=True, readout=False, layout=layout)
         self._play = w.Play(value=0, min=0, max=1, interval=400, layout=w.Layout(width="auto"))
         w.jslink((self._play, "value"), (self.moment, "value"))
         self._name = w.Label()
         self.player = w.HBox([self._play, self.moment, self._name])
         self.player.layout.display = "none"
         self.moment.observe(lambda _change: self._show_frame(), "value")
-        self.box = w.VBox([self.widget, self.player])
+        self.box = w.VBox()
         self.box.add_class("lab-picture")
+        self.renew()
 
     def show(self, figure: go.Figure) -> bool:
         """Show ``figure``; True if the picture was changed in place, False if it was replaced."""
-        traces, layout = _content(figure)
-        in_place = self.figure is not None and _alike(self._shown, (traces, layout))
-        if self.figure is None:  # the browser may be about to open the empty widget, and would miss an update
-            self._shown = (traces, layout)
+        new = _content(figure)
+        in_place = self.figure is not None and _alike(self._shown, new)
+        if in_place:
+            self._change(new)
+        elif self.figure is None:  # the browser may be about to open the empty widget, and would miss an update
+            self._shown = new
             self.renew()
-        elif in_place:
-            self._change(traces, layout)
         else:
-            self._replace(traces, layout)
+            self._shown = new
+            self.widget.update({"data": new[0], "layout": new[1]}, overwrite=True)
         self.figure = figure
         self._take_frames(figure)
         return in_place
 
     def renew(self) -> None:
         """A new widget with what is shown: a view that opens later would mix it with what was shown before."""
-        config = self.widget._config
         self.widget = go.FigureWidget({"data": self._shown[0], "layout": self._shown[1]})
-        self.widget._config = config
+        self.widget._config = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg"}}
         self.box.children = (self.widget, self.player)
 
-    def _change(self, traces: list[dict[str, Any]], layout: dict[str, Any]) -> None:
-        old_traces, old_layout = self._shown
+    def _change(self, new: Content) -> None:
         with self.widget.batch_update():
-            for target, old, new in zip(self.widget.data, old_traces, traces, strict=True):
-                _assign(target, old, new)
-            _assign(self.widget.layout, old_layout, layout)
-        self._shown = (traces, layout)
-
-    def _replace(self, traces: list[dict[str, Any]], layout: dict[str, Any]) -> None:
-        self.widget.update({"data": traces, "layout": layout}, overwrite=True)
-        self._shown = (traces, layout)
+            for target, *values in zip(self.widget.data, self._shown[0], new[0], strict=True):
+                assign(target, *values)
+            assign(self.widget.layout, self._shown[1], new[1])
+        self._shown = new
 
     def _take_frames(self, figure: go.Figure) -> None:
-        self._frames = [_frame(frame, len(figure.data)) for frame in figure.frames]
+        self._frames = [_frame(frame) for frame in figure.frames]
         self._base = self._shown
         self.player.layout.display = "flex" if self._frames else "none"
-        if not self._frames:
-            return
-        self._names, start = _steps(figure)
-        last = len(self._frames) - 1
-        self._play.max = self.moment.max = max(1, last)
-        self.moment.value = min(start, last)
-        self._show_frame()
+        if self._frames:
+            self._names, start = _steps(figure)
+            last = len(self._frames) - 1
+            self._play.max = self.moment.max = max(1, last)
+            self.moment.value = min(start, last)
+            self._show_frame()
 
     def _show_frame(self) -> None:
-        if not self._frames:
-            return
-        number = min(self.moment.value, len(self._frames) - 1)
-        of_traces, of_layout = self._frames[number]
-        traces, layout = list(self._base[0]), dict(self._base[1])
-        for index, change in of_traces:
-            traces[index] = _merged(traces[index], change)
-        self._change(traces, _merged(layout, of_layout))
-        self._name.value = self._names[number]
+        if self._frames:
+            number = min(self.moment.value, len(self._frames) - 1)
+            of_traces, of_layout = self._frames[number]
+            traces = [_merged(trace, of_traces.get(index, {})) for index, trace in enumerate(self._base[0])]
+            self._change((traces, _merged(self._base[1], of_layout)))
+            self._name.value = self._names[number]
 
 
 def _content(figure: go.Figure) -> Content:
@@ -111,9 +102,7 @@ def _content(figure: go.Figure) -> Content:
     return [trace.to_plotly_json() for trace in figure.data], layout
 
 
-def _alike(
-    one: tuple[list[dict[str, Any]], dict[str, Any]], other: tuple[list[dict[str, Any]], dict[str, Any]]
-) -> bool:
+def _alike(one: Content, other: Content) -> bool:
     """Whether ``other`` can take the place of ``one`` property by property."""
     if [trace.get("type") for trace in one[0]] != [trace.get("type") for trace in other[0]]:
         return False
@@ -123,7 +112,8 @@ def _alike(
     return all(len(one[1][name]) == len(other[1][name]) for name in lists)
 
 
-def _assign(target: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
+def assign(target: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Set the properties of a trace or layout that differ between ``old``, as shown, and ``new``."""
     for name in old.keys() - new.keys() - {"uid", "type"}:
         target[name] = None
     for name, value in new.items():
@@ -145,25 +135,21 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _frame(frame: Any, count: int) -> tuple[list[tuple[int, dict[str, Any]]], dict[str, Any]]:
-    traces = frame.traces if frame.traces is not None else range(len(frame.data or ()))
-    changes = [(int(index), trace.to_plotly_json()) for index, trace in zip(traces, frame.data or (), strict=True)]
-    return [(index, change) for index, change in changes if index < count], (
-        frame.layout.to_plotly_json() if frame.layout else {}
-    )
+def _frame(frame: Any) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
+    """What a frame changes: traces by number, and the layout."""
+    data = frame.data or ()
+    numbers = range(len(data)) if frame.traces is None else frame.traces
+    changes = {int(number): trace.to_plotly_json() for number, trace in zip(numbers, data, strict=True)}
+    return changes, frame.layout.to_plotly_json() if frame.layout else {}
 
 
 def _steps(figure: go.Figure) -> tuple[list[str], int]:
     """What the figure's own slider calls its frames, and which one it starts at."""
-    names = [str(frame.name or number) for number, frame in enumerate(figure.frames)]
     if not figure.layout.sliders:
-        return names, 0
+        return [str(frame.name) for frame in figure.frames], 0
     slider = figure.layout.sliders[0]
     prefix, suffix = slider.currentvalue.prefix or "", slider.currentvalue.suffix or ""
-    labels = [step.label for step in slider.steps]
-    if len(labels) == len(names):
-        names = [f"{prefix}{label}{suffix}" for label in labels]
-    return names, int(slider.active or 0)
+    return [f"{prefix}{step.label}{suffix}" for step in slider.steps], int(slider.active or 0)
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

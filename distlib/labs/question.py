@@ -6,7 +6,6 @@ import inspect
 import re
 import textwrap
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import ipywidgets as w
 from IPython.display import Code
 
+from distlib.core import require
 from distlib.labs import markup
 
 LIBRARY = Path(__file__).parents[1]
@@ -33,10 +33,8 @@ class Question:
     why: str
 
     def __post_init__(self) -> None:
-        if len(self.options) < 2:
-            raise ValueError(f"the question {self.text!r} has {len(self.options)} options; it takes at least 2")
-        if not 0 <= self.right < len(self.options):
-            raise ValueError(f"right is {self.right}; it takes the number of an option, 0 to {len(self.options) - 1}")
+        require.whole(f"the number of options of {self.text!r}", len(self.options), 2)
+        require.whole(f"the right option of {self.text!r}", self.right, 0, len(self.options) - 1)
 
 
 class Quiz:
@@ -47,10 +45,8 @@ class Quiz:
     """
 
     def __init__(self, *questions: Question, title: str = "Quiz") -> None:
-        if not questions:
-            raise ValueError("a quiz takes at least one question")
         self.questions = questions
-        self.answers: list[int | None] = [None] * len(questions)
+        self.answers: list[int | None] = [None] * require.whole("the number of questions", len(questions), 1)
         self._buttons = [self._make_buttons(number) for number in range(len(questions))]
         self._said = [w.HTML() for _ in questions]
         self._total = w.HTML()
@@ -73,10 +69,11 @@ class Quiz:
         right = option == question.right
         if self.answers[number] is None:
             self.answers[number] = option
-        sign = "✓ Right." if right else "✗ Not quite."
-        kind = "note" if right else "warning"
-        why = f" {question.why}" if right else " Try another one, or read on."
-        self._said[number].value = markup.message(kind, sign + why)
+        if right:
+            said = markup.message("note", f"✓ Right. {question.why}")
+        else:
+            said = markup.message("warning", "✗ Not quite. Try another one, or read on.")
+        self._said[number].value = said
         for position, button in enumerate(self._buttons[number]):
             button.icon = "" if position != option else ("check" if right else "times")
         if len(self.questions) > 1 and None not in self.answers:
@@ -97,35 +94,29 @@ class Quiz:
         return self.box._repr_mimebundle_(**kwargs)
 
 
-class Prediction(Quiz):
-    """One question to answer before the next cell shows what happens."""
+def prediction(chapter: str, name: str) -> Quiz:
+    """The one question called ``name`` that a chapter asks before the next cell shows what happens.
 
-    def __init__(self, text: str, options: Sequence[str], right: int, why: str) -> None:
-        super().__init__(Question(text, tuple(options), right, why), title="Your prediction")
-
-
-def prediction(chapter: str, name: str) -> Prediction:
-    """The prediction called ``name`` of a chapter. Raises ``ValueError`` for a chapter or a name that is not there."""
+    Raises ``ValueError`` for a chapter or a name that is not there.
+    """
     known = {one["name"]: one for one in _asked(chapter).get("prediction", [])}
-    if name not in known:
-        raise ValueError(f"{chapter} has no prediction {name!r}; it has {', '.join(map(repr, known)) or 'none'}")
-    one = known[name]
-    return Prediction(one["text"], one["options"], one["right"], one["why"])
+    return Quiz(_question(known[require.choice(f"the prediction of {chapter}", name, known)]), title="Your prediction")
 
 
 def quiz(chapter: str) -> Quiz:
     """The quiz of a chapter. Raises ``ValueError`` for a chapter without one."""
-    asked = _asked(chapter).get("quiz", [])
-    return Quiz(*(Question(one["text"], tuple(one["options"]), one["right"], one["why"]) for one in asked))
+    return Quiz(*map(_question, _asked(chapter).get("quiz", [])))
+
+
+def _question(asked: dict[str, Any]) -> Question:
+    return Question(asked["text"], tuple(asked["options"]), asked["right"], asked["why"])
 
 
 def _asked(chapter: str) -> dict[str, Any]:
     """The questions of a chapter: in a file of its topic's folder, so that no cell gives the answer away."""
     files = (tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(LIBRARY.glob("*/questions.toml")))
     asked = {one["chapter"]: one for one in files}
-    if chapter not in asked:
-        raise ValueError(f"there are no questions for {chapter!r}; there are some for {', '.join(sorted(asked))}")
-    return asked[chapter]
+    return asked[require.choice("the chapter", chapter, sorted(asked))]
 
 
 def source(*objects: Any) -> Code:

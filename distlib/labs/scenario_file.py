@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from distlib.core import codec
+from distlib.core import codec, require
+from distlib.core.parameter import Parameters
+from distlib.labs.declaration import values_of
 
 
-def text(lab: Any) -> str:
-    """The lab's class, parameters, view and chosen figure as JSON."""
-    data = {
-        "lab": f"{type(lab).__module__}:{type(lab).__name__}",
-        "params": codec.to_data(lab.params),
-        "view": codec.to_data(lab.view),
-        "figure": lab.figure,
-    }
+@dataclass(frozen=True)
+class Scenario:
+    """The fields of a file: the lab's ``module:Class``, and the fields of its parameters and view."""
+
+    lab: Any
+    params: Any
+    view: Any = field(default_factory=dict)
+    figure: Any = None
+
+
+def text(lab: type, params: Parameters, view: Parameters, figure: str) -> str:
+    """A lab's class, parameters, view and chosen figure as JSON."""
+    name = f"{lab.__module__}:{lab.__name__}"
+    data = {"lab": name, "params": codec.to_data(params), "view": codec.to_data(view), "figure": figure}
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -32,22 +40,13 @@ def read(path: Path, base: type) -> tuple[Any, dict[str, Any]]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ValueError(f"{path.name} holds {type(data).__name__}; it takes an object with lab, params, view, figure")
-    for name in data:
-        if name not in ("lab", "params", "view", "figure"):
-            raise ValueError(f"{path.name} has an unknown field {name!r}; it has lab, params, view, figure")
-    for name in ("lab", "params"):
-        if name not in data:
-            raise ValueError(f"{path.name} lacks the field {name!r}")
-    kind = _class_named(data["lab"], base, path.name)
-    params = codec.from_data(kind.params, data["params"], f"{path.name}: params")
-    view = codec.from_data(kind.view, data.get("view", {}), f"{path.name}: view")
-    figure = data.get("figure", next(iter(kind.figures)))
-    if figure not in kind.figures:
-        raise ValueError(f"{path.name}: figure is {figure!r}; {kind.__name__} has {', '.join(map(repr, kind.figures))}")
-    values = {item.name: getattr(one, item.name) for one in (params, view) for item in fields(one)}
-    return kind, {**values, "figure": figure}
+    scenario: Scenario = codec.from_data(Scenario, data, path.name)
+    kind = _class_named(scenario.lab, base, path.name)
+    params = codec.from_data(kind.params, scenario.params, f"{path.name}: params")
+    view = codec.from_data(kind.view, scenario.view, f"{path.name}: view")
+    figure = next(iter(kind.figures)) if scenario.figure is None else scenario.figure
+    require.choice(f"{path.name}: figure", figure, kind.figures)
+    return kind, {**values_of(params, view), "figure": figure}
 
 
 def _class_named(name: Any, base: type, where: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Any
 
 
@@ -26,12 +27,16 @@ class Progress:
         self._last = (0.0, 0.0, "")
 
     def __call__(self, done: float, total: float, note: str = "") -> None:
-        """Say that ``done`` of ``total`` is finished; raise ``Stopped`` if the reader wants no more."""
-        if self.stopping:
-            raise Stopped
+        """Say that ``done`` of ``total`` is finished; raise ``Stopped`` as ``check`` does."""
+        self.check()
         self._last = (done, total, note)
         if done >= total or time.monotonic() - self._told_s >= 0.1:
             self.tell()
+
+    def check(self) -> None:
+        """Raise ``Stopped`` if the reader wants no more."""
+        if self.stopping:
+            raise Stopped
 
     def tell(self) -> None:
         """Show the latest state on the screen."""
@@ -44,79 +49,51 @@ class Progress:
 
 
 class Job:
-    """One run and what became of it: a ``result`` or an ``error`` (``Stopped`` if it gave nothing back)."""
+    """One run in a thread of its own, and what became of it: a ``result`` or an ``error`` (``Stopped`` if neither).
 
-    def __init__(self, work: Callable[[Any, Progress], Any], params: Any, tell: Callable[..., None]) -> None:
+    It stops the run ``before`` it and begins when that has ended, unless a later one has taken its place by then.
+    ``tell(job, done, total, note)`` hears of its progress. ``published`` is set once somebody has taken what came out.
+    """
+
+    def __init__(
+        self, work: Callable[[Any, Progress], Any], params: Any, tell: Callable[..., None], before: Job | None = None
+    ) -> None:
         self.params = params
         self.progress = Progress(lambda *state: tell(self, *state))
         self.result: Any = None
         self.error: BaseException | None = None
-        self.seconds = 0.0
-        self.finished = threading.Event()
+        self.in_background = False
         self.published = threading.Event()
-        self.then: Callable[[Job], None] | None = None
-        self._work = work
-        self._lock = threading.Lock()
+        self._end: Future[None] = Future()
+        if before is not None:
+            before.progress.stop()
+        threading.Thread(target=self._run, args=(work, before and before._end), name="lab", daemon=True).start()
 
-    def run(self) -> None:
-        """Do the work in this thread; call ``then`` at the end if somebody left it there."""
-        started_s = time.monotonic()
+    def _run(self, work: Callable[[Any, Progress], Any], before: Future[None] | None) -> None:
         try:
-            self.result = self._work(self.params, self.progress)
-        except BaseException as error:  # the lab shows it; nothing may end the worker
+            if before is not None:
+                before.result()
+                self.progress.check()
+            self.result = work(self.params, self.progress)
+        except BaseException as error:  # the lab shows it; nothing may be lost in a thread
             self.error = error
-        self.seconds = time.monotonic() - started_s
-        with self._lock:
-            self.finished.set()
-            then = self.then
-        if then is not None:
-            then(self)
+        self._end.set_result(None)
 
-    def wait(self, timeout_s: float, then: Callable[[Job], None]) -> bool:
-        """Wait for the end; if it takes longer than ``timeout_s``, return False and let ``then`` be called at the
-        end."""
+    def hand_to(self, publish: Callable[[Job], None], patience_s: float = 0.0) -> None:
+        """Let ``publish`` take the job at its end: in this thread if that comes within ``patience_s``, else in the
+        job's, and the progress is told meanwhile."""
         try:
-            if self.finished.wait(timeout_s):
-                return True
+            if wait([self._end], patience_s).not_done:
+                self.in_background = True
+                self.progress.tell()
         except KeyboardInterrupt:  # the kernel's own stop button
             self.progress.stop()
-            self.then = then
             raise
-        with self._lock:
-            if self.finished.is_set():
-                return True
-            self.then = then
-        return False
+        finally:
+            self._end.add_done_callback(lambda _end: self._publish(publish))
 
-    def drop(self) -> None:
-        """End a job that has not begun and never will."""
-        self.error = Stopped()
-        self.finished.set()
-        self.published.set()
-
-
-class JobRunner:
-    """Runs one job at a time in a thread. A new job stops the one before it and takes the place of a waiting one."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: Job | None = None
-        self._waiting: Job | None = None
-
-    def submit(self, job: Job) -> None:
-        """Run ``job`` as soon as the one under way has stopped."""
-        with self._lock:
-            if self._running is None:
-                self._running = job
-                threading.Thread(target=self._loop, name="lab", daemon=True).start()
-                return
-            self._running.progress.stop()
-            if self._waiting is not None:
-                self._waiting.drop()
-            self._waiting = job
-
-    def _loop(self) -> None:
-        while self._running is not None:
-            self._running.run()
-            with self._lock:
-                self._running, self._waiting = self._waiting, None
+    def _publish(self, publish: Callable[[Job], None]) -> None:
+        try:
+            publish(self)
+        finally:
+            self.published.set()

@@ -13,6 +13,7 @@ from distlib.check.history.linearizability import Linearizability, Verdict, chec
 from distlib.core.parameter import Parameters, parameter
 from distlib.figures.history import history_timeline
 from distlib.labs.lab import Lab
+from distlib.labs.markup import LabVerdict
 from distlib.labs.work import Progress
 from distlib.principles.histories import NAMES, OWN, SHAPES, SPECIFICATIONS, history_called, specification_of, to_jsonl
 
@@ -25,11 +26,9 @@ class HistoryParams(Parameters):
 
     history: str = parameter(NAMES[2], "history", choices=NAMES, help="recorded here, from the literature, or your own")
     specification: str = parameter(
-        AS_RECORDED,
-        "checked as a",
-        choices=(AS_RECORDED, *SPECIFICATIONS),
+        AS_RECORDED, "checked as a", choices=(AS_RECORDED, *SPECIFICATIONS),
         help="what one operation at a time would do",
-    )
+    )  # fmt: skip
     seed: int = parameter(7, "seed", low=0, high=2**31, help="of the simulated cluster, for recorded histories")
     lines: str = ""
 
@@ -75,14 +74,11 @@ class HistoryLab(Lab):
             placeholder='{"process": "A", "f": "write", "argument": 1, "call": 0, "return": 2}',
         )  # fmt: skip
         self.lines.add_class("lab-lines")
-        frame = self._frame
-        frame.buttons["Edit"] = frame._button("Edit this history", "pencil", "Put it into the box below", self.edit)
-        frame.buttons["Check"] = frame._button("Check these lines", "check", "Judge what is in the box", self.check)
-        row = w.HBox([frame.buttons["Edit"], frame.buttons["Check"]], layout=w.Layout(margin="6px 0 0"))
-        children = list(frame.box.children)
-        frame.box.children = (*children[:-3], row, self.lines, *children[-3:])
+        edit = self._frame.button("Edit this history", "pencil", "Put it into the box below", self.edit)
+        check = self._frame.button("Check these lines", "check", "Judge what is in the box", self.check)
+        self._frame.add(w.HBox([edit, check], layout=w.Layout(margin="6px 0 0")), self.lines)
 
-    def run(self, params: Any, progress: Progress) -> Linearizability:
+    def run(self, params: HistoryParams, progress: Progress) -> Linearizability:
         """Record or read it, and search for an order."""
         history = history_called(params.history, params.seed, params.lines)
         return check(history, SPECIFICATIONS[params.type_name](), time_limit_s=20.0)
@@ -108,14 +104,13 @@ class HistoryLab(Lab):
             "configurations tried": f"{result.configurations:,}",
             "longest linearizable prefix": f"{part.prefix:,} returns" if part is not None else "0 returns",
         } | ({"what it shows": about} if about else {})
-        return pd.DataFrame({"history": list(rows), "value": list(rows.values())})
+        return pd.DataFrame(rows.items(), columns=["history", "value"])
 
-    def verdicts(self, result: Linearizability) -> Sequence[tuple[str, bool | None, str]]:
+    def verdicts(self, result: Linearizability) -> Sequence[LabVerdict]:
         """Linearizable, not, or not known within the limits."""
         holds = {Verdict.LINEARIZABLE: True, Verdict.NOT_LINEARIZABLE: False}.get(result.verdict)
         lines = [line.removeprefix("- ") for line in result.explain().splitlines()]
         return [("Linearizable", holds, "; ".join(lines if holds is not True else lines[:1]))]
 
     def data(self, result: Linearizability) -> dict[str, pd.DataFrame]:
-        """The operations with their turns."""
         return {"operations": result.timeline()["operations"]}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,8 @@ import pandas as pd
 
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.trace import Trace
-from distlib.figures.log_view import log_view
-from distlib.figures.roles import role_timeline
-from distlib.figures.spacetime import spacetime
-from distlib.figures.topology import topology
 from distlib.labs.lab import Lab
+from distlib.labs.trace_lab import TraceLab, TraceView, draw_logs, draw_map, draw_roles, draw_spacetime
 from distlib.labs.work import Progress, Stopped
 from distlib.raft.charts import failover_panels, split_vote_curve, throughput_chart
 from distlib.raft.failover import RANDOMNESS, SCALE, FailoverParams, comparison, label, published, split_share, study
@@ -38,74 +34,22 @@ KINDS = ("RequestVote", "Vote", "AppendEntries", "AppendReply", "ClientRequest")
 ROLES = ("follower", "candidate", "leader", "crashed")
 
 
-@dataclass(frozen=True)
-class TraceView(Parameters):
-    """What part of a run to look at, and how."""
-
-    window: str = parameter("whole run", "show", choices=("whole run", "first half", "second half"))
-    moment: float = parameter(
-        0.5, "moment", low=0, high=1, step=0.01, help="for the logs and the map: as a fraction of the run"
-    )
-    fold_heartbeats: bool = parameter(True, "fold heartbeats", help="draw them thin and grey")
-
-
-def _window(trace: Trace, window: str) -> tuple[float, float]:
-    half = trace.end_ms / 2
-    return {"first half": (0.0, half), "second half": (half, trace.end_ms)}.get(window, (0.0, trace.end_ms))
-
-
-def draw_spacetime(trace: Trace, window: str, fold_heartbeats: bool) -> Any:
-    """The run as a space-time diagram."""
-    start, end = _window(trace, window)
-    return spacetime(trace, start_ms=start, end_ms=end, fold_routine=fold_heartbeats, kinds=KINDS, roles=ROLES)
-
-
-def draw_roles(trace: Trace, window: str) -> Any:
-    """Who was what, when."""
-    start, end = _window(trace, window)
-    return role_timeline(trace, start_ms=start, end_ms=end, roles=ROLES)
-
-
-def draw_logs(trace: Trace, moment: float) -> Any:
-    """The logs at one moment."""
-    return log_view(trace, moment * trace.end_ms)
-
-
-def draw_map(trace: Trace, moment: float) -> Any:
-    """The cluster at one moment, messages on their way."""
-    return topology(trace, moment * trace.end_ms, kinds=KINDS, roles=ROLES)
-
-
-class RaftLab(Lab):
-    """What all labs on one run of a cluster share: the pictures, the statistics, figure 3's invariants."""
+class RaftLab(TraceLab):
+    """What all labs on one run of a cluster share."""
 
     title = "Raft"
     params = RaftParams
     view = TraceView
-    figures = {"space-time": draw_spacetime, "roles": draw_roles, "logs": draw_logs, "map": draw_map}
-
-    def run(self, params: Any, progress: Progress) -> Trace:
-        """A cluster without faults."""
-        return params.cluster().run(params.duration_ms)
+    figures = {
+        "space-time": partial(draw_spacetime, kinds=KINDS, roles=ROLES),
+        "roles": partial(draw_roles, roles=ROLES),
+        "logs": draw_logs,
+        "map": partial(draw_map, kinds=KINDS, roles=ROLES),
+    }
+    invariants = staticmethod(raft_invariants)
 
     def table(self, result: Trace) -> pd.DataFrame:
-        """Elections, downtime, messages."""
         return statistics(result)
-
-    def verdicts(self, result: Trace) -> Sequence[tuple[str, bool | None, str]]:
-        """Figure 3's properties, as they were checked live."""
-        broken = {one.invariant: str(one) for one in result.violations}
-        return [(one.name, one.name not in broken, broken.get(one.name, "")) for one in raft_invariants()]
-
-    def data(self, result: Trace) -> dict[str, pd.DataFrame]:
-        """Messages, states, faults and outputs of the run."""
-        return {
-            "messages": result.messages.drop(columns="message"),
-            "states": result.views,
-            "faults": result.fault_table.drop(columns="event"),
-            "outputs": result.output_table.drop(columns="event"),
-            "statistics": statistics(result),
-        }
 
 
 class RaftElectionLab(RaftLab):
@@ -121,10 +65,7 @@ class RaftElectionLab(RaftLab):
         "Too impatient": {"latency_ms": 60, "election_timeout_ms": (100, 150), "heartbeat_ms": 50},
         "Lossy network": {"loss": 0.3},
     }  # fmt: skip
-
-    def run(self, params: Any, progress: Progress) -> Trace:
-        """An election, a crash, an election."""
-        return election(params)
+    scenario = staticmethod(election)
 
 
 class SplitVoteLab(RaftLab):
@@ -136,10 +77,7 @@ class SplitVoteLab(RaftLab):
         "Split the vote": {"election_timeout_ms": (150, 152)},
         "Spread the timers": {"election_timeout_ms": (150, 300)},
     }
-
-    def run(self, params: Any, progress: Progress) -> Trace:
-        """All timers start together."""
-        return split_vote(params)
+    scenario = staticmethod(split_vote)
 
 
 class RaftPartitionLab(RaftLab):
@@ -151,10 +89,7 @@ class RaftPartitionLab(RaftLab):
         "Look at the logs before the heal": {"figure": "logs", "moment": 0.6},
         "… and after it": {"figure": "logs", "moment": 0.8},
     }
-
-    def run(self, params: Any, progress: Progress) -> Trace:
-        """Cut, work, heal."""
-        return partition(params)
+    scenario = staticmethod(partition)
 
 
 class ThroughputLab(Lab):
@@ -165,12 +100,11 @@ class ThroughputLab(Lab):
     figures = {"throughput and latency": throughput_chart}
     presets = {"One client": {"clients": 1}, "Slow disks": {"disk_ms": 10.0}}
 
-    def run(self, params: Any, progress: Progress) -> pd.DataFrame:
+    def run(self, params: ThroughputParams, progress: Progress) -> pd.DataFrame:
         """Fifteen clusters: five sizes in three places."""
         return throughput(params, progress)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
-        """The chart's numbers."""
         return result.round({"commits_per_s": 0, "p50_ms": 1, "p99_ms": 1})
 
 
@@ -192,7 +126,7 @@ class FailoverStudyLab(Lab):
     presets = {"The paper's 1,000 trials": {"trials": 1000}, "A quick look": {"trials": 30}}
     long = True
 
-    def run(self, params: Any, progress: Progress) -> dict[str, list[float]]:
+    def run(self, params: FailoverParams, progress: Progress) -> dict[str, list[float]]:
         """Ten lines, on all cores."""
         return study(params, (*RANDOMNESS, *SCALE), progress=progress, stops=(Stopped,))
 
@@ -205,8 +139,9 @@ class FailoverStudyLab(Lab):
 
     def data(self, result: dict[str, list[float]]) -> dict[str, pd.DataFrame]:
         """Every trial, and all percentiles beside the published ones."""
-        trials = pd.DataFrame([(line, time) for line, times in result.items() for time in times])
-        trials.columns = ["line", "downtime_ms"]
+        trials = pd.DataFrame(
+            [(line, time) for line, times in result.items() for time in times], columns=["line", "downtime_ms"]
+        )
         return {"trials": trials, "comparison": comparison(result)}
 
 
@@ -238,12 +173,11 @@ class SplitChanceLab(Lab):
     params = SplitChanceParams
     figures = {"chance of a split vote": lambda result: split_vote_curve(*result)}
 
-    def run(self, params: Any, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame, float]:
+    def run(self, params: SplitChanceParams, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame, float]:
         """The formula on a grid, simulations at six points."""
         alive = params.servers - params.crashed
         grid = np.linspace(0, 0.32, 65)
         chances = [split_vote_probability(params.servers, alive, float(x)) for x in grid]
-        curve = pd.DataFrame({"latency": grid, "probability": chances})
         rows = []
         for number, latency in enumerate((0.05, 0.1, 0.15, 0.2, 0.25, 0.3)):
             share = _split_share(latency, params.servers, alive, params.elections, params.seed)
@@ -251,8 +185,8 @@ class SplitChanceLab(Lab):
             error = (chance * (1 - chance) / params.elections) ** 0.5
             rows.append((latency, share, chance, error, (share - chance) / error))
             progress(number + 1, 6)
-        columns = ["latency", "share", "formula", "standard_error", "z"]
-        return curve, pd.DataFrame(rows, columns=columns), params.latency
+        simulated = pd.DataFrame(rows, columns=["latency", "share", "formula", "standard_error", "z"])
+        return pd.DataFrame({"latency": grid, "probability": chances}), simulated, params.latency
 
     def table(self, result: tuple[pd.DataFrame, pd.DataFrame, float]) -> pd.DataFrame:
         """Simulated share, formula, and how many standard errors lie between them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ import pytest
 
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.lab import Lab
-from tests.labs.toy import REGIONS, StudyLab, ToyLab, ToyParams, ToyView, lines
+from tests.labs.toy import REGIONS, StudyLab, ToyLab, ToyParams, ToyView, Walks, lines
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,7 @@ def lab() -> ToyLab:
 
 
 def said(lab: Lab) -> str:
-    return str(lab._frame._said.value)
+    return str(lab._frame.said.value)
 
 
 def is_stale(lab: Lab) -> bool:
@@ -75,8 +76,7 @@ def test_a_hand_on_a_slider_gives_round_values(lab: ToyLab) -> None:
 def test_every_kind_of_control_reaches_the_parameters(lab: ToyLab) -> None:
     lab.controls.network.value = "wide area"
     lab.controls.regions.value = REGIONS
-    lab.controls.note.value = "一致性"
-    assert (lab.params.network, lab.params.regions, lab.params.note) == ("wide area", REGIONS, "一致性")
+    assert (lab.params.network, lab.params.regions) == ("wide area", REGIONS)
     lab.controls.regions._buttons[0].value = False
     assert lab.params.regions == REGIONS[1:]
 
@@ -94,7 +94,7 @@ def test_controls_carry_label_unit_range_and_help(lab: ToyLab) -> None:
 def test_another_seed_is_another_one(lab: ToyLab) -> None:
     for _ in range(5):
         before = lab.params.seed
-        lab._frame.lab.controls.box("seed").children[1].click()
+        lab.controls.box("seed").children[1].click()
         assert lab.params.seed != before
 
 
@@ -128,11 +128,11 @@ def test_a_view_option_and_another_figure_repaint_without_a_run(lab: ToyLab) -> 
 
 def test_warnings_statistics_and_verdicts_are_shown_and_escaped(lab: ToyLab) -> None:
     lab.controls.loss.value = 0.75
-    assert "more than half of the steps get lost" in lab._frame._warned.value
-    assert "end &amp; place" in lab._frame._statistics.value
-    assert "✓" in lab._frame._verdicts.value
-    assert "✗" in lab._frame._verdicts.value
-    assert "lowest &lt;-11.2&gt;" in lab._frame._verdicts.value
+    assert "more than half of the steps get lost" in lab._frame.warned.value
+    assert "end &amp; place" in lab._frame.statistics.value
+    assert "✓" in lab._frame.verdicts.value
+    assert "✗" in lab._frame.verdicts.value
+    assert "lowest &lt;-11.2&gt;" in lab._frame.verdicts.value
     assert "Random walks &lt;of a toy&gt;" in lab._frame.box.children[0].value
 
 
@@ -199,9 +199,11 @@ def test_a_failing_figure_table_or_verdict_is_shown(part: str) -> None:
     assert "KeyError" in said(lab)
 
 
-def test_no_region_is_refused_in_the_lab(lab: ToyLab) -> None:
+def test_no_region_and_an_unknown_one_are_refused_in_the_lab(lab: ToyLab) -> None:
     lab.controls.regions.value = ()
     assert "ToyParams.regions has 0 values; it takes at least 1" in said(lab)
+    lab.controls.regions.value = ("mars-1",)
+    assert "ToyParams.regions holds 'mars-1'; choose from 'eu-west-1', 'us-east-1'" in str(lab.error)
 
 
 def test_wrong_arguments_are_refused_in_python() -> None:
@@ -243,6 +245,16 @@ def test_slips_of_an_author_are_named() -> None:
         declare(view=ToyParams)
 
 
+def test_a_parameter_of_a_figure_with_a_default_is_an_option_only_where_the_view_has_it() -> None:
+    def draw(walks: Walks, steps: int = 20, colours: tuple[str, ...] = ()) -> go.Figure:
+        return lines(walks, steps)
+
+    lab = type("BoundLab", (ToyLab,), {"figures": {"a": partial(draw, colours=("red",))}})()
+    assert len(lab.picture.widget.data[0].y) == 100
+    lab.controls.steps.value = 30
+    assert len(lab.picture.widget.data[0].y) == 30
+
+
 def test_a_parameter_that_no_slider_can_show_is_named() -> None:
     @dataclass(frozen=True)
     class Bad(Parameters):
@@ -250,6 +262,13 @@ def test_a_parameter_that_no_slider_can_show_is_named() -> None:
 
     with pytest.raises(ValueError, match=r"rate has a logarithmic scale, so its low end 0 must be above 0"):
         type("BadLab", (StudyLab,), {"params": Bad})()
+
+    @dataclass(frozen=True)
+    class Endless(Parameters):
+        rate: float = parameter(1.0, "rate", low=0)
+
+    with pytest.raises(ValueError, match=r"rate has no control: that takes choices, or numbers with both ends"):
+        type("EndlessLab", (StudyLab,), {"params": Endless})()
 
 
 # --- long runs ----------------------------------------------------------------------------------------------
@@ -266,7 +285,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def stop(lab: Lab, gate: threading.Event) -> None:
-    lab._frame.stop_button.click()
+    lab._frame.progress.stop_button.click()
     gate.set()
     assert lab.wait(30)
 
@@ -274,17 +293,17 @@ def stop(lab: Lab, gate: threading.Event) -> None:
 def test_a_short_run_is_over_when_the_control_has_moved() -> None:
     lab = StudyLab(trials=5)
     assert lab.result == [0, 1, 2, 3, 4]
-    assert lab._frame._progress.layout.display == "none"
+    assert lab._frame.progress.layout.display == "none"
 
 
 def test_a_long_run_goes_on_in_the_background(slow: threading.Event) -> None:
     lab = StudyLab(trials=100)
     assert not lab.wait(0)
-    assert lab._frame._progress.layout.display == "flex"
-    assert lab._frame._note.value == "trial 0"
+    assert lab._frame.progress.layout.display == "flex"
+    assert lab._frame.progress.note.value == "trial 0"
     slow.set()
     assert len(lab.result) == 100
-    assert lab._frame._progress.layout.display == "none"
+    assert lab._frame.progress.layout.display == "none"
     assert len(lab.picture.widget.data[0].y) == 100
 
 

@@ -29,7 +29,7 @@ def lab() -> ToyLab:
 
 
 def said(lab: Lab) -> str:
-    return str(lab._frame._said.value)
+    return str(lab._frame.said.value)
 
 
 class Opened(ToyLab):
@@ -50,7 +50,7 @@ def test_export_writes_every_kind_and_never_over_another(lab: ToyLab, monkeypatc
     stem = "toy_walks_seed=8"
     assert names == [f"{stem}.html", f"{stem}_table-statistics.csv", f"{stem}.json", f"{stem}.svg", f"{stem}.png"]
     assert [path.name for path in lab.export("json", "csv")] == [f"{stem}_2_table-statistics.csv", f"{stem}_2.json"]
-    assert f"exports/{stem}_2.json" in lab._frame._files.value
+    assert f"exports/{stem}_2.json" in lab._frame.files.value
     table = pd.read_csv(f"exports/{stem}_table-statistics.csv")
     assert list(table.columns) == ["who", "end & place"]
     assert len(table) == 3
@@ -72,8 +72,8 @@ def test_without_a_browser_the_lab_offers_what_there_is(lab: ToyLab, monkeypatch
 
     monkeypatch.setattr(export, "save_image", none)
     assert [path.suffix for path in lab.export()] == [".html", ".csv", ".json"]
-    assert lab._frame._files.value.count("none was found on this machine") == 1
-    assert "camera" in lab._frame._files.value
+    assert lab._frame.files.value.count("none was found on this machine") == 1
+    assert "camera" in lab._frame.files.value
     assert lab.picture.widget._config["toImageButtonOptions"] == {"format": "svg"}
 
 
@@ -83,7 +83,7 @@ def test_a_browser_that_dies_is_named(lab: ToyLab, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(export, "save_image", die)
     assert lab.export("png") == []
-    assert "PNG could not be drawn: OSError: disk full" in lab._frame._files.value
+    assert "PNG could not be drawn: OSError: disk full" in lab._frame.files.value
 
 
 def test_the_export_button_writes_the_chosen_kinds(lab: ToyLab) -> None:
@@ -97,11 +97,11 @@ def test_the_export_button_writes_the_chosen_kinds(lab: ToyLab) -> None:
 
 def test_share_shows_the_line_and_follows_the_view(lab: ToyLab) -> None:
     lab._frame.buttons["Share"].click()
-    assert 'value="ToyLab()"' in lab._frame._shared.value
+    assert 'value="ToyLab()"' in lab._frame.shared.value
     lab.controls.network.value = "wide area"
-    assert "network=&#x27;wide area&#x27;" in lab._frame._shared.value
+    assert "network=&#x27;wide area&#x27;" in lab._frame.shared.value
     lab._frame.buttons["Share"].click()
-    assert lab._frame._shared.value == ""
+    assert lab._frame.shared.value == ""
 
 
 def test_a_scenario_file_rebuilds_the_lab() -> None:
@@ -121,7 +121,7 @@ def test_a_scenario_file_rebuilds_the_lab() -> None:
         ({"params": {"walkers": 30}}, "ToyParams.walkers is 30; it takes a whole number from 1 to 9"),
         ({"params": {"walkerz": 3}}, "params has an unknown field 'walkerz'"),
         ({"view": {"steps": 5}}, "ToyView.steps is 5; it takes a whole number from 10 to 400"),
-        ({"figure": "lines"}, "figure is 'lines'; Opened has 'walks', 'ends'"),
+        ({"figure": "lines"}, "bad.json: figure is 'lines'; choose one of 'walks', 'ends'"),
         ({"seed": 3}, "unknown field 'seed'"),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_scenario_file_that_is_none() -> None:
     with pytest.raises(ValueError, match=r"bad.json is not JSON"):
         Lab.load("bad.json")
     Path("bad.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"bad.json holds list"):
+    with pytest.raises(ValueError, match=r"bad.json is \[\]; it takes an object with the fields"):
         Lab.load("bad.json")
     Path("bad.json").write_text('{"lab": "Opened"}')
     with pytest.raises(ValueError, match=r"lacks the field 'params'"):

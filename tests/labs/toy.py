@@ -28,8 +28,7 @@ class ToyParams(Parameters):
     network: str = parameter("local", "network", choices=("local", "wide area"))
     regions: tuple[str, ...] = parameter(REGIONS[:2], "regions", choices=REGIONS, several=True, at_least=1)
     crash: bool = parameter(False, "crash", help="the run fails")
-    note: str = parameter("", "note")
-    seed: int = parameter(7, "seed", low=0, help="of all randomness")
+    seed: int = parameter(7, "seed", low=0, high=2**31, help="of all randomness")
     faults: tuple[str, ...] = ()
 
     def check(self) -> None:
@@ -93,7 +92,7 @@ class ToyLab(Lab):
 
     def verdicts(self, result: Walks) -> list[LabVerdict]:
         worst = min(min(path) for path in result.paths)
-        return [LabVerdict("Starts at 0", True, ""), LabVerdict("Stays above -5", worst > -5, f"lowest <{worst:.1f}>")]
+        return [("Starts at 0", True, ""), ("Stays above -5", worst > -5, f"lowest <{worst:.1f}>")]
 
 
 @dataclass(frozen=True)

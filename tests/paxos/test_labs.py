@@ -114,7 +114,7 @@ def test_a_line_that_cannot_be_read_is_named_in_the_lab() -> None:
     good = to_jsonl(lab.result.history)
     lab.check(good + '\n{"process": "A", "f": "dequeue", "call": 9}')
     assert "line:4: field 'return'" in str(lab.error)
-    assert "line:4" in lab._frame._said.value
+    assert "line:4" in lab._frame.said.value
     lab.check(good)
     assert lab.error is None
     assert lab.params.type_name == "queue"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,8 @@ from distlib.core.node import Node, NodeId
 from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace
 from distlib.figures.branches import step_diagram
-from distlib.figures.export import to_html
-from distlib.labs import export, markup
-from distlib.labs.work import Job, JobRunner, Progress, Stopped
+from distlib.labs.export import Export, LabReport
+from distlib.labs.work import Job, Progress, Stopped
 from distlib.workbench.step import file as step_file
 from distlib.workbench.step.cluster import (
     HealLinks,
@@ -65,7 +63,7 @@ class StepLab:
         self.servers = servers
         self.error: BaseException | None = None
         self._lock = threading.RLock()
-        self._worker, self._job = JobRunner(), None  # type: tuple[JobRunner, Job | None]
+        self._job: Job | None = None
         self._undo: list[tuple[State, list[State]]] = []
         self._opened_with = tuple(steps)
         self.picture = StepPicture(lambda number: self._pressed(partial(self.go, number)))
@@ -294,26 +292,24 @@ class StepLab:
             raise Impossible(f"{here.broken.invariant} is broken here already; go back first")
 
         def work(_params: Any, progress: Progress) -> Found:
+            progress(0, 1, "searching …")
             return find(self.cluster, here.moment, asked, progress)
 
-        self._job = Job(work, asked, lambda _job, *now: self._frame.show_progress(*now))
-        self._job.then = partial(self._found, here)
-        self._frame.show_progress(0, 1, "searching …")
-        self._worker.submit(self._job)
+        self._job = Job(work, asked, lambda _job, *now: self._frame.show_progress(*now), before=self._job)
+        self._job.hand_to(partial(self._found, here))
 
     def _found(self, here: State, job: Job) -> None:
-        try:
-            with self._lock:
-                self._frame.show_idle()
-                if isinstance(job.error, Stopped):
-                    self._frame.say("note", "Stopped.")
-                elif job.error is not None:
-                    self.error = job.error
-                    self._frame.say_error(job.error)
-                elif here.number in self.tree.states:
-                    self._follow(here, job.result)
-        finally:
-            job.published.set()
+        with self._lock:
+            if job is not self._job:  # another search has taken its place
+                return
+            self._frame.show_idle()
+            if isinstance(job.error, Stopped):
+                self._frame.say("note", "Stopped.")
+            elif job.error is not None:
+                self.error = job.error
+                self._frame.say_error(job.error)
+            elif here.number in self.tree.states:
+                self._follow(here, job.result)
 
     def _follow(self, here: State, found: Found) -> None:
         state, made = here, []
@@ -345,22 +341,21 @@ class StepLab:
         servers = f", servers={self.servers}" if self.servers != 3 else ""
         return f"StepLab({self.protocol.__name__}{servers}{extra})"
 
-    def export(self, *kinds: str) -> list[Path]:
-        """Write files of these kinds (html: the diagram; json: the tree, for ``load``; none: both) into
-        ``exports/``; return their paths. Raises ``ValueError`` for an unknown kind."""
-        for kind in kinds:
-            if kind not in ("html", "json"):
-                raise ValueError(f"cannot export {kind!r}; choose from html, json")
-        folder = Path(export.FOLDER)
-        folder.mkdir(parents=True, exist_ok=True)
+    def report(self) -> LabReport:
+        """What the lab shows now."""
         name = "cluster" if self.protocol is None else self.protocol.__name__
-        stem = export._unused(folder, f"step_{name}_{self.state.depth}-steps")
-        written = []
-        for kind in kinds or ("html", "json"):
-            path = folder / f"{stem}.{kind}"
-            path.write_text(self._page() if kind == "html" else self._json(), encoding="utf-8")
-            written.append(path)
-        return written
+        return LabReport(
+            self._frame.title, f"step_{name}_{self.state.depth}-steps", self.share(), self._json(), self.diagram(),
+            verdicts=self.verdicts, steps=self.steps,
+        )  # fmt: skip
+
+    def export(self, *kinds: str) -> list[Path]:
+        """Write files of these kinds (html: the diagram; json: the tree, for ``load``; svg, png; none: html and json)
+        into ``exports/``; return their paths. Raises ``ValueError`` for an unknown kind."""
+        files = Export(self.report(), kinds or ("html", "json"))
+        files.write_texts()
+        files.write_images()
+        return files.written
 
     def diagram(self) -> Any:
         """The whole branch and the tree as a figure, for a cell of its own."""
@@ -369,17 +364,6 @@ class StepLab:
 
     def _json(self) -> str:
         return step_file.text(self.tree, self.state, self.protocol, self.servers, self.picture.shown)
-
-    def _page(self) -> str:
-        verdicts = markup.verdicts(markup.LabVerdict(*one) for one in self.verdicts)
-        head = f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{self._frame.title}</title>"
-        lines = "".join(f"<li>{escape(words)}</li>" for words in self.steps)
-        title = f"<h1 class='lab-title'>{escape(self._frame.title)}</h1>"
-        return (
-            f"{head}{markup.STYLE}</head><body><div class='lab'>{title}"
-            f"{to_html(self.diagram(), full_page=False)}{verdicts}<ol class='lab-witness'>{lines}</ol>"
-            "</div></body></html>\n"
-        )
 
     @classmethod
     def load(cls, path: str | Path, protocol: type[Node] | ClusterModel | None = None) -> StepLab:

@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any
 
 from distlib.figures.branches import CLICKABLE, EXTRA, Scene, in_steps, recent_traces, step_diagram
-from distlib.labs.picture import Picture, _assign
+from distlib.labs.picture import Picture, assign
 from distlib.workbench.step.cluster import StepCluster
 from distlib.workbench.step.trace import trace_of
 from distlib.workbench.step.tree import State, Tree, tree_nodes_of
@@ -79,7 +79,7 @@ class StepPicture(Picture):
             now["showlegend"] = bool(now["showlegend"] and not old["showlegend"])
         with self.widget.batch_update():
             for target, old, now in zip(self.widget.data[self._past_traces :], self._recent, traces, strict=True):
-                _assign(target, old, now)
+                assign(target, old, now)
         self._recent, self._shown = traces, (past + traces, self._shown[1])
 
     def renew(self) -> None:
