@@ -1,19 +1,10 @@
 """The library behind the course: protocols, simulated worlds, checkers, figures and labs.
 
-Rooms, from the ground up (imports run strictly downward):
+The kit runs, checks, draws and shows any node or policy: ``core``, ``theory``, ``sim``, ``real``, ``check``, ``figures``, ``labs``.
+Each topic is one folder: ``replication``, ``raft``, ``paxos``, ``balancing``; across them stand ``principles``, ``formulas``,
+``workbench`` and ``course``. ``docs/DESIGN.md`` says what is where and who may import whom.
 
-``core``
-    The vocabulary: nodes, the event queue, traces, seeds.
-``protocols``, ``policies``, ``theory``
-    The subject itself: one protocol, one family of choices or one closed form a file.
-``sim``, ``check``, ``real``
-    Worlds that run a node: a seeded simulator, checkers that try to break it, real processes.
-``scenarios``, ``figures``
-    Frozen parameters in, result out; result in, plotly figure out.
-``labs``
-    The widgets of the notebooks.
-
-Importing this package imports none of them, so it is quick; ``from distlib.labs import RaftLab`` loads what it needs.
+Importing this package imports none of them, so it is quick; ``from distlib.raft.labs import RaftElectionLab`` loads what it needs.
 """
 
 import sys as _sys

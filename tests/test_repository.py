@@ -13,6 +13,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from distlib.course.chapters import CHAPTERS
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 FROM_CONDA = {"jupyterlab", "ipywidgets", "networkx", "pandas", "plotly"}
@@ -99,12 +101,16 @@ def test_the_examples_of_the_readme_run() -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_the_readme_lists_every_chapter() -> None:
+def test_the_readme_lists_the_chapters_as_the_map_does() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    chapters = [
-        path.name for path in committed_files() if path.parent == ROOT / "notebooks" and path.suffix == ".ipynb"
+    notebooks = {path.stem for path in committed_files() if path.parent == ROOT / "notebooks"}
+    written = [one for one in CHAPTERS if one.name in notebooks]
+
+    assert notebooks - {one.name for one in written} == {"00_start_here"}
+    assert re.findall(r"\(notebooks/(\w+)\.ipynb\) \| ([^|]+) \|", readme) == [
+        ("00_start_here", "the map of the course"),
+        *((one.name, one.heading) for one in written),
     ]
-    assert [name for name in chapters if f"(notebooks/{name})" not in readme] == []
 
 
 @pytest.mark.parametrize("host", REGISTRIES)
