@@ -1,10 +1,12 @@
 """The library behind the course: protocols, simulated worlds, checkers, figures and labs.
 
-The kit runs, checks, draws and shows any node or policy: ``core``, ``theory``, ``sim``, ``real``, ``check``, ``figures``, ``labs``.
-Each topic is one folder: ``replication``, ``raft``, ``paxos``, ``balancing``; across them stand ``principles``, ``formulas``,
-``workbench`` and ``course``. ``docs/DESIGN.md`` says what is where and who may import whom.
+The kit runs, checks, draws and shows any node or policy: ``core``, ``theory``, ``sim``, ``real``, ``check``,
+``figures``, ``labs``. Each topic is one folder: ``replication``, ``raft``, ``paxos``, ``balancing``; across them stand
+``principles``, ``formulas``, ``workbench`` and ``course``. ``docs/DESIGN.md`` says what is where and who may import
+whom.
 
-Importing this package imports none of them, so it is quick; ``from distlib.raft.labs import RaftElectionLab`` loads what it needs.
+Importing this package imports none of them, so it is quick; ``from distlib.raft.labs import RaftElectionLab`` loads
+what it needs.
 """
 
 import sys as _sys

@@ -100,7 +100,6 @@ class TraceLab(Lab):
     invariants: ClassVar[Callable[[], Sequence[Invariant]]]
 
     def run(self, params: Any, progress: Progress) -> Any:
-        """The run of the scenario on ``params``."""
         return type(self).scenario(params)
 
     def trace_of(self, result: Any) -> Trace:
@@ -109,12 +108,10 @@ class TraceLab(Lab):
         return trace
 
     def verdicts(self, result: Any) -> Sequence[LabVerdict]:
-        """Each invariant, and its first violation."""
         broken = {one.invariant: str(one) for one in self.trace_of(result).violations}
         return [(one.name, one.name not in broken, broken.get(one.name, "")) for one in type(self).invariants()]
 
     def data(self, result: Any) -> dict[str, pd.DataFrame]:
-        """Messages, states, faults and outputs of the run, and its statistics."""
         trace = self.trace_of(result)
         return {
             "messages": trace.messages.drop(columns="message"),

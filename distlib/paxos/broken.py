@@ -22,7 +22,6 @@ class ProposesItsOwnValue(Paxos):
     """Proposes what it wants, whatever the promises report."""
 
     def choose_value(self, promises: Reports) -> Value | None:
-        """P2c is missing."""
         return self.wanted
 
 
@@ -31,7 +30,6 @@ class TakesTheLowestBallot(Paxos):
     """Takes over the value of the lowest ballot reported; two ballots are not enough to see the difference."""
 
     def choose_value(self, promises: Reports) -> Value | None:
-        """The oldest proposal, where it should be the latest."""
         reported = [report for report in promises if report.value is not None]
         return min(reported, key=lambda report: report.ballot).value if reported else self.wanted
 
@@ -41,7 +39,6 @@ class TakesTheFirstReport(Paxos):
     """Takes over any value that was reported: that of the first acceptor in the list."""
 
     def choose_value(self, promises: Reports) -> Value | None:
-        """One reported value is as good as another, it thinks."""
         return next((report.value for report in promises if report.value is not None), self.wanted)
 
 
@@ -50,7 +47,6 @@ class HurriesToPhase2(Paxos):
     """Goes on to phase 2 with the first promise."""
 
     def is_phase1_quorum(self, promises: Reports) -> bool:
-        """One acceptor speaks for all."""
         return len(promises) >= 1
 
 
@@ -60,7 +56,6 @@ class CountsOldPromises(Paxos):
     """Counts promises that were made for an earlier ballot of its own."""
 
     def is_awaited(self, message: Promise) -> bool:
-        """Never mind the ballot."""
         return self.phase is Phase.PREPARING
 
 
@@ -70,7 +65,6 @@ class CountsRepeats(Paxos):
     """Counts every answer, also the second one of the same acceptor."""
 
     def counted(self, reports: Reports, report: Report) -> Reports:
-        """A quorum of messages, not of acceptors."""
         return tuple(sorted((*reports, report), key=lambda one: one.acceptor))
 
 
@@ -79,7 +73,6 @@ class SharesBallots(Paxos):
     """Numbers its ballots 1, 2, 3, … as everybody else does."""
 
     def next_ballot(self) -> Ballot:
-        """No proposer's name in the number."""
         return Ballot(max(self.ballot, self.highest_seen).round + 1, "")
 
 
@@ -92,7 +85,6 @@ class ForgetsItsBallot(Paxos):
     """Keeps the number of its last ballot in memory only: after a crash it uses it again, for another value."""
 
     def start(self) -> None:
-        """After a restart it counts from the beginning."""
         self.ballot = NO_BALLOT
         super().start()
 
@@ -105,7 +97,6 @@ class ReportsNothing(Paxos):
     """Promises without a word on what it has accepted."""
 
     def report(self, ballot: Ballot) -> Promise:
-        """An empty promise."""
         return Promise(ballot)
 
 
@@ -114,7 +105,6 @@ class ReportsItsPromise(Paxos):
     """Reports the accepted value under the ballot that it has just promised, not under the one it accepted."""
 
     def report(self, ballot: Ballot) -> Promise:
-        """Old values look new."""
         return Promise(ballot) if self.accepted_value is None else Promise(ballot, ballot, self.accepted_value)
 
 
@@ -123,7 +113,6 @@ class AcceptsAnything(Paxos):
     """Accepts proposals below its promise."""
 
     def may_accept(self, ballot: Ballot) -> bool:
-        """P1a is missing."""
         return True
 
 
@@ -132,7 +121,6 @@ class PromisesAnything(Paxos):
     """Promises a ballot although it has promised a higher one, and so takes the higher promise back."""
 
     def may_promise(self, ballot: Ballot) -> bool:
-        """Never too late."""
         return True
 
 
@@ -158,7 +146,6 @@ class ForgetsItsPromise(Paxos):
     """Keeps its promise in memory only."""
 
     def start(self) -> None:
-        """After a restart it has promised nothing."""
         self.promised = NO_BALLOT
         super().start()
 
@@ -168,7 +155,6 @@ class ForgetsItsAcceptance(Paxos):
     """Keeps what it has accepted in memory only."""
 
     def start(self) -> None:
-        """After a restart it has accepted nothing."""
         self.accepted_ballot, self.accepted_value = NO_BALLOT, None
         super().start()
 
@@ -182,7 +168,6 @@ class AnswersBeforeSync(Paxos):
     """Answers without waiting until its state is on disk."""
 
     def answer(self, to: NodeId, message: Any) -> None:
-        """A plain send."""
         self.send(to, message)
 
 
@@ -194,7 +179,6 @@ class AddsUpBallots(Paxos):
     """Adds up the acceptances of a value over all ballots."""
 
     def supporters(self, ballot: Ballot, value: Value | None) -> Reports:
-        """Who has ever accepted the value."""
         return tuple([vote for vote in self.votes if vote.value == value])
 
 
@@ -203,7 +187,6 @@ class BelievesOneAcceptor(Paxos):
     """Takes a value for chosen when one acceptor has accepted it."""
 
     def is_phase2_quorum(self, votes: Reports) -> bool:
-        """One is enough."""
         return len(votes) >= 1
 
 
@@ -215,7 +198,6 @@ class TakesBackItsDecision(Paxos):
     """Learns again: a later decision replaces an earlier one."""
 
     def on_accepted(self, sender: NodeId, message: Accepted) -> None:
-        """Without a look at what it knows already; in right company, there is only one value to learn."""
         if sender in self.acceptors:
             so_far = self.supporters(message.ballot, message.value)
             now = self.counted(so_far, Report(sender, message.ballot, message.value))
@@ -232,7 +214,6 @@ class NeverPauses(Paxos):
     """Begins a higher ballot at once when it meets one: two of a kind overtake each other for ever."""
 
     def back_off(self) -> None:
-        """No pause."""
         self.begin_ballot()
 
 

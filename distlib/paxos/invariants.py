@@ -46,7 +46,6 @@ class Agreement(Invariant):
         return Decided()
 
     def after(self, ghost: Decided, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Counts what ``changed`` has newly accepted or learnt."""
         node: Any = nodes[changed]
         vote = AcceptorVote(changed, node.accepted_ballot, node.accepted_value)
         if vote.value is not None and vote not in ghost.votes:
@@ -79,7 +78,6 @@ class Validity(Invariant):
         return frozenset(value for node in nodes.values() if (value := _setting(node)) is not None)
 
     def after(self, ghost: frozenset[Any], nodes: Nodes, changed: NodeId) -> Hashable:
-        """Checks what ``changed`` holds against all that has been proposed."""
         node: Any = nodes[changed]
         if node.wanted is not None and node.wanted not in ghost:
             ghost |= {node.wanted}
@@ -105,7 +103,6 @@ class StableDecision(Invariant):
         return ()
 
     def after(self, ghost: tuple[tuple[NodeId, Any], ...], nodes: Nodes, changed: NodeId) -> Hashable:
-        """Compares what ``changed`` knows with what it knew."""
         chosen = nodes[changed].chosen  # type: ignore[attr-defined]
         for learner, known in ghost:
             if learner == changed:
@@ -125,7 +122,6 @@ class MonotonicPromise(Invariant):
         return tuple((name, node.promised) for name, node in nodes.items())  # type: ignore[attr-defined]
 
     def after(self, ghost: tuple[tuple[NodeId, Any], ...], nodes: Nodes, changed: NodeId) -> Hashable:
-        """Compares the promise of ``changed`` with its last one."""
         node: Any = nodes[changed]
         last = dict(ghost)[changed]
         if node.promised < last:

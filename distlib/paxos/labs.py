@@ -60,7 +60,6 @@ class SingleDecreeLab(TraceLab):
     invariants = staticmethod(paxos_invariants)
 
     def table(self, result: Any) -> pd.DataFrame:
-        """Ballots, the first to know, messages."""
         trace = self.trace_of(result)
         learnt = trace.outputs_of(Chosen)
         rows = {
@@ -93,7 +92,6 @@ class DuelLab(SingleDecreeLab):
     trials = 10
 
     def run(self, params: DuelParams, progress: Progress) -> tuple[Trace, pd.DataFrame]:
-        """The duel, and duels like it with pauses of other lengths."""
         trace, parts = duel(params), []
         try:
             for number, width in enumerate(self.widths_ms):
@@ -116,7 +114,6 @@ class DuelLab(SingleDecreeLab):
         return [*super().verdicts(result), ("Progress within this run", known, late)]
 
     def data(self, result: Any) -> dict[str, pd.DataFrame]:
-        """The duel's messages, and the study."""
         return {**super().data(result), "backoff": result[1]}
 
 
@@ -153,7 +150,6 @@ class QuorumLab(Lab):
         return quorums(params)
 
     def table(self, result: Quorums) -> pd.DataFrame:
-        """How many pairs share somebody, and how often each phase is possible."""
         params = result.params
         chances = phases(params.acceptors, params.phase1, params.phase2, params.up)
         rows = {
@@ -171,7 +167,6 @@ class QuorumLab(Lab):
         return [("Every quorum of phase 1 meets every quorum of phase 2", not apart, witness)]
 
     def data(self, result: Quorums) -> dict[str, pd.DataFrame]:
-        """Pairs and availability."""
         rows = [(" ".join(one), " ".join(two), " ".join(shared)) for one, two, shared in result.pairs]
         return {"pairs": pd.DataFrame(rows, columns=["phase1", "phase2", "shared"]), "availability": result.sizes}
 
@@ -186,7 +181,6 @@ class LeaderChangeLab(TraceLab):
     invariants = staticmethod(multi_paxos_invariants)
 
     def table(self, result: Trace) -> pd.DataFrame:
-        """Leaders, operations, messages."""
         elected = result.outputs_of(BecameLeader)
         rows = {
             "leaders elected": ", ".join(f"{one.node} at {one.time_ms:,.0f} ms" for one in elected) or "none",
@@ -205,7 +199,6 @@ class ComparisonLab(Lab):
     presets = {"Three servers": {"servers": 3}, "Far apart": {"latency_ms": 75.0, "timeout_ms": (600, 1200)}}
 
     def run(self, params: CompareParams, progress: Progress) -> pd.DataFrame:
-        """One command after the other, and leaders that crash."""
         return compare(params)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:

@@ -414,7 +414,6 @@ class MultiPaxos(Node):
     # --- for observers ----------
 
     def view(self) -> MultiPaxosView:
-        """What figures show of this server."""
         return MultiPaxosView(
             self.role.value, self.promised.round, self.ballot, self.promised, self.leader, self.last_applied,
             self.log, tuple(sorted(self.learnt.items())), tuple(sorted(self.accepted.items())),

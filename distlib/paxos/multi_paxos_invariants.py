@@ -36,7 +36,6 @@ class SlotAgreement(Invariant):
         return Slots()
 
     def after(self, ghost: Slots, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Counts what ``changed`` has newly accepted or learnt."""
         server = _servers(nodes).get(changed)
         if server is None:
             return ghost
@@ -73,7 +72,6 @@ class PrefixConsistency(Invariant):
         return ()
 
     def after(self, ghost: tuple[Any, ...], nodes: Nodes, changed: NodeId) -> Hashable:
-        """Compares what ``changed`` has applied with the longest sequence that anybody has."""
         server = _servers(nodes).get(changed)
         if server is None:
             return ghost
@@ -97,7 +95,6 @@ class AtMostOnce(Invariant):
         return ()
 
     def after(self, ghost: tuple[()], nodes: Nodes, changed: NodeId) -> Hashable:
-        """Replays the log of ``changed``, leaving out repetitions, and compares the states."""
         server = _servers(nodes).get(changed)
         if server is None or server.machine_state is None:
             return ghost

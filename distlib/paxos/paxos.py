@@ -340,7 +340,6 @@ class Paxos(Node):
             self.set_timer(name, *range_ms)
 
     def view(self) -> PaxosView:
-        """What figures show of this node."""
         accepts = self.id in self.acceptors
         idle = "acceptor" if accepts else "learner" if self.is_learner else "proposer"
         return PaxosView(

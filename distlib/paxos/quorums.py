@@ -27,12 +27,10 @@ class QuorumParams(Parameters):
     )
 
     def check(self) -> None:
-        """A quorum is some of the acceptors."""
         for name in ("phase1", "phase2"):
             require.whole(name, getattr(self, name), 1, self.acceptors, "acceptors")
 
     def warnings(self) -> list[str]:
-        """What goes wrong without intersection."""
         if intersect(self.acceptors, self.phase1, self.phase2):
             return []
         return [

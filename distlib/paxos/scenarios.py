@@ -58,7 +58,6 @@ class SingleDecreeParams(Parameters):
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     def check(self) -> None:
-        """The quorums must be possible, and intersect unless that is switched off."""
         if self.proposers > self.acceptors:
             raise ValueError(
                 f"proposers is {self.proposers}, but there are only {self.acceptors} nodes to propose; "
@@ -71,7 +70,6 @@ class SingleDecreeParams(Parameters):
         return quorum_sizes(self.acceptors, self.phase1_quorum or None, self.phase2_quorum or None, unsafe=self.unsafe)
 
     def warnings(self) -> list[str]:
-        """What the quorums cost."""
         phase1, phase2 = self.quorums()
         remarks = []
         if phase1 + phase2 <= self.acceptors:
@@ -218,7 +216,6 @@ class LeaderChangeParams(Parameters):
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     def warnings(self) -> list[str]:
-        """Timers that ignore each other."""
         if self.suspect_ms[0] <= self.heartbeat_ms + self.latency_ms[1]:
             return [
                 f"A leader is suspected after {self.suspect_ms[0]:g} ms, before its next heartbeat "

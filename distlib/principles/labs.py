@@ -79,7 +79,6 @@ class HistoryLab(Lab):
         self._frame.add(w.HBox([edit, check], layout=w.Layout(margin="6px 0 0")), self.lines)
 
     def run(self, params: HistoryParams, progress: Progress) -> Linearizability:
-        """Record or read it, and search for an order."""
         history = history_called(params.history, params.seed, params.lines)
         return check(history, SPECIFICATIONS[params.type_name](), time_limit_s=20.0)
 
@@ -95,7 +94,6 @@ class HistoryLab(Lab):
         self.set(history=OWN, lines=self.lines.value, specification=kept)
 
     def table(self, result: Linearizability) -> pd.DataFrame:
-        """What was searched, and what the history shows."""
         part = result.decisive
         about = SHAPES[self.params.history].about if self.params.history in SHAPES else ""
         rows = {
@@ -107,7 +105,6 @@ class HistoryLab(Lab):
         return pd.DataFrame(rows.items(), columns=["history", "value"])
 
     def verdicts(self, result: Linearizability) -> Sequence[LabVerdict]:
-        """Linearizable, not, or not known within the limits."""
         holds = {Verdict.LINEARIZABLE: True, Verdict.NOT_LINEARIZABLE: False}.get(result.verdict)
         lines = [line.removeprefix("- ") for line in result.explain().splitlines()]
         return [("Linearizable", holds, "; ".join(lines if holds is not True else lines[:1]))]

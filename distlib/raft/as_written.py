@@ -23,7 +23,6 @@ class EverybodyStands(Raft):
     """
 
     def start(self) -> None:
-        """Stand at once."""
         super().start()
         self.start_election()
 

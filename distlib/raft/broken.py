@@ -25,7 +25,6 @@ class VotesTwice(Raft):
     """Votes for whoever asks, as often as it is asked."""
 
     def has_vote_for(self, candidate: NodeId) -> bool:
-        """The vote is never used up."""
         return True
 
 
@@ -38,7 +37,6 @@ class ForgetsItsVote(Raft):
     """Keeps its vote in memory only: a crash loses it, and the same term gets a second one."""
 
     def start(self) -> None:
-        """After a restart the vote is free again."""
         self.voted_for = None
         super().start()
 
@@ -49,7 +47,6 @@ class ForgetsItsTerm(Raft):
     """Keeps its term in memory only: after a crash it can vote in terms in which it has voted already."""
 
     def start(self) -> None:
-        """After a restart time begins anew."""
         self.current_term = 0
         super().start()
 
@@ -63,7 +60,6 @@ class ForgetsItsLog(Raft):
     """Keeps its log in memory only: what it has acknowledged is gone after a crash."""
 
     def start(self) -> None:
-        """After a restart the log is empty."""
         self.log = Log()
         super().start()
 
@@ -74,7 +70,6 @@ class CountsOldVotes(Raft):
     """Counts votes that were given to it in an earlier term."""
 
     def on_vote(self, sender: NodeId, vote: Vote) -> None:
-        """Never mind the term in which the vote was given."""
         self.step_down_if_behind(vote.term)
         if self.role is Role.CANDIDATE and vote.granted:
             self.votes |= {sender}
@@ -87,7 +82,6 @@ class HalfIsEnough(Raft):
     """Takes half of the servers for a majority: with an even number, two halves share nobody."""
 
     def has_majority(self, who: Collection[NodeId]) -> bool:
-        """At least, where it should be more than."""
         servers = self.servers()
         return 2 * sum(server in who for server in servers) >= len(servers)
 
@@ -101,7 +95,6 @@ class IgnoresLogs(Raft):
     """Votes without a look at the candidate's log."""
 
     def is_up_to_date(self, last_index: Index, last_term: Term) -> bool:
-        """Any log will do."""
         return True
 
 
@@ -111,7 +104,6 @@ class ComparesLengthsOnly(Raft):
     """Takes the longer log for the more up-to-date one, whatever the terms of its entries."""
 
     def is_up_to_date(self, last_index: Index, last_term: Term) -> bool:
-        """Length alone."""
         return last_index >= self.log.last_index
 
 
@@ -121,7 +113,6 @@ class ComparesTermsOnly(Raft):
     """Takes a log with the same last term for as good as its own, though it may be shorter."""
 
     def is_up_to_date(self, last_index: Index, last_term: Term) -> bool:
-        """The last entry's term alone."""
         return last_term >= self.log.last_term
 
 
@@ -131,7 +122,6 @@ class FreesItsVote(Raft):
     """Forgets whom it voted for when a leader's message comes, though that is of the same term."""
 
     def follow(self, leader: NodeId) -> None:
-        """A new leader, so a new vote, it thinks."""
         super().follow(leader)
         self.voted_for = None
 
@@ -144,7 +134,6 @@ class VotesInThePast(Raft):
     """Grants votes to candidates of earlier terms; the answer carries the present term."""
 
     def may_grant_vote(self, candidate: NodeId, request: RequestVote) -> bool:
-        """Without a look at the request's term."""
         return self.has_vote_for(candidate) and self.is_up_to_date(request.last_log_index, request.last_log_term)
 
 
@@ -156,7 +145,6 @@ class HeedsOldLeaders(Raft):
     """Takes entries from a leader of an earlier term, as if it still led."""
 
     def on_append_entries(self, sender: NodeId, request: AppendEntries) -> None:
-        """Rule 1 is missing; 2 to 5 are there."""
         self.step_down_if_behind(request.term)
         self.follow(sender)
         if not self.has_entry(request.prev_log_index, request.prev_log_term):
@@ -174,7 +162,6 @@ class SkipsConsistencyCheck(Raft):
     """Appends wherever its log is long enough, without comparing the entry before."""
 
     def has_entry(self, index: Index, term: Term) -> bool:
-        """Rule 2 without the term."""
         return index <= self.log.last_index
 
 
@@ -186,7 +173,6 @@ class KeepsConflicts(Raft):
     """Keeps its own entry where the leader's differs, and acknowledges all the same."""
 
     def conflicts(self, index: Index, entry: Entry) -> bool:
-        """Rule 3 is missing: nothing ever conflicts."""
         return False
 
 
@@ -196,7 +182,6 @@ class KeepsTheTail(Raft):
     """Replaces a conflicting entry in its place, and keeps what follows it."""
 
     def merge(self, prev_index: Index, entries: tuple[Entry, ...]) -> None:
-        """Rule 3 deletes one entry only."""
         tail = self.log.slice(prev_index + 1 + len(entries))
         self.log = self.log.truncated_from(prev_index + 1).append(*entries, *tail)
 
@@ -207,7 +192,6 @@ class TruncatesAlways(Raft):
     """Cuts its log behind the entries of every message, also of one that was long overtaken."""
 
     def merge(self, prev_index: Index, entries: tuple[Entry, ...]) -> None:
-        """Rule 3 without its condition."""
         self.log = self.log.truncated_from(prev_index + 1).append(*entries)
 
 
@@ -221,7 +205,6 @@ class AcknowledgesItsWholeLog(Raft):
     """Acknowledges all that its log holds, not only what the message has shown to agree."""
 
     def agreement(self, request: AppendEntries, last_new: Index) -> AppendReply:
-        """The last index of the log, in place of the last new entry's."""
         return super().agreement(request, self.log.last_index)
 
 
@@ -235,7 +218,6 @@ class TrustsTheLeadersCommit(Raft):
     """Commits as far as the leader has, also where its own log may differ from the leader's."""
 
     def learn_commit_index(self, leader_commit: Index, last_new: Index) -> None:
-        """Rule 5 with the end of the log in place of the last new entry."""
         self.commit(min(leader_commit, self.log.last_index))
 
 
@@ -245,7 +227,6 @@ class HeedsOldReplies(Raft):
     """Counts acknowledgements that were given to it in an earlier term of its leadership."""
 
     def on_append_reply(self, sender: NodeId, reply: AppendReply) -> None:
-        """The reply's term may be lower than its own."""
         self.step_down_if_behind(reply.term)
         if self.role is not Role.LEADER or sender not in self.next_index:
             return
@@ -266,7 +247,6 @@ class LetsMatchIndexFall(Raft):
     """Takes the latest acknowledgement for the truth, also when it was sent before a higher one."""
 
     def acknowledge(self, server: NodeId, index: Index) -> None:
-        """matchIndex may go down."""
         self.match_index[server] = index
         self.next_index[server] = max(self.next_index[server], index + 1)
         self.advance_commit_index()
@@ -284,7 +264,6 @@ class CommitsOldTerms(Raft):
     """Counts the replicas of entries of earlier terms, too: figure 8."""
 
     def may_commit(self, index: Index) -> bool:
-        """Replicated on a majority, of whatever term."""
         return self.is_replicated(index)
 
 
@@ -293,7 +272,6 @@ class CommitsAtOnce(Raft):
     """Takes an entry for committed as soon as it is in the leader's own log."""
 
     def is_replicated(self, index: Index) -> bool:
-        """Never mind the others."""
         return True
 
 
@@ -303,7 +281,6 @@ class CommitsOnOneReply(Raft):
     """Commits when one other server has the entry, however many servers there are."""
 
     def is_replicated(self, index: Index) -> bool:
-        """Right for three servers, wrong for five."""
         return any(match >= index for match in self.match_index.values())
 
 
@@ -315,7 +292,6 @@ class CommitsOnRestart(Raft):
     """Takes all that is in its log for committed when it restarts."""
 
     def restore(self) -> None:
-        """commitIndex is not volatile any more: it is guessed from the log."""
         super().restore()
         self.commit(self.log.last_index)
 
@@ -329,7 +305,6 @@ class CountsItsLogAsMatched(Raft):
     """Starts with all the others' logs taken to agree with its own, as far as that goes."""
 
     def begin_term(self) -> None:
-        """matchIndex starts at the log's length, not at 0."""
         self.match_index = dict.fromkeys(self.others(), self.log.last_index)
         super().begin_term()
 
@@ -342,7 +317,6 @@ class KeepsItsTimerRunning(Raft):
     """Goes on waiting for its election timeout although the leader is heard."""
 
     def follow(self, leader: NodeId) -> None:
-        """A leader's message does not restart the timer."""
         if self.role is not Role.FOLLOWER:
             self.become_follower()
         self.leader = leader
@@ -354,7 +328,6 @@ class WaitsEquallyLong(Raft):
     """Waits the same time for every election."""
 
     def restart_election_timer(self) -> None:
-        """No chance in the timeout."""
         self.set_timer("election", self.election_timeout_ms[0])
 
 
@@ -363,7 +336,6 @@ class BeatsOnce(Raft):
     """Sends heartbeats once after its election, then falls silent."""
 
     def on_heartbeat_timeout(self) -> None:
-        """The timer is not set again."""
         self.replicate()
 
 
@@ -372,7 +344,6 @@ class KeepsItsOldVote(Raft):
     """Takes over a higher term, but not that its vote in it is free."""
 
     def step_down_if_behind(self, term: Term) -> None:
-        """votedFor stays that of the earlier term."""
         if term > self.current_term:
             self.current_term, self.leader = term, None
             self.become_follower()
@@ -383,7 +354,6 @@ class StandsOnce(Raft):
     """A candidate that has not won goes on waiting for votes, without a timer."""
 
     def on_election_timeout(self) -> None:
-        """The timer that the election has started is stopped."""
         self.start_election()
         if self.role is Role.CANDIDATE:
             self.cancel_timer("election")
@@ -394,7 +364,6 @@ class NeverBacksOff(Raft):
     """Sends the same entries again after a follower has refused them, in place of earlier ones."""
 
     def back_off(self, server: NodeId, conflict_index: Index, conflict_term: Term | None) -> Index:
-        """nextIndex stays where it is."""
         return self.next_index[server]
 
 
@@ -404,7 +373,6 @@ class NeverStepsDown(Raft):
     """A leader that hears of a higher term leads on in its own, and so does a candidate stand on."""
 
     def step_down_if_behind(self, term: Term) -> None:
-        """Only followers take over a higher term."""
         if self.role is Role.FOLLOWER:
             super().step_down_if_behind(term)
 
@@ -418,7 +386,6 @@ class AppliesRepeats(Raft):
     """Applies a repeated request again."""
 
     def was_applied(self, entry: Entry) -> bool:
-        """No session remembers anything."""
         return False
 
 
@@ -428,7 +395,6 @@ class ReadsWithoutAsking(Raft):
     """Answers reads at once, though another may lead by now."""
 
     def is_confirmed(self, read: Read) -> bool:
-        """It believes in itself."""
         return True
 
 
@@ -438,7 +404,6 @@ class ReadsBeforeItsNoOp(Raft):
     """Takes its commit index for up to date from the first moment of its term."""
 
     def read_index(self) -> Index:
-        """Its own no-op need not be committed."""
         return self.commit_index
 
 
@@ -454,7 +419,6 @@ class ChangesTooEarly(Membership):
     """Changes the membership before it has committed an entry of its own term: the thesis's version."""
 
     def may_change(self) -> bool:
-        """One change at a time, and that is all."""
         return self.configuration()[0] <= self.commit_index
 
 
@@ -463,5 +427,4 @@ class ChangesAtWill(Membership):
     """Begins the next change before the last one is committed."""
 
     def may_change(self) -> bool:
-        """Once the leader's term has begun well, no waiting."""
         return self.commit_index >= self.term_start

@@ -61,7 +61,6 @@ class ElectionSafety(Invariant):
         return frozenset()
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Compares a leader with all earlier leaders of its term."""
         server: Any = nodes[changed]
         if not is_server(server) or not is_leader(server):
             return ghost
@@ -84,7 +83,6 @@ class LeaderAppendOnly(Invariant):
         return ()
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Compares a leader's log with its log one event ago."""
         server: Any = nodes[changed]
         if not is_server(server):
             return ghost
@@ -121,7 +119,6 @@ class LogMatching(Invariant):
         return ()
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Compares a log that changed with all others."""
         server: Any = nodes[changed]
         if not is_server(server) or _get(ghost, changed) is server.log:
             return ghost
@@ -160,7 +157,6 @@ class LeaderCompleteness(Invariant):
         return ((), frozenset())
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Checks a new leader against all that was committed, and new commits against the leaders of now."""
         server: Any = nodes[changed]
         if not is_server(server):
             return ghost
@@ -207,7 +203,6 @@ class StateMachineSafety(Invariant):
         return ((), ())
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Compares what a server newly applied with what was applied before, by anybody."""
         server: Any = nodes[changed]
         if not is_server(server):
             return ghost
@@ -246,7 +241,6 @@ class CommittedSurvives(Invariant):
         return ((), ())
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Counts the holders of what was newly committed, and of what a log has just lost."""
         server: Any = nodes[changed]
         if not is_server(server):
             return ghost
@@ -329,7 +323,6 @@ class StableLeadership(Invariant):
         return frozenset()
 
     def after(self, ghost: Led, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Compares the term of ``changed`` with those that had a leader."""
         node: Any = nodes[changed]
         known = min(ghost, default=None)
         if known is not None and getattr(node, "current_term", 0) > known[0]:
@@ -353,7 +346,6 @@ class NoLostTerms(Invariant):
         return frozenset()
 
     def after(self, ghost: Led, nodes: Nodes, changed: NodeId) -> Hashable:
-        """Counts the terms since the last one that had a leader."""
         node: Any = nodes[changed]
         last = max((term for term, _ in ghost), default=0)
         lost = getattr(node, "current_term", 0) - last - 1

@@ -101,7 +101,6 @@ class ThroughputLab(Lab):
     presets = {"One client": {"clients": 1}, "Slow disks": {"disk_ms": 10.0}}
 
     def run(self, params: ThroughputParams, progress: Progress) -> pd.DataFrame:
-        """Fifteen clusters: five sizes in three places."""
         return throughput(params, progress)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
@@ -127,11 +126,9 @@ class FailoverStudyLab(Lab):
     long = True
 
     def run(self, params: FailoverParams, progress: Progress) -> dict[str, list[float]]:
-        """Ten lines, on all cores."""
         return study(params, (*RANDOMNESS, *SCALE), progress=progress, stops=(Stopped,))
 
     def table(self, result: dict[str, list[float]]) -> pd.DataFrame:
-        """Medians, ours and published."""
         table = comparison(result)
         table = table[table["statistic"] == "p50"].drop(columns="statistic")
         table["trials"] = [len(result[line]) for line in table["line"]]
@@ -161,7 +158,6 @@ class SplitChanceParams(Parameters):
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here")
 
     def check(self) -> None:
-        """Somebody must be able to win."""
         if 2 * (self.servers - self.crashed) <= self.servers:
             raise ValueError(f"crashed is {self.crashed} of {self.servers}: no majority is left, nobody can win")
 
@@ -174,7 +170,6 @@ class SplitChanceLab(Lab):
     figures = {"chance of a split vote": lambda result: split_vote_curve(*result)}
 
     def run(self, params: SplitChanceParams, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame, float]:
-        """The formula on a grid, simulations at six points."""
         alive = params.servers - params.crashed
         grid = np.linspace(0, 0.32, 65)
         chances = [split_vote_probability(params.servers, alive, float(x)) for x in grid]

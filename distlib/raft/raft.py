@@ -453,7 +453,6 @@ class Raft(Node):
     # --- for observers -----------------------------------------------------------------------------------
 
     def view(self) -> RaftView:
-        """See ``RaftView``."""
         leads = self.role is Role.LEADER
         return RaftView(
             self.role.value,

@@ -52,7 +52,6 @@ class RaftParams(Parameters):
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     def check(self) -> None:
-        """The run must be long enough for a heartbeat."""
         if self.heartbeat_ms > self.duration_ms:
             raise ValueError(
                 f"heartbeat_ms is {self.heartbeat_ms:g}, longer than the whole run of {self.duration_ms:g} ms; "
@@ -60,7 +59,6 @@ class RaftParams(Parameters):
             )
 
     def warnings(self) -> list[str]:
-        """Timers that ignore the network (§5.6), clusters that survive nothing."""
         (low_ms, high_ms), broadcast_ms = self.election_timeout_ms, self.broadcast_ms()
         remarks = []
         if low_ms < broadcast_ms:
@@ -183,7 +181,6 @@ class PartitionParams(RaftParams):
     )
 
     def check(self) -> None:
-        """A partition heals after it began."""
         super().check()
         if self.heal_ms < self.partition_ms:
             raise ValueError(

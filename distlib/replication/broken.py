@@ -12,7 +12,6 @@ class AnswersAtOnce(PrimaryBackup):
     """Answers a request as soon as it is in the primary's own log."""
 
     def stored_everywhere(self) -> int:
-        """The backup will have it soon."""
         return len(self.log)
 
 
@@ -22,5 +21,4 @@ class ReportsTooEarly(PrimaryBackup):
     """Reports a view before its new backup has the log, so that the monitor may make that backup the primary."""
 
     def has_handed_over(self) -> bool:
-        """The log is on its way."""
         return True

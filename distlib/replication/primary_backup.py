@@ -215,7 +215,6 @@ class Monitor(Node):
         return self.current
 
     def view(self) -> MonitorView:
-        """What an observer sees."""
         view, alive = self.current, tuple(sorted(self.alive))
         return MonitorView("monitor", view.number, view.primary, view.backup, self.reported, alive)
 
@@ -373,7 +372,6 @@ class PrimaryBackup(Node):
                 self.send_after_sync(request.client, ClientReply(request.serial, True, result))
 
     def view(self) -> ServerView:
-        """What an observer sees."""
         view = self.current
         return ServerView(self.role(), view.number, view.primary, view.backup, self.applied, self.log)
 

@@ -40,7 +40,6 @@ class TakeoverParams(Parameters):
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     def warnings(self) -> list[str]:
-        """Timers that ignore each other."""
         if self.silence_ms <= self.report_ms + self.latency_ms[1]:
             return [
                 f"A server is given up after {self.silence_ms:g} ms, before its next report (every {self.report_ms:g} "

@@ -43,11 +43,9 @@ class MuseumLab(Lab):
     }
 
     def run(self, params: ExhibitParams, progress: Progress) -> Exhibit:
-        """Take the stored counterexample again."""
         return exhibit(params)
 
     def table(self, result: Exhibit) -> pd.DataFrame:
-        """The mutant's label."""
         one = result.mutant
         rows = [
             ("what it does", one.title), ("the rule", one.rule), ("the paper", one.paper),
@@ -63,13 +61,11 @@ class MuseumLab(Lab):
         return pd.DataFrame(rows, columns=["", one.name])
 
     def verdicts(self, result: Exhibit) -> Sequence[tuple[str, bool | None, str]]:
-        """What breaks."""
         if not result.failure:
             return [("nothing breaks", True, result.mutant.because)]
         return [(result.mutant.breaks, False, result.failure)]
 
     def data(self, result: Exhibit) -> dict[str, pd.DataFrame]:
-        """The label, and the steps in words."""
         return {"mutant": self.table(result), "steps": pd.DataFrame({"step": result.steps})}
 
 
@@ -109,7 +105,6 @@ class KillMatrixLab(Lab):
         return table(done)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
-        """How many of each sort were killed, and how long the slowest took."""
         rows = []
         for sort, group in result.groupby("sort", sort=False):
             found = group[group["verdict"] == "found"]
@@ -118,7 +113,6 @@ class KillMatrixLab(Lab):
         return pd.DataFrame(rows, columns=["sort", "classes", "killed", "slowest, s"]).round(1)
 
     def verdicts(self, result: pd.DataFrame) -> Sequence[tuple[str, bool | None, str]]:
-        """Every mutant is killed that can be; nothing that is right is accused."""
         killed = set(result.loc[result["verdict"] == "found", "mutant"])
         bugs = dict.fromkeys(result.loc[result["sort"].isin(("safety", "liveness")), "mutant"])
         clean = dict.fromkeys(result.loc[result["sort"].isin(("correct", "equivalent")), "mutant"])
@@ -129,5 +123,4 @@ class KillMatrixLab(Lab):
         ]
 
     def data(self, result: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Every cell."""
         return {"kill matrix": result}
