@@ -32,9 +32,11 @@ class Invariant(Protocol):
 
     name: str
     paper: str
+    initial: Hashable = ()
 
     def before(self, nodes: Mapping[NodeId, Node]) -> Hashable:
-        """The ghost at the start of a run."""
+        """The ghost at the start of a run: ``initial``, unless it depends on ``nodes``."""
+        return self.initial
 
     def after(self, ghost: Any, nodes: Mapping[NodeId, Node], changed: NodeId) -> Hashable:
         """The ghost after ``changed`` moved; raises ``Broken``."""

@@ -41,9 +41,7 @@ class Agreement(Invariant):
 
     name = "agreement"
     paper = "Lamport 2001, §2.1: only a single value is chosen (P2)"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return Decided()
+    initial = Decided()
 
     def after(self, ghost: Decided, nodes: Nodes, changed: NodeId) -> Hashable:
         node: Any = nodes[changed]
@@ -98,9 +96,6 @@ class StableDecision(Invariant):
 
     name = "stable decision"
     paper = "Lamport 2001, §2.1: a process never learns that a value has been chosen unless it actually has been"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return ()
 
     def after(self, ghost: tuple[tuple[NodeId, Any], ...], nodes: Nodes, changed: NodeId) -> Hashable:
         chosen = nodes[changed].chosen  # type: ignore[attr-defined]

@@ -31,9 +31,7 @@ class SlotAgreement(Invariant):
 
     name = "agreement per slot"
     paper = "Lamport 2001, §3: the i-th instance of Paxos chooses the i-th command"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return Slots()
+    initial = Slots()
 
     def after(self, ghost: Slots, nodes: Nodes, changed: NodeId) -> Hashable:
         server = _servers(nodes).get(changed)
@@ -68,9 +66,6 @@ class PrefixConsistency(Invariant):
     name = "prefix consistency"
     paper = "Lamport 2001, §3: all servers execute the same sequence of commands"
 
-    def before(self, nodes: Nodes) -> Hashable:
-        return ()
-
     def after(self, ghost: tuple[Any, ...], nodes: Nodes, changed: NodeId) -> Hashable:
         server = _servers(nodes).get(changed)
         if server is None:
@@ -90,9 +85,6 @@ class AtMostOnce(Invariant):
 
     name = "at most once"
     paper = "Schneider 1990, §3.3; Ongaro & Ousterhout 2014, §8: a repeated request is not applied again"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return ()
 
     def after(self, ghost: tuple[()], nodes: Nodes, changed: NodeId) -> Hashable:
         server = _servers(nodes).get(changed)

@@ -56,9 +56,7 @@ class ElectionSafety(Invariant):
 
     name = "Election Safety"
     paper = "Raft, figure 3 and §5.2"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return frozenset()
+    initial: Hashable = frozenset()
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
         server: Any = nodes[changed]
@@ -78,9 +76,6 @@ class LeaderAppendOnly(Invariant):
 
     name = "Leader Append-Only"
     paper = "Raft, figure 3 and §5.3"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return ()
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
         server: Any = nodes[changed]
@@ -114,9 +109,6 @@ class LogMatching(Invariant):
 
     name = "Log Matching"
     paper = "Raft, figure 3 and §5.3"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return ()
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
         server: Any = nodes[changed]
@@ -152,9 +144,7 @@ class LeaderCompleteness(Invariant):
 
     name = "Leader Completeness"
     paper = "Raft, figure 3 and §5.4"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return ((), frozenset())
+    initial: Hashable = ((), frozenset())
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
         server: Any = nodes[changed]
@@ -198,9 +188,7 @@ class StateMachineSafety(Invariant):
 
     name = "State Machine Safety"
     paper = "Raft, figure 3 and §5.4.3"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return ((), ())
+    initial = ((), ())
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
         server: Any = nodes[changed]
@@ -236,9 +224,7 @@ class CommittedSurvives(Invariant):
 
     name = "Committed Entries Survive"
     paper = "Raft, §5.3 and §5.4"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return ((), ())
+    initial = ((), ())
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
         server: Any = nodes[changed]
@@ -318,9 +304,7 @@ class StableLeadership(Invariant):
 
     name = "stable leadership"
     paper = "Ongaro & Ousterhout 2014, §5.2: heartbeats maintain the leader's authority"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return frozenset()
+    initial: Hashable = frozenset()
 
     def after(self, ghost: Led, nodes: Nodes, changed: NodeId) -> Hashable:
         node: Any = nodes[changed]
@@ -338,12 +322,10 @@ class NoLostTerms(Invariant):
 
     name = "no lost terms"
     paper = "Ongaro & Ousterhout 2014, §5.2: randomised timeouts make split votes rare, and resolve them quickly"
+    initial: Hashable = frozenset()
 
     def __init__(self, allowed: int = 5) -> None:
         self.allowed = allowed
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return frozenset()
 
     def after(self, ghost: Led, nodes: Nodes, changed: NodeId) -> Hashable:
         node: Any = nodes[changed]

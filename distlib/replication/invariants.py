@@ -21,9 +21,6 @@ class OneHistory(Invariant):
     name = "one history"
     paper = "Budhiraja et al. 1993: at any time, there is at most one server that is the primary"
 
-    def before(self, nodes: Nodes) -> Requests:
-        return ()
-
     def after(self, ghost: Requests, nodes: Nodes, changed: NodeId) -> Requests:
         server: Any = nodes[changed]
         if not hasattr(server, "applied") or not hasattr(server, "log"):
