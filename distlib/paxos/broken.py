@@ -129,7 +129,7 @@ class PromisesNothing(Paxos):
     """Answers as if it promised, and remembers nothing of it."""
 
     def make_promise(self, ballot: Ballot) -> None:
-        """Words only."""
+        """Keeps nothing of what it promises."""
 
 
 @seen_in("Cassandra: suspected and discussed, no bug there", "apache/cassandra/pull/1327")
