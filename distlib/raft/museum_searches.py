@@ -10,18 +10,19 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from distlib.check.cluster.model import ClusterModel, leads
-from distlib.check.cluster.world import Faults, Link, World
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.cluster.world import Faults, World
 from distlib.check.history.linearizability import Verdict, check
 from distlib.check.history.sequential import CasRegister as Register
 from distlib.check.search import Leg, Outcome, ProtocolSearch, breadth, staged
-from distlib.core.fault import Crash, Partition
+from distlib.core.fault import Crash, Link, Partition
 from distlib.core.node import Node, NodeId
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.leadership import NoLostTerms, StableLeadership
 from distlib.raft.membership import AddServer, Membership, RemoveServer
 from distlib.raft.raft import ClientRequest, Raft
 from distlib.raft.runs import history
+from distlib.raft.searches import leads
 from distlib.replication.client import RaftClient
 from distlib.replication.state_machine import Get, Put
 from distlib.sim.cluster import Cluster, NodeError

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from distlib.check.cluster.model import ClusterModel, leads
+from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.world import Faults, World
 from distlib.check.search import Leg, ProtocolSearch, breadth, staged, walks
+from distlib.core.node import NodeId
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.raft import ClientRequest, Raft
 from distlib.raft.runs import failed_run, linearizable_histories, live_cluster, nemesis_runs
@@ -28,6 +30,17 @@ def raft_model(kind: type[Raft], batch: int = 64, **options: Any) -> ClusterMode
         return [kind(name, tuple(peer for peer in NAMES if peer != name), batch=batch) for name in NAMES]
 
     return ClusterModel(servers, invariants=raft_invariants(), **options)
+
+
+def leads(name: NodeId, term: int | None = None) -> Callable[[World], bool]:
+    """A goal for a stage: ``name`` is leader (of ``term``)."""
+
+    def leads_now(world: World) -> bool:
+        server = world.node(name)
+        return server.role.value == "leader" and term in (None, server.current_term)
+
+    leads_now.__name__ = f"{name} leads" + ("" if term is None else f" term {term}")
+    return leads_now
 
 
 def _servers(world: World) -> tuple[Any, Any, Any]:

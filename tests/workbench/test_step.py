@@ -71,9 +71,9 @@ def test_the_trace_in_logical_time_tells_who_sent_what_and_when(elected: StepLab
 
 
 def test_what_is_dropped_is_gone_and_a_copy_can_be_delivered_twice(elected: StepLab) -> None:
-    flying = len(elected.messages)
+    in_flight = len(elected.messages)
     elected.drop("S1 → S3 RequestVote")
-    assert len(elected.messages) == flying - 1
+    assert len(elected.messages) == in_flight - 1
     with pytest.raises(Impossible, match="no message in flight is 'RequestVote'"):
         elected.deliver("RequestVote")
     elected.duplicate("S1 → S2 AppendEntries")
@@ -116,8 +116,8 @@ def test_a_cut_link_holds_its_messages_up_until_it_is_mended(elected: StepLab) -
 
 def test_one_way_cuts_let_the_other_way_through(elected: StepLab) -> None:
     elected.partition("S1", "S2", one_way=True)
-    assert elected.state.moment.holds_up("S1", "S2")
-    assert not elected.state.moment.holds_up("S2", "S1")
+    assert elected.state.here.holds_up("S1", "S2")
+    assert not elected.state.here.holds_up("S2", "S1")
 
 
 @pytest.mark.parametrize("act", [
@@ -293,7 +293,7 @@ def test_the_shared_line_leads_to_the_same_state(elected: StepLab) -> None:
     elected.crash("S3")
     again = eval(elected.share(), {"StepLab": StepLab, "Raft": Raft})
     assert again.world.nodes[0].value == elected.world.nodes[0].value
-    assert again.state.moment.partitioned == elected.state.moment.partitioned
+    assert again.state.here.partitioned == elected.state.here.partitioned
     with pytest.raises(ValueError, match=r"steps\[1\]: 'S7 flies' is not possible after step 1"):
         StepLab(Raft, steps=("S1 election timeout", "S7 flies"))
 
@@ -311,11 +311,11 @@ def test_exported_json_brings_the_whole_tree_back(elected: StepLab) -> None:
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ({"lab": "Other"}, "lab must be 'StepLab'"), ({"servers": "three"}, "servers is 'three'"),
+    ({"lab": "Other"}, "lab is 'Other'; it takes 'StepLab'"), ({"servers": "three"}, "servers is 'three'"),
     ({"here": 99}, "here is 99"), ({"states": [[0, "S1 flies"]], "here": 0}, r"states\[0\]: 'S1 flies'"),
-    ({"states": [[4, "x"]]}, r"states\[0\] is \[4, 'x'\]"), ({"protocol": "os.system"}, "no class of the library"),
-    ({"protocol": "distlib.raft.raft.Log"}, "no class of nodes"),
-    ({"protocol": "distlib.nothing.Here"}, "there is no protocol"),
+    ({"states": [[4, "x"]]}, r"states\[0\] is \(4, 'x'\)"), ({"protocol": "os.system"}, "no class of the library"),
+    ({"protocol": "distlib.raft.raft.Log"}, "where a Node is due"),
+    ({"protocol": "distlib.nothing.Here"}, "which there is not"),
 ])  # fmt: skip
 def test_a_bad_file_is_refused_by_field(elected: StepLab, change: dict[str, object], said: str) -> None:
     (path,) = elected.export("json")

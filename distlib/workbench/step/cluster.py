@@ -12,13 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from distlib.check.cluster import world as model_steps
-from distlib.check.cluster.handling import HANDLER, Handled, Start
+from distlib.check.cluster.handling import HANDLER, Handled
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.cluster.world import Deliver, Drop, Duplicate, Faults, Link, Request, Timeout, World
-from distlib.core.fault import Crash, Restart
+from distlib.check.cluster.world import CrashRestart, Deliver, Drop, Duplicate, Faults, Request, Timeout, World
+from distlib.core.fault import Crash, Fault, Heal, Link, OneWay, Partition, Restart
 from distlib.core.invariant import Broken
 from distlib.core.node import Node, NodeId
 from distlib.paxos.invariants import paxos_invariants
@@ -38,26 +37,46 @@ REPEATS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionLinks:
-    """The network delivers nothing over ``links`` (sender, receiver)."""
+class LinksStep:
+    """What happens to ``links`` (sender, receiver); in words, and read from words."""
 
     links: tuple[Link, ...]
 
-    def __str__(self) -> str:
-        return f"partition {_links_text(self.links)}"
-
-
-@dataclass(frozen=True, slots=True)
-class HealLinks:
-    """``links`` (sender, receiver) work again."""
-
-    links: tuple[Link, ...]
+    words: ClassVar[str] = ""
 
     def __str__(self) -> str:
-        return f"heal {_links_text(self.links)}"
+        return self.words + ", ".join(f"{one} → {other}" for one, other in self.links)
+
+    @classmethod
+    def called(cls, text: str) -> LinksStep:
+        """The step that reads like this. Raises ``ValueError`` for other words."""
+        links = [tuple(link.strip().split(" → ")) for link in text.removeprefix(cls.words).split(",")]
+        if not all(len(link) == 2 for link in links):
+            raise ValueError(f"{text!r} names no links; it takes '{cls.words}S1 → S2', with commas between several")
+        return cls(tuple((one, other) for one, other in links))
 
 
-Step = Deliver | Drop | Duplicate | Timeout | Request | Crash | Restart | PartitionLinks | HealLinks
+class PartitionLinks(LinksStep):
+    """The network delivers nothing over ``links``."""
+
+    __slots__ = ()
+    words = "partition "
+
+
+class HealLinks(LinksStep):
+    """``links`` work again."""
+
+    __slots__ = ()
+    words = "heal "
+
+
+Step = Deliver | Drop | Duplicate | Timeout | Request | Crash | Restart | LinksStep
+
+
+@lru_cache(maxsize=1 << 14)
+def text_of(step: Any) -> str:
+    """A step in words; the same words always mean the same step."""
+    return str(step)
 
 
 class ClusterState(NamedTuple):
@@ -89,148 +108,143 @@ class StepCluster:
             faults=Faults(crashes=ENOUGH, losses=ENOUGH, duplicates=ENOUGH),
         )  # fmt: skip
         self.ids = self.model.ids
-        (self.first,) = self.model.initial_states()
 
-    def started(self) -> dict[NodeId, Handled]:
-        """What each node did at its start."""
-        pairs = zip(self.ids, self.model.initials, strict=True)
-        return {name: self.model.handling.run(name, state, (), Start(name)) for name, state in pairs}
+    def take(self, here: ClusterState, step: Step) -> tuple[ClusterState, dict[NodeId, Handled]]:
+        """The state after ``step``, and what the node that it concerns did.
 
-    def take(self, moment: ClusterState, step: Step) -> tuple[ClusterState, Handled | None]:
-        """The moment after ``step``, and what the node that it concerns did (None: nobody did anything).
-
-        Raises ``Impossible`` when ``moment`` does not allow it.
+        Raises ``Impossible`` when the cluster does not allow it ``here``.
         """
-        world, down, partitioned = moment
+        world, down, partitioned = here
         action: Any = step
         if world.broken is not None:
             raise Impossible(f"{world.broken.invariant} is broken: this branch ends here; go back, or undo")
         match step:
             case Crash(node=node):
-                self._check_up(moment, node)
-                return moment._replace(down=down | {node}), None
+                self._check_up(here, node)
+                return here._replace(down=down | {node}), {}
             case Restart(node=node):
                 if node not in down:
                     raise Impossible(f"{node} is not down, so it cannot restart")
-                moment, action = moment._replace(down=down - {node}), model_steps.CrashRestart(node)
-            case PartitionLinks(links):
-                return moment._replace(partitioned=partitioned | set(self._known(links))), None
-            case HealLinks(links):
-                return moment._replace(partitioned=partitioned - set(self._known(links))), None
-            case _:
-                self._check_way(moment, step)
-        if not self.model.allows(world, action):
+                here, action = here._replace(down=down - {node}), CrashRestart(node)
+            case LinksStep(links):
+                self._check_links(links)
+                cut = partitioned | set(links) if isinstance(step, PartitionLinks) else partitioned - set(links)
+                return here._replace(partitioned=cut), {}
+            case Timeout(node=node) | Request(node=node):
+                self._check_up(here, node)
+            case Deliver(sender, receiver) if why := here.holds_up(sender, receiver):
+                raise Impossible(f"'{step}' has to wait: {why}")
+        after = self.model.after(world, action)
+        if after is None:
             raise Impossible(f"'{step}' is not possible now")
-        return moment._replace(world=self.model.next_state(world, action)), self.model.handled(world, action)
+        return here._replace(world=after), self.model.handled(world, action)
 
-    def _check_up(self, moment: ClusterState, node: NodeId) -> None:
-        if node not in self.ids:
-            raise Impossible(f"there is no node {node!r}; there are {', '.join(self.ids)}")
-        if node in moment.down:
+    def _check_up(self, here: ClusterState, node: NodeId) -> None:
+        self._check_node(node)
+        if node in here.down:
             raise Impossible(f"{node} is down")
 
-    def _check_way(self, moment: ClusterState, step: Step) -> None:
-        if isinstance(step, Timeout | Request):
-            self._check_up(moment, step.node)
-        elif isinstance(step, Deliver) and (why := moment.holds_up(step.sender, step.receiver)):
-            raise Impossible(f"'{step}' has to wait: {why}")
+    def _check_node(self, node: NodeId) -> None:
+        if node not in self.ids:
+            raise Impossible(f"there is no node {node!r}; there are {', '.join(self.ids)}")
 
-    def _known(self, links: Iterable[Link]) -> tuple[Link, ...]:
-        known = tuple(links)
-        for one, other in known:
-            for node in (one, other):
-                if node not in self.ids:
-                    raise Impossible(f"there is no node {node!r}; there are {', '.join(self.ids)}")
+    def _check_links(self, links: Iterable[Link]) -> None:
+        for one, other in links:
+            self._check_node(one)
+            self._check_node(other)
             if one == other:
                 raise Impossible(f"{one} → {one} is no link between two nodes")
-        return known
 
-    def timers(self, moment: ClusterState) -> list[Timeout]:
+    def timers(self, here: ClusterState) -> list[Timeout]:
         """The running timers of the nodes that are up."""
-        return [
-            Timeout(local.id, name, key)
-            for local in moment.world.nodes if local.id not in moment.down
-            for name, key in local.timers
-        ]  # fmt: skip
+        up = [local for local in here.world.nodes if local.id not in here.down]
+        return [Timeout(local.id, name, key) for local in up for name, key in local.timers]
 
-    def requests(self, moment: ClusterState, *, anew: bool = True) -> list[Request]:
+    def requests(self, here: ClusterState, *, anew: bool = True) -> list[Request]:
         """What clients may ask, of whom; without ``anew`` only what has not been asked yet."""
-        left = dict(zip(self.model.limits, moment.world.left, strict=True))
-        most = 1 if anew else REPEATS
         return [
             Request(node, message)
-            for number, (to, message) in enumerate(self.model.requests) if left[f"request {number}"] >= most
-            for node in ((to,) if to else self.ids) if node not in moment.down
+            for to, message in self._open(here, 1 if anew else REPEATS)
+            for node in ((to,) if to else self.ids) if node not in here.down
         ]  # fmt: skip
 
-    def truths(self, before: World, after: World, changed: NodeId | None) -> list[tuple[str, bool, str]]:
-        """Each invariant in ``after``: name, whether it holds, witness. ``before`` is the world one step earlier."""
+    def _open(self, here: ClusterState, times: int) -> list[tuple[NodeId | None, Any]]:
+        """The requests that may come at least so many times more."""
+        left = dict(zip(self.model.limits, here.world.left, strict=True))
+        return [pair for number, pair in enumerate(self.model.requests) if left[f"request {number}"] >= times]
+
+    def verdicts(self, before: World, after: World, moved: Sequence[NodeId]) -> list[tuple[str, bool, str]]:
+        """Each invariant in ``after``: name, whether it holds, witness. ``before`` is the world one step earlier, and
+        ``moved`` are the nodes that moved in that step."""
         broken = after.broken
         failed = broken is not None and broken.invariant == HANDLER
         found = [(HANDLER, not failed, broken.witness if broken is not None and failed else "")]
         for invariant, ghost in zip(self.model.invariants, before.ghosts.value, strict=True):
-            look = broken is not None and changed is not None and not failed
-            witness = _witness(invariant, ghost, after, changed or "") if look else ""
+            witness = ""
+            try:
+                if broken is not None and moved and not failed:
+                    invariant.after(ghost, after.all_nodes(), moved[0])
+            except Broken as error:
+                witness = str(error)
             found.append((invariant.name, not witness, witness))
         return found
 
+    def bounded(self, here: ClusterState, timeouts: int, crashes: int, faults: Faults) -> tuple[ClusterModel, World]:
+        """The model that a search from ``here`` explores, and the world it starts in.
 
-def _witness(invariant: Any, ghost: Any, after: World, changed: NodeId) -> str:
-    try:
-        invariant.after(ghost, after.all_nodes(), changed)
-    except Broken as witness:
-        return str(witness)
-    return ""
-
-
-def concerned(step: Step | None) -> NodeId | None:
-    """The node whose handler a step runs."""
-    match step:
-        case Deliver(receiver=node) | Timeout(node=node) | Request(node=node) | Restart(node=node):
-            return node
-    return None
-
-
-@lru_cache(maxsize=1 << 14)
-def text_of(step: Any) -> str:
-    """A step in words; the same words always mean the same step."""
-    return str(step)
+        Nodes that are down stay down, partitioned links stay so; clients may still ask what they have not asked yet.
+        """
+        down = here.down
+        to_down = {(sender, node) for node in down for sender in self.ids if sender != node}
+        requests = self._open(here, REPEATS)
+        if down:
+            requests = [(one.node, one.message) for one in self.requests(here, anew=False)]
+        by_node = {name: int(name not in down) for name in self.ids} | {"*": crashes}
+        model = ClusterModel(
+            self.model.make_nodes, invariants=self.model.invariants, requests=requests,
+            timeouts={"*": timeouts, **dict.fromkeys(down, 0)}, faults=replace(faults, crashes=by_node),
+            partitioned=here.partitioned | to_down,
+        )  # fmt: skip
+        return model, model.carry(here.world)
 
 
-def _links_text(links: Sequence[Link]) -> str:
-    return ", ".join(f"{one} → {other}" for one, other in links)
+def faults_of(nodes: Sequence[NodeId], step: Step | None, here: ClusterState) -> tuple[Fault, ...]:
+    """The faults that strike in ``step``, as a simulated run tells them; their times don't count."""
+    if isinstance(step, Crash | Restart):
+        return (step,)
+    return (Heal(0.0), *_partitions(here.partitioned, nodes)) if isinstance(step, LinksStep) else ()
 
 
-def links_of(text: str) -> tuple[Link, ...]:
-    """The links that ``PartitionLinks`` and ``HealLinks`` name in words. Raises ``ValueError`` for other words."""
-    pairs = [tuple(part.strip().split(" → ")) for part in text.split(",")]
-    if not all(len(pair) == 2 for pair in pairs):
-        raise ValueError(f"{text!r} names no links; it takes 'S1 → S2', with commas between several")
-    return tuple((one, other) for one, other in pairs)
-
-
-# --- which step next, at random ---------------------------------------------------------------------------
+def _partitions(links: frozenset[Link], nodes: Sequence[NodeId]) -> list[Fault]:
+    """The links that carry nothing as one partition if they are one, else one way by sender; until the next heal."""
+    if not links:
+        return []
+    reached = {one: tuple(other for other in nodes if other == one or (one, other) not in links) for one in nodes}
+    if all(reached[other] == group for group in reached.values() for other in group):
+        return [Partition(0.0, tuple(dict.fromkeys(reached.values())))]
+    targets = {one: tuple(other for other in nodes if (one, other) in links) for one in nodes}
+    return [OneWay(0.0, (one,), others) for one, others in targets.items() if others]
 
 
 def drawn(
-    cluster: StepCluster, moment: ClusterState, flying: Sequence[Deliver], random: Random, faults: bool
+    cluster: StepCluster, here: ClusterState, in_flight: Sequence[Deliver], random: Random, faults: bool
 ) -> Step | None:
     """A random next step; None if there is none. Messages come most often, then timers, requests and faults."""
     sorts: list[tuple[float, Sequence[Step]]] = [
-        (8.0, [one for one in flying if not moment.holds_up(one.sender, one.receiver)]),
-        (1.0, cluster.timers(moment)),
-        (0.5, cluster.requests(moment, anew=False)),
+        (8.0, [one for one in in_flight if not here.holds_up(one.sender, one.receiver)]),
+        (1.0, cluster.timers(here)),
+        (0.5, cluster.requests(here, anew=False)),
     ]
     if faults:
-        letters = list(dict.fromkeys(flying))
+        letters = list(dict.fromkeys(in_flight))
         sorts += [
             (0.3, [Drop(one.sender, one.receiver, one.message) for one in letters]),
             (0.2, [Duplicate(one.sender, one.receiver, one.message) for one in letters]),
-            (0.15, [Crash(0.0, node) for node in cluster.ids if node not in moment.down]),
-            (0.6, [Restart(0.0, node) for node in sorted(moment.down)]),
+            (0.15, [Crash(0.0, node) for node in cluster.ids if node not in here.down]),
+            (0.6, [Restart(0.0, node) for node in sorted(here.down)]),
         ]
     possible = [one for one in sorts if one[1]]
-    if not possible or moment.world.broken is not None:
+    if not possible or here.world.broken is not None:
         return None
     (steps,) = random.choices([steps for _, steps in possible], [weight for weight, _ in possible])
     return random.choice(steps)
@@ -267,27 +281,3 @@ def model_of(protocol: type[Node], servers: int) -> ClusterModel:
         f"StepLab makes clusters of Raft, Paxos, MultiPaxos and their subclasses, and got {protocol!r}; "
         "for any other Node, make a ClusterModel of it and call StepLab.on(model)"
     )
-
-
-def bounded(cluster: StepCluster, moment: ClusterState, timeouts: int, faults: Faults) -> tuple[ClusterModel, World]:
-    """The model that a search from ``moment`` explores, and the world it starts in.
-
-    Nodes that are down stay down, partitioned links stay so; clients may still ask what they have not asked yet.
-    """
-    down, partitioned = moment.down, set(moment.partitioned)
-    partitioned |= {(sender, node) for node in down for sender in cluster.ids if sender != node}
-    allowed = {"*": timeouts, **dict.fromkeys(down, 0)}
-    spent = dict(zip(cluster.model.limits, moment.world.left, strict=True))
-    requests: list[tuple[NodeId | None, Any]] = []
-    for number, ((to, message), most) in enumerate(cluster.model.requests.items()):
-        if spent[f"request {number}"] == most:
-            requests += [(to, message)] if not down else [
-                (node, message) for node in ((to,) if to else cluster.ids) if node not in down
-            ]  # fmt: skip
-    crashes = {name: 1 for name in cluster.ids if name not in down} | {"*": int(faults.crashes)}  # type: ignore[arg-type]
-    crashes |= dict.fromkeys(down, 0)
-    model = ClusterModel(
-        cluster.model.make_nodes, invariants=cluster.model.invariants, requests=requests, timeouts=allowed,
-        faults=replace(faults, crashes=crashes), partitioned=partitioned,
-    )  # fmt: skip
-    return model, model.carry(moment.world)

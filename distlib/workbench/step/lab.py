@@ -10,15 +10,17 @@ Everything works without a screen, too: ``lab.fire("S1")``, ``lab.deliver("S1 â†
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
+from distlib.check.cluster.replay import Copy
 from distlib.check.cluster.world import Drop, Duplicate, Request, Timeout, World
-from distlib.core.fault import Crash, Restart
+from distlib.core import require
+from distlib.core.fault import Crash, Link, Restart
 from distlib.core.node import Node, NodeId
 from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace
@@ -26,7 +28,6 @@ from distlib.figures.branches import step_diagram
 from distlib.figures.export import to_html
 from distlib.labs import export, markup
 from distlib.labs.work import Job, JobRunner, Progress, Stopped
-from distlib.workbench.step import file as step_file
 from distlib.workbench.step.cluster import (
     HealLinks,
     Impossible,
@@ -38,11 +39,10 @@ from distlib.workbench.step.cluster import (
     text_of,
 )
 from distlib.workbench.step.frame import StepFrame
-from distlib.workbench.step.panel import content_of, verdicts_of
-from distlib.workbench.step.picture import SHOWN, StepPicture
-from distlib.workbench.step.search import Found, Reach, find
-from distlib.workbench.step.trace import trace_of
-from distlib.workbench.step.tree import Copy, State, Tree
+from distlib.workbench.step.panel import content_of
+from distlib.workbench.step.picture import SHOWN, StepPicture, scene_of
+from distlib.workbench.step.search import Reach, find
+from distlib.workbench.step.tree import State, StepFile, Tree
 
 
 class StepLab:
@@ -59,8 +59,7 @@ class StepLab:
     def __init__(
         self, protocol: type[Node] | ClusterModel, servers: int = 3, *, steps: Sequence[str] = (), shown: int = 60
     ) -> None:
-        if shown not in SHOWN:
-            raise ValueError(f"shown is {shown!r}; choose one of {', '.join(map(str, SHOWN))}")
+        require.choice("shown", shown, SHOWN)
         self.protocol = None if isinstance(protocol, ClusterModel) else protocol
         self.servers = servers
         self.error: BaseException | None = None
@@ -68,10 +67,10 @@ class StepLab:
         self._worker, self._job = JobRunner(), None  # type: tuple[JobRunner, Job | None]
         self._undo: list[tuple[State, list[State]]] = []
         self._opened_with = tuple(steps)
-        self.picture = StepPicture(lambda number: self._pressed(partial(self.go, number)))
+        self.picture = StepPicture(partial(self._press, "go"))
         self.picture.shown = shown
         name = "a cluster" if self.protocol is None else getattr(self.protocol, "__name__", repr(protocol))
-        self._frame = StepFrame(self, f"{name}, step by step")
+        self._frame = StepFrame(f"{name}, step by step", self._press, self.share, self.picture.box, shown)
         try:
             model = protocol if isinstance(protocol, ClusterModel) else model_of(protocol, servers)
             self.cluster = StepCluster(model)
@@ -82,14 +81,13 @@ class StepLab:
             self._frame.say_error(error)
             return
         self.tree = Tree(self.cluster)
-        self.state = step_file.walk(self.tree, self._opened_with)
+        self.state = self.tree.walk(self._opened_with)
         self._show()
 
     @classmethod
     def on(cls, model: ClusterModel, *, steps: Sequence[str] = (), shown: int = 60) -> StepLab:
         """The lab on the cluster of ``model``; its bounds and partitioned links don't count, its requests do."""
-        if not isinstance(model, ClusterModel):
-            raise TypeError(f"model is {model!r}; it takes a distlib.check.cluster.model.ClusterModel")
+        require.instance("model", model, ClusterModel, "a distlib.check.cluster.model.ClusterModel")
         return cls(model, len(model.ids), steps=steps, shown=shown)
 
     # --- what there is --------------------------------------------------------------------------------------
@@ -97,27 +95,27 @@ class StepLab:
     @property
     def world(self) -> World:
         """The cluster as the explorer sees it."""
-        return self.state.moment.world
+        return self.state.here.world
 
     @property
     def messages(self) -> tuple[Copy, ...]:
         """What is in flight, in order of sending."""
-        return self.state.flying
+        return self.state.in_flight
 
     @property
     def timers(self) -> list[Timeout]:
         """The timers that may fire."""
-        return self.cluster.timers(self.state.moment)
+        return self.cluster.timers(self.state.here)
 
     @property
     def requests(self) -> list[Request]:
         """What clients may ask, of whom."""
-        return self.cluster.requests(self.state.moment)
+        return self.cluster.requests(self.state.here)
 
     @property
     def verdicts(self) -> list[tuple[str, bool, str]]:
         """Each invariant: name, whether it holds here, witness."""
-        return [(one["name"], one["holds"], one["witness"]) for one in verdicts_of(self.cluster, self.state)]
+        return self.tree.verdicts(self.state)
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -127,7 +125,7 @@ class StepLab:
     @property
     def trace(self) -> Trace:
         """The branch from the start to here, in which step k happens at time k."""
-        return trace_of(self.cluster.ids, self.state.path(), self.state.depth + 1.0)
+        return self.tree.trace(self.state, self.state.depth + 1.0)
 
     # --- steps ----------------------------------------------------------------------------------------------
 
@@ -139,12 +137,12 @@ class StepLab:
     def drop(self, which: int | str = "") -> State:
         """Lose a message."""
         copy = self._copy(which)
-        return self.take(Drop(copy.sender, copy.receiver, copy.message), copy)
+        return self.take(Drop(*copy[1:4]), copy)
 
     def duplicate(self, which: int | str = "") -> State:
         """Make a second copy of a message."""
         copy = self._copy(which)
-        return self.take(Duplicate(copy.sender, copy.receiver, copy.message), copy)
+        return self.take(Duplicate(*copy[1:4]), copy)
 
     def fire(self, node: NodeId, name: str | None = None) -> State:
         """Let a timer of ``node`` fire: the one called ``name``, or its first."""
@@ -179,7 +177,7 @@ class StepLab:
 
     def heal(self, one: NodeId | None = None, other: NodeId | None = None) -> State:
         """Heal the link between two nodes, all links of ``one``, or all."""
-        links = tuple(sorted(self.state.moment.partitioned)) if one is None else self._links(one, other, False)
+        links = tuple(sorted(self.state.here.partitioned)) if one is None else self._links(one, other, False)
         if not links:
             raise Impossible("no link is partitioned")
         return self.take(HealLinks(links))
@@ -187,26 +185,23 @@ class StepLab:
     def take(self, step: Step, copy: Copy | None = None) -> State:
         """Any step. Raises ``Impossible`` for one that cannot be taken here."""
         with self._lock:
-            before = self.state
-            self.state, new = self.tree.grow(before, step, copy)
-            self._undo.append((before, [self.state] if new else []))
-            self._show()
-            return self.state
+            state, new = self.tree.grow(self.state, step, copy)
+            return self._arrive(state, [state] if new else [])
 
-    def _links(self, one: NodeId, other: NodeId | None, one_way: bool) -> tuple[tuple[NodeId, NodeId], ...]:
+    def _links(self, one: NodeId, other: NodeId | None, one_way: bool) -> tuple[Link, ...]:
         others = [node for node in self.cluster.ids if node != one] if other is None else [other]
         there = [(one, node) for node in others]
         return tuple(there if one_way else [*there, *((node, one) for node in others)])
 
     def _copy(self, which: int | str) -> Copy:
-        if isinstance(which, int):
-            fitting = [copy for copy in self.messages if copy.number == which]
-        else:
-            fitting = [copy for copy in self.messages if which in text_of(copy.delivery)]
-        free = [one for one in fitting if not self.state.moment.holds_up(one.sender, one.receiver)]
+        fitting = [
+            copy for copy in self.messages
+            if (copy.number == which if isinstance(which, int) else which in text_of(copy.delivery))
+        ]  # fmt: skip
         if not fitting:
-            flying = "; ".join(text_of(copy.delivery) for copy in self.messages[:8]) or "nothing"
-            raise Impossible(f"no message in flight is {which!r}; in flight: {flying}")
+            in_flight = "; ".join(text_of(copy.delivery) for copy in self.messages[:8]) or "nothing"
+            raise Impossible(f"no message in flight is {which!r}; in flight: {in_flight}")
+        free = [one for one in fitting if not self.state.here.holds_up(one.sender, one.receiver)]
         return (free or fitting)[0]
 
     # --- the tree -------------------------------------------------------------------------------------------
@@ -227,11 +222,7 @@ class StepLab:
         with self._lock:
             if number not in self.tree.states:
                 raise ValueError(f"there is no state {number!r} among the {len(self.tree)} of the tree; 0 is the start")
-            if number != self.state.number:
-                self._undo.append((self.state, []))
-                self.state = self.tree.states[number]
-            self._show()
-            return self.state
+            return self._arrive(self.tree.states[number], [])
 
     def undo(self) -> State:
         """Take back what was done last: a step (it leaves the tree), a jump, a whole play or search."""
@@ -242,44 +233,40 @@ class StepLab:
                     if state.number in self.tree.states:
                         self.tree.prune(state)
                 self.state = before
-            self._show()
-            return self.state
+            return self._show()
 
     def reset(self) -> State:
         """Start again, with an empty tree."""
         self.stop()
         with self._lock:
             self.tree, self._undo = Tree(self.cluster), []
-            self.state = step_file.walk(self.tree, self._opened_with)
-            self._show()
-            return self.state
+            self.state = self.tree.walk(self._opened_with)
+            return self._show()
 
     def play(self, steps: int = 20, seed: int = 7, *, faults: bool = False) -> State:
         """Go on at random, by ``steps`` steps or to a violation; the same seed always goes the same way from here.
 
         With ``faults``, messages get lost and doubled, nodes crash and restart.
         """
-        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 5000:
-            raise ValueError(f"steps is {steps!r}; it takes a whole number from 1 to 5000")
+        require.whole("steps", steps, 1, 5000)
         random = Seeds(seed).stream("step lab")
-        taken: list[Step] = []
         with self._lock:
-            before, state, made = self.state, self.state, []
-            while len(taken) < steps:
-                flying = [copy.delivery for copy in state.flying]
-                step = drawn(self.cluster, state.moment, flying, random, faults)
+            state, made = self.state, []
+            for _ in range(steps):
+                in_flight = [copy.delivery for copy in state.in_flight]
+                step = drawn(self.cluster, state.here, in_flight, random, faults)
                 if step is None:
                     break
                 state, new = self.tree.grow(state, step)
-                taken.append(step)
                 made += [state] if new else []
-            self._arrive(before, state, made)
-            return state
+            return self._arrive(state, made)
 
-    def _arrive(self, before: State, state: State, made: list[State]) -> None:
+    def _arrive(self, state: State, made: list[State]) -> State:
+        """Go to ``state``, so that one undo takes back all that was ``made`` on the way."""
+        if made or state is not self.state:
+            self._undo.append((self.state, made))
         self.state = state
-        self._undo.append((before, made))
-        self._show()
+        return self._show()
 
     # --- searching ------------------------------------------------------------------------------------------
 
@@ -289,19 +276,19 @@ class StepLab:
         Keyword arguments are those of ``distlib.workbench.step.search.Reach``: timeouts, crashes, losses, duplicates,
         seconds, seed.
         """
-        asked, here = Reach(**reach), self.state
-        if here.broken is not None:
-            raise Impossible(f"{here.broken.invariant} is broken here already; go back first")
+        asked, state = Reach(**reach), self.state
+        if state.broken is not None:
+            raise Impossible(f"{state.broken.invariant} is broken here already; go back first")
 
-        def work(_params: Any, progress: Progress) -> Found:
-            return find(self.cluster, here.moment, asked, progress)
+        def work(_params: Any, progress: Progress) -> tuple[list[Step], str]:
+            return find(self.cluster, state.here, asked, progress)
 
         self._job = Job(work, asked, lambda _job, *now: self._frame.show_progress(*now))
-        self._job.then = partial(self._found, here)
+        self._job.then = partial(self._found, state)
         self._frame.show_progress(0, 1, "searching â€¦")
         self._worker.submit(self._job)
 
-    def _found(self, here: State, job: Job) -> None:
+    def _found(self, start: State, job: Job) -> None:
         try:
             with self._lock:
                 self._frame.show_idle()
@@ -310,20 +297,17 @@ class StepLab:
                 elif job.error is not None:
                     self.error = job.error
                     self._frame.say_error(job.error)
-                elif here.number in self.tree.states:
-                    self._follow(here, job.result)
+                elif start.number in self.tree.states:
+                    self._follow(start, *job.result)
         finally:
             job.published.set()
 
-    def _follow(self, here: State, found: Found) -> None:
-        state, made = here, []
-        for step in found.steps:
-            state, new = self.tree.grow(state, step)
-            made += [state] if new else []
-        if found.steps:
-            self._arrive(self.state, state, made)
-        broken = f"{state.broken.invariant} breaks {state.depth - here.depth} steps on. " if state.broken else ""
-        self._frame.say("warning" if found.steps else "note", f"{broken}{found.said}")
+    def _follow(self, start: State, steps: list[Step], said: str) -> None:
+        state, made = self.tree.follow(start, steps)
+        if steps:
+            self._arrive(state, made)
+        broken = f"{state.broken.invariant} breaks {len(steps)} steps on. " if state.broken else ""
+        self._frame.say("warning" if steps else "note", f"{broken}{said}")
 
     def stop(self) -> None:
         """Stop a search; what it found by then is kept."""
@@ -365,10 +349,10 @@ class StepLab:
     def diagram(self) -> Any:
         """The whole branch and the tree as a figure, for a cell of its own."""
         window = (0.0, float(max(self.state.depth + 2, 20)))
-        return step_diagram(self.picture.scene(self.cluster, self.tree, self.state, window))
+        return step_diagram(scene_of(self.tree, self.state, window))
 
     def _json(self) -> str:
-        return step_file.text(self.tree, self.state, self.protocol, self.servers, self.picture.shown)
+        return StepFile.of(self.tree, self.state, self.protocol, self.servers, self.picture.shown).text()
 
     def _page(self) -> str:
         verdicts = markup.verdicts(markup.LabVerdict(*one) for one in self.verdicts)
@@ -388,10 +372,10 @@ class StepLab:
         Raises ``ValueError`` naming the file and the field that is wrong.
         """
         path = Path(path)
-        data = step_file.read(path)
-        lab = cls(protocol or step_file.protocol_called(data.get("protocol"), path.name), data["servers"])
-        lab.picture.shown = data["shown"] if data.get("shown") in SHOWN else SHOWN[1]
-        lab.state = step_file.regrow(lab.tree, data, path.name)
+        file = StepFile.read(path)
+        lab = cls(protocol or file.node_class(path.name), file.servers)
+        lab.picture.shown = file.shown if file.shown in SHOWN else SHOWN[1]
+        lab.state = lab.tree.regrow(file, path.name)
         lab._show()
         return lab
 
@@ -408,18 +392,38 @@ class StepLab:
 
     # --- the screen -----------------------------------------------------------------------------------------
 
-    def _show(self) -> None:
-        self.error = None
-        self._frame.show(content_of(self.cluster, self.state))
-        self.picture.show_state(self.cluster, self.tree, self.state)
+    def zoom(self, shown: int) -> State:
+        """Show ``shown`` steps in the picture."""
+        self.picture.shown = require.choice("shown", shown, SHOWN)
+        return self.go(self.state.number)
 
-    def _pressed(self, act: Callable[[], Any]) -> None:
-        """Do what a button says; what cannot be is a message in the lab."""
+    def press_panel(self, act: str, key: str) -> State:
+        """Do what a button of the panel says, by the panel's own names of messages, timers, requests and links."""
+        match act:
+            case "crash" | "restart":
+                return getattr(self, act)(key)
+            case "fire":
+                return self.take(self.timers[int(key)])
+            case "link":
+                one, other = key.split("|")
+                apart = {(one, other), (other, one)} & self.state.here.partitioned
+                return self.heal(one, other) if apart else self.partition(one, other)
+        return getattr(self, act)(int(key))
+
+    def _show(self) -> State:
+        self.error = None
+        self._frame.show(content_of(self.tree, self.state), self.tree.ends(), self.state)
+        self.picture.show_state(self.tree, self.state)
+        return self.state
+
+    def _press(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """Do what a button says: call the method of this name; what cannot be is a message in the lab."""
         try:
             self._frame.say("note", "")
-            act()
+            return getattr(self, name)(*arguments, **options)
         except Impossible as error:
             self._frame.say("note", str(error))
         except Exception as error:  # a callback's exception would vanish in the kernel's log
             self.error = error
             self._frame.say_error(error)
+        return None
