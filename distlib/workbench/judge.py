@@ -8,7 +8,6 @@ sys.exit) ends in a sentence and not in a hang; the notebook's kernel is not tou
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -273,9 +272,7 @@ def _outcome(report: dict[str, Any], candidate: type[Node]) -> Outcome:
     plain = {name: report[name] for name in _PLAIN}
     if not report["example"]:
         return Outcome(**plain)
-    data = json.loads(report["example"])
-    paths = {node["class"] for node in data["nodes"] if node["class"].endswith(candidate.__qualname__)}
-    return Outcome(**plain, example=load(report["example"], dict.fromkeys(paths, candidate)))
+    return Outcome(**plain, example=load(report["example"], (candidate,)))
 
 
 def _limit_memory() -> None:
