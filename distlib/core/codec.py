@@ -6,6 +6,7 @@ themselves: ``to_data(value, name)`` writes names that ``from_data(..., find)`` 
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
@@ -18,6 +19,16 @@ TYPE = "type"
 """Key that names the class where a field may hold one of several."""
 
 Find = Callable[[Any], type]
+
+
+def parse(text: str | bytes, where: str) -> dict[str, Any]:
+    """The JSON object that ``text`` holds. Raises ``ValueError``, which names ``where``, when it holds none."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{where} is not JSON: {error}") from error
+    found: dict[str, Any] = _expect(isinstance(data, dict), data, data, where, "an object")
+    return found
 
 
 def to_data(value: Any, name: Callable[[type], str] | None = None) -> Any:

@@ -116,8 +116,8 @@ def test_a_cut_link_holds_its_messages_up_until_it_is_mended(elected: StepLab) -
 
 def test_one_way_cuts_let_the_other_way_through(elected: StepLab) -> None:
     elected.partition("S1", "S2", one_way=True)
-    assert elected.state.here.holds_up("S1", "S2")
-    assert not elected.state.here.holds_up("S2", "S1")
+    assert elected.state.holds_up("S1", "S2")
+    assert not elected.state.holds_up("S2", "S1")
 
 
 @pytest.mark.parametrize("act", [
@@ -205,7 +205,7 @@ def test_a_path_made_by_hand_is_a_path_of_the_model(elected: StepLab) -> None:
     elected.play(40, seed=5)
     path = [state.step for state in elected.state.path()[1:]]
     assert not {type(step) for step in path} & {Crash, PartitionLinks, HealLinks}
-    assert replay(elected.cluster.asked, actions_of(path))[-1].nodes[0].value == elected.world.nodes[0].value
+    assert replay(elected.tree.asked, actions_of(path))[-1].nodes[0].value == elected.world.nodes[0].value
 
 
 def test_find_jumps_to_a_counterexample_branch_and_says_what_it_searched() -> None:
@@ -293,7 +293,7 @@ def test_the_shared_line_leads_to_the_same_state(elected: StepLab) -> None:
     elected.crash("S3")
     again = eval(elected.share(), {"StepLab": StepLab, "Raft": Raft})
     assert again.world.nodes[0].value == elected.world.nodes[0].value
-    assert again.state.here.partitioned == elected.state.here.partitioned
+    assert again.state.partitioned == elected.state.partitioned
     with pytest.raises(ValueError, match=r"steps\[1\]: 'S7 flies' is not possible after step 1"):
         StepLab(Raft, steps=("S1 election timeout", "S7 flies"))
 

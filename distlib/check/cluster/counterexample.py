@@ -16,7 +16,7 @@ from typing import Any
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.replay import actions_of, replay, story, trace_of
 from distlib.check.cluster.world import Action, Faults, Request, World
-from distlib.core.codec import TYPE, from_data, library_class, to_data
+from distlib.core.codec import TYPE, from_data, library_class, parse, to_data
 from distlib.core.invariant import Violation
 from distlib.core.node import Node
 from distlib.core.trace import Trace
@@ -82,7 +82,9 @@ def load(text: str, classes: Mapping[str, type[Node]] | Iterable[type] = ()) -> 
     """
     known = dict(classes) if isinstance(classes, Mapping) else {_path(one): one for one in classes}
     find = partial(_class, known)
-    data = _parsed(text)
+    data = parse(text, "the counterexample's file")
+    if data.get("version") != VERSION:
+        raise ValueError(f"the counterexample's file is not of version {VERSION}")
 
     def nodes() -> list[Node]:
         return [from_data(find(one[TYPE], Node), one, f"nodes[{at}]", find) for at, one in enumerate(data["nodes"])]
@@ -102,16 +104,6 @@ def load(text: str, classes: Mapping[str, type[Node]] | Iterable[type] = ()) -> 
     if found.broken.invariant != broken:
         raise ValueError(f"the steps now break {found.broken.invariant!r}; the file says {broken!r}")
     return found
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"the counterexample's file is no JSON: {error}") from error
-    if not isinstance(data, dict) or data.get("version") != VERSION:
-        raise ValueError(f"the counterexample's file is not of version {VERSION}")
-    return data
 
 
 # ------------------------------------------------------------ steps as text

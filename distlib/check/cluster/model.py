@@ -43,7 +43,6 @@ from distlib.check.cluster.world import (
     Request,
     Timeout,
     World,
-    client_of,
 )
 from distlib.check.explore.model import Model, shorten
 from distlib.check.explore.property import Property, always
@@ -99,7 +98,8 @@ class ClusterModel(Model[World, Action]):
         budgets = self._budgets(budget_of("timeouts", timeouts, None))
         self.limits, self.full = tuple(budgets), tuple(budgets.values())
         self.initials = [node.state() for node in self.made.values()]
-        clients = {client_of(message) for _, message in self.requests} - set(self.ids)
+        asked = [[Request(node, message) for node in ([to] if to else self.ids)] for to, message in self.requests]
+        clients = {request.client for requests in asked for request in requests} - set(self.ids)
         self.handling = Handling(self.made, frozenset(clients | {OUTSIDE}))
         self.parts = Parts(self.made, cache_entries // 16)
         self._order = attrgetter("link") if fifo else None
@@ -108,9 +108,9 @@ class ClusterModel(Model[World, Action]):
         self._views: dict[tuple[Ghosts, tuple[Local, ...], int], tuple[Ghosts, Violation | None]] = {}
         self._firings: dict[Local, list[tuple[Timeout, tuple[int, ...]]]] = {}
         self._asked = [
-            (self._places(f"request {number}"), [self._envelope(client_of(message), node, message)
-                                                 for node in ([to] if to else self.ids)])
-            for number, (to, message) in enumerate(self.requests)
+            (self.limits.index(f"request {number}"),
+             [(one, self.ids.index(one.node), self._envelope(one.client, one.node, one.message)) for one in requests])
+            for number, requests in enumerate(asked)
         ]  # fmt: skip
         crashes = [(CrashRestart(name), self._places("crashes *", f"crashes {name}")) for name in self.ids]
         self._crashes = [(where, *crash) for where, crash in enumerate(crashes) if crash[1]]
@@ -284,12 +284,11 @@ class ClusterModel(Model[World, Action]):
             for firing, budgets in self._timers(local):
                 if all(left[budget] for budget in budgets):
                     yield firing, where, firing, network, _spent(left, *budgets)
-        for (budget,), envelopes in self._asked:
+        for budget, requests in self._asked:
             if left[budget]:
                 spent = _spent(left, budget)
-                for envelope in envelopes:
-                    where, asked, _ = self._routes[envelope]
-                    yield Request(asked.receiver, asked.message), where, envelope, network, spent
+                for request, where, envelope in requests:
+                    yield request, where, envelope, network, spent
         for where, restart, budgets in self._crashes:
             if all(left[budget] for budget in budgets):
                 yield restart, where, restart, network, _spent(left, *budgets)

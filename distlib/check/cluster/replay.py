@@ -12,17 +12,7 @@ from typing import Any, NamedTuple
 
 from distlib.check.cluster.handling import Handled
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.cluster.world import (
-    Action,
-    CrashRestart,
-    Deliver,
-    Duplicate,
-    NetworkStep,
-    Request,
-    Timeout,
-    World,
-    client_of,
-)
+from distlib.check.cluster.world import Action, CrashRestart, Deliver, Duplicate, NetworkStep, Request, Timeout, World
 from distlib.core.fault import Crash, Fault
 from distlib.core.invariant import Violation
 from distlib.core.node import NodeId
@@ -76,13 +66,14 @@ class Copy(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """The messages of a path after one of its steps.
+    """The messages of a path after the step ``number`` (0: the start).
 
     ``copies`` were made so far; ``in_flight`` are in flight, in order of sending; ``begun`` are those that the step
     sent, ``ended`` is the number of the copy that ended in it, and its fate. ``moved`` are the nodes that handled an
     event, ``outputs`` what they told the world.
     """
 
+    number: int = 0
     copies: int = 0
     in_flight: tuple[Copy, ...] = ()
     begun: tuple[Copy, ...] = ()
@@ -90,11 +81,17 @@ class Traffic(NamedTuple):
     moved: tuple[NodeId, ...] = ()
     outputs: tuple[tuple[NodeId, Any], ...] = ()
 
-    def after(self, number: int, step: Any, handled: Mapping[NodeId, Handled], meant: Copy | None = None) -> Traffic:
-        """The same after step ``number``, in which nodes did what ``handled`` says (``step`` None: their start).
+    @classmethod
+    def at_start(cls, started: Mapping[NodeId, Handled]) -> Traffic:
+        """When nodes have ``started``."""
+        return cls(-1).after(None, started)
+
+    def after(self, step: Any, handled: Mapping[NodeId, Handled], meant: Copy | None = None) -> Traffic:
+        """The same after one more step, in which nodes did what ``handled`` says.
 
         ``meant`` says which of several equal copies the step is about (default: the oldest).
         """
+        number = self.number + 1
         letters: list[tuple[Any, ...]] = []
         in_flight, ended = self.in_flight, None
         if isinstance(step, NetworkStep):
@@ -105,31 +102,25 @@ class Traffic(NamedTuple):
                 in_flight = tuple(one for one in in_flight if one.number != copy.number)
                 ended = (copy.number, DELIVERED if isinstance(step, Deliver) else LOST)
         elif isinstance(step, Request):
-            letters.append((client_of(step.message), step.node, step.message, number))
+            letters.append((step.client, step.node, step.message, number))
             ended = (self.copies + 1, DELIVERED)
         letters += [(name, *send, number) for name, did in handled.items() for send in did.sends]
         begun = tuple(Copy(one, *letter) for one, letter in enumerate(letters, self.copies + 1))
         in_flight += begun[1:] if isinstance(step, Request) else begun  # a request arrives in the step that sends it
         outputs = tuple((name, event) for name, did in handled.items() for event in did.outputs)
-        return Traffic(self.copies + len(begun), in_flight, begun, ended, tuple(handled), outputs)
+        return Traffic(number, self.copies + len(begun), in_flight, begun, ended, tuple(handled), outputs)
 
 
-class PathStep(NamedTuple):
-    """A step of a path (number 0: the start): its traffic, the world after it, and the faults that strike in it.
-
-    Which times the faults name does not matter, but how long a crash lasts does: in steps' time, less than a step.
-    """
-
-    number: int
-    traffic: Traffic
-    world: World
-    faults: tuple[Fault, ...] = ()
+PathStep = tuple[Traffic, World, tuple[Fault, ...]]
+"""A step of a path: what it did to the messages, the world after it, and the faults that strike in it."""
 
 
 def trace_of_steps(
     nodes: Sequence[NodeId], path: Sequence[PathStep], step_ms: float, end_ms: float, *, by_hand: bool = False
 ) -> Trace:
     """``path``, from its start, as a trace that ends at ``end_ms``, with the violation that its last step shows.
+
+    A crash that ends within its step says so by ``for_ms``; other times of the faults don't count.
 
     Where the path was made ``by_hand``, step by step, the picture has other needs: messages in flight at its end are
     left out, a copy leaves when it is made (not with its original), and requests come from outside the picture.
@@ -141,8 +132,8 @@ def trace_of_steps(
     faults: list[Happened] = []
     outputs: list[Happened] = []
     shown: dict[NodeId, Any] = {}
-    for number, traffic, world, struck in path:
-        now = number * step_ms
+    for traffic, world, struck in path:
+        now = traffic.number * step_ms
         for fault in struck:
             faults.append(Happened(now, getattr(fault, "node", None), replace(fault, at_ms=now)))
             if isinstance(fault, Crash):
@@ -165,14 +156,14 @@ def trace_of_steps(
                 states.append(Seen(now, name, view))
                 shown[name] = view
         outputs += [Happened(now, name, event) for name, event in traffic.outputs]
-    last, broken = path[-1], path[-1].world.broken
+    last, broken = path[-1][0].number, path[-1][1].broken
     told = {number: fate for number, fate in fates.items() if not (by_hand and fate == IN_FLIGHT)}
     return Trace(
         nodes=tuple(nodes), seed=0, end_ms=end_ms, sent=tuple(sent[number] for number in told),
         fates={number: fate for number, fate in told.items() if fate != DELIVERED}, late={},
         duplicates=frozenset(duplicates), states=tuple(states), faults=tuple(faults), outputs=tuple(outputs),
-        violations=(Violation(broken.invariant, broken.witness, last.number * step_ms),) if broken else (),
-        stopped="violation" if broken else "by hand" if by_hand else "end of the path", events=last.number,
+        violations=(Violation(broken.invariant, broken.witness, last * step_ms),) if broken else (),
+        stopped="violation" if broken else "by hand" if by_hand else "end of the path", events=last,
     )  # fmt: skip
 
 
@@ -184,14 +175,14 @@ def trace_of(model: ClusterModel, path: Iterable[Any]) -> Trace:
     actions = actions_of(path)
     roomy = model.allowing(actions)
     world = roomy.first
-    steps = [PathStep(0, Traffic().after(0, None, roomy.started()), world)]
-    for number, action in enumerate(actions, 1):
+    steps: list[PathStep] = [(Traffic.at_start(roomy.started()), world, ())]
+    for action in actions:
         if world.broken is not None:
             break
         handled = roomy.handled(world, action)
         world = roomy.next_state(world, action)
         faults = (Crash(0.0, action.node, STEP_MS / 2),) if isinstance(action, CrashRestart) else ()
-        steps.append(PathStep(number, steps[-1].traffic.after(number, action, handled), world, faults))
+        steps.append((steps[-1][0].after(action, handled), world, faults))
     return trace_of_steps(model.ids, steps, STEP_MS, len(steps) * STEP_MS)
 
 

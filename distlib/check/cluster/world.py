@@ -83,16 +83,16 @@ class Request:
     node: NodeId
     message: Any
 
+    @property
+    def client(self) -> NodeId:
+        """Who asks."""
+        return getattr(self.message, "client", None) or OUTSIDE
+
     def __str__(self) -> str:
         return f"client → {self.node} {describe(self.message)}"
 
 
 Action = Deliver | Duplicate | Drop | Timeout | CrashRestart | Request
-
-
-def client_of(message: Any) -> NodeId:
-    """Who asks with this message."""
-    return getattr(message, "client", None) or OUTSIDE
 
 
 def touched(action: Action) -> tuple[NodeId, ...]:

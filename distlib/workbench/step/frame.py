@@ -10,9 +10,9 @@ from typing import Any
 import ipywidgets as w
 
 from distlib.labs import markup
+from distlib.workbench.step.cluster import ClusterState
 from distlib.workbench.step.panel import Panel
 from distlib.workbench.step.picture import SHOWN
-from distlib.workbench.step.tree import State
 
 ROW = {"flex_flow": "row wrap", "align_items": "center", "margin": "4px 0 0", "grid_gap": "2px 4px"}
 
@@ -31,7 +31,7 @@ class StepFrame:
         self._said, self._shared = w.HTML(), w.HTML()
         self.panel: Panel | None = None
         self._place = w.VBox([])
-        self._ends: Sequence[State] = ()
+        self._ends: Sequence[ClusterState] = ()
         self._quiet = False
         self._make_progress()
         parts = [
@@ -124,7 +124,7 @@ class StepFrame:
         """Take the progress bar away."""
         self._progress.layout.display = "none"
 
-    def show(self, content: dict[str, Any], ends: Sequence[State], state: State) -> None:
+    def show(self, content: dict[str, Any], ends: Sequence[ClusterState], state: ClusterState) -> None:
         """Show ``state`` in the panel, and name the branches by their ``ends``."""
         if self.panel is None:
             self.panel = Panel(content, lambda act, key: self._press("press_panel", act, key))
@@ -158,5 +158,5 @@ class StepFrame:
             self._shared.value = markup.files(written)
 
 
-def _branch_name(number: int, end: State) -> str:
+def _branch_name(number: int, end: ClusterState) -> str:
     return f"branch {number}" + (f": ✗ {end.broken.invariant}" if end.broken is not None else "")

@@ -29,12 +29,13 @@ from distlib.figures.export import to_html
 from distlib.labs import export, markup
 from distlib.labs.work import Job, JobRunner, Progress, Stopped
 from distlib.workbench.step.cluster import (
+    ClusterState,
     HealLinks,
     Impossible,
     PartitionLinks,
     Step,
-    StepCluster,
-    drawn,
+    StepFile,
+    Tree,
     model_of,
     text_of,
 )
@@ -42,7 +43,6 @@ from distlib.workbench.step.frame import StepFrame
 from distlib.workbench.step.panel import content_of
 from distlib.workbench.step.picture import SHOWN, StepPicture, scene_of
 from distlib.workbench.step.search import Reach, find
-from distlib.workbench.step.tree import State, StepFile, Tree
 
 
 class StepLab:
@@ -65,23 +65,21 @@ class StepLab:
         self.error: BaseException | None = None
         self._lock = threading.RLock()
         self._worker, self._job = JobRunner(), None  # type: tuple[JobRunner, Job | None]
-        self._undo: list[tuple[State, list[State]]] = []
+        self._undo: list[tuple[ClusterState, list[ClusterState]]] = []
         self._opened_with = tuple(steps)
         self.picture = StepPicture(partial(self._press, "go"))
         self.picture.shown = shown
         name = "a cluster" if self.protocol is None else getattr(self.protocol, "__name__", repr(protocol))
         self._frame = StepFrame(f"{name}, step by step", self._press, self.share, self.picture.box, shown)
         try:
-            model = protocol if isinstance(protocol, ClusterModel) else model_of(protocol, servers)
-            self.cluster = StepCluster(model)
+            self.tree = Tree(protocol if isinstance(protocol, ClusterModel) else model_of(protocol, servers))
         except Exception as error:
             if not (isinstance(protocol, type) and issubclass(protocol, Node)):
                 raise
             self.error = error
             self._frame.say_error(error)
             return
-        self.tree = Tree(self.cluster)
-        self.state = self.tree.walk(self._opened_with)
+        self.state = self._walked()
         self._show()
 
     @classmethod
@@ -95,7 +93,7 @@ class StepLab:
     @property
     def world(self) -> World:
         """The cluster as the explorer sees it."""
-        return self.state.here.world
+        return self.state.world
 
     @property
     def messages(self) -> tuple[Copy, ...]:
@@ -105,12 +103,12 @@ class StepLab:
     @property
     def timers(self) -> list[Timeout]:
         """The timers that may fire."""
-        return self.cluster.timers(self.state.here)
+        return self.tree.timers(self.state)
 
     @property
     def requests(self) -> list[Request]:
         """What clients may ask, of whom."""
-        return self.cluster.requests(self.state.here)
+        return self.tree.requests(self.state)
 
     @property
     def verdicts(self) -> list[tuple[str, bool, str]]:
@@ -129,22 +127,22 @@ class StepLab:
 
     # --- steps ----------------------------------------------------------------------------------------------
 
-    def deliver(self, which: int | str = "") -> State:
+    def deliver(self, which: int | str = "") -> ClusterState:
         """Deliver a message: its number, or words that it contains (``"S1 → S2 Vote"``); the oldest that fits."""
         copy = self._copy(which)
         return self.take(copy.delivery, copy)
 
-    def drop(self, which: int | str = "") -> State:
+    def drop(self, which: int | str = "") -> ClusterState:
         """Lose a message."""
         copy = self._copy(which)
         return self.take(Drop(*copy[1:4]), copy)
 
-    def duplicate(self, which: int | str = "") -> State:
+    def duplicate(self, which: int | str = "") -> ClusterState:
         """Make a second copy of a message."""
         copy = self._copy(which)
         return self.take(Duplicate(*copy[1:4]), copy)
 
-    def fire(self, node: NodeId, name: str | None = None) -> State:
+    def fire(self, node: NodeId, name: str | None = None) -> ClusterState:
         """Let a timer of ``node`` fire: the one called ``name``, or its first."""
         mine = [one for one in self.timers if one.node == node]
         chosen = [one for one in mine if name in (None, one.name)]
@@ -153,7 +151,7 @@ class StepLab:
             raise Impossible(f"{node} has no such timer running ({name or 'any'}); running are: {running}")
         return self.take(chosen[0])
 
-    def request(self, which: int | str = 0) -> State:
+    def request(self, which: int | str = 0) -> ClusterState:
         """Let a client ask: number ``which`` of ``requests``, or the first that contains these words."""
         known = self.requests
         if isinstance(which, int) and 0 <= which < len(known):
@@ -163,33 +161,33 @@ class StepLab:
             raise Impossible(f"no client has {which!r} to ask; there are: {'; '.join(map(text_of, known)) or 'none'}")
         return self.take(fitting[0])
 
-    def crash(self, node: NodeId) -> State:
+    def crash(self, node: NodeId) -> ClusterState:
         """``node`` stops, and loses what is not durable."""
         return self.take(Crash(0.0, node))
 
-    def restart(self, node: NodeId) -> State:
+    def restart(self, node: NodeId) -> ClusterState:
         """``node`` comes back."""
         return self.take(Restart(0.0, node))
 
-    def partition(self, one: NodeId, other: NodeId | None = None, *, one_way: bool = False) -> State:
+    def partition(self, one: NodeId, other: NodeId | None = None, *, one_way: bool = False) -> ClusterState:
         """Partition two nodes, or ``one`` from all others; ``one_way``: only from ``one`` to ``other``."""
         return self.take(PartitionLinks(self._links(one, other, one_way)))
 
-    def heal(self, one: NodeId | None = None, other: NodeId | None = None) -> State:
+    def heal(self, one: NodeId | None = None, other: NodeId | None = None) -> ClusterState:
         """Heal the link between two nodes, all links of ``one``, or all."""
-        links = tuple(sorted(self.state.here.partitioned)) if one is None else self._links(one, other, False)
+        links = tuple(sorted(self.state.partitioned)) if one is None else self._links(one, other, False)
         if not links:
             raise Impossible("no link is partitioned")
         return self.take(HealLinks(links))
 
-    def take(self, step: Step, copy: Copy | None = None) -> State:
+    def take(self, step: Step, copy: Copy | None = None) -> ClusterState:
         """Any step. Raises ``Impossible`` for one that cannot be taken here."""
         with self._lock:
             state, new = self.tree.grow(self.state, step, copy)
             return self._arrive(state, [state] if new else [])
 
     def _links(self, one: NodeId, other: NodeId | None, one_way: bool) -> tuple[Link, ...]:
-        others = [node for node in self.cluster.ids if node != one] if other is None else [other]
+        others = [node for node in self.tree.ids if node != one] if other is None else [other]
         there = [(one, node) for node in others]
         return tuple(there if one_way else [*there, *((node, one) for node in others)])
 
@@ -201,30 +199,30 @@ class StepLab:
         if not fitting:
             in_flight = "; ".join(text_of(copy.delivery) for copy in self.messages[:8]) or "nothing"
             raise Impossible(f"no message in flight is {which!r}; in flight: {in_flight}")
-        free = [one for one in fitting if not self.state.here.holds_up(one.sender, one.receiver)]
+        free = [one for one in fitting if not self.state.holds_up(one.sender, one.receiver)]
         return (free or fitting)[0]
 
     # --- the tree -------------------------------------------------------------------------------------------
 
-    def back(self, steps: int = 1) -> State:
+    def back(self, steps: int = 1) -> ClusterState:
         """Go back along the branch; what was tried stays in the tree."""
         state = self.state
         for _ in range(steps):
             state = state.parent or state
         return self.go(state.number)
 
-    def forward(self) -> State:
+    def forward(self) -> ClusterState:
         """Go on along the branch that was tried last from here; stay if there is none."""
         return self.go(self.state.children[-1].number if self.state.children else self.state.number)
 
-    def go(self, number: int) -> State:
+    def go(self, number: int) -> ClusterState:
         """Go to any state of the tree. Raises ``ValueError`` for a number that no state has."""
         with self._lock:
             if number not in self.tree.states:
                 raise ValueError(f"there is no state {number!r} among the {len(self.tree)} of the tree; 0 is the start")
             return self._arrive(self.tree.states[number], [])
 
-    def undo(self) -> State:
+    def undo(self) -> ClusterState:
         """Take back what was done last: a step (it leaves the tree), a jump, a whole play or search."""
         with self._lock:
             if self._undo:
@@ -235,15 +233,19 @@ class StepLab:
                 self.state = before
             return self._show()
 
-    def reset(self) -> State:
+    def reset(self) -> ClusterState:
         """Start again, with an empty tree."""
         self.stop()
         with self._lock:
-            self.tree, self._undo = Tree(self.cluster), []
-            self.state = self.tree.walk(self._opened_with)
+            self.tree, self._undo = Tree(self.tree.asked), []
+            self.state = self._walked()
             return self._show()
 
-    def play(self, steps: int = 20, seed: int = 7, *, faults: bool = False) -> State:
+    def _walked(self) -> ClusterState:
+        """The state after the steps that the lab was opened with."""
+        return self.tree.regrow(list(enumerate(self._opened_with)), "steps")[-1]
+
+    def play(self, steps: int = 20, seed: int = 7, *, faults: bool = False) -> ClusterState:
         """Go on at random, by ``steps`` steps or to a violation; the same seed always goes the same way from here.
 
         With ``faults``, messages get lost and doubled, nodes crash and restart.
@@ -253,15 +255,14 @@ class StepLab:
         with self._lock:
             state, made = self.state, []
             for _ in range(steps):
-                in_flight = [copy.delivery for copy in state.in_flight]
-                step = drawn(self.cluster, state.here, in_flight, random, faults)
+                step = self.tree.drawn(state, random, faults)
                 if step is None:
                     break
                 state, new = self.tree.grow(state, step)
                 made += [state] if new else []
             return self._arrive(state, made)
 
-    def _arrive(self, state: State, made: list[State]) -> State:
+    def _arrive(self, state: ClusterState, made: list[ClusterState]) -> ClusterState:
         """Go to ``state``, so that one undo takes back all that was ``made`` on the way."""
         if made or state is not self.state:
             self._undo.append((self.state, made))
@@ -281,14 +282,14 @@ class StepLab:
             raise Impossible(f"{state.broken.invariant} is broken here already; go back first")
 
         def work(_params: Any, progress: Progress) -> tuple[list[Step], str]:
-            return find(self.cluster, state.here, asked, progress)
+            return find(self.tree, state, asked, progress)
 
         self._job = Job(work, asked, lambda _job, *now: self._frame.show_progress(*now))
         self._job.then = partial(self._found, state)
         self._frame.show_progress(0, 1, "searching …")
         self._worker.submit(self._job)
 
-    def _found(self, start: State, job: Job) -> None:
+    def _found(self, start: ClusterState, job: Job) -> None:
         try:
             with self._lock:
                 self._frame.show_idle()
@@ -302,7 +303,7 @@ class StepLab:
         finally:
             job.published.set()
 
-    def _follow(self, start: State, steps: list[Step], said: str) -> None:
+    def _follow(self, start: ClusterState, steps: list[Step], said: str) -> None:
         state, made = self.tree.follow(start, steps)
         if steps:
             self._arrive(state, made)
@@ -375,7 +376,7 @@ class StepLab:
         file = StepFile.read(path)
         lab = cls(protocol or file.node_class(path.name), file.servers)
         lab.picture.shown = file.shown if file.shown in SHOWN else SHOWN[1]
-        lab.state = lab.tree.regrow(file, path.name)
+        lab.state = lab.tree.regrow(file.states, f"{path.name}: states")[file.here]
         lab._show()
         return lab
 
@@ -392,12 +393,12 @@ class StepLab:
 
     # --- the screen -----------------------------------------------------------------------------------------
 
-    def zoom(self, shown: int) -> State:
+    def zoom(self, shown: int) -> ClusterState:
         """Show ``shown`` steps in the picture."""
         self.picture.shown = require.choice("shown", shown, SHOWN)
         return self.go(self.state.number)
 
-    def press_panel(self, act: str, key: str) -> State:
+    def press_panel(self, act: str, key: str) -> ClusterState:
         """Do what a button of the panel says, by the panel's own names of messages, timers, requests and links."""
         match act:
             case "crash" | "restart":
@@ -406,11 +407,11 @@ class StepLab:
                 return self.take(self.timers[int(key)])
             case "link":
                 one, other = key.split("|")
-                apart = {(one, other), (other, one)} & self.state.here.partitioned
+                apart = {(one, other), (other, one)} & self.state.partitioned
                 return self.heal(one, other) if apart else self.partition(one, other)
         return getattr(self, act)(int(key))
 
-    def _show(self) -> State:
+    def _show(self) -> ClusterState:
         self.error = None
         self._frame.show(content_of(self.tree, self.state), self.tree.ends(), self.state)
         self.picture.show_state(self.tree, self.state)

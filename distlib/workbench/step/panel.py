@@ -18,7 +18,7 @@ from distlib.core.fault import Link
 from distlib.core.node import NodeId
 from distlib.core.trace import describe, kind_of
 from distlib.figures import lanes, theme
-from distlib.workbench.step.tree import State, Tree
+from distlib.workbench.step.cluster import ClusterState, Tree
 
 HERE = Path(__file__).parent
 ROWS = 80
@@ -40,9 +40,9 @@ class Panel(anywidget.AnyWidget):
         self.on_msg(lambda _widget, data, _buffers: pressed(str(data.get("act")), str(data.get("id"))))
 
 
-def content_of(tree: Tree, state: State) -> dict[str, Any]:
+def content_of(tree: Tree, state: ClusterState) -> dict[str, Any]:
     """What the panel shows of ``state``."""
-    cluster, here, broken = tree.cluster, state.here, state.broken
+    broken = state.broken
     ended = f"{broken.invariant} is broken: this branch ends here. Go back, undo, or choose another." if broken else ""
     messages = [
         {
@@ -50,7 +50,7 @@ def content_of(tree: Tree, state: State) -> dict[str, Any]:
             "link": f"{copy.sender} → {copy.receiver}",
             "kind": kind_of(copy.message),
             "rest": _words(copy.message),
-            "held": here.holds_up(copy.sender, copy.receiver),
+            "held": state.holds_up(copy.sender, copy.receiver),
             "fresh": copy.sent_at == state.depth and state.depth > 0,
         }
         for copy in state.in_flight[:ROWS]
@@ -58,30 +58,30 @@ def content_of(tree: Tree, state: State) -> dict[str, Any]:
     timers = [
         {"id": str(number), "link": one.node, "kind": f"{one.name} timeout",
          "rest": "" if one.key is None else str(one.key), "title": "let this timer fire"}
-        for number, one in enumerate(cluster.timers(here))
+        for number, one in enumerate(tree.timers(state))
     ]  # fmt: skip
     requests = [
         {"id": str(number), "link": f"→ {one.node}", "kind": "", "rest": _asked(one.message), "title": str(one)}
-        for number, one in enumerate(cluster.requests(here))
+        for number, one in enumerate(tree.requests(state))
     ]
     return {
         "where": f"Step {state.depth}", "last": "" if state.parent is None else f"after: {state.text}",
         "state": state.number, "in_flight": len(state.in_flight), "more": max(0, len(state.in_flight) - ROWS),
         "messages": messages, "timers": timers, "requests": requests, "nodes": _nodes(state),
-        "links": _links(cluster.ids, here.partitioned), "ended": ended,
+        "links": _links(tree.ids, state.partitioned), "ended": ended,
         "verdicts": [
             {"name": name, "holds": holds, "witness": witness} for name, holds, witness in tree.verdicts(state)
         ],
     }  # fmt: skip
 
 
-def _nodes(state: State) -> list[dict[str, Any]]:
+def _nodes(state: ClusterState) -> list[dict[str, Any]]:
     step = state.step
     moved = step.receiver if isinstance(step, Deliver) else getattr(step, "node", None)
     before = state.parent or state
     rows = []
-    for local, earlier in zip(state.here.world.nodes, before.here.world.nodes, strict=True):
-        up = local.id not in state.here.down
+    for local, earlier in zip(state.world.nodes, before.world.nodes, strict=True):
+        up = local.id not in state.down
         fields = fields_of(local.node, durable=not up)
         old = dict(fields_of(earlier.node, durable=not up))
         role = lanes.role_of(local.view) if up else theme.CRASHED

@@ -8,8 +8,7 @@ from typing import Any
 
 from distlib.figures.branches import CLICKABLE, EXTRA, InFlight, Scene, TreeNode, in_steps, recent_traces, step_diagram
 from distlib.labs.picture import Picture, _assign
-from distlib.workbench.step.cluster import text_of
-from distlib.workbench.step.tree import State, Tree
+from distlib.workbench.step.cluster import ClusterState, Tree, text_of
 
 SHOWN = (30, 60, 150, 500)
 """How many steps a window may show."""
@@ -19,7 +18,7 @@ AHEAD = 1.12
 """The window is longer than what it shows, so that it need not move with each click."""
 
 
-def scene_of(tree: Tree, state: State, window: tuple[float, float]) -> Scene:
+def scene_of(tree: Tree, state: ClusterState, window: tuple[float, float]) -> Scene:
     """What there is to draw of ``tree``, with the branch that leads to ``state``."""
     states = [
         TreeNode(one.number, None if one.parent is None else one.parent.number, one.depth, one.text, bool(one.broken))
@@ -27,7 +26,7 @@ def scene_of(tree: Tree, state: State, window: tuple[float, float]) -> Scene:
     ]
     stubs = [
         InFlight(copy.sender, copy.receiver, copy.sent_at, text_of(copy.delivery),
-                 bool(state.here.holds_up(copy.sender, copy.receiver)))
+                 bool(state.holds_up(copy.sender, copy.receiver)))
         for copy in state.in_flight
     ]  # fmt: skip
     return Scene(tree.trace(state, window[1]), states, [one.number for one in state.path()], stubs, window)
@@ -51,7 +50,7 @@ class StepPicture(Picture):
         low = max(0, now - self.shown)
         return float(low), float(ceil(low + self.shown * AHEAD))
 
-    def show_state(self, tree: Tree, here: State) -> bool:
+    def show_state(self, tree: Tree, here: ClusterState) -> bool:
         """Show ``here``; True if only the latest steps had to be drawn."""
         low, high = self._window
         inside = low <= here.depth <= high - 1 and self._window_of == self.shown

@@ -12,7 +12,7 @@ from distlib.check.explore.explore import BreadthFirst, RandomWalks, Result, exp
 from distlib.core.fault import Crash, Restart
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.work import Progress
-from distlib.workbench.step.cluster import ClusterState, Step, StepCluster
+from distlib.workbench.step.cluster import ClusterState, Step, Tree
 
 WALK_DEPTH = 80
 
@@ -29,14 +29,14 @@ class Reach(Parameters):
     seed: int = parameter(7, "seed", low=0, high=2**31, help="of the random walks")
 
 
-def find(cluster: StepCluster, here: ClusterState, reach: Reach, progress: Progress) -> tuple[list[Step], str]:
+def find(tree: Tree, here: ClusterState, reach: Reach, progress: Progress) -> tuple[list[Step], str]:
     """Search from ``here``: breadth-first first, whose counterexample is a shortest one, then random walks.
 
     The steps to the violation (none: nothing found), and the words for it; after a press on Stop, of what was found by
     then.
     """
     faults = Faults(losses=reach.losses, duplicates=reach.duplicates)
-    model, start = cluster.bounded(here, reach.timeouts, reach.crashes, faults)
+    model, start = tree.bounded(here, reach.timeouts, reach.crashes, faults)
 
     def stop() -> bool:
         return progress.stopping

@@ -64,7 +64,7 @@ def test_a_file_that_was_changed_is_refused(change, message):
 
 
 def test_what_is_no_json_or_no_counterexample_is_refused():
-    with pytest.raises(ValueError, match="no JSON"):
+    with pytest.raises(ValueError, match="is not JSON"):
         load("{")
     with pytest.raises(ValueError, match="break no invariant"):
         counterexample(ClusterModel(rafts()), [Timeout("S1", "election")])
