@@ -99,7 +99,7 @@ def test_a_node_that_is_down_gets_nothing_and_keeps_only_what_is_durable(elected
     elected.deliver("S2 → S1")
 
 
-def test_a_cut_link_holds_its_messages_up_until_it_is_mended(elected: StepLab) -> None:
+def test_a_partitioned_link_holds_its_messages_up_until_it_heals(elected: StepLab) -> None:
     elected.partition("S1", "S2")
     with pytest.raises(Impossible, match="S1 → S2 is partitioned"):
         elected.deliver("S1 → S2")
@@ -114,7 +114,7 @@ def test_a_cut_link_holds_its_messages_up_until_it_is_mended(elected: StepLab) -
         elected.partition("S9")
 
 
-def test_one_way_cuts_let_the_other_way_through(elected: StepLab) -> None:
+def test_a_one_way_partition_lets_the_other_way_through(elected: StepLab) -> None:
     elected.partition("S1", "S2", one_way=True)
     assert elected.state.holds_up("S1", "S2")
     assert not elected.state.holds_up("S2", "S1")
@@ -238,7 +238,7 @@ def test_find_says_when_there_is_nothing_and_stops_when_asked() -> None:
         lab.find(timeouts=-1)
 
 
-def test_a_search_leaves_nodes_down_and_links_cut() -> None:
+def test_a_search_leaves_nodes_down_and_links_partitioned() -> None:
     lab = StepLab(OneRoundPaxos)
     lab.crash("S3")
     lab.partition("S1", "S2")

@@ -67,12 +67,10 @@ class Handling:
         try:
             self._handle(node, event)
             effects = node.take_effects()
-            after = self._state(node, name)
-            running, sends, outputs = self._carry_out(name, timers, event, effects)
+            return self._carried_out(self._state(node, name), timers, event, effects)
         except (Exception, SystemExit, Endless) as error:
             self._tidy(node, name)
             return Handled(state, timers, failure=Violation(HANDLER, _blame(name, event, state, node, error)))
-        return Handled(after, running, sends, outputs)
 
     def _handle(self, node: Node, event: Event) -> None:
         match event:
@@ -103,9 +101,7 @@ class Handling:
                 raise InvalidEffect(f"changed its setting {field!r}, which is configuration and no state")
         return state
 
-    def _carry_out(
-        self, name: NodeId, timers: Timers, event: Event, effects: list[Any]
-    ) -> tuple[Timers, tuple[tuple[NodeId, Any], ...], tuple[Any, ...]]:
+    def _carried_out(self, state: tuple[Any, ...], timers: Timers, event: Event, effects: list[Any]) -> Handled:
         running = set() if isinstance(event, (CrashRestart, Start)) else set(timers)
         if isinstance(event, Timeout):
             running.discard((event.name, event.key))
@@ -125,7 +121,7 @@ class Handling:
                     outputs.append(told)
                 case _:
                     raise InvalidEffect(f"left {effect!r} among its effects, which is no effect")
-        return tuple(sorted(running, key=repr)), tuple(sends), tuple(outputs)
+        return Handled(state, tuple(sorted(running, key=repr)), tuple(sends), tuple(outputs))
 
     def _check_message(self, to: Any, message: Any) -> None:
         if not isinstance(to, str) or to not in self.nodes:

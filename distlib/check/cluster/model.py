@@ -1,8 +1,8 @@
 """Any cluster of ``Node``s, with a bounded network, as a ``Model`` for the explorer.
 
     model = ClusterModel(
-        lambda: [Raft(name, peers) for name, peers in ...],
-        invariants=raft_invariants(), timeouts={"election": 2, "heartbeat": 1}, faults=Faults(crashes=1),
+        lambda: [Server(name, peers) for name, peers in ...],
+        invariants=[OneLeader()], timeouts={"election": 2, "heartbeat": 1}, faults=Faults(crashes=1),
     )
     explore(model)
 
@@ -158,7 +158,8 @@ class ClusterModel(Model[World, Action]):
     @cached_property
     def first(self) -> World:
         """All nodes have started, one after the other; nothing was delivered yet."""
-        nodes = tuple(self._local(name, state, ()) for name, state in zip(self.ids, self.initials, strict=True))
+        pairs = zip(self.ids, self.initials, strict=True)
+        nodes = tuple(self.parts.part(Local, (name, state, ())) for name, state in pairs)
         unstarted = World(nodes, (), self.full, self.parts.part(Ghosts, ()))
         ghosts = tuple(invariant.before(unstarted.all_nodes()) for invariant in self.invariants)
         world = unstarted._replace(ghosts=self.parts.part(Ghosts, ghosts))
@@ -298,7 +299,7 @@ class ClusterModel(Model[World, Action]):
         found = self._firings.get(local)
         if found is None:
             found = self._firings[local] = []
-            for timer, key in local.timers:
+            for timer, key in local.value[2]:
                 names = ("*", timer, local.id, f"{local.id}.{timer}")
                 budgets = self._places(*[f"timeout {name}" for name in names])
                 if budgets:
@@ -331,7 +332,8 @@ class ClusterModel(Model[World, Action]):
             self._envelope(name, to, message)
             for to, message in handled.sends if (name, to) not in self.partitioned
         )  # fmt: skip
-        step = self._steps[local, event] = (self._local(name, handled.state, handled.timers), sends, handled.failure)
+        after = self.parts.part(Local, (name, handled.state, handled.timers))
+        step = self._steps[local, event] = (after, sends, handled.failure)
         return step
 
     def _look(self, key: tuple[Ghosts, tuple[Local, ...], int]) -> tuple[Ghosts, Violation | None]:
@@ -352,9 +354,6 @@ class ClusterModel(Model[World, Action]):
 
     def _sent(self, network: tuple[Envelope, ...], sends: tuple[Envelope, ...]) -> tuple[Envelope, ...]:
         return tuple(sorted(network + sends, key=self._order))
-
-    def _local(self, name: NodeId, state: tuple[Any, ...], timers: tuple[tuple[str, Any], ...]) -> Local:
-        return self.parts.part(Local, (name, state, timers))
 
     def _envelope(self, sender: NodeId, receiver: NodeId, message: Any) -> Envelope:
         envelope = self.parts.part(Envelope, (sender, receiver, message))

@@ -19,9 +19,9 @@ Names = Mapping[NodeId, NodeId]
 class Renaming:
     """All permutations of the interchangeable ``members`` of a cluster, applied to its worlds part by part.
 
-    Sound when the protocol treats names as mere names: Raft's servers are interchangeable; Paxos's proposers
-    are not, because ballots are ordered by the proposer's name. ``order`` sorts the messages of a world (None: by
-    their encoding); ``entries`` bounds the remembered parts.
+    Sound when the protocol treats names as mere names: proposers are not interchangeable where ballots are ordered by
+    the proposer's name. ``order`` sorts the messages of a world (None: by their encoding); ``entries`` bounds the
+    remembered parts.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ OUTSIDE: NodeId = "outside"
 # ------------------------------------------------------------ steps
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NetworkStep:
     """What the network may do with ``message``, which is in flight from ``sender`` to ``receiver``."""
 
@@ -37,24 +37,20 @@ class NetworkStep:
 class Deliver(NetworkStep):
     """The network hands the message to its receiver."""
 
-    __slots__ = ()
-
 
 class Duplicate(NetworkStep):
     """The network makes a second copy of the message, which stays in flight."""
 
-    __slots__ = ()
     words = "duplicate "
 
 
 class Drop(NetworkStep):
     """The network loses the message."""
 
-    __slots__ = ()
     words = "lose "
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Timeout:
     """The timer ``name``/``key`` of ``node`` fires."""
 
@@ -66,7 +62,7 @@ class Timeout:
         return f"{self.node} {self.name} timeout" + ("" if self.key is None else f" {self.key}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CrashRestart:
     """``node`` crashes, losing all that is not durable, and starts again."""
 
@@ -76,7 +72,7 @@ class CrashRestart:
         return f"{self.node} crashes and restarts"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """A client hands ``message`` to ``node``."""
 
@@ -126,12 +122,6 @@ class Local(Interned):
     def id(self) -> NodeId:
         """Whose state it is."""
         return str(self.value[0])
-
-    @property
-    def timers(self) -> tuple[tuple[str, Hashable], ...]:
-        """The running timers."""
-        timers: tuple[tuple[str, Hashable], ...] = self.value[2]
-        return timers
 
     @property
     def node(self) -> Node:

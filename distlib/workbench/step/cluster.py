@@ -45,7 +45,7 @@ REPEATS = 50
 # --- steps ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LinksStep:
     """What happens to ``links`` (sender, receiver); in words, and read from words."""
 
@@ -68,14 +68,12 @@ class LinksStep:
 class PartitionLinks(LinksStep):
     """The network delivers nothing over ``links``."""
 
-    __slots__ = ()
     words = "partition "
 
 
 class HealLinks(LinksStep):
     """``links`` work again."""
 
-    __slots__ = ()
     words = "heal "
 
 
@@ -150,7 +148,10 @@ class ClusterState:
 
 
 class Tree:
-    """The cluster of ``asked``, without its bounds, and the states in which it was, by number; 0 is the start."""
+    """The cluster of ``asked``, without its bounds, and the states in which it was, by number.
+
+    Number 0 is the start, ``next`` the number of the next new one.
+    """
 
     def __init__(self, asked: ClusterModel) -> None:
         requests = [pair for pair in asked.requests for _ in range(REPEATS)]
@@ -162,7 +163,7 @@ class Tree:
         self.ids = asked.ids
         self.root = ClusterState(0, None, None, self.model.first, Traffic.at_start(self.model.started()))
         self.states: dict[int, ClusterState] = {0: self.root}
-        self._next = 1
+        self.next = 1
 
     def __len__(self) -> int:
         return len(self.states)
@@ -175,7 +176,7 @@ class Tree:
     def timers(self, at: ClusterState) -> list[Timeout]:
         """The running timers of the nodes that are up."""
         up = [local for local in at.world.nodes if local.id not in at.down]
-        return [Timeout(local.id, name, key) for local in up for name, key in local.timers]
+        return [Timeout(local.id, name, key) for local in up for name, key in local.value[2]]
 
     def requests(self, at: ClusterState, *, anew: bool = True) -> list[Request]:
         """What clients may ask, of whom; without ``anew`` only what has not been asked yet."""
@@ -227,8 +228,8 @@ class Tree:
 
     # growing
 
-    def grow(self, at: ClusterState, step: Step, copy: Copy | None = None) -> tuple[ClusterState, bool]:
-        """The state after ``step``, and whether it is new; the same step again leads to the state that is there.
+    def grow(self, at: ClusterState, step: Step, copy: Copy | None = None) -> ClusterState:
+        """The state after ``step``; the same step again leads to the state that is there.
 
         ``copy`` says which of several equal copies is meant (default: the oldest). Raises ``Impossible`` for a step
         that the cluster does not allow.
@@ -236,14 +237,13 @@ class Tree:
         for child in at.children:
             ended = child.traffic.ended
             if child.step == step and (copy is None or ended is None or ended[0] == copy.number):
-                return child, False
+                return child
         world, down, partitioned, handled = self._after(at, step)
         traffic = at.traffic.after(step, handled, copy)
-        state = ClusterState(self._next, at, step, world, traffic, down, partitioned)
+        state = self.states[self.next] = ClusterState(self.next, at, step, world, traffic, down, partitioned)
         at.children.append(state)
-        self.states[state.number] = state
-        self._next += 1
-        return state, True
+        self.next += 1
+        return state
 
     def _after(
         self, at: ClusterState, step: Step
@@ -290,34 +290,23 @@ class Tree:
             if one == other:
                 raise Impossible(f"{one} → {one} is no link between two nodes")
 
-    def follow(self, at: ClusterState, steps: Sequence[Step]) -> tuple[ClusterState, list[ClusterState]]:
-        """The state after ``steps``, and those states on the way that are new."""
-        made = []
-        for step in steps:
-            at, new = self.grow(at, step)
-            made += [at] if new else []
-        return at, made
-
     def regrow(self, steps: Sequence[tuple[int, str]], where: str) -> list[ClusterState]:
         """The start and the states after ``steps``, each the place in this list of the state before and the step in
         words. Raises ``ValueError`` naming what cannot be, as in ``<where>[2]``."""
         states = [self.root]
         for number, (before, text) in enumerate(steps):
             try:
-                states.append(self.grow(states[before], self.called(states[before], text))[0])
+                states.append(self.grow(states[before], self.called(states[before], text)))
             except ValueError as error:
                 raise ValueError(f"{where}[{number}]: {error}") from error
         return states
 
-    def prune(self, state: ClusterState) -> None:
-        """Take ``state``, and all that follows it, out of the tree."""
-        if state.parent is not None:
-            state.parent.children.remove(state)
-        doomed = [state]
-        while doomed:
-            one = doomed.pop()
-            del self.states[one.number]
-            doomed += one.children
+    def prune(self, number: int) -> None:
+        """Take the states from ``number`` on, which are the latest, out of the tree."""
+        for state in [one for one in self if one.number >= number]:
+            del self.states[state.number]
+            if state.parent is not None:
+                state.parent.children.remove(state)
 
     # looking at it
 

@@ -65,7 +65,7 @@ class StepLab:
         self.error: BaseException | None = None
         self._lock = threading.RLock()
         self._worker, self._job = JobRunner(), None  # type: tuple[JobRunner, Job | None]
-        self._undo: list[tuple[ClusterState, list[ClusterState]]] = []
+        self._undo: list[tuple[ClusterState, int]] = []  # where the reader was, and the first state made from there
         self._opened_with = tuple(steps)
         self.picture = StepPicture(partial(self._press, "go"))
         self.picture.shown = shown
@@ -183,8 +183,8 @@ class StepLab:
     def take(self, step: Step, copy: Copy | None = None) -> ClusterState:
         """Any step. Raises ``Impossible`` for one that cannot be taken here."""
         with self._lock:
-            state, new = self.tree.grow(self.state, step, copy)
-            return self._arrive(state, [state] if new else [])
+            first = self.tree.next
+            return self._arrive(self.tree.grow(self.state, step, copy), first)
 
     def _links(self, one: NodeId, other: NodeId | None, one_way: bool) -> tuple[Link, ...]:
         others = [node for node in self.tree.ids if node != one] if other is None else [other]
@@ -220,17 +220,14 @@ class StepLab:
         with self._lock:
             if number not in self.tree.states:
                 raise ValueError(f"there is no state {number!r} among the {len(self.tree)} of the tree; 0 is the start")
-            return self._arrive(self.tree.states[number], [])
+            return self._arrive(self.tree.states[number], self.tree.next)
 
     def undo(self) -> ClusterState:
         """Take back what was done last: a step (it leaves the tree), a jump, a whole play or search."""
         with self._lock:
             if self._undo:
-                before, made = self._undo.pop()
-                for state in made[:1]:  # the others follow it
-                    if state.number in self.tree.states:
-                        self.tree.prune(state)
-                self.state = before
+                self.state, first = self._undo.pop()
+                self.tree.prune(first)
             return self._show()
 
     def reset(self) -> ClusterState:
@@ -253,19 +250,18 @@ class StepLab:
         require.whole("steps", steps, 1, 5000)
         random = Seeds(seed).stream("step lab")
         with self._lock:
-            state, made = self.state, []
+            state, first = self.state, self.tree.next
             for _ in range(steps):
                 step = self.tree.drawn(state, random, faults)
                 if step is None:
                     break
-                state, new = self.tree.grow(state, step)
-                made += [state] if new else []
-            return self._arrive(state, made)
+                state = self.tree.grow(state, step)
+            return self._arrive(state, first)
 
-    def _arrive(self, state: ClusterState, made: list[ClusterState]) -> ClusterState:
-        """Go to ``state``, so that one undo takes back all that was ``made`` on the way."""
-        if made or state is not self.state:
-            self._undo.append((self.state, made))
+    def _arrive(self, state: ClusterState, first: int) -> ClusterState:
+        """Go to ``state``, so that one undo takes back all states that were made on the way, from ``first`` on."""
+        if state is not self.state:
+            self._undo.append((self.state, first))
         self.state = state
         return self._show()
 
@@ -304,9 +300,11 @@ class StepLab:
             job.published.set()
 
     def _follow(self, start: ClusterState, steps: list[Step], said: str) -> None:
-        state, made = self.tree.follow(start, steps)
+        state, first = start, self.tree.next
+        for step in steps:
+            state = self.tree.grow(state, step)
         if steps:
-            self._arrive(state, made)
+            self._arrive(state, first)
         broken = f"{state.broken.invariant} breaks {len(steps)} steps on. " if state.broken else ""
         self._frame.say("warning" if steps else "note", f"{broken}{said}")
 
@@ -374,8 +372,8 @@ class StepLab:
         """
         path = Path(path)
         file = StepFile.read(path)
-        lab = cls(protocol or file.node_class(path.name), file.servers)
-        lab.picture.shown = file.shown if file.shown in SHOWN else SHOWN[1]
+        shown = file.shown if file.shown in SHOWN else SHOWN[1]
+        lab = cls(protocol or file.node_class(path.name), file.servers, shown=shown)
         lab.state = lab.tree.regrow(file.states, f"{path.name}: states")[file.here]
         lab._show()
         return lab

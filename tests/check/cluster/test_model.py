@@ -132,7 +132,7 @@ def test_fifo_delivers_in_order():
         assert not fifo or steps == [Deliver("S1", "S2", Ping(2))]
 
 
-def test_cut_links_lose_what_is_sent_and_hold_what_is_in_flight():
+def test_partitioned_links_lose_what_is_sent_and_hold_what_is_in_flight():
     serve, ping = Timeout("S1", "serve"), Deliver("S1", "S2", Ping(1))
     whole = ClusterModel(players(), timeouts={"S1": 1})
     cut = ClusterModel(players(), timeouts={"S1": 1}, partitioned=[("S1", "S2")])

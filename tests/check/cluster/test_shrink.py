@@ -100,6 +100,15 @@ def test_a_long_walk_shrinks_to_the_shortest_counterexample():
     assert shrink(two_votes(), small) == small, "minimal"
 
 
+def test_a_path_from_a_world_in_the_middle_shrinks_from_there():
+    model = two_votes(faults=Faults(crashes=2))
+    start = model.next_state(model.first, Timeout("S2", "election"))
+    walk = explore(model, start=[start], search=RandomWalks(seed=1, max_walks=3000))
+    small = shrink(model, walk.path, start=start)
+    assert len(small) == len(explore(model, start=[start]).path) - 1 < len(walk.path) - 1
+    assert replay(model, [Timeout("S2", "election"), *small])[-1].broken.invariant == "Election Safety"
+
+
 def test_needed_faults_stay():
     model = ClusterModel(
         rafts(ForgetsItsVote), invariants=raft_invariants(), timeouts={"election": 2}, faults=Faults(crashes=2)
