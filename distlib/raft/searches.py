@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.cluster.world import Faults, Link, World
+from distlib.check.cluster.world import Faults, World
 from distlib.check.search import Leg, ProtocolSearch, breadth, staged, walks
 from distlib.check.simulation import simulated
+from distlib.core.fault import Link
 from distlib.core.node import NodeId, node_names, with_peers
 from distlib.raft import simulations
 from distlib.raft.invariants import raft_invariants

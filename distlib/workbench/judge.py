@@ -8,7 +8,6 @@ sys.exit) ends in a sentence and not in a hang; the notebook's kernel is not tou
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
@@ -213,11 +212,7 @@ def _mistake(node_class: type[Node], error: BaseException) -> str:
 def _outcome(report: dict[str, Any], node_class: type[Node]) -> Outcome:
     """The report as an outcome; its counterexample is taken again in this process."""
     text = report.pop("example")
-    if not text:
-        return Outcome(**report)
-    named = {node["class"] for node in json.loads(text)["nodes"]}
-    own = {path: node_class for path in named if path.endswith(node_class.__qualname__)}
-    return Outcome(**report, example=load(text, own))
+    return Outcome(**report, example=load(text, (node_class,)) if text else None)
 
 
 # ------------------------------------------------------------ handlers that do not come back

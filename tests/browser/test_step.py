@@ -45,7 +45,9 @@ def where(page: LabPage) -> str:
     return page.page.locator(".step-head").inner_text()
 
 
-def test_clicks_deliver_crash_cut_branch_and_the_tree_can_be_clicked(lab: LabPage, jupyterlab: JupyterLab) -> None:
+def test_clicks_deliver_crash_partition_branch_and_the_tree_can_be_clicked(
+    lab: LabPage, jupyterlab: JupyterLab
+) -> None:
     page = opened(lab, jupyterlab, 0, 30)
     before = page.figure_data()
     press(page, "fire")

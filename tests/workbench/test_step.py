@@ -71,9 +71,9 @@ def test_the_trace_in_logical_time_tells_who_sent_what_and_when(elected: StepLab
 
 
 def test_what_is_dropped_is_gone_and_a_copy_can_be_delivered_twice(elected: StepLab) -> None:
-    flying = len(elected.messages)
+    in_flight = len(elected.messages)
     elected.drop("S1 → S3 RequestVote")
-    assert len(elected.messages) == flying - 1
+    assert len(elected.messages) == in_flight - 1
     with pytest.raises(Impossible, match="no message in flight is 'RequestVote'"):
         elected.deliver("RequestVote")
     elected.duplicate("S1 → S2 AppendEntries")
@@ -99,7 +99,7 @@ def test_a_node_that_is_down_gets_nothing_and_keeps_only_what_is_durable(elected
     elected.deliver("S2 → S1")
 
 
-def test_a_cut_link_holds_its_messages_up_until_it_is_mended(elected: StepLab) -> None:
+def test_a_partitioned_link_holds_its_messages_up_until_it_heals(elected: StepLab) -> None:
     elected.partition("S1", "S2")
     with pytest.raises(Impossible, match="S1 → S2 is partitioned"):
         elected.deliver("S1 → S2")
@@ -114,10 +114,10 @@ def test_a_cut_link_holds_its_messages_up_until_it_is_mended(elected: StepLab) -
         elected.partition("S9")
 
 
-def test_one_way_cuts_let_the_other_way_through(elected: StepLab) -> None:
+def test_a_one_way_partition_lets_the_other_way_through(elected: StepLab) -> None:
     elected.partition("S1", "S2", one_way=True)
-    assert elected.state.moment.holds_up("S1", "S2")
-    assert not elected.state.moment.holds_up("S2", "S1")
+    assert elected.state.holds_up("S1", "S2")
+    assert not elected.state.holds_up("S2", "S1")
 
 
 @pytest.mark.parametrize("act", [
@@ -205,7 +205,7 @@ def test_a_path_made_by_hand_is_a_path_of_the_model(elected: StepLab) -> None:
     elected.play(40, seed=5)
     path = [state.step for state in elected.state.path()[1:]]
     assert not {type(step) for step in path} & {Crash, PartitionLinks, HealLinks}
-    assert replay(elected.cluster.asked, actions_of(path))[-1].nodes[0].value == elected.world.nodes[0].value
+    assert replay(elected.tree.asked, actions_of(path))[-1].nodes[0].value == elected.world.nodes[0].value
 
 
 def test_find_jumps_to_a_counterexample_branch_and_says_what_it_searched() -> None:
@@ -238,7 +238,7 @@ def test_find_says_when_there_is_nothing_and_stops_when_asked() -> None:
         lab.find(timeouts=-1)
 
 
-def test_a_search_leaves_nodes_down_and_links_cut() -> None:
+def test_a_search_leaves_nodes_down_and_links_partitioned() -> None:
     lab = StepLab(OneRoundPaxos)
     lab.crash("S3")
     lab.partition("S1", "S2")
@@ -293,7 +293,7 @@ def test_the_shared_line_leads_to_the_same_state(elected: StepLab) -> None:
     elected.crash("S3")
     again = eval(elected.share(), {"StepLab": StepLab, "Raft": Raft})
     assert again.world.nodes[0].value == elected.world.nodes[0].value
-    assert again.state.moment.partitioned == elected.state.moment.partitioned
+    assert again.state.partitioned == elected.state.partitioned
     with pytest.raises(ValueError, match=r"steps\[1\]: 'S7 flies' is not possible after step 1"):
         StepLab(Raft, steps=("S1 election timeout", "S7 flies"))
 
@@ -311,11 +311,11 @@ def test_exported_json_brings_the_whole_tree_back(elected: StepLab) -> None:
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ({"lab": "Other"}, "lab must be 'StepLab'"), ({"servers": "three"}, "servers is 'three'"),
+    ({"lab": "Other"}, "lab is 'Other'; it takes 'StepLab'"), ({"servers": "three"}, "servers is 'three'"),
     ({"here": 99}, "here is 99"), ({"states": [[0, "S1 flies"]], "here": 0}, r"states\[0\]: 'S1 flies'"),
-    ({"states": [[4, "x"]]}, r"states\[0\] is \[4, 'x'\]"), ({"protocol": "os.system"}, "no class of the library"),
-    ({"protocol": "distlib.raft.raft.Log"}, "no class of nodes"),
-    ({"protocol": "distlib.nothing.Here"}, "there is no protocol"),
+    ({"states": [[4, "x"]]}, r"states\[0\] is \(4, 'x'\)"), ({"protocol": "os.system"}, "no class of the library"),
+    ({"protocol": "distlib.raft.raft.Log"}, "where a Node is due"),
+    ({"protocol": "distlib.nothing.Here"}, "which there is not"),
 ])  # fmt: skip
 def test_a_bad_file_is_refused_by_field(elected: StepLab, change: dict[str, object], said: str) -> None:
     (path,) = elected.export("json")

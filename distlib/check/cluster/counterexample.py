@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from importlib import import_module
+from dataclasses import dataclass, is_dataclass
+from functools import partial
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.cluster.replay import actions_of, story, trace_of
+from distlib.check.cluster.replay import actions_of, replay, story, trace_of
 from distlib.check.cluster.world import Action, Faults, Request, World
+from distlib.core.codec import TYPE, from_data, library_class, parse, to_data
 from distlib.core.invariant import Violation
 from distlib.core.node import Node
 from distlib.core.trace import Trace
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,12 @@ class Counterexample:
     def save(self) -> str:
         """The file's text. Raises TypeError for a setting or a request that is no plain data."""
         model = self.model
-        nodes = [
-            {"class": _path(type(node)), "settings": {name: _to_json(getattr(node, name)) for name in _settings(node)}}
-            for node in model.made.values()
-        ]
         data = {
             "version": VERSION,
-            "nodes": nodes,
+            "nodes": [to_data(node, _path) for node in model.made.values()],
             "invariants": [_path(type(invariant)) for invariant in model.invariants],
             "fifo": model.fifo,
-            "requests": [[action.node, _to_json(action.message)] for action in self.actions
+            "requests": [[action.node, to_data(action.message, _path)] for action in self.actions
                          if isinstance(action, Request)],
             "steps": list(_texts(model, self.actions)),
             "broken": {"invariant": self.broken.invariant, "witness": self.broken.witness},
@@ -70,14 +67,10 @@ def counterexample(model: ClusterModel, path: Iterable[Any]) -> Counterexample:
     Raises ValueError when a step is not possible or nothing breaks.
     """
     actions = tuple(actions_of(path))
-    roomy = model.allowing(actions)
-    (world,) = roomy.initial_states()
-    for action in actions:
-        if world.broken is None:
-            world = roomy.next_state(world, action)
-    if world.broken is None:
+    broken = replay(model, actions)[-1].broken
+    if broken is None:
         raise ValueError(f"these {len(actions)} steps break no invariant of {model!r}")
-    return Counterexample(model, actions, world.broken)
+    return Counterexample(model, actions, broken)
 
 
 def load(text: str, classes: Mapping[str, type[Node]] | Iterable[type] = ()) -> Counterexample:
@@ -88,18 +81,24 @@ def load(text: str, classes: Mapping[str, type[Node]] | Iterable[type] = ()) -> 
     distlib nor among ``classes``, for a step that is not possible, and when the path no longer breaks what it broke.
     """
     known = dict(classes) if isinstance(classes, Mapping) else {_path(one): one for one in classes}
-    data = _parsed(text)
+    find = partial(_class, known)
+    data = parse(text, "the counterexample's file")
+    if data.get("version") != VERSION:
+        raise ValueError(f"the counterexample's file is not of version {VERSION}")
+
+    def nodes() -> list[Node]:
+        return [from_data(find(one[TYPE], Node), one, f"nodes[{at}]", find) for at, one in enumerate(data["nodes"])]
+
     try:
-        nodes = [(_class(one["class"], known, Node), one["settings"]) for one in data["nodes"]]
-        made = [(kind, {name: _from_json(item, known) for name, item in given.items()}) for kind, given in nodes]
-        invariants = tuple(_class(path, known, object)() for path in data["invariants"])
-        requests = [(node, _from_json(message, known)) for node, message in data["requests"]]
+        nodes()
+        invariants = tuple(find(path, object)() for path in data["invariants"])
+        requests = [(node, from_data(Any, message, "requests", find)) for node, message in data["requests"]]
         steps, broken, fifo = list(data["steps"]), data["broken"]["invariant"], bool(data["fifo"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the counterexample's file has another form: {type(error).__name__}: {error}") from error
     everything = ClusterModel(
-        lambda: [kind(**given) for kind, given in made], invariants=invariants, requests=requests, fifo=fifo,
-        timeouts=len(steps), faults=Faults(len(steps), len(steps), len(steps)),
+        nodes, invariants=invariants, requests=requests, fifo=fifo, timeouts=len(steps),
+        faults=Faults(len(steps), len(steps), len(steps)),
     )  # fmt: skip
     found = counterexample(everything, _retaken(everything, steps))
     if found.broken.invariant != broken:
@@ -107,22 +106,12 @@ def load(text: str, classes: Mapping[str, type[Node]] | Iterable[type] = ()) -> 
     return found
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"the counterexample's file is no JSON: {error}") from error
-    if not isinstance(data, dict) or data.get("version") != VERSION:
-        raise ValueError(f"the counterexample's file is not of version {VERSION}")
-    return data
-
-
 # ------------------------------------------------------------ steps as text
 
 
 def _texts(model: ClusterModel, actions: tuple[Action, ...]) -> Iterator[str]:
     roomy = model.allowing(actions)
-    (world,) = roomy.initial_states()
+    world = roomy.first
     for action in actions:
         text = str(action)
         alike = _alike(roomy, world, text)
@@ -132,7 +121,7 @@ def _texts(model: ClusterModel, actions: tuple[Action, ...]) -> Iterator[str]:
 
 
 def _retaken(model: ClusterModel, steps: list[str]) -> list[Action]:
-    (world,) = model.initial_states()
+    world = model.first
     actions: list[Action] = []
     for place, text in enumerate(steps, 1):
         plain, _, number = str(text).partition(" #")
@@ -150,54 +139,16 @@ def _alike(model: ClusterModel, world: World, text: str) -> list[Action]:
     return [action for action in dict.fromkeys(model.actions(world)) if str(action) == text]
 
 
-# ------------------------------------------------------------ plain data
+# ------------------------------------------------------------ classes by name
 
 
-def _path(kind: type) -> str:
-    return f"{kind.__module__}:{kind.__qualname__}"
+def _path(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def _settings(node: Node) -> list[str]:
-    return [item.name for item in fields(node) if item.init]
-
-
-def _class(path: Any, known: Mapping[str, type], base: type) -> Any:
-    if path in known:
-        return known[path]
-    module, _, name = str(path).partition(":")
-    if module.split(".")[0] != "distlib" or not all(part.isidentifier() for part in (*module.split("."), name)):
-        raise ValueError(
-            f"the file names the class {path!r}, which is not in distlib: pass it to load as classes=(...)"
-        )
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"the file names the class {path!r}, which there is not: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise ValueError(f"the file names {path!r} where a {base.__name__} is due")
+def _class(known: Mapping[str, type], path: Any, base: type | None = None) -> Any:
+    """The class that a file names: a subclass of ``base``, or else (None) a frozen dataclass."""
+    found = known.get(path) or library_class(path, base or object, "the file", "pass it to load as classes=(...)")
+    if base is None and not (is_dataclass(found) and getattr(found, "__dataclass_params__").frozen):  # noqa: B009
+        raise ValueError(f"the file names {path!r} where a frozen dataclass is due")
     return found
-
-
-def _to_json(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if type(value) is tuple:
-        return [_to_json(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            "class": _path(type(value)),
-            **{item.name: _to_json(getattr(value, item.name)) for item in fields(value)},
-        }
-    raise TypeError(f"{value!r} cannot be saved in a counterexample: it takes numbers, strings, tuples and dataclasses")
-
-
-def _from_json(data: Any, known: Mapping[str, type]) -> Any:
-    if isinstance(data, list):
-        return tuple(_from_json(item, known) for item in data)
-    if isinstance(data, dict):
-        kind: Any = _class(data.get("class"), known, object)
-        if not is_dataclass(kind) or not getattr(kind, "__dataclass_params__").frozen:  # noqa: B009
-            raise ValueError(f"the file names {data.get('class')!r} where a frozen dataclass is due")
-        make: Any = kind
-        return make(**{name: _from_json(item, known) for name, item in data.items() if name != "class"})
-    return data

@@ -7,11 +7,13 @@ where nobody looks for it) comes back as a ``Violation`` that names the node, th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import FrozenInstanceError, dataclass, is_dataclass
+from dataclasses import FrozenInstanceError, is_dataclass
 from functools import cache
-from typing import Any, NamedTuple, get_type_hints
+from types import UnionType
+from typing import Any, NamedTuple, get_args, get_type_hints
 
-from distlib.check.cluster.world import CrashRestart, Timeout, encode
+from distlib.check.cluster.interning import encode
+from distlib.check.cluster.world import CrashRestart, Deliver, Timeout
 from distlib.check.explore.model import shorten
 from distlib.core.freeze import freeze
 from distlib.core.invariant import Violation
@@ -32,17 +34,7 @@ class Start(NamedTuple):
         return f"start of {self.node}"
 
 
-class Received(NamedTuple):
-    """A message has come."""
-
-    sender: NodeId
-    message: Any
-
-    def __str__(self) -> str:
-        return f"{self.message!r} from {self.sender}"
-
-
-Event = Start | Received | Timeout | CrashRestart
+Event = Start | Deliver | Timeout | CrashRestart
 
 
 class Handled(NamedTuple):
@@ -75,16 +67,14 @@ class Handling:
         try:
             self._handle(node, event)
             effects = node.take_effects()
-            after = self._state(node, name)
-            running, sends, outputs = self._carry_out(name, timers, event, effects)
+            return self._carried_out(self._state(node, name), timers, event, effects)
         except (Exception, SystemExit, Endless) as error:
             self._tidy(node, name)
             return Handled(state, timers, failure=Violation(HANDLER, _blame(name, event, state, node, error)))
-        return Handled(after, running, sends, outputs)
 
     def _handle(self, node: Node, event: Event) -> None:
         match event:
-            case Received(sender, message):
+            case Deliver(sender, _, message):
                 before = encode(message)
                 node.receive(sender, message)
                 if encode(message) != before:
@@ -111,9 +101,7 @@ class Handling:
                 raise InvalidEffect(f"changed its setting {field!r}, which is configuration and no state")
         return state
 
-    def _carry_out(
-        self, name: NodeId, timers: Timers, event: Event, effects: list[Any]
-    ) -> tuple[Timers, tuple[tuple[NodeId, Any], ...], tuple[Any, ...]]:
+    def _carried_out(self, state: tuple[Any, ...], timers: Timers, event: Event, effects: list[Any]) -> Handled:
         running = set() if isinstance(event, (CrashRestart, Start)) else set(timers)
         if isinstance(event, Timeout):
             running.discard((event.name, event.key))
@@ -121,8 +109,8 @@ class Handling:
         for effect in effects:
             match effect:
                 case Send(to, message):
-                    self._check_message(to, message)
                     if to not in self.outside:
+                        self._check_message(to, message)
                         sends.append((to, message))
                 case SetTimer(timer, key, low_ms, high_ms):
                     _check_timer(timer, low_ms, high_ms)
@@ -133,11 +121,9 @@ class Handling:
                     outputs.append(told)
                 case _:
                     raise InvalidEffect(f"left {effect!r} among its effects, which is no effect")
-        return tuple(sorted(running, key=repr)), tuple(sends), tuple(outputs)
+        return Handled(state, tuple(sorted(running, key=repr)), tuple(sends), tuple(outputs))
 
     def _check_message(self, to: Any, message: Any) -> None:
-        if to in self.outside:
-            return
         if not isinstance(to, str) or to not in self.nodes:
             raise InvalidEffect(f"sent {message!r} to {to!r}, which is no node; there are {', '.join(self.nodes)}")
         try:
@@ -180,7 +166,8 @@ def _blame(name: NodeId, event: Event, state: tuple[Any, ...], node: Node, error
         what = f"raised {type(error).__name__}: {error}{_line_of(error)}"
     fields = zip(type(node).state_names(), state, strict=True)
     held = ", ".join(f"{field}={shorten(value, 80)}" for field, value in fields)
-    return f"{name} {what}; at: {event}; its state was: {held}"
+    at = f"{event.message!r} from {event.sender}" if isinstance(event, Deliver) else event
+    return f"{name} {what}; at: {at}; its state was: {held}"
 
 
 def _line_of(error: BaseException) -> str:
@@ -207,59 +194,40 @@ def _check_timer(name: Any, low_ms: Any, high_ms: Any) -> None:
 
 # ------------------------------------------------------------ messages of the right types
 
-_PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
-    bool: ((bool,), "True or False"),
-    int: ((int,), "a whole number"),
-    str: ((str,), "a string"),
-    int | None: ((int, type(None)), "a whole number or None"),
-    bool | None: ((bool, type(None)), "True, False or None"),
-    str | None: ((str, type(None)), "a string or None"),
-}
+_WORDS: dict[Any, str] = {bool: "True or False", int: "a whole number", str: "a string", type(None): "None"}
 
 
 @cache
-def _plain_fields(kind: type) -> tuple[tuple[str, tuple[type, ...], str], ...]:
-    """The fields of a message class whose types are easily told: (name, types, in words)."""
+def _plain_fields(cls: type) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    """The fields of a message class whose types are easily told, and those types."""
     try:
-        hints = get_type_hints(kind)
+        hints = get_type_hints(cls)
     except Exception:  # a learner's annotation that cannot be resolved says nothing about the value
         return ()
-    return tuple((name, *_PLAIN[hint]) for name, hint in hints.items() if hint in _hashable(hint))
-
-
-def _hashable(hint: Any) -> Mapping[Any, Any]:
-    try:
-        hash(hint)
-    except TypeError:
-        return {}
-    return _PLAIN
+    options = {name: get_args(hint) if isinstance(hint, UnionType) else (hint,) for name, hint in hints.items()}
+    return tuple((name, types) for name, types in options.items() if all(one in list(_WORDS) for one in types))
 
 
 def _check_types(message: Any) -> None:
     if not is_dataclass(message):
         return
-    for field, types, words in _plain_fields(message.__class__):
+    for field, types in _plain_fields(message.__class__):
         value = getattr(message, field)
-        wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
-        if wrong:
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            wanted = " or ".join(_WORDS[one] for one in types)
             raise InvalidEffect(
-                f"sent {message!r}, where {field} is {value!r}; it takes {words} (is a return missing?)"
+                f"sent {message!r}, where {field} is {value!r}; it takes {wanted} (is a return missing?)"
             )
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A method that a subclass overrides, and what its base class promises that it returns."""
-
-    name: str
-    returns: str
+# ------------------------------------------------------------ results of the right types
 
 
 def checked(candidate: type[Node], base: type[Node]) -> type[Node]:
     """``candidate`` with every method that it overrides made to keep what ``base`` promises of its result.
 
-    A rule that forgets its ``return`` answers None, which Python takes for "no": the protocol then fails
-    somewhere else. Here the rule itself raises a TypeError that names it.
+    A method that forgets its ``return`` answers None, which Python takes for "no": the protocol then fails
+    somewhere else. Here the method itself raises a TypeError that names it.
     """
     body: dict[str, Any] = {}
     for name in dir(base):
@@ -267,26 +235,21 @@ def checked(candidate: type[Node], base: type[Node]) -> type[Node]:
         if own is promised or not callable(own) or isinstance(own, type) or name.startswith("__"):
             continue
         returns = getattr(promised, "__annotations__", {}).get("return")
-        if isinstance(returns, str) and not _may_be_none(returns):
-            body[name] = _keeping(own, Rule(f"{candidate.__name__}.{name}", returns))
+        if isinstance(returns, str) and "None" not in returns and returns != "Value" and not returns.startswith("Any"):
+            body[name] = _keeping(own, f"{candidate.__name__}.{name}", returns)
     if not body:
         return candidate
     body |= {"__module__": candidate.__module__, "__qualname__": candidate.__qualname__}
     return type(candidate.__name__, (candidate,), body)
 
 
-def _may_be_none(returns: str) -> bool:
-    return "None" in returns or returns in ("Any", "Value") or returns.startswith("Any")
+def _keeping(method: Callable[..., Any], name: str, returns: str) -> Callable[..., Any]:
+    wanted = "True or False" if returns == "bool" else f"a {returns}"
 
-
-def _keeping(method: Callable[..., Any], rule: Rule) -> Callable[..., Any]:
     def kept(*args: Any, **kwargs: Any) -> Any:
         result = method(*args, **kwargs)
-        if result is None or (rule.returns == "bool" and not isinstance(result, bool)):
-            wanted = "True or False" if rule.returns == "bool" else f"a {rule.returns}"
-            raise TypeError(
-                f"{rule.name} returned {shorten(result, 80)}; it must return {wanted} (is a return missing?)"
-            )
+        if result is None or (returns == "bool" and not isinstance(result, bool)):
+            raise TypeError(f"{name} returned {shorten(result, 80)}; it must return {wanted} (is a return missing?)")
         return result
 
     return kept

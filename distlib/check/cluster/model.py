@@ -1,8 +1,8 @@
 """Any cluster of ``Node``s, with a bounded network, as a ``Model`` for the explorer.
 
     model = ClusterModel(
-        lambda: [Raft(name, peers) for name, peers in ...],
-        invariants=raft_invariants(), timeouts={"election": 2, "heartbeat": 1}, faults=Faults(crashes=1),
+        lambda: [Server(name, peers) for name, peers in ...],
+        invariants=[OneLeader()], timeouts={"election": 2, "heartbeat": 1}, faults=Faults(crashes=1),
     )
     explore(model)
 
@@ -20,14 +20,14 @@ state is as well lost late as early. Outputs of nodes are not part of a state: a
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from functools import cached_property
+from operator import attrgetter
 from typing import Any
-from weakref import WeakValueDictionary
 
-from distlib.check.cluster import world as parts
-from distlib.check.cluster.handling import Event, Handled, Handling, Received, Start
+from distlib.check.cluster.handling import Event, Handled, Handling, Start
+from distlib.check.cluster.interning import Parts
 from distlib.check.cluster.setting import budget_of, check_links, check_requests, made_nodes
-from distlib.check.cluster.symmetry import Renaming
+from distlib.check.cluster.symmetry import Renaming, check_interchangeable
 from distlib.check.cluster.world import (
     OUTSIDE,
     Action,
@@ -38,27 +38,25 @@ from distlib.check.cluster.world import (
     Envelope,
     Faults,
     Ghosts,
-    Interned,
-    Link,
     Local,
+    NetworkStep,
     Request,
     Timeout,
     World,
-    encode,
 )
 from distlib.check.explore.model import Model, shorten
 from distlib.check.explore.property import Property, always
+from distlib.core.fault import Link
 from distlib.core.invariant import Broken, Invariant, Violation
 from distlib.core.node import Node, NodeId
 
-Choice = tuple[Any, int | None, Any, tuple[Envelope, ...], tuple[int, ...]]
+Left = tuple[int, ...]
+Choice = tuple[Any, int | None, Any, tuple[Envelope, ...], Left]
 """A step before it is taken: action, position of the node that handles an event (None: nobody), the event,
 the network and the budgets left by the step itself."""
 
 _new_world = tuple.__new__
-_numbers = count()
 NO_FAULTS = Faults()
-parts.homes = WeakValueDictionary()  # type: ignore[assignment]
 
 
 class ClusterModel(Model[World, Action]):
@@ -97,32 +95,53 @@ class ClusterModel(Model[World, Action]):
         self.requests = check_requests(requests, self.ids)
         self.faults, self.fifo, self.cache_entries = faults, fifo, cache_entries
         self.partitioned = check_links(partitioned, self.ids)
-        self.timeouts = budget_of("timeouts", timeouts, None)
-        self.limits, self.full = self._budgets()
+        budgets = self._budgets(budget_of("timeouts", timeouts, None))
+        self.limits, self.full = tuple(budgets), tuple(budgets.values())
         self.initials = [node.state() for node in self.made.values()]
-        clients = {_client(message) for _, message in self.requests} - set(self.ids)
+        asked = [[Request(node, message) for node in ([to] if to else self.ids)] for to, message in self.requests]
+        clients = {request.client for requests in asked for request in requests} - set(self.ids)
         self.handling = Handling(self.made, frozenset(clients | {OUTSIDE}))
-        self.number = next(_numbers)
-        parts.homes[self.number] = self
-        self._kinds = {kind.__name__: type(kind.__name__, (kind,), {"__slots__": (), "home": self})
-                       for kind in (Local, Envelope, Ghosts)}  # fmt: skip
-        self.content: dict[Interned, Any] = {}
-        self._known: dict[tuple[str, bytes], Interned] = {}
+        self.parts = Parts(self.made, cache_entries // 16)
+        self._order = attrgetter("link") if fifo else None
+        self._routes: dict[Envelope, tuple[int, Deliver, Link]] = {}
         self._steps: dict[tuple[Local, Any], tuple[Local, tuple[Envelope, ...], Violation | None]] = {}
         self._views: dict[tuple[Ghosts, tuple[Local, ...], int], tuple[Ghosts, Violation | None]] = {}
-        self._nodes: dict[Local, Node] = {}
-        self._routes: dict[Envelope, tuple[int, Deliver, Link]] = {}
-        self._firings: dict[tuple[NodeId, str], tuple[int, ...]] = {}
+        self._firings: dict[Local, list[tuple[Timeout, tuple[int, ...]]]] = {}
         self._asked = [
-            [self._letter(_client(message), node, message) for node in ([to] if to else self.ids)]
-            for to, message in self.requests
-        ]
-        self._restarts = [CrashRestart(name) for name in self.ids]
-        self.renaming = Renaming(self, interchangeable) if interchangeable else None
+            (self.limits.index(f"request {number}"),
+             [(one, self.ids.index(one.node), self._envelope(one.client, one.node, one.message)) for one in requests])
+            for number, requests in enumerate(asked)
+        ]  # fmt: skip
+        crashes = [(CrashRestart(name), self._places("crashes *", f"crashes {name}")) for name in self.ids]
+        self._crashes = [(where, *crash) for where, crash in enumerate(crashes) if crash[1]]
+        self.renaming = self._renaming(interchangeable) if interchangeable else None
+
+    def _budgets(self, timeouts: Mapping[str, int]) -> dict[str, int]:
+        """What a run may spend, by name: losses, duplicates, timers, crashes, requests."""
+        budgets = {
+            name: budget_of(name, getattr(self.faults, name), ()).get("*", 0) for name in ("losses", "duplicates")
+        }
+        budgets |= {f"timeout {key}": most for key, most in timeouts.items()}
+        crashes = budget_of("crashes", self.faults.crashes, self.ids)
+        budgets |= {f"crashes {key}": most for key, most in crashes.items()}
+        return budgets | {f"request {number}": most for number, most in enumerate(self.requests.values())}
+
+    def _places(self, *names: str) -> tuple[int, ...]:
+        """Where those of the named budgets stand that there are."""
+        return tuple(self.limits.index(name) for name in names if name in self.limits)
+
+    def _renaming(self, members: Sequence[NodeId]) -> Renaming:
+        settings = {
+            name: (type(node), {field: value for field, (value, _) in self.handling.settings[name].items()})
+            for name, node in self.made.items()
+        }
+        named = {to for to, _ in self.requests if to}.union(*self.partitioned)
+        check_interchangeable(members, settings, self.limits, frozenset(named))
+        return Renaming(self.parts, members, self._order, self.cache_entries)
 
     def __repr__(self) -> str:
-        kinds = dict.fromkeys(type(node).__name__ for node in self.made.values())
-        return f"ClusterModel({len(self.ids)} × {'/'.join(kinds)}; {self.bounds_text() or 'no timers, no faults'})"
+        classes = dict.fromkeys(type(node).__name__ for node in self.made.values())
+        return f"ClusterModel({len(self.ids)} × {'/'.join(classes)}; {self.bounds_text() or 'no timers, no faults'})"
 
     def bounds_text(self) -> str:
         """The budgets in words."""
@@ -136,16 +155,23 @@ class ClusterModel(Model[World, Action]):
 
     # --- the model ------------------------------------------------------------------------------------
 
-    def initial_states(self) -> Iterable[World]:
+    @cached_property
+    def first(self) -> World:
         """All nodes have started, one after the other; nothing was delivered yet."""
-        nodes = tuple(self.local(name, state, ()) for name, state in zip(self.ids, self.initials, strict=True))
-        ghosts = tuple(invariant.before(self._mapping(nodes)) for invariant in self.invariants)
-        world = World(nodes, (), self.full, self._ghosts(ghosts))
+        pairs = zip(self.ids, self.initials, strict=True)
+        nodes = tuple(self.parts.part(Local, (name, state, ())) for name, state in pairs)
+        unstarted = World(nodes, (), self.full, self.parts.part(Ghosts, ()))
+        ghosts = tuple(invariant.before(unstarted.all_nodes()) for invariant in self.invariants)
+        world = unstarted._replace(ghosts=self.parts.part(Ghosts, ghosts))
         for where, name in enumerate(self.ids):
             world = self._move(world, where, Start(name), world.network, world.left)
             if world.broken:
                 break
-        return (world,)
+        return world
+
+    def initial_states(self) -> Iterable[World]:
+        """The world in which all nodes have started."""
+        return (self.first,)
 
     def successors(self, world: World) -> Iterator[tuple[Action, World]]:
         """Every step: deliveries first, then timers, requests and faults. None from a broken world."""
@@ -160,22 +186,28 @@ class ClusterModel(Model[World, Action]):
 
     def next_state(self, world: World, action: Action) -> World:
         """The world after ``action``. Raises ValueError when ``world`` does not allow it."""
-        choice = self._choice(world, action)
-        if choice is None:
+        following = self.after(world, action)
+        if following is None:
             raise ValueError(f"{self!r} does not allow '{action}' in {shorten(str(world))}")
-        return self._move(world, *choice[1:])
+        return following
 
-    def allows(self, world: World, action: Action) -> bool:
-        """Whether ``action`` is a step out of ``world``."""
-        return self._choice(world, action) is not None
+    def after(self, world: World, action: Action) -> World | None:
+        """The world after ``action``; None when ``world`` does not allow it."""
+        choice = self._choice(world, action)
+        return None if choice is None else self._move(world, *choice[1:])
 
-    def handled(self, world: World, action: Action) -> Handled | None:
-        """What the node that ``action`` concerns does, sends and tells; None where no node handles anything."""
+    def handled(self, world: World, action: Action) -> dict[NodeId, Handled]:
+        """What the node that ``action`` concerns does, sends and tells; nothing where no node handles anything."""
         choice = self._choice(world, action)
         if choice is None or choice[1] is None:
-            return None
+            return {}
         name, state, timers = world.nodes[choice[1]].value
-        return self.handling.run(name, state, timers, self._event(choice[2]))
+        return {name: self.handling.run(name, state, timers, self._event(choice[2]))}
+
+    def started(self) -> dict[NodeId, Handled]:
+        """What each node does at its start."""
+        pairs = zip(self.ids, self.initials, strict=True)
+        return {name: self.handling.run(name, state, (), Start(name)) for name, state in pairs}
 
     def allowing(self, actions: Sequence[Action]) -> ClusterModel:
         """The same cluster with just the budgets that ``actions`` need, and no link cut: to take a path again."""
@@ -186,6 +218,13 @@ class ClusterModel(Model[World, Action]):
             self.make_nodes, invariants=self.invariants, requests=requests, faults=faults,
             timeouts=kinds.count(Timeout), fifo=self.fifo, cache_entries=self.cache_entries,
         )  # fmt: skip
+
+    def carry(self, world: World) -> World:
+        """A world of another model with the same nodes and invariants, as one of this model with full
+        budgets: what ``Stage`` needs to go on under other faults."""
+        nodes = tuple(self.parts.part(Local, local.value) for local in world.nodes)
+        network = self._sent((), tuple(self._envelope(*one.value) for one in world.network))
+        return World(nodes, network, self.full, self.parts.part(Ghosts, world.ghosts.value), world.broken)
 
     def canonical(self, world: World) -> Hashable:
         """The least of all renamings of ``world`` by the interchangeable nodes."""
@@ -201,105 +240,75 @@ class ClusterModel(Model[World, Action]):
 
     def _choices(self, world: World) -> Iterator[Choice]:
         nodes, network, left, _, broken = world
-        if broken is not None:
-            return
-        routes, partitioned = self._routes, self.partitioned
-        last: Any = None
-        losses, doubles = left[0], left[1]
-        for at, envelope in enumerate(network):
-            where, action, link = routes[envelope]
-            if link == last if self.fifo else envelope is last:
-                continue
-            last = link if self.fifo else envelope
-            rest = network[:at] + network[at + 1 :]
-            if link not in partitioned:
-                yield action, where, envelope, rest, left
-            if losses:
-                yield self._variant(Drop, action), None, None, rest, _spent(left, 0)
-            if doubles:
-                more = self._sent(network, (envelope,))
-                yield self._variant(Duplicate, action), None, None, more, _spent(left, 1)
-        yield from self._rare_choices(nodes, network, left)
+        if broken is None:
+            yield from self._network_choices(network, left, range(len(network)))
+            yield from self._node_choices(nodes, network, left)
 
     def _choice(self, world: World, action: Action) -> Choice | None:
         """``action`` as a choice in ``world``; None if it is not allowed there."""
-        if isinstance(action, (Timeout, Request, CrashRestart)):
-            rare = self._rare_choices(world.nodes, world.network, world.left) if world.broken is None else iter(())
-            return next((choice for choice in rare if choice[0] == action), None)
-        if world.broken is not None or action.receiver not in self.ids:
+        nodes, network, left, _, broken = world
+        if broken is not None:
             return None
-        envelope = self._letter(action.sender, action.receiver, action.message)
-        if envelope not in world.network:
-            return None
-        first = envelope
-        if self.fifo:
-            link = self._link(envelope)
-            first = next(one for one in world.network if self._link(one) == link)
-        alone = world._replace(network=(first,))
-        found = next((choice for choice in self._choices(alone) if choice[0] == action), None)
-        if found is None:
-            return None
-        at, extra = world.network.index(envelope), found[3]
-        network = world.network[:at] + world.network[at + 1 :]
-        return (*found[:3], self._sent(network, extra), found[4])
+        if isinstance(action, NetworkStep):
+            link, content = (action.sender, action.receiver), (action.sender, action.receiver, action.message)
+            fitting = [
+                at for at, one in enumerate(network)
+                if (one.link == link if self.fifo else one.value == content)
+            ]  # fmt: skip
+            choices = self._network_choices(network, left, fitting[:1])
+        else:
+            choices = self._node_choices(nodes, network, left)
+        return next((choice for choice in choices if choice[0] == action), None)
 
-    @staticmethod
-    def _variant(kind: type[Drop] | type[Duplicate], action: Deliver) -> Drop | Duplicate:
-        return kind(action.sender, action.receiver, action.message)
+    def _network_choices(self, network: tuple[Envelope, ...], left: Left, places: Iterable[int]) -> Iterator[Choice]:
+        """What may become of the messages at ``places``; equal ones, and under FIFO those of one link, count once."""
+        fifo, partitioned, routes = self.fifo, self.partitioned, self._routes
+        losses, doubles = left[:2]
+        last: Any = None
+        for at in places:
+            envelope = network[at]
+            where, delivery, link = routes[envelope]
+            if link == last if fifo else envelope is last:
+                continue
+            last = link if fifo else envelope
+            rest = network[:at] + network[at + 1 :]
+            if link not in partitioned:
+                yield delivery, where, envelope, rest, left
+            if losses:
+                yield Drop(*envelope.value), None, None, rest, _spent(left, 0)
+            if doubles:
+                yield Duplicate(*envelope.value), None, None, self._sent(network, (envelope,)), _spent(left, 1)
 
-    def _rare_choices(
-        self, nodes: tuple[Local, ...], network: tuple[Envelope, ...], left: tuple[int, ...]
-    ) -> Iterator[Choice]:
+    def _node_choices(self, nodes: tuple[Local, ...], network: tuple[Envelope, ...], left: Left) -> Iterator[Choice]:
+        """Timers, clients' requests, crashes."""
         for where, local in enumerate(nodes):
             for firing, budgets in self._timers(local):
                 if all(left[budget] for budget in budgets):
                     yield firing, where, firing, network, _spent(left, *budgets)
-        for number, letters in enumerate(self._asked, self._first_request):
-            if left[number]:
-                spent = _spent(left, number)
-                for letter in letters:
-                    where, action, _ = self._routes[letter]
-                    yield Request(action.receiver, action.message), where, letter, network, spent
-        for where, budgets in self._crash_budgets:
+        for budget, requests in self._asked:
+            if left[budget]:
+                spent = _spent(left, budget)
+                for request, where, envelope in requests:
+                    yield request, where, envelope, network, spent
+        for where, restart, budgets in self._crashes:
             if all(left[budget] for budget in budgets):
-                restart = self._restarts[where]
                 yield restart, where, restart, network, _spent(left, *budgets)
 
-    def _timers(self, local: Local) -> tuple[tuple[Timeout, tuple[int, ...]], ...]:
+    def _timers(self, local: Local) -> list[tuple[Timeout, tuple[int, ...]]]:
         """The timers of ``local`` that may fire at all, with the budgets that each firing takes from."""
-        found: tuple[tuple[Timeout, tuple[int, ...]], ...] | None = self._alarms.get(local)
+        found = self._firings.get(local)
         if found is None:
-            name = local.id
-            firings = [(Timeout(name, timer, key), self._budgets_of(name, timer)) for timer, key in local.timers]
-            found = self._alarms[local] = tuple([one for one in firings if one[1]])
+            found = self._firings[local] = []
+            for timer, key in local.value[2]:
+                names = ("*", timer, local.id, f"{local.id}.{timer}")
+                budgets = self._places(*[f"timeout {name}" for name in names])
+                if budgets:
+                    found.append((Timeout(local.id, timer, key), budgets))
         return found
-
-    def _budgets_of(self, node: NodeId, timer: str) -> tuple[int, ...]:
-        names = [f"timeout {key}" for key in ("*", timer, node, f"{node}.{timer}") if key in self.timeouts]
-        return tuple(self.limits.index(name) for name in names)
-
-    def _budgets(self) -> tuple[tuple[str, ...], tuple[int, ...]]:
-        """The budgets' names, and what a run starts with: losses, duplicates, timers, crashes, requests."""
-        crashes = budget_of("crashes", self.faults.crashes, self.ids)
-        budgets = {
-            "losses": budget_of("losses", self.faults.losses, ()).get("*", 0),
-            "duplicates": budget_of("duplicates", self.faults.duplicates, ()).get("*", 0),
-        }
-        budgets |= {f"timeout {key}": most for key, most in self.timeouts.items()}
-        budgets |= {f"crashes {key}": most for key, most in crashes.items()}
-        names = tuple(budgets)
-        limited = [[names.index(f"crashes {key}") for key in ("*", name) if key in crashes] for name in self.ids]
-        self._crash_budgets = [(where, tuple(taken)) for where, taken in enumerate(limited) if taken]
-        self._first_request = len(names)
-        self._alarms: dict[Local, tuple[tuple[Timeout, tuple[int, ...]], ...]] = {}
-        names += tuple(f"request {number}" for number in range(len(self.requests)))
-        return names, (*budgets.values(), *self.requests.values())
 
     # --- taking a step --------------------------------------------------------------------------------
 
-    def _move(
-        self, world: World, where: int | None, event: Any, network: tuple[Envelope, ...], left: tuple[int, ...]
-    ) -> World:
+    def _move(self, world: World, where: int | None, event: Any, network: tuple[Envelope, ...], left: Left) -> World:
         nodes, _, _, ghosts, _ = world
         if where is None:
             return _new_world(World, (nodes, network, left, ghosts, None))
@@ -320,26 +329,19 @@ class ClusterModel(Model[World, Action]):
         name, state, timers = local.value
         handled = self.handling.run(name, state, timers, self._event(event))
         sends = tuple(
-            self._letter(name, to, message)
+            self._envelope(name, to, message)
             for to, message in handled.sends if (name, to) not in self.partitioned
         )  # fmt: skip
-        step = (self.local(name, handled.state, handled.timers), sends, handled.failure)
-        self._steps[local, event] = step
+        after = self.parts.part(Local, (name, handled.state, handled.timers))
+        step = self._steps[local, event] = (after, sends, handled.failure)
         return step
-
-    def _event(self, event: Any) -> Event:
-        if isinstance(event, Envelope):
-            sender, _, message = event.value
-            return Received(sender, message)
-        known: Event = event
-        return known
 
     def _look(self, key: tuple[Ghosts, tuple[Local, ...], int]) -> tuple[Ghosts, Violation | None]:
         """Ask the invariants about a step that changed a node, for the first time with these local states."""
         if len(self._views) >= self.cache_entries:
             self._views.clear()
         ghosts, nodes, where = key
-        mapping, changed = self._mapping(nodes), self.ids[where]
+        mapping, changed = {local.id: local.node for local in nodes}, self.ids[where]
         remembered, broken = [], None
         for invariant, ghost in zip(self.invariants, ghosts.value, strict=True):
             try:
@@ -347,69 +349,21 @@ class ClusterModel(Model[World, Action]):
             except Broken as witness:
                 broken = broken or Violation(invariant.name, str(witness))
                 remembered.append(ghost)
-        found = (self._ghosts(tuple(remembered)), broken)
-        self._views[key] = found
+        found = self._views[key] = (self.parts.part(Ghosts, tuple(remembered)), broken)
         return found
 
     def _sent(self, network: tuple[Envelope, ...], sends: tuple[Envelope, ...]) -> tuple[Envelope, ...]:
-        if self.fifo:
-            return tuple(sorted(network + sends, key=self._link))
-        return tuple(sorted(network + sends))
+        return tuple(sorted(network + sends, key=self._order))
 
-    def _link(self, envelope: Envelope) -> Link:
-        return self._routes[envelope][2]
+    def _envelope(self, sender: NodeId, receiver: NodeId, message: Any) -> Envelope:
+        envelope = self.parts.part(Envelope, (sender, receiver, message))
+        if envelope not in self._routes:
+            delivery = Deliver(sender, receiver, message)
+            self._routes[envelope] = (self.ids.index(receiver), delivery, (sender, receiver))
+        return envelope
 
-    # --- parts ----------------------------------------------------------------------------------------
-
-    def part(self, kind: str, value: Any) -> Any:
-        """The one part of this kind and content."""
-        code = encode(value)
-        part = self._known.get((kind, code))
-        if part is None:
-            part = self._known[kind, code] = self._kinds[kind](code)
-            self.content[part] = value
-            if isinstance(part, Envelope):
-                sender, receiver, message = value
-                where = self.ids.index(receiver)
-                self._routes[part] = (where, Deliver(sender, receiver, message), (sender, receiver))
-        return part
-
-    def local(self, name: NodeId, state: tuple[Any, ...], timers: tuple[tuple[str, Any], ...]) -> Local:
-        """The local state of node ``name`` with this state and these running timers."""
-        found: Local = self.part("Local", (name, state, timers))
-        return found
-
-    def _letter(self, sender: NodeId, receiver: NodeId, message: Any) -> Envelope:
-        found: Envelope = self.part("Envelope", (sender, receiver, message))
-        return found
-
-    def _ghosts(self, values: tuple[Any, ...]) -> Ghosts:
-        found: Ghosts = self.part("Ghosts", values)
-        return found
-
-    def loaded(self, local: Local) -> Node:
-        """A node in the state ``local``, to be read only."""
-        node = self._nodes.get(local)
-        if node is None:
-            if len(self._nodes) >= self.cache_entries // 16:
-                self._nodes.clear()
-            name, state, _ = local.value
-            made = self.made[name]
-            node = object.__new__(type(made))
-            node.__dict__.update(made.__dict__, outbox=[], effects=[])
-            node.load(state)
-            self._nodes[local] = node
-        return node
-
-    def _mapping(self, nodes: tuple[Local, ...]) -> dict[NodeId, Node]:
-        return dict(zip(self.ids, map(self.loaded, nodes), strict=True))
-
-    def carry(self, world: World) -> World:
-        """A world of another model with the same nodes and invariants, as one of this model with full
-        budgets: what ``Stage`` needs to go on under other faults."""
-        nodes = tuple(self.local(*local.value) for local in world.nodes)
-        network = self._sent((), tuple(self._letter(*letter.value) for letter in world.network))
-        return World(nodes, network, self.full, self._ghosts(world.ghosts.value), world.broken)
+    def _event(self, event: Any) -> Event:
+        return self._routes[event][1] if isinstance(event, Envelope) else event
 
 
 def unbroken(world: World) -> Any:
@@ -417,29 +371,8 @@ def unbroken(world: World) -> Any:
     return True if world.broken is None else f"{world.broken.invariant}: {world.broken.witness}"
 
 
-def leads(name: NodeId, term: int | None = None) -> Callable[[World], bool]:
-    """A goal for a stage of Raft: ``name`` is leader (of ``term``)."""
-
-    def leads_now(world: World) -> bool:
-        server = world.node(name)
-        return server.role.value == "leader" and term in (None, server.current_term)
-
-    leads_now.__name__ = f"{name} leads" + ("" if term is None else f" term {term}")
-    return leads_now
-
-
-def leader_in_term(world: World) -> dict[int, NodeId]:
-    """Who leads now, by term."""
-    return {node.current_term: name for name, node in world.all_nodes().items()
-            if getattr(getattr(node, "role", None), "value", "") == "leader"}  # fmt: skip
-
-
-def _spent(left: tuple[int, ...], *budgets: int) -> tuple[int, ...]:
+def _spent(left: Left, *budgets: int) -> Left:
     spent = list(left)
     for budget in budgets:
         spent[budget] -= 1
     return tuple(spent)
-
-
-def _client(message: Any) -> NodeId:
-    return getattr(message, "client", None) or OUTSIDE

@@ -1,34 +1,27 @@
-"""A path of the explorer as a trace that figures draw, and a simulated run as a path that can be made smaller.
+"""A path as worlds, as a trace and as a story; a simulated run as a path.
 
-In a path only the order of the steps counts. As a trace, step k happens at k times ``STEP_MS``.
+In a path only the order of the steps counts. As a trace, step k happens at k times a step's length. The explorer's
+paths and those that readers make by hand in the Step lab become traces in this one way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from distlib.check.cluster.handling import Handled, Start
+from distlib.check.cluster.handling import Handled
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.cluster.world import (
-    OUTSIDE,
-    Action,
-    CrashRestart,
-    Deliver,
-    Drop,
-    Duplicate,
-    Request,
-    Timeout,
-    World,
-    encode,
-)
-from distlib.core.fault import Crash
+from distlib.check.cluster.world import Action, CrashRestart, Deliver, Duplicate, NetworkStep, Request, Timeout, World
+from distlib.core.fault import Crash, Fault
 from distlib.core.invariant import Violation
 from distlib.core.node import NodeId
 from distlib.core.trace import DELIVERED, IN_FLIGHT, LOST, Happened, Seen, Trace, describe
 
 STEP_MS = 10.0
 """Logical time: how far apart two steps of a path are drawn."""
+CLIENT_LEAD = 0.6
+"""How many steps before a request arrives its line begins, in a path that is made by hand."""
 
 
 def actions_of(path: Iterable[Any]) -> list[Action]:
@@ -44,80 +37,134 @@ def replay(model: ClusterModel, path: Iterable[Any]) -> list[World]:
     """
     actions = actions_of(path)
     roomy = model.allowing(actions)
-    (world,) = roomy.initial_states()
-    worlds = [world]
+    worlds = [roomy.first]
     for action in actions:
-        if world.broken is not None:
+        if worlds[-1].broken is not None:
             break
-        world = roomy.next_state(world, action)
-        worlds.append(world)
+        worlds.append(roomy.next_state(worlds[-1], action))
     return worlds
-
-
-def violation_of(model: ClusterModel, path: Iterable[Any]) -> Violation | None:
-    """What ``path`` breaks, None if nothing. Raises ValueError when a step is not possible."""
-    return replay(model, path)[-1].broken
 
 
 # ------------------------------------------------------------ path to trace
 
 
-class _Telling:
-    """The growing trace of a path."""
+class Copy(NamedTuple):
+    """One copy of a message; its number is unique on its path. ``sent_at`` is the step that sent it, ``copy_of`` the
+    number of the copy that the network duplicated (0: none)."""
 
-    def __init__(self, nodes: tuple[NodeId, ...]) -> None:
-        self.nodes = nodes
-        self.count = 0
-        self.open: dict[bytes, list[int]] = {}  # copies in flight, by sender, receiver and message
-        self.sent: dict[int, tuple[Any, ...]] = {}
-        self.fates: dict[int, str] = {}
-        self.duplicates: set[int] = set()
-        self.states: list[Seen] = []
-        self.faults: list[Happened] = []
-        self.outputs: list[Happened] = []
+    number: int
+    sender: NodeId
+    receiver: NodeId
+    message: Any
+    sent_at: int
+    copy_of: int = 0
 
-    def send(self, now_ms: float, sender: NodeId, receiver: NodeId, message: Any) -> int:
-        self.count += 1
-        self.sent[self.count] = (now_ms, self.count, sender, receiver, message, now_ms)
-        self.open.setdefault(encode((sender, receiver, message)), []).append(self.count)
-        return self.count
+    @property
+    def delivery(self) -> Deliver:
+        """Its delivery as a step."""
+        return Deliver(self.sender, self.receiver, self.message)
 
-    def end(self, now_ms: float, action: Deliver | Drop, fate: str) -> None:
-        """The oldest copy of the action's message reaches its end."""
-        number = self.open[encode((action.sender, action.receiver, action.message))].pop(0)
-        self.sent[number] = (now_ms, *self.sent[number][1:])
-        if fate != DELIVERED:
-            self.fates[number] = fate
 
-    def twin(self, action: Duplicate) -> None:
-        copies = self.open[encode((action.sender, action.receiver, action.message))]
-        sent_ms = self.sent[copies[0]][5]
-        self.duplicates.add(self.send(sent_ms, action.sender, action.receiver, action.message))
+class Traffic(NamedTuple):
+    """The messages of a path after the step ``number`` (0: the start).
 
-    def did(self, now_ms: float, name: NodeId, handled: Handled) -> None:
-        """What a node sent and told."""
-        for receiver, message in handled.sends:
-            self.send(now_ms, name, receiver, message)
-        self.outputs += [Happened(now_ms, name, event) for event in handled.outputs]
+    ``copies`` were made so far; ``in_flight`` are in flight, in order of sending; ``begun`` are those that the step
+    sent, ``ended`` is the number of the copy that ended in it, and its fate. ``moved`` are the nodes that handled an
+    event, ``outputs`` what they told the world.
+    """
 
-    def show(self, now_ms: float, name: NodeId, world: World) -> None:
-        view = world.node(name).view()
-        last = next((seen.view for seen in reversed(self.states) if seen.node == name), None)
-        if view is not None and view != last:
-            self.states.append(Seen(now_ms, name, view))
+    number: int = 0
+    copies: int = 0
+    in_flight: tuple[Copy, ...] = ()
+    begun: tuple[Copy, ...] = ()
+    ended: tuple[int, str] | None = None
+    moved: tuple[NodeId, ...] = ()
+    outputs: tuple[tuple[NodeId, Any], ...] = ()
 
-    def trace(self, end_ms: float, broken: Violation | None, at_ms: float, events: int) -> Trace:
-        for numbers in self.open.values():
-            for number in numbers:
-                self.fates[number] = IN_FLIGHT
-                self.sent[number] = (end_ms + STEP_MS, *self.sent[number][1:])
-        violations = (Violation(broken.invariant, broken.witness, at_ms),) if broken else ()
-        return Trace(
-            nodes=self.nodes, seed=0, end_ms=end_ms, sent=tuple(sorted(self.sent.values(), key=lambda one: one[1])),
-            fates=self.fates, late={}, duplicates=frozenset(self.duplicates), states=tuple(self.states),
-            faults=tuple(self.faults), outputs=tuple(self.outputs), violations=violations,
-            stopped="violation" if broken else "end of the path", events=events,
-        )  # fmt: skip
+    @classmethod
+    def at_start(cls, started: Mapping[NodeId, Handled]) -> Traffic:
+        """When nodes have ``started``."""
+        return cls(-1).after(None, started)
+
+    def after(self, step: Any, handled: Mapping[NodeId, Handled], meant: Copy | None = None) -> Traffic:
+        """The same after one more step, in which nodes did what ``handled`` says.
+
+        ``meant`` says which of several equal copies the step is about (default: the oldest).
+        """
+        number = self.number + 1
+        letters: list[tuple[Any, ...]] = []
+        in_flight, ended = self.in_flight, None
+        if isinstance(step, NetworkStep):
+            copy = meant or next(one for one in in_flight if one[1:4] == (step.sender, step.receiver, step.message))
+            if isinstance(step, Duplicate):
+                letters.append((*copy[1:4], number, copy.number))
+            else:
+                in_flight = tuple(one for one in in_flight if one.number != copy.number)
+                ended = (copy.number, DELIVERED if isinstance(step, Deliver) else LOST)
+        elif isinstance(step, Request):
+            letters.append((step.client, step.node, step.message, number))
+            ended = (self.copies + 1, DELIVERED)
+        letters += [(name, *send, number) for name, did in handled.items() for send in did.sends]
+        begun = tuple(Copy(one, *letter) for one, letter in enumerate(letters, self.copies + 1))
+        in_flight += begun[1:] if isinstance(step, Request) else begun  # a request arrives in the step that sends it
+        outputs = tuple((name, event) for name, did in handled.items() for event in did.outputs)
+        return Traffic(number, self.copies + len(begun), in_flight, begun, ended, tuple(handled), outputs)
+
+
+PathStep = tuple[Traffic, World, tuple[Fault, ...]]
+"""A step of a path: what it did to the messages, the world after it, and the faults that strike in it."""
+
+
+def trace_of_steps(
+    nodes: Sequence[NodeId], path: Sequence[PathStep], step_ms: float, end_ms: float, *, by_hand: bool = False
+) -> Trace:
+    """``path``, from its start, as a trace that ends at ``end_ms``, with the violation that its last step shows.
+
+    A crash that ends within its step says so by ``for_ms``; other times of the faults don't count.
+
+    Where the path was made ``by_hand``, step by step, the picture has other needs: messages in flight at its end are
+    left out, a copy leaves when it is made (not with its original), and requests come from outside the picture.
+    """
+    sent: dict[int, tuple[Any, ...]] = {}
+    fates: dict[int, str] = {}
+    duplicates: set[int] = set()
+    states: list[Seen] = []
+    faults: list[Happened] = []
+    outputs: list[Happened] = []
+    shown: dict[NodeId, Any] = {}
+    for traffic, world, struck in path:
+        now = traffic.number * step_ms
+        for fault in struck:
+            faults.append(Happened(now, getattr(fault, "node", None), replace(fault, at_ms=now)))
+            if isinstance(fault, Crash):
+                states.append(Seen(now, fault.node, None))
+                shown[fault.node] = None
+                now += fault.for_ms or 0.0
+        for copy in traffic.begun:
+            began = sent[copy.copy_of][5] if copy.copy_of and not by_hand else now
+            if by_hand and copy.sender not in nodes:
+                began -= CLIENT_LEAD * step_ms
+            sent[copy.number] = (end_ms + step_ms, *copy[:4], began)
+            fates[copy.number] = IN_FLIGHT
+            duplicates |= {copy.number} if copy.copy_of else set()
+        if traffic.ended is not None:
+            done, fates[done] = traffic.ended
+            sent[done] = (now, *sent[done][1:])
+        for name in traffic.moved:
+            view = world.local(name).view
+            if view is not None and view != shown.get(name):
+                states.append(Seen(now, name, view))
+                shown[name] = view
+        outputs += [Happened(now, name, event) for name, event in traffic.outputs]
+    last, broken = path[-1][0].number, path[-1][1].broken
+    told = {number: fate for number, fate in fates.items() if not (by_hand and fate == IN_FLIGHT)}
+    return Trace(
+        nodes=tuple(nodes), seed=0, end_ms=end_ms, sent=tuple(sent[number] for number in told),
+        fates={number: fate for number, fate in told.items() if fate != DELIVERED}, late={},
+        duplicates=frozenset(duplicates), states=tuple(states), faults=tuple(faults), outputs=tuple(outputs),
+        violations=(Violation(broken.invariant, broken.witness, last * step_ms),) if broken else (),
+        stopped="violation" if broken else "by hand" if by_hand else "end of the path", events=last,
+    )  # fmt: skip
 
 
 def trace_of(model: ClusterModel, path: Iterable[Any]) -> Trace:
@@ -127,44 +174,16 @@ def trace_of(model: ClusterModel, path: Iterable[Any]) -> Trace:
     """
     actions = actions_of(path)
     roomy = model.allowing(actions)
-    telling = _Telling(model.ids)
-    (world,) = roomy.initial_states()
-    for name, state in zip(roomy.ids, roomy.initials, strict=True):
-        telling.did(0.0, name, roomy.handling.run(name, state, (), Start(name)))
-        telling.show(0.0, name, world)
-    now_ms = 0.0
-    for number, action in enumerate(actions, 1):
+    world = roomy.first
+    steps: list[PathStep] = [(Traffic.at_start(roomy.started()), world, ())]
+    for action in actions:
         if world.broken is not None:
             break
-        now_ms = number * STEP_MS
-        following = roomy.next_state(world, action)
-        _tell(telling, now_ms, action, roomy.handled(world, action), following)
-        world = following
-    return telling.trace(now_ms + STEP_MS, world.broken, now_ms, len(actions))
-
-
-def _tell(telling: _Telling, now_ms: float, action: Action, handled: Handled | None, after: World) -> None:
-    """One step."""
-    match action:
-        case Deliver(receiver=name):
-            telling.end(now_ms, action, DELIVERED)
-        case Drop():
-            telling.end(now_ms, action, LOST)
-        case Duplicate():
-            telling.twin(action)
-        case Request(name, message):
-            client = getattr(message, "client", None) or OUTSIDE
-            telling.send(now_ms, client, name, message)
-            telling.end(now_ms, Deliver(client, name, message), DELIVERED)
-        case CrashRestart(name):
-            telling.faults.append(Happened(now_ms, name, Crash(now_ms, name, STEP_MS / 2)))
-            telling.states.append(Seen(now_ms, name, None))
-            now_ms += STEP_MS / 2
-        case Timeout(name):
-            pass
-    if handled is not None:
-        telling.did(now_ms, name, handled)
-        telling.show(now_ms, name, after)
+        handled = roomy.handled(world, action)
+        world = roomy.next_state(world, action)
+        faults = (Crash(0.0, action.node, STEP_MS / 2),) if isinstance(action, CrashRestart) else ()
+        steps.append((steps[-1][0].after(action, handled), world, faults))
+    return trace_of_steps(model.ids, steps, STEP_MS, len(steps) * STEP_MS)
 
 
 def story(model: ClusterModel, path: Iterable[Any]) -> list[str]:
@@ -175,15 +194,13 @@ def story(model: ClusterModel, path: Iterable[Any]) -> list[str]:
     for number, (action, before, after) in enumerate(zip(actions, worlds, worlds[1:], strict=False), 1):
         lines.append(f"{number:>3}  {action}")
         for old, new in zip(before.nodes, after.nodes, strict=True):
-            change = _change(old.node, new.node) if old != new else ""
-            if change:
+            if change := _change(old.view, new.view):
                 lines.append(f"       {new.id}: {change}")
     broken = worlds[-1].broken
     return [*lines, f"  ✗  {broken.invariant}: {broken.witness}"] if broken else lines
 
 
-def _change(old: Any, new: Any) -> str:
-    before, after = old.view(), new.view()
+def _change(before: Any, after: Any) -> str:
     if before is None or after is None:
         return ""
     fields = [name for name in after._fields if getattr(before, name) != getattr(after, name)]
@@ -227,27 +244,31 @@ def path_of(trace: Trace) -> list[Action]:
 def taken(model: ClusterModel, actions: Sequence[Action]) -> list[Action]:
     """Those of ``actions`` that are possible, one after the other, up to the first violation; the others are left out.
 
-    A delivery whose message is not in flight may stand for one of the same kind on the same link: where earlier
-    steps were left out, terms and ballots differ.
+    None of them if nothing breaks. A delivery whose message is not in flight may stand for one of the same kind on the
+    same link: where earlier steps were left out, terms and ballots differ.
     """
     roomy = model.allowing(actions)
-    (world,) = roomy.initial_states()
-    done: list[Action] = []
+    return possible(roomy, roomy.first, actions)[0]
+
+
+def possible(roomy: ClusterModel, start: World, actions: Iterable[Action]) -> tuple[list[Action], Violation | None]:
+    """As ``taken``, from ``start``, in a model whose budgets allow all ``actions``; and what they break."""
+    world, done = start, []
     for action in actions:
+        following = roomy.after(world, action)
+        if following is None and (like := _like(world, action)) is not None:
+            action, following = like, roomy.after(world, like)
+        if following is not None:
+            world = following
+            done.append(action)
         if world.broken is not None:
-            break
-        possible = action if roomy.allows(world, action) else _like(world, action)
-        if possible is not None and roomy.allows(world, possible):
-            world = roomy.next_state(world, possible)
-            done.append(possible)
-    return done if world.broken is not None else []
+            return done, world.broken
+    return [], None
 
 
-def _like(world: World, action: Action) -> Action | None:
+def _like(world: World, action: Action) -> Deliver | None:
     if not isinstance(action, Deliver):
         return None
-    link, kind = (action.sender, action.receiver), type(action.message)
-    for message in world.messages():
-        if (message.sender, message.receiver) == link and type(message.message) is kind:
-            return message
-    return None
+    link, message_class = (action.sender, action.receiver), type(action.message)
+    fitting = (one for one in world.messages() if (one.sender, one.receiver) == link)
+    return next((one for one in fitting if type(one.message) is message_class), None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from distlib.check.cluster.world import Link
+from distlib.core import require
+from distlib.core.fault import Link
 from distlib.core.node import Node, NodeId
 
 
@@ -13,10 +15,8 @@ def made_nodes(make_nodes: Callable[[], Iterable[Node]]) -> dict[NodeId, Node]:
     """The nodes by their ids. Raises TypeError or ValueError when ``make_nodes`` makes no cluster."""
     if not callable(make_nodes):
         raise TypeError(f"make_nodes is {make_nodes!r}; it takes a function without arguments that returns the nodes")
-    nodes = list(make_nodes())
-    for node in nodes:
-        if not isinstance(node, Node):
-            raise TypeError(f"make_nodes() returned {node!r}; it takes nodes (distlib.core.node.Node)")
+    wanted = "a node (distlib.core.node.Node)"
+    nodes = [require.instance("what make_nodes() returned", node, Node, wanted) for node in make_nodes()]
     made = {node.id: node for node in nodes}
     if not nodes or len(made) < len(nodes):
         raise ValueError(f"make_nodes() returned the nodes {[node.id for node in nodes]}; "
@@ -28,26 +28,22 @@ def check_requests(
     requests: Sequence[tuple[NodeId | None, Any]], ids: tuple[NodeId, ...]
 ) -> dict[tuple[NodeId | None, Any], int]:
     """How often each request comes. Raises ValueError for what is no pair of a node (or None) and a message."""
-    counts: dict[tuple[NodeId | None, Any], int] = {}
     for number, pair in enumerate(requests):
         if not (isinstance(pair, tuple) and len(pair) == 2 and (pair[0] is None or pair[0] in ids)):
-            raise ValueError(
-                f"requests[{number}] is {pair!r}; it takes a pair (node, message), where node is "
-                f"None for any, or one of {', '.join(ids)}"
-            )
+            raise ValueError(f"requests[{number}] is {pair!r}; it takes a pair (node, message), where node is "
+                             f"None for any, or one of {', '.join(ids)}")  # fmt: skip
         if pair[0] is not None and (None, pair[1]) in requests:
             raise ValueError(f"requests[{number}] asks {pair[0]} for what another one may ask of any node")
-        counts[pair] = counts.get(pair, 0) + 1
-    return counts
+    return Counter(requests)
 
 
 def check_links(links: Iterable[Link], ids: tuple[NodeId, ...]) -> frozenset[Link]:
     """The links that are cut. Raises ValueError for what is no pair of nodes."""
-    cut = frozenset(links)
-    for link in cut:
+    partitioned = frozenset(links)
+    for link in partitioned:
         if not (isinstance(link, tuple) and len(link) == 2 and set(link) <= set(ids)):
             raise ValueError(f"partitioned holds {link!r}; it takes pairs (sender, receiver) of {', '.join(ids)}")
-    return cut
+    return partitioned
 
 
 def budget_of(name: str, given: int | Mapping[str, int], allowed: Iterable[str] | None) -> dict[str, int]:
@@ -55,12 +51,9 @@ def budget_of(name: str, given: int | Mapping[str, int], allowed: Iterable[str] 
     parameter."""
     if isinstance(given, int):
         given = {"*": given}
-    if not isinstance(given, Mapping):
-        raise TypeError(f"{name} is {given!r}; it takes a whole number, or a mapping to whole numbers")
+    require.instance(name, given, Mapping, "a whole number, or a mapping to whole numbers")
     for key, count in given.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            where = name if key == "*" else f"{name}[{key!r}]"
-            raise ValueError(f"{where} is {count!r}; it takes a whole number of at least 0")
+        require.whole(name if key == "*" else f"{name}[{key!r}]", count, 0)
         if allowed is not None and key != "*" and key not in allowed:
             raise ValueError(f"{name} names {key!r}; it takes {', '.join(allowed)}")
     return dict(given)

@@ -8,61 +8,46 @@ removal takes all its consequences along.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from threading import Event
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.cluster.replay import actions_of, path_of, taken, violation_of
-from distlib.check.cluster.world import Action, CrashRestart, Deliver, Drop, Duplicate
+from distlib.check.cluster.replay import actions_of, path_of, possible, taken
+from distlib.check.cluster.world import Action, CrashRestart, Drop, Duplicate, World, touched
 from distlib.core.trace import Trace
-
-Stop = Event | Callable[[], bool]
 
 
 class _Shrinker:
     """The best path so far, and the attempts to beat it."""
 
     def __init__(
-        self, model: ClusterModel, path: list[Action], on_progress: Callable[[int], None] | None, stop: Stop | None
+        self, model: ClusterModel, path: list[Action], start: World | None, stopped: Callable[[], bool]
     ) -> None:
-        self.model = model
+        self.roomy = model.allowing(path)
+        self.start = self.roomy.first if start is None else self.roomy.carry(start)
         self.best = path
-        self.invariant = self._broken(path)
-        self.on_progress = on_progress
-        self.stop = stop
-
-    def _broken(self, path: list[Action]) -> str:
-        broken = violation_of(self.model, path)
-        if broken is None:
+        world = self.start
+        for action in path:
+            if world.broken is None:
+                world = self.roomy.next_state(world, action)
+        if world.broken is None:
             raise ValueError("the path breaks no invariant of the model, so there is nothing to shrink")
-        return broken.invariant
-
-    @property
-    def stopped(self) -> bool:
-        if self.stop is None:
-            return False
-        return self.stop.is_set() if isinstance(self.stop, Event) else bool(self.stop())
+        self.invariant = world.broken.invariant
+        self.stopped = stopped
 
     def attempt(self, candidate: list[Action]) -> bool:
         """Keep ``candidate``, or what is possible of it, if it breaks the same invariant with fewer steps."""
-        if self.stopped or len(candidate) >= len(self.best):
+        if self.stopped() or len(candidate) >= len(self.best):
             return False
-        smaller = taken(self.model, candidate)
-        if not smaller or len(smaller) >= len(self.best) or self._broken(smaller) != self.invariant:
+        smaller, broken = possible(self.roomy, self.start, candidate)
+        if broken is None or broken.invariant != self.invariant:
             return False
         self.best = smaller
-        if self.on_progress is not None:
-            self.on_progress(len(smaller))
         return True
-
-    def without(self, matches: Callable[[Action], bool]) -> bool:
-        """Try to do without all steps of one sort."""
-        return self.attempt([action for action in self.best if not matches(action)])
 
     def chunks(self) -> None:
         """ddmin: leave out halves, quarters, … as long as it helps."""
         size = len(self.best) // 2
-        while size > 1 and not self.stopped:
+        while size > 1 and not self.stopped():
             start = 0
             while start < len(self.best):
                 if not self.attempt(self.best[:start] + self.best[start + size :]):
@@ -90,41 +75,32 @@ class _Shrinker:
 
 
 def shrink(
-    model: ClusterModel,
-    path: Iterable[Any],
-    *,
-    on_progress: Callable[[int], None] | None = None,
-    stop: Stop | None = None,
+    model: ClusterModel, path: Iterable[Any], start: World | None = None, stop: Callable[[], bool] = lambda: False
 ) -> tuple[Action, ...]:
     """A minimal path that breaks the same invariant as ``path``: no step of it, nor two, can be left out.
 
-    Faults go first, then whole nodes, then steps. ``path`` is a search's path or a list of actions; the model's budgets
-    and cut links don't count (every step that is possible in the cluster may be taken). The same path always shrinks to
-    the same. ``on_progress`` gets the number of steps, whenever it falls; after ``stop`` the best so far is returned.
+    Faults go first, then whole nodes, then steps. ``path`` is a search's path or a list of actions, from ``start`` on
+    (default: the model's first world); the model's budgets and cut links don't count (every step that is possible in
+    the cluster may be taken). The same path always shrinks to the same; once ``stop`` is true, the best so
+    far is returned.
 
     Raises ValueError when ``path`` is not possible in the model, or breaks nothing.
     """
-    shrinker = _Shrinker(model, actions_of(path), on_progress, stop)
-    shrinker.attempt(shrinker.best[:-1] + shrinker.best[-1:])
-    for kind in (CrashRestart, Duplicate, Drop):
-        shrinker.without(lambda action, kind=kind: isinstance(action, kind))  # type: ignore[misc]
+    shrinker = _Shrinker(model, actions_of(path), start, stop)
+    for fault in (CrashRestart, Duplicate, Drop):
+        shrinker.attempt([action for action in shrinker.best if not isinstance(action, fault)])
     for name in model.ids:
-        shrinker.without(lambda action, name=name: name in touched(action))  # type: ignore[misc]
+        shrinker.attempt([action for action in shrinker.best if name not in touched(action)])
     shrinker.chunks()
     while shrinker.singles() or (len(shrinker.best) <= 40 and shrinker.pairs()):
         pass
     return tuple(shrinker.best)
 
 
-def touched(action: Action) -> tuple[str, ...]:
-    """The nodes that take part in a step."""
-    return (action.sender, action.receiver) if isinstance(action, Deliver | Drop | Duplicate) else (action.node,)
-
-
-def shrink_run(model: ClusterModel, trace: Trace, **options: Any) -> tuple[Action, ...]:
+def shrink_run(model: ClusterModel, trace: Trace) -> tuple[Action, ...]:
     """A minimal path out of a simulated run that failed; ``model`` has the run's nodes and invariants.
 
-    Options as in ``shrink``. Raises ValueError when the run's steps, taken in the explorer, break nothing: a protocol
+    Raises ValueError when the run's steps, taken in the explorer, break nothing: a protocol
     that reads the clock, or a violation that only exists while a node is down.
     """
     actions = taken(model, path_of(trace))
@@ -133,4 +109,4 @@ def shrink_run(model: ClusterModel, trace: Trace, **options: Any) -> tuple[Actio
             "the run's steps break no invariant when the explorer takes them: the violation depends on the clock, or "
             "the model has other nodes or invariants than the run"
         )
-    return shrink(model, actions, **options)
+    return shrink(model, actions)

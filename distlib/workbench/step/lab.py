@@ -10,37 +10,37 @@ Everything works without a screen, too: ``lab.fire("S1")``, ``lab.deliver("S1 �
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
+from distlib.check.cluster.replay import Copy
 from distlib.check.cluster.world import Drop, Duplicate, Request, Timeout, World
-from distlib.core.fault import Crash, Restart
+from distlib.core import require
+from distlib.core.fault import Crash, Link, Restart
 from distlib.core.node import Node, NodeId
 from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace
 from distlib.figures.branches import step_diagram
 from distlib.labs.export import Export, LabReport
 from distlib.labs.work import Job, Progress, Stopped
-from distlib.workbench.step import file as step_file
 from distlib.workbench.step.cluster import (
+    ClusterState,
     HealLinks,
     Impossible,
     PartitionLinks,
     Step,
-    StepCluster,
-    drawn,
+    StepFile,
+    Tree,
     model_of,
     text_of,
 )
 from distlib.workbench.step.frame import StepFrame
-from distlib.workbench.step.panel import content_of, verdicts_of
-from distlib.workbench.step.picture import SHOWN, StepPicture
-from distlib.workbench.step.search import Found, Reach, find
-from distlib.workbench.step.trace import trace_of
-from distlib.workbench.step.tree import Copy, State, Tree
+from distlib.workbench.step.panel import content_of
+from distlib.workbench.step.picture import SHOWN, StepPicture, scene_of
+from distlib.workbench.step.search import Reach, find
 
 
 class StepLab:
@@ -57,37 +57,33 @@ class StepLab:
     def __init__(
         self, protocol: type[Node] | ClusterModel, servers: int = 3, *, steps: Sequence[str] = (), shown: int = 60
     ) -> None:
-        if shown not in SHOWN:
-            raise ValueError(f"shown is {shown!r}; choose one of {', '.join(map(str, SHOWN))}")
+        require.choice("shown", shown, SHOWN)
         self.protocol = None if isinstance(protocol, ClusterModel) else protocol
         self.servers = servers
         self.error: BaseException | None = None
         self._lock = threading.RLock()
         self._job: Job | None = None
-        self._undo: list[tuple[State, list[State]]] = []
+        self._undo: list[tuple[ClusterState, int]] = []  # where the reader was, and the first state made from there
         self._opened_with = tuple(steps)
-        self.picture = StepPicture(lambda number: self._pressed(partial(self.go, number)))
+        self.picture = StepPicture(partial(self._press, "go"))
         self.picture.shown = shown
         name = "a cluster" if self.protocol is None else getattr(self.protocol, "__name__", repr(protocol))
-        self._frame = StepFrame(self, f"{name}, step by step")
+        self._frame = StepFrame(f"{name}, step by step", self._press, self.share, self.picture.box, shown)
         try:
-            model = protocol if isinstance(protocol, ClusterModel) else model_of(protocol, servers)
-            self.cluster = StepCluster(model)
+            self.tree = Tree(protocol if isinstance(protocol, ClusterModel) else model_of(protocol, servers))
         except Exception as error:
             if not (isinstance(protocol, type) and issubclass(protocol, Node)):
                 raise
             self.error = error
             self._frame.say_error(error)
             return
-        self.tree = Tree(self.cluster)
-        self.state = step_file.walk(self.tree, self._opened_with)
+        self.state = self._walked()
         self._show()
 
     @classmethod
     def on(cls, model: ClusterModel, *, steps: Sequence[str] = (), shown: int = 60) -> StepLab:
         """The lab on the cluster of ``model``; its bounds and partitioned links don't count, its requests do."""
-        if not isinstance(model, ClusterModel):
-            raise TypeError(f"model is {model!r}; it takes a distlib.check.cluster.model.ClusterModel")
+        require.instance("model", model, ClusterModel, "a distlib.check.cluster.model.ClusterModel")
         return cls(model, len(model.ids), steps=steps, shown=shown)
 
     # --- what there is --------------------------------------------------------------------------------------
@@ -95,27 +91,27 @@ class StepLab:
     @property
     def world(self) -> World:
         """The cluster as the explorer sees it."""
-        return self.state.moment.world
+        return self.state.world
 
     @property
     def messages(self) -> tuple[Copy, ...]:
         """What is in flight, in order of sending."""
-        return self.state.flying
+        return self.state.in_flight
 
     @property
     def timers(self) -> list[Timeout]:
         """The timers that may fire."""
-        return self.cluster.timers(self.state.moment)
+        return self.tree.timers(self.state)
 
     @property
     def requests(self) -> list[Request]:
         """What clients may ask, of whom."""
-        return self.cluster.requests(self.state.moment)
+        return self.tree.requests(self.state)
 
     @property
     def verdicts(self) -> list[tuple[str, bool, str]]:
         """Each invariant: name, whether it holds here, witness."""
-        return [(one["name"], one["holds"], one["witness"]) for one in verdicts_of(self.cluster, self.state)]
+        return self.tree.verdicts(self.state)
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -125,26 +121,26 @@ class StepLab:
     @property
     def trace(self) -> Trace:
         """The branch from the start to here, in which step k happens at time k."""
-        return trace_of(self.cluster.ids, self.state.path(), self.state.depth + 1.0)
+        return self.tree.trace(self.state, self.state.depth + 1.0)
 
     # --- steps ----------------------------------------------------------------------------------------------
 
-    def deliver(self, which: int | str = "") -> State:
+    def deliver(self, which: int | str = "") -> ClusterState:
         """Deliver a message: its number, or words that it contains (``"S1 → S2 Vote"``); the oldest that fits."""
         copy = self._copy(which)
         return self.take(copy.delivery, copy)
 
-    def drop(self, which: int | str = "") -> State:
+    def drop(self, which: int | str = "") -> ClusterState:
         """Lose a message."""
         copy = self._copy(which)
-        return self.take(Drop(copy.sender, copy.receiver, copy.message), copy)
+        return self.take(Drop(*copy[1:4]), copy)
 
-    def duplicate(self, which: int | str = "") -> State:
+    def duplicate(self, which: int | str = "") -> ClusterState:
         """Make a second copy of a message."""
         copy = self._copy(which)
-        return self.take(Duplicate(copy.sender, copy.receiver, copy.message), copy)
+        return self.take(Duplicate(*copy[1:4]), copy)
 
-    def fire(self, node: NodeId, name: str | None = None) -> State:
+    def fire(self, node: NodeId, name: str | None = None) -> ClusterState:
         """Let a timer of ``node`` fire: the one called ``name``, or its first."""
         mine = [one for one in self.timers if one.node == node]
         chosen = [one for one in mine if name in (None, one.name)]
@@ -153,7 +149,7 @@ class StepLab:
             raise Impossible(f"{node} has no such timer running ({name or 'any'}); running are: {running}")
         return self.take(chosen[0])
 
-    def request(self, which: int | str = 0) -> State:
+    def request(self, which: int | str = 0) -> ClusterState:
         """Let a client ask: number ``which`` of ``requests``, or the first that contains these words."""
         known = self.requests
         if isinstance(which, int) and 0 <= which < len(known):
@@ -163,121 +159,109 @@ class StepLab:
             raise Impossible(f"no client has {which!r} to ask; there are: {'; '.join(map(text_of, known)) or 'none'}")
         return self.take(fitting[0])
 
-    def crash(self, node: NodeId) -> State:
+    def crash(self, node: NodeId) -> ClusterState:
         """``node`` stops, and loses what is not durable."""
         return self.take(Crash(0.0, node))
 
-    def restart(self, node: NodeId) -> State:
+    def restart(self, node: NodeId) -> ClusterState:
         """``node`` comes back."""
         return self.take(Restart(0.0, node))
 
-    def partition(self, one: NodeId, other: NodeId | None = None, *, one_way: bool = False) -> State:
+    def partition(self, one: NodeId, other: NodeId | None = None, *, one_way: bool = False) -> ClusterState:
         """Partition two nodes, or ``one`` from all others; ``one_way``: only from ``one`` to ``other``."""
         return self.take(PartitionLinks(self._links(one, other, one_way)))
 
-    def heal(self, one: NodeId | None = None, other: NodeId | None = None) -> State:
+    def heal(self, one: NodeId | None = None, other: NodeId | None = None) -> ClusterState:
         """Heal the link between two nodes, all links of ``one``, or all."""
-        links = tuple(sorted(self.state.moment.partitioned)) if one is None else self._links(one, other, False)
+        links = tuple(sorted(self.state.partitioned)) if one is None else self._links(one, other, False)
         if not links:
             raise Impossible("no link is partitioned")
         return self.take(HealLinks(links))
 
-    def take(self, step: Step, copy: Copy | None = None) -> State:
+    def take(self, step: Step, copy: Copy | None = None) -> ClusterState:
         """Any step. Raises ``Impossible`` for one that cannot be taken here."""
         with self._lock:
-            before = self.state
-            self.state, new = self.tree.grow(before, step, copy)
-            self._undo.append((before, [self.state] if new else []))
-            self._show()
-            return self.state
+            first = self.tree.next
+            return self._arrive(self.tree.grow(self.state, step, copy), first)
 
-    def _links(self, one: NodeId, other: NodeId | None, one_way: bool) -> tuple[tuple[NodeId, NodeId], ...]:
-        others = [node for node in self.cluster.ids if node != one] if other is None else [other]
+    def _links(self, one: NodeId, other: NodeId | None, one_way: bool) -> tuple[Link, ...]:
+        others = [node for node in self.tree.ids if node != one] if other is None else [other]
         there = [(one, node) for node in others]
         return tuple(there if one_way else [*there, *((node, one) for node in others)])
 
     def _copy(self, which: int | str) -> Copy:
-        if isinstance(which, int):
-            fitting = [copy for copy in self.messages if copy.number == which]
-        else:
-            fitting = [copy for copy in self.messages if which in text_of(copy.delivery)]
-        free = [one for one in fitting if not self.state.moment.holds_up(one.sender, one.receiver)]
+        fitting = [
+            copy for copy in self.messages
+            if (copy.number == which if isinstance(which, int) else which in text_of(copy.delivery))
+        ]  # fmt: skip
         if not fitting:
-            flying = "; ".join(text_of(copy.delivery) for copy in self.messages[:8]) or "nothing"
-            raise Impossible(f"no message in flight is {which!r}; in flight: {flying}")
+            in_flight = "; ".join(text_of(copy.delivery) for copy in self.messages[:8]) or "nothing"
+            raise Impossible(f"no message in flight is {which!r}; in flight: {in_flight}")
+        free = [one for one in fitting if not self.state.holds_up(one.sender, one.receiver)]
         return (free or fitting)[0]
 
     # --- the tree -------------------------------------------------------------------------------------------
 
-    def back(self, steps: int = 1) -> State:
+    def back(self, steps: int = 1) -> ClusterState:
         """Go back along the branch; what was tried stays in the tree."""
         state = self.state
         for _ in range(steps):
             state = state.parent or state
         return self.go(state.number)
 
-    def forward(self) -> State:
+    def forward(self) -> ClusterState:
         """Go on along the branch that was tried last from here; stay if there is none."""
         return self.go(self.state.children[-1].number if self.state.children else self.state.number)
 
-    def go(self, number: int) -> State:
+    def go(self, number: int) -> ClusterState:
         """Go to any state of the tree. Raises ``ValueError`` for a number that no state has."""
         with self._lock:
             if number not in self.tree.states:
                 raise ValueError(f"there is no state {number!r} among the {len(self.tree)} of the tree; 0 is the start")
-            if number != self.state.number:
-                self._undo.append((self.state, []))
-                self.state = self.tree.states[number]
-            self._show()
-            return self.state
+            return self._arrive(self.tree.states[number], self.tree.next)
 
-    def undo(self) -> State:
+    def undo(self) -> ClusterState:
         """Take back what was done last: a step (it leaves the tree), a jump, a whole play or search."""
         with self._lock:
             if self._undo:
-                before, made = self._undo.pop()
-                for state in made[:1]:  # the others follow it
-                    if state.number in self.tree.states:
-                        self.tree.prune(state)
-                self.state = before
-            self._show()
-            return self.state
+                self.state, first = self._undo.pop()
+                self.tree.prune(first)
+            return self._show()
 
-    def reset(self) -> State:
+    def reset(self) -> ClusterState:
         """Start again, with an empty tree."""
         self.stop()
         with self._lock:
-            self.tree, self._undo = Tree(self.cluster), []
-            self.state = step_file.walk(self.tree, self._opened_with)
-            self._show()
-            return self.state
+            self.tree, self._undo = Tree(self.tree.asked), []
+            self.state = self._walked()
+            return self._show()
 
-    def play(self, steps: int = 20, seed: int = 7, *, faults: bool = False) -> State:
+    def _walked(self) -> ClusterState:
+        """The state after the steps that the lab was opened with."""
+        return self.tree.regrow(list(enumerate(self._opened_with)), "steps")[-1]
+
+    def play(self, steps: int = 20, seed: int = 7, *, faults: bool = False) -> ClusterState:
         """Go on at random, by ``steps`` steps or to a violation; the same seed always goes the same way from here.
 
         With ``faults``, messages get lost and doubled, nodes crash and restart.
         """
-        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 5000:
-            raise ValueError(f"steps is {steps!r}; it takes a whole number from 1 to 5000")
+        require.whole("steps", steps, 1, 5000)
         random = Seeds(seed).stream("step lab")
-        taken: list[Step] = []
         with self._lock:
-            before, state, made = self.state, self.state, []
-            while len(taken) < steps:
-                flying = [copy.delivery for copy in state.flying]
-                step = drawn(self.cluster, state.moment, flying, random, faults)
+            state, first = self.state, self.tree.next
+            for _ in range(steps):
+                step = self.tree.drawn(state, random, faults)
                 if step is None:
                     break
-                state, new = self.tree.grow(state, step)
-                taken.append(step)
-                made += [state] if new else []
-            self._arrive(before, state, made)
-            return state
+                state = self.tree.grow(state, step)
+            return self._arrive(state, first)
 
-    def _arrive(self, before: State, state: State, made: list[State]) -> None:
+    def _arrive(self, state: ClusterState, first: int) -> ClusterState:
+        """Go to ``state``, so that one undo takes back all states that were made on the way, from ``first`` on."""
+        if state is not self.state:
+            self._undo.append((self.state, first))
         self.state = state
-        self._undo.append((before, made))
-        self._show()
+        return self._show()
 
     # --- searching ------------------------------------------------------------------------------------------
 
@@ -287,39 +271,38 @@ class StepLab:
         Keyword arguments are those of ``distlib.workbench.step.search.Reach``: timeouts, crashes, losses, duplicates,
         seconds, seed.
         """
-        asked, here = Reach(**reach), self.state
-        if here.broken is not None:
-            raise Impossible(f"{here.broken.invariant} is broken here already; go back first")
+        asked, state = Reach(**reach), self.state
+        if state.broken is not None:
+            raise Impossible(f"{state.broken.invariant} is broken here already; go back first")
 
-        def work(_params: Any, progress: Progress) -> Found:
+        def work(_params: Any, progress: Progress) -> tuple[list[Step], str]:
             progress(0, 1, "searching …")
-            return find(self.cluster, here.moment, asked, progress)
+            return find(self.tree, state, asked, progress)
 
-        self._job = Job(work, asked, lambda _job, *now: self._frame.show_progress(*now), before=self._job)
-        self._job.hand_to(partial(self._found, here))
+        self._job = Job(work, asked, lambda _job, *now: self._frame.progress.show(*now), before=self._job)
+        self._job.hand_to(partial(self._found, state))
 
-    def _found(self, here: State, job: Job) -> None:
+    def _found(self, start: ClusterState, job: Job) -> None:
         with self._lock:
             if job is not self._job:  # another search has taken its place
                 return
-            self._frame.show_idle()
+            self._frame.progress.hide()
             if isinstance(job.error, Stopped):
                 self._frame.say("note", "Stopped.")
             elif job.error is not None:
                 self.error = job.error
                 self._frame.say_error(job.error)
-            elif here.number in self.tree.states:
-                self._follow(here, job.result)
+            elif start.number in self.tree.states:
+                self._follow(start, *job.result)
 
-    def _follow(self, here: State, found: Found) -> None:
-        state, made = here, []
-        for step in found.steps:
-            state, new = self.tree.grow(state, step)
-            made += [state] if new else []
-        if found.steps:
-            self._arrive(self.state, state, made)
-        broken = f"{state.broken.invariant} breaks {state.depth - here.depth} steps on. " if state.broken else ""
-        self._frame.say("warning" if found.steps else "note", f"{broken}{found.said}")
+    def _follow(self, start: ClusterState, steps: list[Step], said: str) -> None:
+        state, first = start, self.tree.next
+        for step in steps:
+            state = self.tree.grow(state, step)
+        if steps:
+            self._arrive(state, first)
+        broken = f"{state.broken.invariant} breaks {len(steps)} steps on. " if state.broken else ""
+        self._frame.say("warning" if steps else "note", f"{broken}{said}")
 
     def stop(self) -> None:
         """Stop a search; what it found by then is kept."""
@@ -360,10 +343,10 @@ class StepLab:
     def diagram(self) -> Any:
         """The whole branch and the tree as a figure, for a cell of its own."""
         window = (0.0, float(max(self.state.depth + 2, 20)))
-        return step_diagram(self.picture.scene(self.cluster, self.tree, self.state, window))
+        return step_diagram(scene_of(self.tree, self.state, window))
 
     def _json(self) -> str:
-        return step_file.text(self.tree, self.state, self.protocol, self.servers, self.picture.shown)
+        return StepFile.of(self.tree, self.state, self.protocol, self.servers, self.picture.shown).text()
 
     @classmethod
     def load(cls, path: str | Path, protocol: type[Node] | ClusterModel | None = None) -> StepLab:
@@ -372,10 +355,10 @@ class StepLab:
         Raises ``ValueError`` naming the file and the field that is wrong.
         """
         path = Path(path)
-        data = step_file.read(path)
-        lab = cls(protocol or step_file.protocol_called(data.get("protocol"), path.name), data["servers"])
-        lab.picture.shown = data["shown"] if data.get("shown") in SHOWN else SHOWN[1]
-        lab.state = step_file.regrow(lab.tree, data, path.name)
+        file = StepFile.read(path)
+        shown = file.shown if file.shown in SHOWN else SHOWN[1]
+        lab = cls(protocol or file.node_class(path.name), file.servers, shown=shown)
+        lab.state = lab.tree.regrow(file.states, f"{path.name}: states")[file.here]
         lab._show()
         return lab
 
@@ -392,18 +375,38 @@ class StepLab:
 
     # --- the screen -----------------------------------------------------------------------------------------
 
-    def _show(self) -> None:
-        self.error = None
-        self._frame.show(content_of(self.cluster, self.state))
-        self.picture.show_state(self.cluster, self.tree, self.state)
+    def zoom(self, shown: int) -> ClusterState:
+        """Show ``shown`` steps in the picture."""
+        self.picture.shown = require.choice("shown", shown, SHOWN)
+        return self.go(self.state.number)
 
-    def _pressed(self, act: Callable[[], Any]) -> None:
-        """Do what a button says; what cannot be is a message in the lab."""
+    def press_panel(self, act: str, key: str) -> ClusterState:
+        """Do what a button of the panel says, by the panel's own names of messages, timers, requests and links."""
+        match act:
+            case "crash" | "restart":
+                return getattr(self, act)(key)
+            case "fire":
+                return self.take(self.timers[int(key)])
+            case "link":
+                one, other = key.split("|")
+                apart = {(one, other), (other, one)} & self.state.partitioned
+                return self.heal(one, other) if apart else self.partition(one, other)
+        return getattr(self, act)(int(key))
+
+    def _show(self) -> ClusterState:
+        self.error = None
+        self._frame.show(content_of(self.tree, self.state), self.tree.ends(), self.state)
+        self.picture.show_state(self.tree, self.state)
+        return self.state
+
+    def _press(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """Do what a button says: call the method of this name; what cannot be is a message in the lab."""
         try:
             self._frame.say("note", "")
-            act()
+            return getattr(self, name)(*arguments, **options)
         except Impossible as error:
             self._frame.say("note", str(error))
         except Exception as error:  # a callback's exception would vanish in the kernel's log
             self.error = error
             self._frame.say_error(error)
+        return None

@@ -53,7 +53,7 @@ function draw(root, now) {
   root.innerHTML = `<div class="step-head"><b>${clean(now.where)}</b> <span class="step-soft">${clean(now.last)}</span></div>` +
     `<div class="step-next">${ended}` + chips("timers", now.timers, "fire", !!now.ended) +
     chips("clients", now.requests, "request", !!now.ended) +
-    list(`In flight <span class="step-soft">${now.flying}</span>`, now.messages, (one) => message(one, !!now.ended),
+    list(`In flight <span class="step-soft">${now.in_flight}</span>`, now.messages, (one) => message(one, !!now.ended),
       "no message is in flight") + more +
     `</div><div class="step-state"><table>${now.nodes.map((one) => node(one, !!now.ended)).join("")}</table>` +
     `<div class="step-links"><span class="step-soft">links</span> ${links}</div>` +

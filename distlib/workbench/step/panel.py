@@ -6,17 +6,20 @@ One message to the browser a click, however many events are pending: a widget fo
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
+from distlib.check.cluster.world import Deliver
+from distlib.core.fault import Link
+from distlib.core.node import NodeId
 from distlib.core.trace import describe, kind_of
 from distlib.figures import lanes
 from distlib.figures.looks import role_style
-from distlib.workbench.step.cluster import StepCluster, concerned
-from distlib.workbench.step.tree import State
+from distlib.workbench.step.cluster import ClusterState, Tree
 
 HERE = Path(__file__).parent
 ROWS = 80
@@ -38,9 +41,9 @@ class Panel(anywidget.AnyWidget):
         self.on_msg(lambda _widget, data, _buffers: pressed(str(data.get("act")), str(data.get("id"))))
 
 
-def content_of(cluster: StepCluster, state: State) -> dict[str, Any]:
+def content_of(tree: Tree, state: ClusterState) -> dict[str, Any]:
     """What the panel shows of ``state``."""
-    moment, broken = state.moment, state.broken
+    broken = state.broken
     ended = f"{broken.invariant} is broken: this branch ends here. Go back, undo, or choose another." if broken else ""
     messages = [
         {
@@ -48,45 +51,41 @@ def content_of(cluster: StepCluster, state: State) -> dict[str, Any]:
             "link": f"{copy.sender} → {copy.receiver}",
             "kind": kind_of(copy.message),
             "rest": _words(copy.message),
-            "held": moment.holds_up(copy.sender, copy.receiver),
+            "held": state.holds_up(copy.sender, copy.receiver),
             "fresh": copy.sent_at == state.depth and state.depth > 0,
         }
-        for copy in state.flying[:ROWS]
+        for copy in state.in_flight[:ROWS]
     ]
     timers = [
-        {"id": f"{one.node}|{number}", "link": one.node, "kind": f"{one.name} timeout",
+        {"id": str(number), "link": one.node, "kind": f"{one.name} timeout",
          "rest": "" if one.key is None else str(one.key), "title": "let this timer fire"}
-        for number, one in enumerate(cluster.timers(moment))
+        for number, one in enumerate(tree.timers(state))
     ]  # fmt: skip
     requests = [
         {"id": str(number), "link": f"→ {one.node}", "kind": "", "rest": _asked(one.message), "title": str(one)}
-        for number, one in enumerate(cluster.requests(moment))
+        for number, one in enumerate(tree.requests(state))
     ]
     return {
         "where": f"Step {state.depth}", "last": "" if state.parent is None else f"after: {state.text}",
-        "state": state.number, "flying": len(state.flying), "more": max(0, len(state.flying) - ROWS),
-        "messages": messages, "timers": timers, "requests": requests, "nodes": _nodes(cluster, state),
-        "links": _links(cluster, state), "verdicts": verdicts_of(cluster, state),
-        "ended": ended,
+        "state": state.number, "in_flight": len(state.in_flight), "more": max(0, len(state.in_flight) - ROWS),
+        "messages": messages, "timers": timers, "requests": requests, "nodes": _nodes(state),
+        "links": _links(tree.ids, state.partitioned), "ended": ended,
+        "verdicts": [
+            {"name": name, "holds": holds, "witness": witness} for name, holds, witness in tree.verdicts(state)
+        ],
     }  # fmt: skip
 
 
-def verdicts_of(cluster: StepCluster, state: State) -> list[dict[str, Any]]:
-    """Each invariant in ``state``: name, whether it holds, witness."""
-    before = state.parent or state
-    found = cluster.truths(before.moment.world, state.moment.world, concerned(state.step))
-    return [{"name": name, "holds": holds, "witness": witness} for name, holds, witness in found]
-
-
-def _nodes(cluster: StepCluster, state: State) -> list[dict[str, Any]]:
-    moved = concerned(state.step) or getattr(state.step, "node", None)
+def _nodes(state: ClusterState) -> list[dict[str, Any]]:
+    step = state.step
+    moved = step.receiver if isinstance(step, Deliver) else getattr(step, "node", None)
     before = state.parent or state
     rows = []
-    for local, earlier in zip(state.moment.world.nodes, before.moment.world.nodes, strict=True):
-        up = local.id not in state.moment.down
+    for local, earlier in zip(state.world.nodes, before.world.nodes, strict=True):
+        up = local.id not in state.down
         fields = fields_of(local.node, durable=not up)
         old = dict(fields_of(earlier.node, durable=not up))
-        view = local.node.view() if up else None
+        view = local.view if up else None
         role = lanes.role_of(view)
         style = role_style(role, view)
         rows.append({
@@ -123,10 +122,9 @@ def _words(message: Any) -> str:
     return describe(message).removeprefix(kind_of(message)).strip()
 
 
-def _links(cluster: StepCluster, state: State) -> list[dict[str, Any]]:
-    down = state.moment.partitioned
-    pairs = [(one, other) for i, one in enumerate(cluster.ids) for other in cluster.ids[i + 1 :]]
+def _links(ids: tuple[NodeId, ...], partitioned: frozenset[Link]) -> list[dict[str, Any]]:
     return [
-        {"id": f"{one}|{other}", "text": f"{one}–{other}", "partitioned": bool({(one, other), (other, one)} & down)}
-        for one, other in pairs
-    ]
+        {"id": f"{one}|{other}", "text": f"{one}–{other}",
+         "partitioned": bool({(one, other), (other, one)} & partitioned)}
+        for one, other in combinations(ids, 2)
+    ]  # fmt: skip

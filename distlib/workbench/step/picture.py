@@ -6,11 +6,9 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any
 
-from distlib.figures.branches import CLICKABLE, EXTRA, Scene, in_steps, recent_traces, step_diagram
+from distlib.figures.branches import CLICKABLE, EXTRA, InFlight, Scene, TreeNode, in_steps, recent_traces, step_diagram
 from distlib.labs.picture import Picture, assign
-from distlib.workbench.step.cluster import StepCluster
-from distlib.workbench.step.trace import trace_of
-from distlib.workbench.step.tree import State, Tree, tree_nodes_of
+from distlib.workbench.step.cluster import ClusterState, Tree, text_of
 
 SHOWN = (30, 60, 150, 500)
 """How many steps a window may show."""
@@ -18,6 +16,20 @@ BACK = 8
 """So many steps back are drawn anew with each click, so that going back is as quick as going on."""
 AHEAD = 1.12
 """The window is longer than what it shows, so that it need not move with each click."""
+
+
+def scene_of(tree: Tree, state: ClusterState, window: tuple[float, float]) -> Scene:
+    """What there is to draw of ``tree``, with the branch that leads to ``state``."""
+    states = [
+        TreeNode(one.number, None if one.parent is None else one.parent.number, one.depth, one.text, bool(one.broken))
+        for one in tree
+    ]
+    stubs = [
+        InFlight(copy.sender, copy.receiver, copy.sent_at, text_of(copy.delivery),
+                 bool(state.holds_up(copy.sender, copy.receiver)))
+        for copy in state.in_flight
+    ]  # fmt: skip
+    return Scene(tree.trace(state, window[1]), states, [one.number for one in state.path()], stubs, window)
 
 
 class StepPicture(Picture):
@@ -33,24 +45,18 @@ class StepPicture(Picture):
         self._traces_of: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         self._recent: list[dict[str, Any]] = []
 
-    def scene(self, cluster: StepCluster, tree: Tree, here: State, window: tuple[float, float]) -> Scene:
-        """What there is to draw."""
-        path = here.path()
-        return Scene(trace_of(cluster.ids, path, window[1]), tree_nodes_of(tree), [state.number for state in path],
-                     here.stubs(), window)  # fmt: skip
-
     def window(self, now: int) -> tuple[float, float]:
         """The steps to show, with room for some to come."""
         low = max(0, now - self.shown)
         return float(low), float(ceil(low + self.shown * AHEAD))
 
-    def show_state(self, cluster: StepCluster, tree: Tree, here: State) -> bool:
+    def show_state(self, tree: Tree, here: ClusterState) -> bool:
         """Show ``here``; True if only the latest steps had to be drawn."""
         low, high = self._window
         inside = low <= here.depth <= high - 1 and self._window_of == self.shown
         if not inside:
             self._window, self._window_of = self.window(here.depth), self.shown
-        scene = self.scene(cluster, tree, here, self._window)
+        scene = scene_of(tree, here, self._window)
         known = set(scene.kinds) <= set(self._traces_of[0]) and set(scene.roles) <= set(self._traces_of[1])
         if inside and known and here.depth >= self._since and self._past(scene, self._since) == self._drawn:
             self._update(scene)
