@@ -12,8 +12,7 @@ from typing import Any
 import pandas as pd
 
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.explore.explore import ModelError, explore
-from distlib.check.explore.property import always
+from distlib.check.explore.explore import ModelError, always, explore
 from distlib.check.history.history import Operation
 from distlib.check.history.sequential import Illegal, Register
 from distlib.core.node import Node

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from distlib.check.explore.model import Model
-from distlib.check.explore.property import Property, always, sometimes
+from distlib.check.explore.model import Model, Property, always, sometimes
 from distlib.principles.specifications import Action, added, at_least_one, replaced
 
 

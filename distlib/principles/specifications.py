@@ -15,8 +15,7 @@ from functools import cached_property, lru_cache
 from itertools import combinations, permutations, product
 from typing import Any, NamedTuple
 
-from distlib.check.explore.model import Model, interchangeable
-from distlib.check.explore.property import Property, always, sometimes
+from distlib.check.explore.model import Model, Property, always, interchangeable, sometimes
 
 Action = tuple[Any, ...]
 

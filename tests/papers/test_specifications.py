@@ -2,7 +2,7 @@
 
 import pytest
 
-from distlib.check.explore.explore import BreadthFirst, DepthFirst, Model, always, explore
+from distlib.check.explore.explore import Model, always, explore
 from distlib.principles.ring import EWD840, ChangRoberts
 from distlib.principles.specifications import (
     BallotVote,
@@ -69,25 +69,6 @@ def test_termination_detection_in_a_ring():
     """
     assert counts(EWD840(3)) == (302, 2001, 9)
     assert counts(EWD840(4)) == (1566, 15986, 12)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"search": BreadthFirst(workers=2)},
-        {"search": BreadthFirst(workers=3)},
-        {"store": "hashes"},
-        {"store": "hashes", "search": BreadthFirst(workers=2)},
-    ],
-)
-@pytest.mark.parametrize("model", [TwoPhase(4), PaxosSpecification(3, 1, 2), EWD840(3)])
-def test_every_way_of_searching_breadth_first_counts_alike(model, options):
-    assert counts(model, **options) == counts(model)
-
-
-@pytest.mark.parametrize("model", [TwoPhase(4), Voting(3, 2, 2), ChangRoberts(4)])
-def test_depth_first_visits_the_same_states(model):
-    assert counts(model, search=DepthFirst())[:2] == counts(model)[:2]
 
 
 @pytest.mark.parametrize("model", [TCommit(4), TwoPhase(4), Consensus(4), Voting(3, 2, 2), PaxosSpecification(3, 2, 1)])

@@ -46,8 +46,7 @@ from distlib.check.cluster.world import (
     World,
     encode,
 )
-from distlib.check.explore.model import Model, shorten
-from distlib.check.explore.property import Property, always
+from distlib.check.explore.model import Model, Property, always, shorten
 from distlib.core.invariant import Broken, Invariant, Violation
 from distlib.core.node import Node, NodeId
 

@@ -12,11 +12,13 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from distlib.check.explore.result import SearchProgress
+from distlib.core import require
 
 DEFAULT_MAX_BYTES = 2 * 2**30
 TICK_S = 0.1
 
 Stop = Event | Callable[[], bool]
+OnProgress = Callable[[SearchProgress], None]
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,11 @@ class Bounds:
     max_bytes: int | None = DEFAULT_MAX_BYTES
 
     def __post_init__(self) -> None:
-        for name in ("max_states", "max_depth", "max_bytes"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be a whole number of at least 1, or None for no bound; got {value!r}")
-        seconds = self.max_seconds
-        if seconds is not None and (
-            isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0
-        ):
-            raise ValueError(f"max_seconds must be a number above 0, or None for no bound; got {seconds!r}")
+        for name, value in self.given().items():
+            if name == "max_seconds":
+                require.above(name, value)
+            else:
+                require.whole(name, value, 1)
 
     def given(self) -> dict[str, Any]:
         """The bounds that are set, by name."""
@@ -47,14 +45,17 @@ class Bounds:
 class SearchWatch:
     """Looks at the clock, the memory and the stop handle about ten times a second, and reports progress."""
 
-    def __init__(self, bounds: Bounds, stop: Stop | None, on_progress: Callable[[SearchProgress], None] | None) -> None:
+    def __init__(self, bounds: Bounds, stop: Stop | None, on_progress: OnProgress | None) -> None:
+        if stop is not None and not isinstance(stop, Event) and not callable(stop):
+            raise TypeError(f"stop is {stop!r}; it takes a threading.Event or a function without arguments")
+        if on_progress is not None and not callable(on_progress):
+            raise TypeError(f"on_progress is {on_progress!r}; it takes a function of one SearchProgress")
         self.bounds = bounds
-        self.stop = stop
         self.on_progress = on_progress
+        self.stopped = stop.is_set if isinstance(stop, Event) else stop
         self.start = perf_counter()
         self.due = self.start  # so that the first look is at once
         self.memory_bytes = 0
-        self.phase = "search"
 
     @property
     def elapsed_s(self) -> float:
@@ -71,13 +72,13 @@ class SearchWatch:
         self.memory_bytes = max(self.memory_bytes, report.memory_bytes)
         if self.on_progress is not None:
             self.on_progress(report)
-        if self.stop is not None and (self.stop.is_set() if isinstance(self.stop, Event) else self.stop()):
+        if self.stopped is not None and self.stopped():
             return "the stop handle"
         bounds = self.bounds
-        if bounds.max_seconds is not None and now - self.start >= bounds.max_seconds:
+        if bounds.max_seconds is not None and report.elapsed_s >= bounds.max_seconds:
             return f"max_seconds={bounds.max_seconds:g}"
         if bounds.max_bytes is not None and report.memory_bytes >= bounds.max_bytes:
-            return f"max_bytes={bounds.max_bytes:,} ({report.distinct:,} states kept); raise it, or store hashes"
+            return f"max_bytes={bounds.max_bytes:,} ({report.distinct:,} states kept)"
         return None
 
 
