@@ -30,7 +30,7 @@ from distlib.check.explore.model import (
     overrides,
     sometimes,
 )
-from distlib.check.explore.result import Finding, Path, Result, SearchProgress, Step, Verdict
+from distlib.check.explore.result import Finding, Path, Result, SearchProgress, Step
 from distlib.check.explore.search import BreadthFirstSearch, StateSearch
 from distlib.check.explore.task import SearchTask
 from distlib.check.explore.walk import RandomWalks, RandomWalkSearch
@@ -38,7 +38,7 @@ from distlib.core import require
 
 __all__ = [
     "Bounds", "BreadthFirst", "Finding", "Model", "ModelError", "Path", "Property", "RandomWalks", "Result",
-    "SearchProgress", "Stage", "Step", "Verdict", "always", "eventually", "explore", "explore_staged",
+    "SearchProgress", "Stage", "Step", "always", "eventually", "explore", "explore_staged",
     "interchangeable", "sometimes",
 ]  # fmt: skip
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from distlib.check.history.history import History, Operation
 from distlib.check.history.sequential import Illegal, Specification, Together
 from distlib.check.history.wgl import LinearizationSearch
+from distlib.core import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,13 +56,10 @@ class Partial:
 class Stuck:
     """Where no order gets any further.
 
-    operation
-        The one that can't be placed: whatever order is tried, it finds no moment before its return.
-    partials
-        Linearizations of everything that returned before it, one for each state they lead to, at most eight:
-        first those that place most answered operations with fewest guesses at what nobody heard of.
-    configurations
-        How many different configurations the search found there; each was shown to be a dead end.
+    ``operation`` can't be placed: whatever order is tried, it finds no moment before its return. ``partials`` are
+    linearizations of everything that returned before it, one for each state they lead to, at most eight: first those
+    that place most answered operations with fewest guesses at what nobody heard of. ``configurations`` counts the
+    different configurations that the search found there; each was shown to be a dead end.
     """
 
     operation: Operation
@@ -92,13 +90,17 @@ class HistoryPart:
 class Linearizability:
     """The verdict on a history and the evidence for it. ``limit`` names the limit that made it unknown."""
 
-    verdict: Verdict
     history: History
     parts: tuple[HistoryPart, ...]
     limit: str = ""
 
     def __bool__(self) -> bool:
         raise TypeError("a verdict is one of three; compare result.verdict with Verdict.LINEARIZABLE")
+
+    @property
+    def verdict(self) -> Verdict:
+        """Not linearizable when some part is not, else unknown when some part is, else linearizable."""
+        return self.decisive.verdict if self.decisive is not None else Verdict.LINEARIZABLE
 
     @property
     def configurations(self) -> int:
@@ -108,8 +110,8 @@ class Linearizability:
     @property
     def decisive(self) -> HistoryPart | None:
         """The part that decided: the one that is stuck, else the first that is unknown, else the first."""
-        ranked = sorted(self.parts, key=lambda part: (part.stuck is None, part.verdict is not Verdict.UNKNOWN))
-        return ranked[0] if ranked else None
+        ranks = (Verdict.NOT_LINEARIZABLE, Verdict.UNKNOWN, Verdict.LINEARIZABLE)
+        return min(self.parts, key=lambda part: ranks.index(part.verdict), default=None)
 
     def explain(self) -> str:
         """The verdict in a few lines: what was searched and, if it failed, what can't be placed and why."""
@@ -156,19 +158,15 @@ def check(
 ) -> Linearizability:
     """Search for a linearization of ``history`` under ``specification``.
 
-    partition
-        Check each key for itself (right whenever an operation touches one key only). False: all keys as one
-        object.
-    time_limit_s, configuration_limit
-        When either is used up the verdict is ``UNKNOWN``, unless a violation was found before. A
-        configuration takes about half a kilobyte. The clock is looked at between steps: a step of your own
-        that hangs can't be stopped.
+    ``partition`` checks each key for itself (right whenever an operation touches one key only); False: all keys as
+    one object. When ``time_limit_s`` or ``configuration_limit`` is used up the verdict is ``UNKNOWN``, unless a
+    violation was found before. A configuration takes about half a kilobyte. The clock is looked at between steps: a
+    step of your own that hangs can't be stopped.
 
     Raises ``ValueError`` for an operation that the specification does not know, and for a limit that is not positive.
     """
-    for name, value in (("time_limit_s", time_limit_s), ("configuration_limit", configuration_limit)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value!r}")
+    require.above("time_limit_s", time_limit_s)
+    require.above("configuration_limit", configuration_limit)
     history = history if isinstance(history, History) else History(tuple(history))
     for operation in history.operations:
         specification.validate(operation)
@@ -179,12 +177,7 @@ def check(
         specification = Together(specification)
     searches = {key: LinearizationSearch(operations, specification) for key, operations in groups.items()}
     limit = _take_turns(list(searches.values()), time.monotonic() + time_limit_s, configuration_limit)
-    parts = tuple(_part(key, search) for key, search in searches.items())
-    verdicts = {part.verdict for part in parts}
-    for verdict in (Verdict.NOT_LINEARIZABLE, Verdict.UNKNOWN):
-        if verdict in verdicts:
-            return Linearizability(verdict, history, parts, limit if verdict is Verdict.UNKNOWN else "")
-    return Linearizability(Verdict.LINEARIZABLE, history, parts)
+    return Linearizability(history, tuple(_part(key, search) for key, search in searches.items()), limit)
 
 
 def _take_turns(searches: list[LinearizationSearch], deadline: float, configuration_limit: int) -> str:
@@ -271,31 +264,21 @@ def _frame(part: HistoryPart | None) -> pd.DataFrame:
     """One row an operation: process, label, call, returned, order (from 1; 0: not placed), fate, why."""
     import pandas as pd
 
-    rows = []
-    place = {id(operation): number for number, operation in enumerate(part.order, 1)} if part else {}
-    for operation in part.operations if part else ():
-        stuck = part is not None and part.stuck is not None and operation is part.stuck.operation
-        order = place.get(id(operation), 0)
-        fate = "stuck" if stuck else "placed" if order else "never heard of" if operation.pending else "not placed"
-        why = "; ".join(dict.fromkeys(p.why for p in part.stuck.partials)) if stuck and part and part.stuck else ""
-        rows.append(
-            (
-                str(operation.process),
-                operation.label,
-                float(operation.call),
-                float(operation.returned),
-                order,
-                fate,
-                why,
-            )
-        )
+    rows: list[tuple[Any, ...]] = []
+    if part is not None:
+        place = {id(operation): number for number, operation in enumerate(part.order, 1)}
+        for operation in part.operations:
+            order, why = place.get(id(operation), 0), ""
+            fate = "placed" if order else "never heard of" if operation.pending else "not placed"
+            if part.stuck is not None and operation is part.stuck.operation:
+                fate, why = "stuck", "; ".join(dict.fromkeys(partial.why for partial in part.stuck.partials))
+            times = float(operation.call), float(operation.returned)
+            rows.append((str(operation.process), operation.label, *times, order, fate, why))
     return pd.DataFrame(rows, columns=["process", "label", "call", "returned", "order", "fate", "why"])
 
 
 def _fault_frame(history: History) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame(
-        [(fault.label, float(fault.start), float(fault.end)) for fault in history.faults],
-        columns=["label", "start", "end"],
-    )
+    rows = [(fault.label, float(fault.start), float(fault.end)) for fault in history.faults]
+    return pd.DataFrame(rows, columns=["label", "start", "end"])

@@ -4,6 +4,8 @@ A specification is three things: the state at the start, the step that an operat
 reason why it can't), and which operations only look. Write your own by subclassing ``Specification``.
 """
 
+# ruff: noqa: D102 (the methods of the interface are documented in Specification)
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -46,16 +48,21 @@ class Specification(ABC):
         return False
 
     def describe(self, state: Any) -> str:
-        """The state in words: ``holds 3``."""
-        return f"is {state!r}"
+        """The state in words."""
+        return f"holds {_show(state)}"
+
+    def misshapen(self, operation: Operation) -> str:
+        """What is wrong with the argument of an operation that this type knows; empty when nothing is."""
+        return ""
 
     def validate(self, operation: Operation) -> None:
         """Raise ``ValueError`` if this type knows no such operation or its argument has the wrong shape."""
-        if operation.f not in self.operations:
-            raise ValueError(
-                f"{type(self).__name__} knows {', '.join(self.operations)}, not {operation.f!r} "
-                f"(process {operation.process!r}, called at {operation.call:g})"
-            )
+        if operation.f in self.operations:
+            problem = self.misshapen(operation)
+        else:
+            problem = f"{type(self).__name__} knows {', '.join(self.operations)}, not {operation.f!r}"
+        if problem:
+            raise ValueError(f"{problem} (process {operation.process!r}, called at {operation.call:g})")
 
 
 def _answers(operation: Operation, actual: Any, state: Any) -> Any:
@@ -81,22 +88,15 @@ class Register(Specification):
         self._initial = initial
 
     def initial(self) -> Hashable:
-        """What a read sees before any write."""
         return self._initial
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """Writing always succeeds; a read must answer the last write."""
         if operation.f == "write":
             return operation.argument
         return _answers(operation, state, state)
 
     def only_looks(self, operation: Operation) -> bool:
-        """Reads look."""
         return operation.f == "read"
-
-    def describe(self, state: Any) -> str:
-        """The value held."""
-        return f"holds {_show(state)}"
 
 
 class CasRegister(Register):
@@ -105,7 +105,6 @@ class CasRegister(Register):
     operations = ("read", "write", "cas")
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """As a register; ``cas`` answers whether it found ``from``, and sets if so."""
         if operation.f != "cas":
             return super().step(state, operation)
         old, new = operation.argument
@@ -116,14 +115,10 @@ class CasRegister(Register):
         """Reads look, and so does a ``cas`` that failed."""
         return operation.f == "read" or (operation.f == "cas" and operation.result is False)
 
-    def validate(self, operation: Operation) -> None:
-        """A ``cas`` needs a pair as well."""
-        super().validate(operation)
-        if operation.f == "cas" and not (isinstance(operation.argument, tuple) and len(operation.argument) == 2):
-            raise ValueError(
-                f"cas needs the argument [from, to], got {operation.argument!r} "
-                f"(process {operation.process!r}, called at {operation.call:g})"
-            )
+    def misshapen(self, operation: Operation) -> str:
+        if operation.f != "cas" or (isinstance(operation.argument, tuple) and len(operation.argument) == 2):
+            return ""
+        return f"cas needs the argument [from, to], got {operation.argument!r}"
 
 
 class KeyValueMap(Specification):
@@ -135,11 +130,9 @@ class KeyValueMap(Specification):
     operations = ("get", "put", "append")
 
     def initial(self) -> Hashable:
-        """The empty string: the key is absent."""
         return ""
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """``put`` replaces, ``append`` adds at the end, ``get`` must answer the whole string."""
         if operation.f == "put":
             return operation.argument
         if operation.f == "append":
@@ -147,21 +140,12 @@ class KeyValueMap(Specification):
         return _answers(operation, state, state)
 
     def only_looks(self, operation: Operation) -> bool:
-        """``get`` looks."""
         return operation.f == "get"
 
-    def describe(self, state: Any) -> str:
-        """The string held."""
-        return f"holds {_show(state)}"
-
-    def validate(self, operation: Operation) -> None:
-        """``put`` and ``append`` need strings as well."""
-        super().validate(operation)
-        if operation.f in ("put", "append") and not isinstance(operation.argument, str):
-            raise ValueError(
-                f"{operation.f} needs a string, got {operation.argument!r} "
-                f"(process {operation.process!r}, called at {operation.call:g})"
-            )
+    def misshapen(self, operation: Operation) -> str:
+        if operation.f == "get" or isinstance(operation.argument, str):
+            return ""
+        return f"{operation.f} needs a string, got {operation.argument!r}"
 
 
 class Queue(Specification):
@@ -170,11 +154,9 @@ class Queue(Specification):
     operations = ("enqueue", "dequeue")
 
     def initial(self) -> Hashable:
-        """Empty."""
         return ()
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """``enqueue`` adds at the tail, ``dequeue`` must answer the head, or nil if there is none."""
         if operation.f == "enqueue":
             return (*state, operation.argument)
         return _answers(operation, state[0] if state else None, state[1:])
@@ -184,17 +166,12 @@ class Queue(Specification):
         return operation.f == "dequeue" and operation.result is None
 
     def describe(self, state: Any) -> str:
-        """The values waiting."""
         return f"holds {_show(state)}, oldest first" if state else "is empty"
 
-    def validate(self, operation: Operation) -> None:
-        """``enqueue`` needs a value as well."""
-        super().validate(operation)
-        if operation.f == "enqueue" and operation.argument is None:
-            raise ValueError(
-                "enqueue needs a value; nil is what dequeue answers when the queue is empty "
-                f"(process {operation.process!r}, called at {operation.call:g})"
-            )
+    def misshapen(self, operation: Operation) -> str:
+        if operation.f == "dequeue" or operation.argument is not None:
+            return ""
+        return "enqueue needs a value; nil is what dequeue answers when the queue is empty"
 
 
 class _Suffix:
@@ -238,38 +215,31 @@ class AppendOnlyLog(Specification):
     operations = ("append", "read", "get")
 
     def initial(self) -> Hashable:
-        """Empty."""
         return _Suffix(None, None)
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """``append`` adds at the end, ``read`` must answer all values, ``get`` the one at the index."""
         if operation.f == "append":
             longer = state.append(operation.argument)
             return longer if operation.result is None else _answers(operation, state.length, longer)
-        if operation.f == "get":
-            values = state.values()
-            at = operation.argument
-            return _answers(operation, values[at] if at < len(values) else None, state)
-        if operation.result is UNKNOWN or state.holds(operation.result):
+        if operation.f == "read" and state.holds(operation.result):
             return state
-        return Illegal(f"it answered {_show(operation.result)}, and should have answered {_show(state.values())}")
+        values = state.values()
+        if operation.f == "read":
+            return _answers(operation, values, state)
+        at = operation.argument
+        return _answers(operation, values[at] if at < len(values) else None, state)
 
     def only_looks(self, operation: Operation) -> bool:
-        """``read`` and ``get`` look."""
         return operation.f in ("read", "get")
 
     def describe(self, state: Any) -> str:
-        """The values, first to last."""
         return f"holds {_show(state.values())}"
 
-    def validate(self, operation: Operation) -> None:
-        """``get`` needs an index as well."""
-        super().validate(operation)
+    def misshapen(self, operation: Operation) -> str:
         at = operation.argument
-        if operation.f == "get" and (isinstance(at, bool) or not isinstance(at, int) or at < 0):
-            raise ValueError(
-                f"get needs an index from 0, got {at!r} (process {operation.process!r}, called at {operation.call:g})"
-            )
+        if operation.f != "get" or (isinstance(at, int) and not isinstance(at, bool) and at >= 0):
+            return ""
+        return f"get needs an index from 0, got {at!r}"
 
 
 class Mutex(Specification):
@@ -278,17 +248,14 @@ class Mutex(Specification):
     operations = ("acquire", "release")
 
     def initial(self) -> Hashable:
-        """Free."""
         return False
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """Each operation is possible in one of the two states."""
         if state is (operation.f == "acquire"):
             return Illegal("the lock is already held" if state else "nobody holds the lock")
         return not state
 
     def describe(self, state: Any) -> str:
-        """Held or free."""
         return "is held" if state else "is free"
 
 
@@ -304,7 +271,6 @@ class Transactions(Specification):
         self._initial = frozenset(initial.items())
 
     def initial(self) -> Hashable:
-        """The registers as given."""
         return self._initial
 
     def step(self, state: Any, operation: Operation) -> Any:
@@ -319,24 +285,18 @@ class Transactions(Specification):
         return frozenset(registers.items())
 
     def only_looks(self, operation: Operation) -> bool:
-        """A transaction of reads looks."""
         return all(f == "read" for f, _, _ in operation.argument)
 
     def describe(self, state: Any) -> str:
-        """Every register and its value."""
         return "holds " + ", ".join(f"{name} = {_show(value)}" for name, value in sorted(state, key=repr))
 
-    def validate(self, operation: Operation) -> None:
-        """``txn`` needs a list of triples as well."""
-        super().validate(operation)
+    def misshapen(self, operation: Operation) -> str:
         for part in (operation.argument, () if operation.result is UNKNOWN else operation.result):
-            if not isinstance(part, tuple) or any(
-                not isinstance(item, tuple) or len(item) != 3 or item[0] not in ("read", "write") for item in part
+            if not isinstance(part, tuple) or not all(
+                isinstance(item, tuple) and len(item) == 3 and item[0] in ("read", "write") for item in part
             ):
-                raise ValueError(
-                    f"txn needs [[read or write, name, value], ...], got {part!r} "
-                    f"(process {operation.process!r}, called at {operation.call:g})"
-                )
+                return f"txn needs [[read or write, name, value], ...], got {part!r}"
+        return ""
 
 
 class Together(Specification):
@@ -344,29 +304,22 @@ class Together(Specification):
 
     def __init__(self, part: Specification) -> None:
         self.part = part
-        self.operations = part.operations
         self._empty = part.initial()
 
     def initial(self) -> Hashable:
-        """No key has been touched."""
         return frozenset()
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """The step of the operation's own key."""
         states = dict(state)
-        old = states.get(operation.key, self._empty)
-        new = self.part.step(old, operation)
+        new = self.part.step(states.get(operation.key, self._empty), operation)
         return new if isinstance(new, Illegal) else frozenset((states | {operation.key: new}).items())
 
     def only_looks(self, operation: Operation) -> bool:
-        """As the part says."""
         return self.part.only_looks(operation)
 
     def describe(self, state: Any) -> str:
-        """Every key that was touched."""
         texts = (f"{key!r} {self.part.describe(value)}" for key, value in sorted(state, key=repr))
         return "; ".join(texts) or "holds nothing"
 
     def validate(self, operation: Operation) -> None:
-        """As the part says."""
         self.part.validate(operation)

@@ -448,7 +448,7 @@ def test_unknown_operations_and_wrong_arguments(specification, operation, messag
 
 @pytest.mark.parametrize("name", ["time_limit_s", "configuration_limit"])
 def test_limits_must_be_positive(name):
-    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+    with pytest.raises(ValueError, match=f"{name} is 0; it takes a number above 0"):
         check([], Register(), **{name: 0})
 
 
