@@ -177,7 +177,7 @@ def grade_order(order: str | Sequence[str]) -> Grade:
             if first.returned < second.call:
                 return Grade(False, (f"{later} returned at {first.returned:g}, before {earlier} was called at "
                                      f"{second.call:g}: it must come first",))  # fmt: skip
-    register, state = Register(), Register().initial()
+    register, state = Register(), Register().initial
     for letter in letters:
         after = register.step(state, ANSWERS[letter])
         if isinstance(after, Illegal):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
-from threading import Event
 from time import perf_counter
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -16,8 +15,9 @@ from distlib.core import require
 
 DEFAULT_MAX_BYTES = 2 * 2**30
 TICK_S = 0.1
+_SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
 
-Stop = Event | Callable[[], bool]
+Stop = Callable[[], bool]
 OnProgress = Callable[[SearchProgress], None]
 
 
@@ -46,21 +46,15 @@ class SearchWatch:
     """Looks at the clock, the memory and the stop handle about ten times a second, and reports progress."""
 
     def __init__(self, bounds: Bounds, stop: Stop | None, on_progress: OnProgress | None) -> None:
-        if stop is not None and not isinstance(stop, Event) and not callable(stop):
-            raise TypeError(f"stop is {stop!r}; it takes a threading.Event or a function without arguments")
-        if on_progress is not None and not callable(on_progress):
-            raise TypeError(f"on_progress is {on_progress!r}; it takes a function of one SearchProgress")
+        for name, value in (("stop", stop), ("on_progress", on_progress)):
+            if value is not None and not callable(value):
+                raise TypeError(f"{name} is {value!r}; it takes a function")
         self.bounds = bounds
+        self.stop = stop
         self.on_progress = on_progress
-        self.stopped = stop.is_set if isinstance(stop, Event) else stop
         self.start = perf_counter()
         self.due = self.start  # so that the first look is at once
         self.memory_bytes = 0
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the search began."""
-        return perf_counter() - self.start
 
     def look(self, progress: Callable[[float], SearchProgress]) -> str | None:
         """What ends the search now, if anything; cheap between ticks."""
@@ -72,7 +66,7 @@ class SearchWatch:
         self.memory_bytes = max(self.memory_bytes, report.memory_bytes)
         if self.on_progress is not None:
             self.on_progress(report)
-        if self.stopped is not None and self.stopped():
+        if self.stop is not None and self.stop():
             return "the stop handle"
         bounds = self.bounds
         if bounds.max_seconds is not None and report.elapsed_s >= bounds.max_seconds:
@@ -92,8 +86,8 @@ class Memory:
 
     RUN = 100
 
-    def __init__(self, excluded: Iterable[object] = ()) -> None:
-        self.excluded = [id(thing) for thing in excluded]
+    def __init__(self, excluded: object = None) -> None:
+        self.excluded = id(excluded)
         self.sampled_at = 0
         self.bytes_per_state = 0.0
 
@@ -104,25 +98,20 @@ class Memory:
             self.sampled_at = count
             starts = [round(i * max(0, count - self.RUN) / 4) for i in range(5)] if count > 5 * self.RUN else [0]
             length = self.RUN if count > 5 * self.RUN else count
-            runs = [deep_size(states[start : start + length], self.excluded) for start in starts]
+            runs = [self._deep_size(states[start : start + length]) for start in starts]
             self.bytes_per_state = sum(runs) / max(1, len(starts) * length)
         return round(self.bytes_per_state * count)
 
-
-_SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
-
-
-def deep_size(roots: Iterable[Any], excluded: Iterable[int] = ()) -> int:
-    """Bytes of everything reachable from *roots*, each object once; classes, functions and *excluded* ids are left
-    out."""
-    seen = set(excluded)
-    total = 0
-    stack = list(roots)
-    while stack:
-        thing = stack.pop()
-        if id(thing) in seen or isinstance(thing, _SHARED):
-            continue
-        seen.add(id(thing))
-        total += getsizeof(thing)
-        stack += gc.get_referents(thing)
-    return total
+    def _deep_size(self, roots: Sequence[Any]) -> int:
+        """Bytes of everything reachable from *roots*, each object once, without classes, functions and *excluded*."""
+        seen = {self.excluded}
+        total = 0
+        stack = list(roots)
+        while stack:
+            thing = stack.pop()
+            if id(thing) in seen or isinstance(thing, _SHARED):
+                continue
+            seen.add(id(thing))
+            total += getsizeof(thing)
+            stack += gc.get_referents(thing)
+        return total

@@ -15,21 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any
 
 from distlib.check.explore.bound import DEFAULT_MAX_BYTES, Bounds, OnProgress, SearchWatch, Stop
 from distlib.check.explore.liveness import LivenessSearch
-from distlib.check.explore.model import (
-    Model,
-    ModelError,
-    Property,
-    always,
-    check_model,
-    eventually,
-    interchangeable,
-    overrides,
-    sometimes,
-)
+from distlib.check.explore.model import Model, ModelError, Property, always, eventually, interchangeable, sometimes
 from distlib.check.explore.result import Finding, Path, Result, SearchProgress, Step
 from distlib.check.explore.search import BreadthFirstSearch, StateSearch
 from distlib.check.explore.task import SearchTask
@@ -79,19 +70,18 @@ def explore(
     - *symmetry* counts renamings of a state once; the model must define ``canonical``.
     - *max_states* bounds the distinct states visited, *max_depth* the states on a path (the initial one included),
       *max_seconds* the time, *max_bytes* the estimated memory (2 GiB unless given, None for no bound).
-    - *stop* is a ``threading.Event`` or a function; the search ends soon after it is set or returns True.
-    - *on_progress* is called about ten times a second with a ``SearchProgress``.
+    - *stop* is a function without arguments; the search ends soon after it returns True.
+    - *on_progress* is a function of a ``SearchProgress``, called about ten times a second.
 
     Raises TypeError or ValueError for a wrong argument, ``ModelError`` when the model or a property breaks its
     contract.
     """
-    check_model(model)
     require.instance("search", search, (BreadthFirst, RandomWalks), "BreadthFirst() or RandomWalks()")
-    task = _task(model, properties, start, until, symmetry)
+    task = SearchTask(model, properties, start, until, symmetry)
     if max_depth is None and isinstance(search, RandomWalks):
         max_depth = DEFAULT_WALK_DEPTH
     watch = SearchWatch(Bounds(max_states, max_depth, max_seconds, max_bytes), stop, on_progress)
-    engine: StateSearch = (
+    engine: RandomWalkSearch | BreadthFirstSearch = (
         RandomWalkSearch(task, watch, search) if isinstance(search, RandomWalks) else BreadthFirstSearch(task, watch)
     )
     try:
@@ -100,53 +90,6 @@ def explore(
         engine.stopped_by = "Ctrl-C"
     findings = tuple(_finding(prop, engine) for prop in task.properties)
     return _result(engine, findings, {"max_walks": search.max_walks} if isinstance(search, RandomWalks) else {})
-
-
-def _task(
-    model: Model[Any, Any],
-    properties: Sequence[Property],
-    start: Iterable[Any] | None,
-    until: Callable[[Any], bool] | None,
-    symmetry: bool,
-) -> SearchTask:
-    """The task, when the arguments fit together and the initial states can be looked up."""
-    chosen = list(properties or model.properties())
-    for prop in chosen:
-        if not isinstance(prop, Property):
-            raise TypeError(f"{prop!r} is not a property: wrap the predicate, as in always(predicate)")
-    names = [prop.name for prop in chosen]
-    if len(set(names)) < len(names):
-        raise ValueError(f"two properties have the same name: {names}; give each its own, as in always(f, name='...')")
-    if symmetry and not overrides(model, "canonical"):
-        raise ValueError(f"{model!r} defines no canonical(state), so symmetry=True has nothing to reduce by")
-    if symmetry and any(prop.modality == "eventually" for prop in chosen):
-        raise ValueError(
-            "eventually cannot be checked with symmetry=True: its loops would only be loops up to renaming"
-        )
-    goal = None
-    if until is not None:
-        goal = sometimes(until)
-        goal = replace(goal, name=f"goal: {goal.name}")
-        chosen.append(goal)
-    task = SearchTask(model, _start(model, start), tuple(chosen), symmetry, goal)
-    for state in task.start:
-        if problem := task.unusable(state):
-            raise task.error(f"an initial state {problem}")
-    return task
-
-
-def _start(model: Model[Any, Any], start: Iterable[Any] | None) -> tuple[Any, ...]:
-    source = "start"
-    if start is None:
-        source = "initial_states()"
-        try:
-            start = tuple(model.initial_states())
-        except Exception as error:
-            raise ModelError(f"{model!r}: {source} raised {type(error).__name__}: {error}") from error
-    states = tuple(start)
-    if not states:
-        raise ModelError(f"{model!r}: {source} has no state, so there is nothing to explore")
-    return states
 
 
 def _finding(prop: Property, engine: StateSearch) -> Finding:
@@ -170,7 +113,7 @@ def _finding(prop: Property, engine: StateSearch) -> Finding:
 
 def _result(engine: StateSearch, findings: tuple[Finding, ...], more_bounds: dict[str, Any]) -> Result:
     watch = engine.watch
-    last = engine.progress(watch.elapsed_s)
+    last = engine.progress(perf_counter() - watch.start)
     if watch.on_progress is not None:
         watch.on_progress(last)
     return Result(
@@ -201,12 +144,11 @@ class Stage:
 
     *goal* is a predicate on states; every stage but the last needs one. *carry* turns the state that the
     stage before reached into one of this model, for example to allow a crash that was not allowed before.
-    *properties* are the model's own unless given. *bounds* hold for this stage alone.
+    *bounds* hold for this stage alone; checked are the model's own properties.
     """
 
     model: Model[Any, Any]
     goal: Callable[[Any], bool] | None = None
-    properties: tuple[Property, ...] = ()
     search: Strategy = BreadthFirst()
     carry: Callable[[Any], Any] | None = None
     bounds: Bounds = Bounds()  # noqa: RUF009 (frozen)
@@ -233,9 +175,7 @@ def explore_staged(stages: Sequence[Stage]) -> Result:
         if path and stage.carry is not None:
             path = (*path, Step(("stage", number), stage.carry(path[-1].state)))
         start = (path[-1].state,) if path else None
-        result = explore(
-            stage.model, *stage.properties, search=stage.search, start=start, until=stage.goal, **vars(stage.bounds)
-        )
+        result = explore(stage.model, search=stage.search, start=start, until=stage.goal, **vars(stage.bounds))
         results.append(result)
         path += result.path[1:] if path else result.path
         if result.violation is not None or result.stopped_by != "the goal":

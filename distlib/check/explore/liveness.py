@@ -41,7 +41,7 @@ class LivenessSearch:
         self.counterexample: Finding | None = None
         self.stopped_by: str | None = None
         self.cut = False  # at max_depth, somewhere
-        self.memory = Memory([task.model])
+        self.memory = Memory(task.model)
 
     def run(self) -> Finding:
         """Search; what was found about the property."""

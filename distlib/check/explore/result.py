@@ -107,13 +107,6 @@ class Result:
         """Estimated memory for each distinct state, parents and tables included."""
         return self.memory_bytes / self.distinct if self.distinct else 0.0
 
-    def finding(self, name: str) -> Finding:
-        """The finding on the property called *name*; KeyError names those that there are."""
-        for finding in self.findings:
-            if finding.property.name == name:
-                return finding
-        raise KeyError(f"no property {name!r}; there are {[finding.property.name for finding in self.findings]}")
-
     def __bool__(self) -> bool:
         raise TypeError('a Result is neither true nor false: compare .verdict with "holds", "violated" or "unknown"')
 

@@ -37,11 +37,7 @@ class StateSearch:
         self.always = task.all_of("always")
         self.wanted = task.all_of("sometimes")
         self.found: dict[Property, Finding] = {}
-        self._kept = Memory([task.model])
-
-    def run(self) -> None:
-        """Search until something ends it."""
-        raise NotImplementedError
+        self._kept = Memory(task.model)
 
     def path_to(self, number: int) -> Path:
         """The path on which state *number*, which is being judged, was found."""
@@ -112,66 +108,51 @@ class BreadthFirstSearch(StateSearch):
         super().__init__(task, watch)
         self.parents = array("q")
         self.frontier: list[Any] = []
-        self._waiting = Memory([task.model])
+        self._waiting = Memory(task.model)
 
     def run(self) -> None:
         """Search level by level."""
-        level = self._begin()
+        self.depth = 1
+        level = self._record(((None, state) for state in self.task.start), None, -1)
+        self._judge_all(level)
         while level and not self.stopped_by:
             if self.depth == self.watch.bounds.max_depth:
                 self.stopped_by = f"max_depth={self.depth:,}"
                 return
             level = self._next_level(level)
 
-    def _begin(self) -> list[Any]:
-        """Record and check the initial states; returns the distinct ones."""
-        level = []
-        for state in self.task.start:
-            self.generated += 1
-            if (key := self.task.key(state)) not in self.seen:
-                if len(self.seen) >= self.max_states:
-                    self.stopped_by = f"max_states={self.max_states:,}"
-                    break
-                self.seen.add(key)
-                self.keys.append(key)
-                level.append(state)
-        self.parents.extend([-1] * len(level))
-        self.depth = 1
-        for number, state in enumerate(level):
-            self.judge(state, number)
-        return level
-
     def _next_level(self, level: list[Any]) -> list[Any]:
-        """Expand every state of one level."""
+        """Expand every state of one level. States are expanded in the order of their numbers."""
         following: list[Any] = []
         self.frontier = following
         for state in level:
+            before = hash(state) if self.key_of is None else self.keys[self.expanded]
             try:
-                fresh = self._expand(state)
+                fresh = self._record(self.successors(state), state, self.expanded)
+                if (hash(state) if self.key_of is None else self.key_of(state)) != before:
+                    raise self.task.changed_in_place(state)
             except Exception as error:
                 self.task.diagnose(state, error)
+            self.expanded += 1
             if fresh:
                 if not following:
                     self.depth += 1
-                for number, successor in enumerate(fresh, len(self.keys) - len(fresh)):
-                    self.judge(successor, number)
+                self._judge_all(fresh)
                 following += fresh
             self.stopped_by = self.stopped_by or self.watch.look(self.progress)
             if self.stopped_by:
                 break
         return following
 
-    def _expand(self, state: Any) -> list[Any]:
-        """The successors of *state* that were not seen before; they are recorded as its children.
+    def _record(self, steps: Iterable[tuple[Any, Any]], state: Any, number: int) -> list[Any]:
+        """The states that *steps* lead to and that were not seen before, recorded as children of state *number*.
 
-        States are expanded in the order of their numbers. This is the inner loop: whatever can be checked
-        afterwards, or only when something failed, is not checked here.
+        This is the inner loop: whatever can be checked afterwards, or only when something failed, is not checked here.
         """
         seen, key_of, keys, limit = self.seen, self.key_of, self.keys, self.max_states
         fresh: list[Any] = []
         generated = 0
-        before = hash(state) if key_of is None else keys[self.expanded]
-        for action, successor in self.successors(state):
+        for action, successor in steps:
             generated += 1
             key = successor if key_of is None else key_of(successor)
             if key not in seen:
@@ -183,12 +164,13 @@ class BreadthFirstSearch(StateSearch):
                 seen.add(key)
                 keys.append(key)
                 fresh.append(successor)
-        if (hash(state) if key_of is None else key_of(state)) != before:
-            raise self.task.changed_in_place(state)
-        self.parents.extend([self.expanded] * len(fresh))
+        self.parents.extend([number] * len(fresh))
         self.generated += generated
-        self.expanded += 1
         return fresh
+
+    def _judge_all(self, fresh: list[Any]) -> None:
+        for number, state in enumerate(fresh, len(self.keys) - len(fresh)):
+            self.judge(state, number)
 
     def memory(self) -> int:
         """As ``StateSearch``; without fingerprints the states that wait are the keys themselves."""

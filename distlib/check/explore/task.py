@@ -6,31 +6,77 @@ slowly, and names the action at fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, NoReturn
 
-from distlib.check.explore.model import Modality, Model, ModelError, Property, overrides, shorten
+from distlib.check.explore.model import (
+    Modality,
+    Model,
+    ModelError,
+    Property,
+    check_model,
+    overrides,
+    shorten,
+    sometimes,
+)
 
 
-@dataclass(frozen=True)
 class SearchTask:
-    """A model, the states to start from, the properties, and how states are told apart."""
+    """A model, the states to start from, the properties, and how states are told apart; see ``explore``.
 
-    model: Model[Any, Any]
-    start: tuple[Any, ...]
-    properties: tuple[Property, ...]
-    symmetry: bool = False
-    goal: Property | None = None  # one of the properties, a *sometimes*: the search ends when it is reached
+    ``goal`` is the property, a *sometimes*, that *until* stands for: the search ends when it is reached. ``key_of`` is
+    the function from a state to what it is told apart by; None when that is the state itself.
+    """
 
-    @cached_property
-    def key_of(self) -> Callable[[Any], Hashable] | None:
-        """The function from a state to what it is told apart by; None when that is the state itself."""
-        if self.symmetry:
-            return self.model.canonical
-        return self.model.fingerprint if overrides(self.model, "fingerprint") else None
+    def __init__(
+        self,
+        model: Model[Any, Any],
+        properties: tuple[Property, ...],
+        start: Iterable[Any] | None,
+        until: Callable[[Any], bool] | None,
+        symmetry: bool,
+    ) -> None:
+        check_model(model)
+        self.model, self.symmetry = model, symmetry
+        self.goal = None
+        self.properties = properties or model.properties()
+        if until is not None:
+            goal = sometimes(until)
+            self.goal = replace(goal, name=f"goal: {goal.name}")
+            self.properties = (*self.properties, self.goal)
+        self._check_properties()
+        self.key_of: Callable[[Any], Hashable] | None = None
+        if symmetry or overrides(model, "fingerprint"):
+            self.key_of = model.canonical if symmetry else model.fingerprint
+        self.start = self._initial_states() if start is None else tuple(start)
+        if not self.start:
+            source = "initial_states()" if start is None else "start"
+            raise self.error(f"{source} has no state, so there is nothing to explore")
+        for state in self.start:
+            if problem := self.unusable(state):
+                raise self.error(f"an initial state {problem}")
+
+    def _check_properties(self) -> None:
+        for prop in self.properties:
+            if not isinstance(prop, Property):
+                raise TypeError(f"{prop!r} is not a property: wrap the predicate, as in always(predicate)")
+        names = [prop.name for prop in self.properties]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two properties have the same name: {names}; give each its own: always(f, name='...')")
+        if self.symmetry and not overrides(self.model, "canonical"):
+            raise ValueError(f"{self.model!r} defines no canonical(state), so symmetry=True has nothing to reduce by")
+        if self.symmetry and self.all_of("eventually"):
+            raise ValueError(
+                "eventually cannot be checked with symmetry=True: its loops would only be loops up to renaming"
+            )
+
+    def _initial_states(self) -> tuple[Any, ...]:
+        try:
+            return tuple(self.model.initial_states())
+        except Exception as error:
+            raise self.error(f"initial_states() raised {_name(error)}") from error
 
     def key(self, state: Any) -> Hashable:
         """What *state* is told apart by."""

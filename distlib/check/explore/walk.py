@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -36,15 +36,6 @@ class RandomWalks:
             raise TypeError(f"weights is {self.weights!r}; it takes a function from an action to a number")
 
 
-@dataclass
-class PendingProperty:
-    """An *eventually* property along one walk: false so far, after so many steps that changed the state."""
-
-    prop: Property
-    steps: int = 0
-    seen: set[Hashable] = field(default_factory=set)
-
-
 class RandomWalkSearch(StateSearch):
     """Walks from a random initial state by random steps."""
 
@@ -57,6 +48,7 @@ class RandomWalkSearch(StateSearch):
         self.weights = walks.weights
         self.walks: int = 0
         self.path: list[Step] = []
+        self.met: set[Hashable] = set()  # the keys of the path, while an *eventually* is false
         self.one_by_one = overrides(task.model, "next_state")  # no need to compute the steps that are not taken
 
     def run(self) -> None:
@@ -74,19 +66,20 @@ class RandomWalkSearch(StateSearch):
 
     def _walk(self, random: Random) -> None:
         step: Step | None = Step(None, random.choice(self.task.start))
-        self.path = []
-        pending = [PendingProperty(prop) for prop in self.task.all_of("eventually")]
+        self.path, self.met = [], set()
+        pending = self.task.all_of("eventually")  # false so far on this walk
         while step is not None:
             self.generated += 1
             self.path.append(step)
             self._visit(step.state)
-            pending = [each for each in pending if self._still_false(each)]
+            if pending:
+                pending = self._still_false(pending)
             self.stopped_by = self.stopped_by or self.watch.look(self.progress)
             if self.stopped_by:
                 return
             step = self._choose(step.state, random) if len(self.path) != self.watch.bounds.max_depth else None
         if pending:
-            self._end(pending[0].prop)
+            self._end(pending[0])
 
     def _visit(self, state: Any) -> None:
         """Count the state and check it, when it is new to all walks."""
@@ -151,22 +144,20 @@ class RandomWalkSearch(StateSearch):
 
     # -------------------------------------------------------- liveness
 
-    def _still_false(self, pending: PendingProperty) -> bool:
-        """Follow an *eventually* property by one state; a counterexample ends the search."""
+    def _still_false(self, pending: list[Property]) -> list[Property]:
+        """Which of the *eventually* properties are false in the last state too; a counterexample ends the search."""
         state = self.path[-1].state
         key = self.task.key(state)
-        if len(self.path) > 1:
-            if key == self.task.key(self.path[-2].state):
-                return True  # a step that changes nothing is no step
-            pending.steps += 1
-        if self.task.holds(pending.prop, state):
-            return False
-        if key in pending.seen:
-            self._fail(pending.prop, "a loop on which it stays false")
-        elif pending.steps == pending.prop.within:
-            self._fail(pending.prop, f"false for {pending.prop.within} steps")
-        pending.seen.add(key)
-        return True
+        if len(self.path) > 1 and key == self.task.key(self.path[-2].state):
+            return pending  # a step that changes nothing is no step
+        pending = [prop for prop in pending if not self.task.holds(prop, state)]
+        for prop in pending:
+            if key in self.met:
+                self._fail(prop, "a loop on which it stays false")
+            elif prop.within == len(self.met):
+                self._fail(prop, f"false for {prop.within} steps")
+        self.met.add(key)
+        return pending
 
     def _end(self, prop: Property) -> None:
         """The walk is over: where no step changes the state, what is false stays false."""

@@ -6,7 +6,7 @@ The search stands in ``distlib.check.history.wgl``, the types in ``distlib.check
 logs in ``distlib.check.history.readers``.
 
     history = read_jepsen("etcd.log", PORCUPINE)
-    result = check(history, CompareAndSet())
+    result = check(history, CasRegister())
     result.verdict, result.explain()
 
 A history is linearizable exactly if the part of each key is (Herlihy & Wing's locality; P-compositionality in
@@ -58,13 +58,11 @@ class Stuck:
 
     ``operation`` can't be placed: whatever order is tried, it finds no moment before its return. ``partials`` are
     linearizations of everything that returned before it, one for each state they lead to, at most eight: first those
-    that place most answered operations with fewest guesses at what nobody heard of. ``configurations`` counts the
-    different configurations that the search found there; each was shown to be a dead end.
+    that place most answered operations with fewest guesses at what nobody heard of.
     """
 
     operation: Operation
     partials: tuple[Partial, ...]
-    configurations: int
 
 
 @dataclass(frozen=True)
@@ -230,7 +228,7 @@ def _stuck(search: LinearizationSearch) -> Stuck:
         why = outcome.why if isinstance(outcome, Illegal) else "an operation of its own process must come first"
         order = tuple(search.operations[i] for i in search.order(node))
         partials.append(Partial(order, specification.describe(state), why))
-    return Stuck(operation, tuple(partials), len(search.furthest_nodes))
+    return Stuck(operation, tuple(partials))
 
 
 def _explain_stuck(part: HistoryPart, stuck: Stuck, where: str) -> list[str]:

@@ -26,14 +26,13 @@ class Illegal:
 class Specification(ABC):
     """A sequential data type. States must be hashable and never change; a step must be deterministic.
 
-    ``operations`` names the ``f`` it knows. An operation whose result is ``UNKNOWN`` takes effect whatever it answered.
+    ``initial`` is the state before the first operation, ``operations`` names the ``f`` it knows, and ``looks`` those of
+    them that leave every state as it is. An operation whose result is ``UNKNOWN`` takes effect whatever it answered.
     """
 
+    initial: Hashable = None
     operations: tuple[str, ...] = ()
-
-    @abstractmethod
-    def initial(self) -> Hashable:
-        """The state before the first operation."""
+    looks: tuple[str, ...] = ()
 
     @abstractmethod
     def step(self, state: Any, operation: Operation) -> Any:
@@ -45,7 +44,7 @@ class Specification(ABC):
 
         It is always safe to say False.
         """
-        return False
+        return operation.f in self.looks
 
     def describe(self, state: Any) -> str:
         """The state in words."""
@@ -83,20 +82,15 @@ class Register(Specification):
     """A register: ``write v``, ``read → v``. ``initial`` is what a read sees before any write."""
 
     operations: tuple[str, ...] = ("read", "write")
+    looks = ("read",)
 
     def __init__(self, initial: Hashable = None) -> None:
-        self._initial = initial
-
-    def initial(self) -> Hashable:
-        return self._initial
+        self.initial = initial
 
     def step(self, state: Any, operation: Operation) -> Any:
         if operation.f == "write":
             return operation.argument
         return _answers(operation, state, state)
-
-    def only_looks(self, operation: Operation) -> bool:
-        return operation.f == "read"
 
 
 class CasRegister(Register):
@@ -113,7 +107,7 @@ class CasRegister(Register):
 
     def only_looks(self, operation: Operation) -> bool:
         """Reads look, and so does a ``cas`` that failed."""
-        return operation.f == "read" or (operation.f == "cas" and operation.result is False)
+        return super().only_looks(operation) or (operation.f == "cas" and operation.result is False)
 
     def misshapen(self, operation: Operation) -> str:
         if operation.f != "cas" or (isinstance(operation.argument, tuple) and len(operation.argument) == 2):
@@ -127,10 +121,9 @@ class KeyValueMap(Specification):
     The key stands in the operation's ``key``, and each key is checked for itself.
     """
 
+    initial = ""
     operations = ("get", "put", "append")
-
-    def initial(self) -> Hashable:
-        return ""
+    looks = ("get",)
 
     def step(self, state: Any, operation: Operation) -> Any:
         if operation.f == "put":
@@ -138,9 +131,6 @@ class KeyValueMap(Specification):
         if operation.f == "append":
             return str(state) + str(operation.argument)
         return _answers(operation, state, state)
-
-    def only_looks(self, operation: Operation) -> bool:
-        return operation.f == "get"
 
     def misshapen(self, operation: Operation) -> str:
         if operation.f == "get" or isinstance(operation.argument, str):
@@ -151,10 +141,8 @@ class KeyValueMap(Specification):
 class Queue(Specification):
     """A first-in, first-out queue: ``enqueue v``, ``dequeue → v``, or ``dequeue → nil`` from an empty queue."""
 
+    initial = ()
     operations = ("enqueue", "dequeue")
-
-    def initial(self) -> Hashable:
-        return ()
 
     def step(self, state: Any, operation: Operation) -> Any:
         if operation.f == "enqueue":
@@ -213,9 +201,10 @@ class AppendOnlyLog(Specification):
     """An append-only list: ``append v`` (→ nothing, or its index from 0), ``read → [v, ...]``, ``get i → v`` or nil."""
 
     operations = ("append", "read", "get")
+    looks = ("read", "get")
 
-    def initial(self) -> Hashable:
-        return _Suffix(None, None)
+    def __init__(self) -> None:
+        self.initial = _Suffix(None, None)
 
     def step(self, state: Any, operation: Operation) -> Any:
         if operation.f == "append":
@@ -228,9 +217,6 @@ class AppendOnlyLog(Specification):
             return _answers(operation, values, state)
         at = operation.argument
         return _answers(operation, values[at] if at < len(values) else None, state)
-
-    def only_looks(self, operation: Operation) -> bool:
-        return operation.f in ("read", "get")
 
     def describe(self, state: Any) -> str:
         return f"holds {_show(state.values())}"
@@ -245,10 +231,8 @@ class AppendOnlyLog(Specification):
 class Mutex(Specification):
     """A lock: ``acquire`` and ``release``, each of which happens only when it can (Knossos's mutex)."""
 
+    initial = False
     operations = ("acquire", "release")
-
-    def initial(self) -> Hashable:
-        return False
 
     def step(self, state: Any, operation: Operation) -> Any:
         if state is (operation.f == "acquire"):
@@ -268,10 +252,7 @@ class Transactions(Specification):
     operations = ("txn",)
 
     def __init__(self, initial: Mapping[str, Hashable]) -> None:
-        self._initial = frozenset(initial.items())
-
-    def initial(self) -> Hashable:
-        return self._initial
+        self.initial = frozenset(initial.items())
 
     def step(self, state: Any, operation: Operation) -> Any:
         """Every read must answer the registers as the reads and writes before it left them."""
@@ -302,16 +283,14 @@ class Transactions(Specification):
 class Together(Specification):
     """All keys as one object, each of which obeys ``part``: what checking costs without partitioning by key."""
 
+    initial: Hashable = frozenset()
+
     def __init__(self, part: Specification) -> None:
         self.part = part
-        self._empty = part.initial()
-
-    def initial(self) -> Hashable:
-        return frozenset()
 
     def step(self, state: Any, operation: Operation) -> Any:
         states = dict(state)
-        new = self.part.step(states.get(operation.key, self._empty), operation)
+        new = self.part.step(states.get(operation.key, self.part.initial), operation)
         return new if isinstance(new, Illegal) else frozenset((states | {operation.key: new}).items())
 
     def only_looks(self, operation: Operation) -> bool:

@@ -73,7 +73,7 @@ class Steps:
         self._samples = dict(zip(reversed(self.signatures), reversed(operations), strict=True))
         self.width = len(signatures)
         self.table: dict[int, int] = {}  # state * width + signature -> next state
-        self.start = self._number(specification.initial())
+        self.start = self._number(specification.initial)
 
     def _number(self, state: Hashable) -> int:
         try:

@@ -130,7 +130,7 @@ def test_a_model_that_is_not_deterministic_is_noticed_on_replay():
         (lambda: explore(Counter(), max_depth=1.5), TypeError, r"max_depth is 1\.5; it takes a whole number"),
         (lambda: explore(Counter(), max_seconds=-1), ValueError, "max_seconds is -1; it takes a number above 0"),
         (lambda: explore(Counter(), max_bytes="1G"), TypeError, "max_bytes is '1G'; it takes a whole number"),
-        (lambda: explore(Counter(), stop=3), TypeError, "stop is 3; it takes a threading.Event"),
+        (lambda: explore(Counter(), stop=3), TypeError, "stop is 3; it takes a function"),
         (lambda: explore(Counter(), on_progress=3), TypeError, "on_progress is 3; it takes a function"),
         (lambda: explore(Counter(), always(bool), always(bool)), ValueError, "same name"),
         (lambda: always(3), TypeError, "needs a function"),
