@@ -65,8 +65,7 @@ class EWD840(SizedModel[EWD840State]):
 
 
 class ChangRobertsState(NamedTuple):
-    """The variables of ChangRoberts.tla; node n has the identity n, and ``msgs[n]`` are the identities on their
-    way to n."""
+    """The variables of ChangRoberts.tla; node n has the identity n; ``msgs[n]`` are those on their way to n."""
 
     msgs: tuple[frozenset[int], ...]
     started: tuple[bool, ...]  # pc # "n0"

@@ -308,8 +308,7 @@ class PaxosSpecification(BallotModel[PaxosState]):
                     yield ("Phase2b", a, b, v), PaxosState(*vote, added(msgs, ("2b", a, b, v)))
 
     def phase2a(self, state: PaxosState, b: int) -> Iterator[tuple[Action, PaxosState]]:
-        """The leader of ballot *b* proposes: a value of the highest vote that a quorum's promises report,
-        else any value."""
+        """The leader of ballot *b* proposes the value of the highest vote in a quorum's promises, else any value."""
         if any(("2a", b, v) in state.msgs for v in range(self.values)):
             return
         promises = {
@@ -327,22 +326,3 @@ class PaxosSpecification(BallotModel[PaxosState]):
             for b, v in product(range(self.ballots), range(self.values))
             if any(all(("2b", a, b, v) in state.msgs for a in quorum) for quorum in self.quorums)
         )
-
-    def canonical(self, state: PaxosState) -> Any:
-        """Acceptors are sorted, each with the messages that it sent; of the renamings of the values the least is
-        taken."""
-        return min(self._renamed(state, (*names, -1)) for names in permutations(range(self.values)))
-
-    def _renamed(self, state: PaxosState, name: tuple[int, ...]) -> Any:
-        """The state as comparable rows, with value v called name[v]; -1 (no value) keeps its name."""
-        sent: list[list[tuple[Any, ...]]] = [[] for _ in range(self.acceptors)]
-        proposals = []
-        for kind, *content in state.msgs:
-            if kind in ("1b", "2b"):
-                acceptor, *rest, value = content
-                sent[acceptor].append((kind, *rest, name[value]))
-            else:
-                proposals.append((kind, *content) if kind == "1a" else (kind, content[0], name[content[1]]))
-        rows = (tuple(sorted(messages)) for messages in sent)
-        votes = (name[value] for value in state.max_val)
-        return interchangeable(state.max_bal, state.max_v_bal, votes, rows), tuple(sorted(proposals))

@@ -15,6 +15,7 @@ from distlib.core import require
 
 DEFAULT_MAX_BYTES = 2 * 2**30
 TICK_S = 0.1
+_RUN = 100  # states in a run of the sample
 _SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
 
 Stop = Callable[[], bool]
@@ -84,8 +85,6 @@ class Memory:
     so the estimate errs high.
     """
 
-    RUN = 100
-
     def __init__(self, excluded: object = None) -> None:
         self.excluded = id(excluded)
         self.sampled_at = 0
@@ -96,8 +95,8 @@ class Memory:
         count = len(states)
         if count > 1.25 * self.sampled_at or count < self.sampled_at:
             self.sampled_at = count
-            starts = [round(i * max(0, count - self.RUN) / 4) for i in range(5)] if count > 5 * self.RUN else [0]
-            length = self.RUN if count > 5 * self.RUN else count
+            starts = [round(i * max(0, count - _RUN) / 4) for i in range(5)] if count > 5 * _RUN else [0]
+            length = _RUN if count > 5 * _RUN else count
             runs = [self._deep_size(states[start : start + length]) for start in starts]
             self.bytes_per_state = sum(runs) / max(1, len(starts) * length)
         return round(self.bytes_per_state * count)

@@ -65,18 +65,17 @@ class LivenessSearch:
     def _enter(self, step: Step) -> None:
         """Go to a state, unless it was looked at before."""
         key, bounds, within = self.task.key(step.state), self.watch.bounds, self.prop.within
-        if key in self.worst:
-            if self.worst[key] == _ON_PATH:
-                self._fail("A loop on which it stays false: the last state was met before.", step)
-            else:
-                self._check_length(step, self.worst[key])
+        if self.worst.get(key) == _ON_PATH:
+            self._fail("A loop on which it stays false: the last state was met before.", step)
+        elif key in self.worst:
+            self._meet(step, self.worst[key])
         elif bounds.max_states is not None and len(self.worst) >= bounds.max_states:
             self.stopped_by = f"max_states={bounds.max_states:,}"
         else:
             self.keys.append(key)
             if self.task.holds(self.prop, step.state):
                 self.worst[key] = 0
-                self._check_length(step, 0)
+                self._meet(step, 0)
             elif within is not None and len(self.stack) >= within:
                 self._fail(f"Still false after {within} steps.", step)
             else:
@@ -92,7 +91,13 @@ class LivenessSearch:
         try:
             pair = next(frame.steps, None)
             if pair is not None:
-                self._take(frame, Step(*pair))
+                step = Step(*pair)
+                if step.state is None:
+                    raise TypeError("a step leads to None")
+                self.generated += 1
+                if self.task.key(step.state) != frame.key:  # a step that changes nothing is no step
+                    frame.moved = True
+                    self._enter(step)
                 return
         except Exception as error:
             self.task.diagnose(frame.step.state, error)
@@ -101,26 +106,19 @@ class LivenessSearch:
         else:
             self._fail("False at the end, where no step changes the state.")
 
-    def _take(self, frame: _Frame, step: Step) -> None:
-        if step.state is None:
-            raise self.task.none_error(step.action, frame.step.state)
-        self.generated += 1
-        key = self.task.key(step.state)
-        if key == frame.key:
-            return  # a step that changes nothing is no step
-        frame.moved = True
-        self._enter(step)
-        if self.worst.get(key, _ON_PATH) != _ON_PATH:
-            frame.worst = max(frame.worst, 1 + self.worst[key])
-
     def _leave(self) -> None:
         frame = self.stack.pop()
         self.worst[frame.key] = frame.worst
-        if self.stack:
-            self.stack[-1].worst = max(self.stack[-1].worst, 1 + frame.worst)
+        self._step_back(frame.worst)
 
-    def _check_length(self, step: Step, further: int) -> None:
-        """Whether the way on from a state that is known already, *further* steps, makes the path too long."""
+    def _step_back(self, further: int) -> None:
+        """The last state of the path has a step to a state from where *further* steps may be needed."""
+        if self.stack:
+            self.stack[-1].worst = max(self.stack[-1].worst, 1 + further)
+
+    def _meet(self, step: Step, further: int) -> None:
+        """Come to a state that is known already, *further* steps from the goal: with them, is the path too long?"""
+        self._step_back(further)
         within = self.prop.within
         if within is None or len(self.stack) + further <= within:
             return

@@ -110,8 +110,7 @@ class Model(Generic[State, Action]):
         raise ValueError(f"{self!r} does not allow action {action!r} in state {shorten(state)}")
 
     def successors(self, state: State) -> Iterable[tuple[Action, State]]:
-        """Every step out of *state* as (action, next state). Steps that change nothing count as generated, as in
-        TLC."""
+        """Every step out of *state* as (action, next state); one that changes nothing counts too, as in TLC."""
         for action in self.actions(state):
             yield action, self.next_state(state, action)
 
@@ -134,21 +133,6 @@ class Model(Generic[State, Action]):
 def overrides(model: Model[Any, Any], method: str) -> bool:
     """Whether the model's class (or the instance) supplies *method* itself."""
     return method in vars(model) or getattr(type(model), method) is not getattr(Model, method)
-
-
-def check_model(model: object) -> None:
-    """Raise TypeError when *model* lacks a part of the interface."""
-    if isinstance(model, type):
-        raise TypeError(f"explore needs a model, not its class: write {model.__name__}(...) with its parameters")
-    if not isinstance(model, Model):
-        raise TypeError(f"explore needs a Model (distlib.check.explore.explore.Model), not {type(model).__name__}")
-    if not overrides(model, "initial_states"):
-        raise TypeError(f"{model!r} does not define initial_states(), the states in which a run may start")
-    missing = [method for method in ("actions", "next_state") if not overrides(model, method)]
-    if missing and not overrides(model, "successors"):
-        raise TypeError(
-            f"{model!r} does not define {missing[0]}(): a model needs actions() with next_state(), or successors()"
-        )
 
 
 def shorten(value: object, limit: int = 300) -> str:

@@ -113,7 +113,7 @@ class BreadthFirstSearch(StateSearch):
     def run(self) -> None:
         """Search level by level."""
         self.depth = 1
-        level = self._record(((None, state) for state in self.task.start), None, -1)
+        level = self._record(((None, state) for state in self.task.start), -1)
         self._judge_all(level)
         while level and not self.stopped_by:
             if self.depth == self.watch.bounds.max_depth:
@@ -128,7 +128,7 @@ class BreadthFirstSearch(StateSearch):
         for state in level:
             before = hash(state) if self.key_of is None else self.keys[self.expanded]
             try:
-                fresh = self._record(self.successors(state), state, self.expanded)
+                fresh = self._record(self.successors(state), self.expanded)
                 if (hash(state) if self.key_of is None else self.key_of(state)) != before:
                     raise self.task.changed_in_place(state)
             except Exception as error:
@@ -144,7 +144,7 @@ class BreadthFirstSearch(StateSearch):
                 break
         return following
 
-    def _record(self, steps: Iterable[tuple[Any, Any]], state: Any, number: int) -> list[Any]:
+    def _record(self, steps: Iterable[tuple[Any, Any]], number: int) -> list[Any]:
         """The states that *steps* lead to and that were not seen before, recorded as children of state *number*.
 
         This is the inner loop: whatever can be checked afterwards, or only when something failed, is not checked here.
@@ -152,12 +152,12 @@ class BreadthFirstSearch(StateSearch):
         seen, key_of, keys, limit = self.seen, self.key_of, self.keys, self.max_states
         fresh: list[Any] = []
         generated = 0
-        for action, successor in steps:
+        for _, successor in steps:
             generated += 1
             key = successor if key_of is None else key_of(successor)
             if key not in seen:
                 if successor is None:
-                    raise self.task.none_error(action, state)
+                    raise TypeError("a step leads to None")
                 if len(seen) >= limit:
                     self.stopped_by = f"max_states={limit:,}"
                     break

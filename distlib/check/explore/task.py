@@ -8,19 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, NoReturn
 
-from distlib.check.explore.model import (
-    Modality,
-    Model,
-    ModelError,
-    Property,
-    check_model,
-    overrides,
-    shorten,
-    sometimes,
-)
+from distlib.check.explore.model import Modality, Model, ModelError, Property, overrides, shorten, sometimes
 
 
 class SearchTask:
@@ -38,21 +28,23 @@ class SearchTask:
         until: Callable[[Any], bool] | None,
         symmetry: bool,
     ) -> None:
-        check_model(model)
+        _check_model(model)
         self.model, self.symmetry = model, symmetry
         self.goal = None
         self.properties = properties or model.properties()
         if until is not None:
-            goal = sometimes(until)
-            self.goal = replace(goal, name=f"goal: {goal.name}")
+            self.goal = Property("sometimes", f"goal: {sometimes(until).name}", until)
             self.properties = (*self.properties, self.goal)
         self._check_properties()
         self.key_of: Callable[[Any], Hashable] | None = None
         if symmetry or overrides(model, "fingerprint"):
             self.key_of = model.canonical if symmetry else model.fingerprint
-        self.start = self._initial_states() if start is None else tuple(start)
+        source = "initial_states()" if start is None else "start"
+        try:
+            self.start = tuple(model.initial_states() if start is None else start)
+        except Exception as error:
+            raise self.error(f"{source} raised {_name(error)}") from error
         if not self.start:
-            source = "initial_states()" if start is None else "start"
             raise self.error(f"{source} has no state, so there is nothing to explore")
         for state in self.start:
             if problem := self.unusable(state):
@@ -71,12 +63,6 @@ class SearchTask:
             raise ValueError(
                 "eventually cannot be checked with symmetry=True: its loops would only be loops up to renaming"
             )
-
-    def _initial_states(self) -> tuple[Any, ...]:
-        try:
-            return tuple(self.model.initial_states())
-        except Exception as error:
-            raise self.error(f"initial_states() raised {_name(error)}") from error
 
     def key(self, state: Any) -> Hashable:
         """What *state* is told apart by."""
@@ -121,13 +107,6 @@ class SearchTask:
         """An error that names the model."""
         return ModelError(f"{self.model!r}: {text}")
 
-    def none_error(self, action: Any, state: Any) -> ModelError:
-        """The error for a step that leads to None."""
-        return self.error(
-            f"the next state after action {action!r} is None in state {shorten(state)}: "
-            "next_state must return a state, and actions() only the actions that the state allows"
-        )
-
     def changed_in_place(self, state: Any) -> ModelError:
         """The error for a model that changed a state it was given."""
         culprit = ""
@@ -169,7 +148,10 @@ class SearchTask:
         for action, successor in self._steps(state, where):
             after = f" after action {action!r}"
             if successor is None:
-                raise self.none_error(action, state)
+                raise self.error(
+                    f"the next state{after} is None {where}: "
+                    "next_state must return a state, and actions() only the actions that the state allows"
+                )
             if problem := self.unusable(successor):
                 raise self.error(f"the next state{after} {problem}; {where}")
         raise self.error(f"{_name(error)}{after}, {where}") from error
@@ -197,3 +179,18 @@ class SearchTask:
 
 def _name(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _check_model(model: object) -> None:
+    """Raise TypeError when *model* lacks a part of the interface."""
+    if isinstance(model, type):
+        raise TypeError(f"explore needs a model, not its class: write {model.__name__}(...) with its parameters")
+    if not isinstance(model, Model):
+        raise TypeError(f"explore needs a Model (distlib.check.explore.explore.Model), not {type(model).__name__}")
+    if not overrides(model, "initial_states"):
+        raise TypeError(f"{model!r} does not define initial_states(), the states in which a run may start")
+    missing = [method for method in ("actions", "next_state") if not overrides(model, method)]
+    if missing and not overrides(model, "successors"):
+        raise TypeError(
+            f"{model!r} does not define {missing[0]}(): a model needs actions() with next_state(), or successors()"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import Any
 
@@ -43,26 +44,24 @@ class RandomWalkSearch(StateSearch):
 
     def __init__(self, task: SearchTask, watch: SearchWatch, walks: RandomWalks) -> None:
         super().__init__(task, watch)
-        self.first_seed = self.seed = walks.seed
-        self.max_walks = walks.max_walks
-        self.weights = walks.weights
-        self.walks: int = 0
+        self.asked = walks
+        self.seed, self.walks = walks.seed, 0
         self.path: list[Step] = []
         self.met: set[Hashable] = set()  # the keys of the path, while an *eventually* is false
         self.one_by_one = overrides(task.model, "next_state")  # no need to compute the steps that are not taken
 
     def run(self) -> None:
         """Walk until a walk fails, everything asked for was found, or a bound is reached."""
-        for seed in range(self.first_seed, self.first_seed + self.max_walks):
-            self.seed = seed
-            self.walks += 1
-            self._walk(Seeds(seed).stream("walk"))
+        first = self.asked.seed
+        for walks in range(self.asked.max_walks):
+            self.seed, self.walks = first + walks, walks + 1
+            self._walk(Seeds(self.seed).stream("walk"))
             if self.stopped_by:
                 break
         else:
-            self.stopped_by = f"max_walks={self.max_walks:,}"
+            self.stopped_by = f"max_walks={self.asked.max_walks:,}"
         if all(finding.verdict == "holds" for finding in self.found.values()):
-            self.seed = self.first_seed
+            self.seed = first
 
     def _walk(self, random: Random) -> None:
         step: Step | None = Step(None, random.choice(self.task.start))
@@ -116,7 +115,7 @@ class RandomWalkSearch(StateSearch):
                     step = Step(*steps[self._draw([action for action, _ in steps], random)])
             if step is not None:
                 if step.state is None:
-                    raise self.task.none_error(step.action, state)
+                    raise TypeError("a step leads to None")
                 hash(key(step.state))
             if hash(key(state)) != before:
                 raise self.task.changed_in_place(state)
@@ -126,23 +125,20 @@ class RandomWalkSearch(StateSearch):
 
     def _draw(self, actions: list[Any], random: Random) -> int:
         """The position of a random action, each with its weight."""
-        shares = [] if self.weights is None else [self._weight(action) for action in actions]
+        weights = self.asked.weights
+        shares = [] if weights is None else [self._weight(weights, action) for action in actions]
         if not any(shares):
             return random.randrange(len(actions))
         return random.choices(range(len(actions)), shares)[0]
 
-    def _weight(self, action: Any) -> float:
-        assert self.weights is not None
+    def _weight(self, weights: Callable[[Any], float], action: Any) -> float:
         try:
-            weight = self.weights(action)
-            fits = 0 <= weight < float("inf")
+            weight = weights(action)
+            if 0 <= weight < inf:
+                return weight
         except Exception as error:
             raise self.task.error(f"weights({action!r}) raised {type(error).__name__}: {error}") from error
-        if not fits:
-            raise self.task.error(f"weights({action!r}) must be a finite number of at least 0, not {weight!r}")
-        return weight
-
-    # -------------------------------------------------------- liveness
+        raise self.task.error(f"weights({action!r}) must be a finite number of at least 0, not {weight!r}")
 
     def _still_false(self, pending: list[Property]) -> list[Property]:
         """Which of the *eventually* properties are false in the last state too; a counterexample ends the search."""

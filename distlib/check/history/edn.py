@@ -8,15 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
-
-
-class Form(NamedTuple):
-    """One top-level form and the line it begins on (from 1)."""
-
-    line: int
-    value: Any
-
+from typing import Any
 
 _TOKEN = re.compile(
     r"""(?P<skip>[\s,]+|;[^\n]*)
@@ -35,8 +27,9 @@ _INTEGER = re.compile(r"[+-]?\d+N?$")
 _REAL = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?M?$")
 
 
-def forms(text: str, source: str = "text", first_line: int = 1) -> Iterator[Form]:
-    """Every top-level form of ``text``: maps as dict, vectors and lists as list, sets as frozenset, nil as None.
+def forms(text: str, source: str = "text", first_line: int = 1) -> Iterator[tuple[int, Any]]:
+    """Every top-level form of ``text`` with the line it begins on: maps as dict, vectors and lists as list, sets as
+    frozenset, nil as None.
 
     Tags (``#inst "..."``) are dropped, their value is kept. Raises ``ValueError``, naming ``source`` and the
     line, when a bracket or string does not close or a character begins no form.
@@ -57,7 +50,7 @@ def forms(text: str, source: str = "text", first_line: int = 1) -> Iterator[Form
         else:
             value = _atom(token, word)
         if not begun:
-            yield Form(line, value)
+            yield line, value
         elif begun[-1][0] == "#_":
             begun.pop()
         else:

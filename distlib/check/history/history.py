@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
 from distlib.core import require
@@ -105,8 +105,7 @@ def _short(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something done to the system while the history was recorded; only drawn, never checked. Times as in
-    operations."""
+    """Something done to the system meanwhile; only drawn, never checked. Times as in operations."""
 
     label: str
     start: float
@@ -249,20 +248,17 @@ def _completed(invoked: Event, event: Event, call: int, returned: int, meaning: 
 
 def _faults(nemesis: list[tuple[int, str]], end: int) -> list[Fault]:
     faults: list[Fault] = []
-    open_span: tuple[int, str] | None = None
+    started: Fault | None = None
     stopped = False  # a nemesis logs each step twice, when it begins and when it is done
     for position, f in nemesis:
-        if f.startswith(("stop", "heal", "recover")) and (open_span or stopped):
-            if open_span:
-                faults.append(Fault(open_span[1], float(open_span[0]), float(position)))
-            else:
-                faults[-1] = Fault(faults[-1].label, faults[-1].start, float(position))
-            open_span, stopped = None, True
+        at = float(position)
+        if f.startswith(("stop", "heal", "recover")) and (started or stopped):
+            faults.append(replace(started or faults.pop(), end=at))
+            started, stopped = None, True
         elif f.startswith("start"):
-            open_span, stopped = (open_span or (position, f.removeprefix("start").strip("-_ ") or "fault"), False)
+            label = f.removeprefix("start").strip("-_ ") or "fault"
+            started, stopped = started or Fault(label, at, float(end)), False
         else:
-            faults.append(Fault(f, float(position), float(position)))
+            faults.append(Fault(f, at, at))
             stopped = False
-    if open_span:
-        faults.append(Fault(open_span[1], float(open_span[0]), float(end)))
-    return faults
+    return [*faults, started] if started else faults

@@ -20,15 +20,12 @@ import time
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distlib.check.history.history import History, Operation
 from distlib.check.history.sequential import Illegal, Specification, Together
 from distlib.check.history.wgl import LinearizationSearch
 from distlib.core import require
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _FIRST_SHARE = 512  # configurations in a key's first turn
 _CLOCK_EVERY = 128  # configurations between two looks at the clock
@@ -132,18 +129,24 @@ class Linearizability:
         )
 
     def timeline(self, key: Hashable = None) -> dict[str, Any]:
-        """What ``figures.history.history_timeline(**result.timeline())`` draws: data frames and a headline,
-        nothing else.
+        """What ``figures.history.history_timeline(**result.timeline())`` draws: data frames and a headline.
 
-        ``key`` chooses the part; without one it is the part that decided. Raises ``KeyError`` for a key not
-        in the history.
+        ``key`` chooses the part; without one it is the part that decided. Raises ``KeyError`` for an unknown key.
         """
+        import pandas as pd
+
         part = self.decisive
         if key is not None:
             part = next((candidate for candidate in self.parts if candidate.key == key), None)
             if part is None:
                 raise KeyError(f"no operation has the key {key!r}; keys are {[p.key for p in self.parts][:10]}")
-        return {"operations": _frame(part), "faults": _fault_frame(self.history), "headline": _headline(part)}
+        faults = [(fault.label, float(fault.start), float(fault.end)) for fault in self.history.faults]
+        columns = ["process", "label", "call", "returned", "order", "fate", "why"]
+        return {
+            "operations": pd.DataFrame(_rows(part) if part else [], columns=columns),
+            "faults": pd.DataFrame(faults, columns=["label", "start", "end"]),
+            "headline": _headline(part),
+        }
 
 
 def check(
@@ -202,17 +205,15 @@ def _take_turns(searches: list[LinearizationSearch], deadline: float, configurat
 
 
 def _part(key: Hashable, search: LinearizationSearch) -> HistoryPart:
-    operations = search.operations
     stuck = None
     if search.solution is not None:
         verdict, node = Verdict.LINEARIZABLE, search.solution
     else:
         verdict = Verdict.NOT_LINEARIZABLE if search.done else Verdict.UNKNOWN
         node = max(search.furthest_nodes, key=search.telling, default=-1)
-        if search.done:
-            stuck = _stuck(search)
-    order = tuple(operations[i] for i in search.order(node))
-    return HistoryPart(key, verdict, tuple(operations), order, max(search.furthest, 0), stuck, len(search.nodes))
+        stuck = _stuck(search) if search.done else None
+    prefix = max(search.furthest, 0)
+    return HistoryPart(key, verdict, tuple(search.operations), search.order(node), prefix, stuck, len(search.nodes))
 
 
 def _stuck(search: LinearizationSearch) -> Stuck:
@@ -226,8 +227,7 @@ def _stuck(search: LinearizationSearch) -> Stuck:
         state = search.steps.states[number]
         outcome = specification.step(state, operation)
         why = outcome.why if isinstance(outcome, Illegal) else "an operation of its own process must come first"
-        order = tuple(search.operations[i] for i in search.order(node))
-        partials.append(Partial(order, specification.describe(state), why))
+        partials.append(Partial(search.order(node), specification.describe(state), why))
     return Stuck(operation, tuple(partials))
 
 
@@ -258,25 +258,15 @@ def _headline(part: HistoryPart | None) -> str:
     return f"Linearizable: {where}the numbers are one possible order"
 
 
-def _frame(part: HistoryPart | None) -> pd.DataFrame:
-    """One row an operation: process, label, call, returned, order (from 1; 0: not placed), fate, why."""
-    import pandas as pd
-
+def _rows(part: HistoryPart) -> list[tuple[Any, ...]]:
+    """A row an operation: process, label, call, returned, order (from 1; 0: not placed), fate, why."""
     rows: list[tuple[Any, ...]] = []
-    if part is not None:
-        place = {id(operation): number for number, operation in enumerate(part.order, 1)}
-        for operation in part.operations:
-            order, why = place.get(id(operation), 0), ""
-            fate = "placed" if order else "never heard of" if operation.pending else "not placed"
-            if part.stuck is not None and operation is part.stuck.operation:
-                fate, why = "stuck", "; ".join(dict.fromkeys(partial.why for partial in part.stuck.partials))
-            times = float(operation.call), float(operation.returned)
-            rows.append((str(operation.process), operation.label, *times, order, fate, why))
-    return pd.DataFrame(rows, columns=["process", "label", "call", "returned", "order", "fate", "why"])
-
-
-def _fault_frame(history: History) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = [(fault.label, float(fault.start), float(fault.end)) for fault in history.faults]
-    return pd.DataFrame(rows, columns=["label", "start", "end"])
+    place = {id(operation): number for number, operation in enumerate(part.order, 1)}
+    for operation in part.operations:
+        order, why = place.get(id(operation), 0), ""
+        fate = "placed" if order else "never heard of" if operation.pending else "not placed"
+        if part.stuck is not None and operation is part.stuck.operation:
+            fate, why = "stuck", "; ".join(dict.fromkeys(partial.why for partial in part.stuck.partials))
+        times = float(operation.call), float(operation.returned)
+        rows.append((str(operation.process), operation.label, *times, order, fate, why))
+    return rows

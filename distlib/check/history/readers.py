@@ -166,7 +166,7 @@ def _text_events(text: str, source: str) -> list[Event]:
         if match is None:
             continue
         name, event_type, f, rest = match.groups()
-        value = next((form.value for form in edn.forms(rest or "", source, number)), None)
+        _, value = next(edn.forms(rest or "", source, number), (number, None))
         process = int(name) if name.isdigit() else name.lstrip(":")
         events.append(Event(f"{source}:{number}", process, event_type, f, value))
     if not events and text.strip():
@@ -178,10 +178,10 @@ def _text_events(text: str, source: str) -> list[Event]:
 
 
 def _edn_events(text: str, source: str) -> list[Event]:
-    forms = list(edn.forms(text, source))
-    places = [(f"{source}:{form.line}", form.value) for form in forms]
-    if len(forms) == 1 and isinstance(forms[0].value, list):  # the whole history in one vector: name items by number
-        places = [(f"{source}:{forms[0].line}: event {number}", item) for number, item in enumerate(forms[0].value)]
+    places = [(f"{source}:{line}", form) for line, form in edn.forms(text, source)]
+    if len(places) == 1 and isinstance(places[0][1], list):  # the whole history in one vector: name items by number
+        ((place, whole),) = places
+        places = [(f"{place}: event {number}", item) for number, item in enumerate(whole)]
     events = []
     with _Reading(source) as reading:
         for reading.place, record in places:

@@ -50,8 +50,7 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """A return, and the operations that are open at it: those that only look, those that change, those never heard
-    of."""
+    """A return, and what is open at it: operations that only look, that change something, that nobody heard of."""
 
     bit: int
     looks: list[Choice]
@@ -201,13 +200,13 @@ class LinearizationSearch:
         reached = self.nodes[node]
         return reached.length - reached.guessed, -reached.guessed
 
-    def order(self, node: int) -> tuple[int, ...]:
+    def order(self, node: int) -> tuple[Operation, ...]:
         """The operations placed on the way to ``node``, in order."""
         parts = []
         while node >= 0:
             parts.append(self.nodes[node].placed)
             node = self.nodes[node].parent
-        return tuple(operation for part in reversed(parts) for operation in part)
+        return tuple(self.operations[i] for part in reversed(parts) for i in part)
 
 
 def _frontiers(

@@ -141,14 +141,14 @@ def test_broken_jepsen_logs(log, message):
 
 def test_edn_forms():
     text = r'{:a 1, "b\n" [2.5 -3 nil true], #{1 2} (x/y #_ignored 4N)} #inst "2020" ; the end'
-    (first, second) = edn.forms(text)
-    assert first.value == {"a": 1, "b\n": [2.5, -3, None, True], frozenset({1, 2}): ["x/y", 4]}
+    (_, first), second = edn.forms(text)
+    assert first == {"a": 1, "b\n": [2.5, -3, None, True], frozenset({1, 2}): ["x/y", 4]}
     assert second == (1, "2020")
     with pytest.raises(ValueError, match=r"text:1: '\)' closes nothing"):
         list(edn.forms(")"))
     with pytest.raises(ValueError, match="does not end"):
         list(edn.forms('"open'))
-    assert [form.value for form in edn.forms("#_ #_ a b c [1 #_2]")] == ["c", [1]]
+    assert [form for _, form in edn.forms("#_ #_ a b c [1 #_2]")] == ["c", [1]]
     with pytest.raises(ValueError, match="text:1: '#_' is never closed"):
         list(edn.forms("1 #_"))
 
