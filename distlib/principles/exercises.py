@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.explore.explore import ModelError, explore
-from distlib.check.explore.property import always
+from distlib.check.explore.explore import ModelError, always, explore
 from distlib.check.history.history import Operation
 from distlib.check.history.sequential import Illegal, Register
 from distlib.core import require
@@ -146,7 +145,7 @@ def grade_order(order: str | Sequence[str]) -> Grade:
             if first.returned < second.call:
                 return Grade(False, (f"{later} returned at {first.returned:g}, before {earlier} was called at "
                                      f"{second.call:g}: it must come first",))  # fmt: skip
-    register, state = Register(), Register().initial()
+    register, state = Register(), Register().initial
     for letter in letters:
         after = register.step(state, ANSWERS[letter])
         if isinstance(after, Illegal):

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from distlib.check.explore.model import Model
-from distlib.check.explore.property import Property, always, sometimes
-from distlib.principles.specifications import Action, added, at_least_one, replaced
+from distlib.check.explore.model import Property, always, sometimes
+from distlib.principles.specifications import Action, SizedModel, added, replaced
 
 
 class EWD840State(NamedTuple):
@@ -22,16 +21,13 @@ class EWD840State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class EWD840(Model[EWD840State, Action]):
+class EWD840(SizedModel[EWD840State]):
     """Dijkstra's termination detection in a ring (EWD 840, 1983): EWD840.tla (Merz).
 
     Published with 3 nodes: 302 distinct, 2,001 generated, depth 10; with 4: 1,566, 15,986, 12 (ewd840/manifest.json).
     """
 
     nodes: int = 3
-
-    def __post_init__(self) -> None:
-        at_least_one(nodes=self.nodes)
 
     def initial_states(self) -> Iterator[EWD840State]:
         choices = tuple(product((False, True), repeat=self.nodes))
@@ -67,8 +63,7 @@ class EWD840(Model[EWD840State, Action]):
 
 
 class ChangRobertsState(NamedTuple):
-    """The variables of ChangRoberts.tla; node n has the identity n, and ``msgs[n]`` are the identities on their
-    way to n."""
+    """The variables of ChangRoberts.tla; node n has the identity n; ``msgs[n]`` are those on their way to n."""
 
     msgs: tuple[frozenset[int], ...]
     started: tuple[bool, ...]  # pc # "n0"
@@ -77,16 +72,13 @@ class ChangRobertsState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ChangRoberts(Model[ChangRobertsState, Action]):
+class ChangRoberts(SizedModel[ChangRobertsState]):
     """Leader election in a ring (Chang & Roberts 1979): ChangRoberts.tla (Merz). The least initiator wins.
 
     Published with 3 nodes: 137 distinct, 227 generated, depth 10 (chang_roberts/manifest.json).
     """
 
     nodes: int = 3
-
-    def __post_init__(self) -> None:
-        at_least_one(nodes=self.nodes)
 
     def initial_states(self) -> Iterator[ChangRobertsState]:
         for initiator in product((False, True), repeat=self.nodes):

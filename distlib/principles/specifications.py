@@ -11,19 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations, permutations, product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from distlib.check.explore.model import Model, interchangeable
-from distlib.check.explore.property import Property, always, sometimes
+from distlib.check.explore.model import Model, Property, always, interchangeable, sometimes
+from distlib.core import require
 
+State = TypeVar("State")
 Action = tuple[Any, ...]
 
 
-def at_least_one(**parameters: int) -> None:
-    """Raise ValueError for a parameter that is not a whole number of at least 1."""
-    for name, value in parameters.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
+class SizedModel(Model[State, Action]):
+    """A specification whose parameters are numbers of things, each at least 1."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            require.whole(name, value, 1)
 
 
 @lru_cache(maxsize=2**16)
@@ -38,27 +40,19 @@ def added(items: frozenset[Any], item: Any) -> frozenset[Any]:
     return items | {item}
 
 
-def majorities(count: int) -> tuple[tuple[int, ...], ...]:
-    """The smallest majorities of range(count): any two of them have a member in common."""
-    return tuple(combinations(range(count), count // 2 + 1))
-
-
 # ------------------------------------------------------------ transaction commit
 
 WORKING, PREPARED, COMMITTED, ABORTED = "working", "prepared", "committed", "aborted"
 
 
 @dataclass(frozen=True)
-class TCommit(Model[tuple[str, ...], Action]):
+class TCommit(SizedModel[tuple[str, ...]]):
     """What transaction commit is: TCommit.tla (Gray & Lamport 2006, §2). A state is the state of each resource manager.
 
     Published with 3 managers: 34 distinct, 94 generated, depth 7 (transaction_commit/manifest.json).
     """
 
     managers: int = 3
-
-    def __post_init__(self) -> None:
-        at_least_one(managers=self.managers)
 
     def initial_states(self) -> list[tuple[str, ...]]:
         return [(WORKING,) * self.managers]
@@ -106,16 +100,13 @@ class TwoPhaseState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TwoPhase(Model[TwoPhaseState, Action]):
+class TwoPhase(SizedModel[TwoPhaseState]):
     """Two-phase commit with a transaction manager: TwoPhase.tla (Gray & Lamport 2006, §3). It implements ``TCommit``.
 
     Published with 3 managers: 288 distinct, 1,146 generated, depth 11 (transaction_commit/manifest.json).
     """
 
     managers: int = 3
-
-    def __post_init__(self) -> None:
-        at_least_one(managers=self.managers)
 
     def initial_states(self) -> list[TwoPhaseState]:
         return [TwoPhaseState((WORKING,) * self.managers, "init", frozenset(), frozenset())]
@@ -131,7 +122,7 @@ class TwoPhase(Model[TwoPhaseState, Action]):
                 yield ("TMRcvPrepared", rm), TwoPhaseState(rm_state, tm_state, added(tm_prepared, rm), msgs)
             if rm_state[rm] == WORKING:
                 sent = added(msgs, ("Prepared", rm))
-                yield (("RMPrepare", rm), TwoPhaseState(replaced(rm_state, rm, PREPARED), tm_state, tm_prepared, sent))
+                yield ("RMPrepare", rm), TwoPhaseState(replaced(rm_state, rm, PREPARED), tm_state, tm_prepared, sent)
                 aborted = replaced(rm_state, rm, ABORTED)
                 yield ("RMChooseToAbort", rm), TwoPhaseState(aborted, tm_state, tm_prepared, msgs)
             if "Commit" in msgs:
@@ -158,16 +149,13 @@ class TwoPhase(Model[TwoPhaseState, Action]):
 
 
 @dataclass(frozen=True)
-class Consensus(Model[frozenset[int], Action]):
+class Consensus(SizedModel[frozenset[int]]):
     """What consensus is: Consensus.tla (Lamport). A state is the set of chosen values: empty, then one value for ever.
 
     Published with 3 values: 4 distinct, 4 generated, depth 2 (PaxosHowToWinATuringAward/manifest.json).
     """
 
     values: int = 3
-
-    def __post_init__(self) -> None:
-        at_least_one(values=self.values)
 
     def initial_states(self) -> list[frozenset[int]]:
         return [frozenset()]
@@ -182,6 +170,30 @@ class Consensus(Model[frozenset[int], Action]):
 
     def properties(self) -> tuple[Property, ...]:
         return always(lambda chosen: len(chosen) <= 1, "at most one value chosen"), sometimes(bool, "a value chosen")
+
+
+@dataclass(frozen=True)
+class BallotModel(SizedModel[State]):
+    """Acceptors vote for values in numbered ballots; what a quorum has voted for in one ballot is chosen."""
+
+    acceptors: int = 3
+    values: int = 2
+    ballots: int = 2
+
+    @cached_property
+    def quorums(self) -> tuple[tuple[int, ...], ...]:
+        """The smallest majorities: any two of them have an acceptor in common."""
+        return tuple(combinations(range(self.acceptors), self.acceptors // 2 + 1))
+
+    def chosen(self, state: State) -> frozenset[int]:
+        """The values for which some quorum has voted in one ballot."""
+        raise NotImplementedError
+
+    def properties(self) -> tuple[Property, ...]:
+        return (
+            always(lambda state: len(self.chosen(state)) <= 1, "at most one value chosen"),
+            sometimes(lambda state: len(self.chosen(state)) == 1, "a value chosen"),
+        )
 
 
 class BallotVote(NamedTuple):
@@ -199,24 +211,12 @@ class VotingState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Voting(Model[VotingState, Action]):
+class Voting(BallotModel[VotingState]):
     """Paxos before there were messages: Voting.tla (Lamport). Why a vote is allowed, with the whole state in view.
 
     Published: 3 acceptors, 2 values, 3 ballots: 6,752 distinct, 41,017 generated, depth 16
     (PaxosHowToWinATuringAward/manifest.json); with 2 ballots and symmetry 77, 451, 11 (Paxos/manifest.json).
     """
-
-    acceptors: int = 3
-    values: int = 2
-    ballots: int = 2
-
-    def __post_init__(self) -> None:
-        at_least_one(acceptors=self.acceptors, values=self.values, ballots=self.ballots)
-
-    @cached_property
-    def quorums(self) -> tuple[tuple[int, ...], ...]:
-        """The smallest majorities."""
-        return majorities(self.acceptors)
 
     def initial_states(self) -> list[VotingState]:
         return [VotingState((frozenset(),) * self.acceptors, (-1,) * self.acceptors)]
@@ -231,7 +231,7 @@ class Voting(Model[VotingState, Action]):
                     for quorum in self.quorums:
                         for _ in range(self.shows_safe_at(state, quorum, b, v)):
                             mine = added(votes[a], BallotVote(b, v))
-                            yield (("VoteFor", a, b, v), VotingState(replaced(votes, a, mine), replaced(max_bal, a, b)))
+                            yield ("VoteFor", a, b, v), VotingState(replaced(votes, a, mine), replaced(max_bal, a, b))
 
     def may_vote(self, votes: tuple[frozenset[BallotVote], ...], a: int, b: int, v: int) -> bool:
         """Acceptor *a* has not voted in ballot *b*, and nobody else has voted for another value in it."""
@@ -251,7 +251,6 @@ class Voting(Model[VotingState, Action]):
         return earlier.count(BallotVote(max(earlier).ballot, v)) if earlier else 1
 
     def chosen(self, state: VotingState) -> frozenset[int]:
-        """The values for which some quorum has voted in one ballot."""
         return frozenset(
             v
             for b, v in product(range(self.ballots), range(self.values))
@@ -263,12 +262,6 @@ class Voting(Model[VotingState, Action]):
         return min(
             interchangeable(state.max_bal, (tuple(sorted((b, name[v]) for b, v in votes)) for votes in state.votes))
             for name in permutations(range(self.values))
-        )
-
-    def properties(self) -> tuple[Property, ...]:
-        return (
-            always(lambda state: len(self.chosen(state)) <= 1, "at most one value chosen"),
-            sometimes(lambda state: len(self.chosen(state)) == 1, "a value chosen"),
         )
 
 
@@ -286,25 +279,13 @@ class PaxosState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PaxosSpecification(Model[PaxosState, Action]):
+class PaxosSpecification(BallotModel[PaxosState]):
     """Single-decree Paxos over a set of messages: Paxos.tla (Lamport). Proposers and learners need no state.
 
     Published: 3 acceptors, 2 values, 2 ballots: 3,921 distinct, 23,563 generated, depth 17
     (PaxosHowToWinATuringAward/manifest.json, MCPaxosTiny); with one of each but 2 ballots 25, 82, 9
     (Paxos/manifest.json).
     """
-
-    acceptors: int = 3
-    values: int = 2
-    ballots: int = 2
-
-    def __post_init__(self) -> None:
-        at_least_one(acceptors=self.acceptors, values=self.values, ballots=self.ballots)
-
-    @cached_property
-    def quorums(self) -> tuple[tuple[int, ...], ...]:
-        """The smallest majorities."""
-        return majorities(self.acceptors)
 
     def initial_states(self) -> list[PaxosState]:
         none = (-1,) * self.acceptors
@@ -318,15 +299,14 @@ class PaxosSpecification(Model[PaxosState, Action]):
         for a, b in product(range(self.acceptors), range(self.ballots)):
             if ("1a", b) in msgs and b > max_bal[a]:
                 promise = ("1b", a, b, max_v_bal[a], max_val[a])
-                yield (("Phase1b", a, b), PaxosState(replaced(max_bal, a, b), max_v_bal, max_val, added(msgs, promise)))
+                yield ("Phase1b", a, b), PaxosState(replaced(max_bal, a, b), max_v_bal, max_val, added(msgs, promise))
             for v in range(self.values):
                 if ("2a", b, v) in msgs and b >= max_bal[a]:
                     vote = replaced(max_bal, a, b), replaced(max_v_bal, a, b), replaced(max_val, a, v)
                     yield ("Phase2b", a, b, v), PaxosState(*vote, added(msgs, ("2b", a, b, v)))
 
     def phase2a(self, state: PaxosState, b: int) -> Iterator[tuple[Action, PaxosState]]:
-        """The leader of ballot *b* proposes: a value of the highest vote that a quorum's promises report,
-        else any value."""
+        """The leader of ballot *b* proposes the value of the highest vote in a quorum's promises, else any value."""
         if any(("2a", b, v) in state.msgs for v in range(self.values)):
             return
         promises = {
@@ -339,34 +319,8 @@ class PaxosSpecification(Model[PaxosState, Action]):
                     yield ("Phase2a", b, v), state._replace(msgs=added(state.msgs, ("2a", b, v)))
 
     def chosen(self, state: PaxosState) -> frozenset[int]:
-        """The values for which some quorum has voted in one ballot."""
         return frozenset(
             v
             for b, v in product(range(self.ballots), range(self.values))
             if any(all(("2b", a, b, v) in state.msgs for a in quorum) for quorum in self.quorums)
-        )
-
-    def canonical(self, state: PaxosState) -> Any:
-        """Acceptors are sorted, each with the messages that it sent; of the renamings of the values the least is
-        taken."""
-        return min(self._renamed(state, (*names, -1)) for names in permutations(range(self.values)))
-
-    def _renamed(self, state: PaxosState, name: tuple[int, ...]) -> Any:
-        """The state as comparable rows, with value v called name[v]; -1 (no value) keeps its name."""
-        sent: list[list[tuple[Any, ...]]] = [[] for _ in range(self.acceptors)]
-        proposals = []
-        for kind, *content in state.msgs:
-            if kind in ("1b", "2b"):
-                acceptor, *rest, value = content
-                sent[acceptor].append((kind, *rest, name[value]))
-            else:
-                proposals.append((kind, *content) if kind == "1a" else (kind, content[0], name[content[1]]))
-        rows = (tuple(sorted(messages)) for messages in sent)
-        votes = (name[value] for value in state.max_val)
-        return interchangeable(state.max_bal, state.max_v_bal, votes, rows), tuple(sorted(proposals))
-
-    def properties(self) -> tuple[Property, ...]:
-        return (
-            always(lambda state: len(self.chosen(state)) <= 1, "at most one value chosen"),
-            sometimes(lambda state: len(self.chosen(state)) == 1, "a value chosen"),
         )

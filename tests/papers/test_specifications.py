@@ -2,7 +2,7 @@
 
 import pytest
 
-from distlib.check.explore.explore import BreadthFirst, DepthFirst, Model, always, explore
+from distlib.check.explore.explore import Model, always, explore
 from distlib.principles.ring import EWD840, ChangRoberts
 from distlib.principles.specifications import (
     BallotVote,
@@ -71,26 +71,7 @@ def test_termination_detection_in_a_ring():
     assert counts(EWD840(4)) == (1566, 15986, 12)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"search": BreadthFirst(workers=2)},
-        {"search": BreadthFirst(workers=3)},
-        {"store": "hashes"},
-        {"store": "hashes", "search": BreadthFirst(workers=2)},
-    ],
-)
-@pytest.mark.parametrize("model", [TwoPhase(4), PaxosSpecification(3, 1, 2), EWD840(3)])
-def test_every_way_of_searching_breadth_first_counts_alike(model, options):
-    assert counts(model, **options) == counts(model)
-
-
-@pytest.mark.parametrize("model", [TwoPhase(4), Voting(3, 2, 2), ChangRoberts(4)])
-def test_depth_first_visits_the_same_states(model):
-    assert counts(model, search=DepthFirst())[:2] == counts(model)[:2]
-
-
-@pytest.mark.parametrize("model", [TCommit(4), TwoPhase(4), Consensus(4), Voting(3, 2, 2), PaxosSpecification(3, 2, 1)])
+@pytest.mark.parametrize("model", [TCommit(4), TwoPhase(4), Consensus(4), Voting(3, 2, 2)])
 def test_symmetry_merges_states_and_keeps_the_verdict(model):
     full, reduced = explore(model), explore(model, symmetry=True)
     assert reduced.distinct < full.distinct
@@ -151,5 +132,5 @@ def test_paxos_implements_voting():
     ],
 )
 def test_a_wrong_size_is_named(make, name):
-    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1"):
+    with pytest.raises((TypeError, ValueError), match=f"{name} is .*; it takes a whole number of at least 1"):
         make()

@@ -44,8 +44,7 @@ from distlib.check.cluster.world import (
     Timeout,
     World,
 )
-from distlib.check.explore.model import Model, shorten
-from distlib.check.explore.property import Property, always
+from distlib.check.explore.model import Model, Property, always, shorten
 from distlib.core.fault import Link
 from distlib.core.invariant import Broken, Invariant, Violation
 from distlib.core.node import Node, NodeId

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
-from threading import Event
 from time import perf_counter
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from distlib.check.explore.result import SearchProgress
+from distlib.core import require
 
 DEFAULT_MAX_BYTES = 2 * 2**30
 TICK_S = 0.1
+_RUN = 100  # states in a run of the sample
+_SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
 
-Stop = Event | Callable[[], bool]
+Stop = Callable[[], bool]
+OnProgress = Callable[[SearchProgress], None]
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,11 @@ class Bounds:
     max_bytes: int | None = DEFAULT_MAX_BYTES
 
     def __post_init__(self) -> None:
-        for name in ("max_states", "max_depth", "max_bytes"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be a whole number of at least 1, or None for no bound; got {value!r}")
-        seconds = self.max_seconds
-        if seconds is not None and (
-            isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0
-        ):
-            raise ValueError(f"max_seconds must be a number above 0, or None for no bound; got {seconds!r}")
+        for name, value in self.given().items():
+            if name == "max_seconds":
+                require.above(name, value)
+            else:
+                require.whole(name, value, 1)
 
     def given(self) -> dict[str, Any]:
         """The bounds that are set, by name."""
@@ -47,19 +46,16 @@ class Bounds:
 class SearchWatch:
     """Looks at the clock, the memory and the stop handle about ten times a second, and reports progress."""
 
-    def __init__(self, bounds: Bounds, stop: Stop | None, on_progress: Callable[[SearchProgress], None] | None) -> None:
+    def __init__(self, bounds: Bounds, stop: Stop | None, on_progress: OnProgress | None) -> None:
+        for name, value in (("stop", stop), ("on_progress", on_progress)):
+            if value is not None and not callable(value):
+                raise TypeError(f"{name} is {value!r}; it takes a function")
         self.bounds = bounds
         self.stop = stop
         self.on_progress = on_progress
         self.start = perf_counter()
         self.due = self.start  # so that the first look is at once
         self.memory_bytes = 0
-        self.phase = "search"
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the search began."""
-        return perf_counter() - self.start
 
     def look(self, progress: Callable[[float], SearchProgress]) -> str | None:
         """What ends the search now, if anything; cheap between ticks."""
@@ -71,13 +67,13 @@ class SearchWatch:
         self.memory_bytes = max(self.memory_bytes, report.memory_bytes)
         if self.on_progress is not None:
             self.on_progress(report)
-        if self.stop is not None and (self.stop.is_set() if isinstance(self.stop, Event) else self.stop()):
+        if self.stop is not None and self.stop():
             return "the stop handle"
         bounds = self.bounds
-        if bounds.max_seconds is not None and now - self.start >= bounds.max_seconds:
+        if bounds.max_seconds is not None and report.elapsed_s >= bounds.max_seconds:
             return f"max_seconds={bounds.max_seconds:g}"
         if bounds.max_bytes is not None and report.memory_bytes >= bounds.max_bytes:
-            return f"max_bytes={bounds.max_bytes:,} ({report.distinct:,} states kept); raise it, or store hashes"
+            return f"max_bytes={bounds.max_bytes:,} ({report.distinct:,} states kept)"
         return None
 
 
@@ -89,10 +85,8 @@ class Memory:
     so the estimate errs high.
     """
 
-    RUN = 100
-
-    def __init__(self, excluded: Iterable[object] = ()) -> None:
-        self.excluded = [id(thing) for thing in excluded]
+    def __init__(self, excluded: object = None) -> None:
+        self.excluded = id(excluded)
         self.sampled_at = 0
         self.bytes_per_state = 0.0
 
@@ -101,27 +95,22 @@ class Memory:
         count = len(states)
         if count > 1.25 * self.sampled_at or count < self.sampled_at:
             self.sampled_at = count
-            starts = [round(i * max(0, count - self.RUN) / 4) for i in range(5)] if count > 5 * self.RUN else [0]
-            length = self.RUN if count > 5 * self.RUN else count
-            runs = [deep_size(states[start : start + length], self.excluded) for start in starts]
+            starts = [round(i * max(0, count - _RUN) / 4) for i in range(5)] if count > 5 * _RUN else [0]
+            length = _RUN if count > 5 * _RUN else count
+            runs = [self._deep_size(states[start : start + length]) for start in starts]
             self.bytes_per_state = sum(runs) / max(1, len(starts) * length)
         return round(self.bytes_per_state * count)
 
-
-_SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
-
-
-def deep_size(roots: Iterable[Any], excluded: Iterable[int] = ()) -> int:
-    """Bytes of everything reachable from *roots*, each object once; classes, functions and *excluded* ids are left
-    out."""
-    seen = set(excluded)
-    total = 0
-    stack = list(roots)
-    while stack:
-        thing = stack.pop()
-        if id(thing) in seen or isinstance(thing, _SHARED):
-            continue
-        seen.add(id(thing))
-        total += getsizeof(thing)
-        stack += gc.get_referents(thing)
-    return total
+    def _deep_size(self, roots: Sequence[Any]) -> int:
+        """Bytes of everything reachable from *roots*, each object once, without classes, functions and *excluded*."""
+        seen = {self.excluded}
+        total = 0
+        stack = list(roots)
+        while stack:
+            thing = stack.pop()
+            if id(thing) in seen or isinstance(thing, _SHARED):
+                continue
+            seen.add(id(thing))
+            total += getsizeof(thing)
+            stack += gc.get_referents(thing)
+        return total

@@ -1,29 +1,88 @@
-"""What the explorer searches: a state machine behind a small interface.
+"""What the explorer searches, and what must hold of it: ``Model`` and ``Property``.
 
-A ``Model`` says where a system may start and which steps each state allows; everything else (the order of the
-search, the bounds, the properties) belongs to ``distlib.check.explore.explore``. A state is any immutable, hashable
-value. A model of mutable objects overrides ``fingerprint`` and must return a new object from every step.
+A ``Model`` says where a system may start and which steps each state allows; everything else (the order of the search,
+the bounds) belongs to ``distlib.check.explore.explore``. A state is any immutable, hashable value. A model of mutable
+objects overrides ``fingerprint`` and must return a new object from every step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import fields, is_dataclass
-from enum import Enum
-from functools import lru_cache
-from hashlib import blake2b
-from itertools import permutations
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
-if TYPE_CHECKING:
-    from distlib.check.explore.property import Property
+from distlib.core import require
 
 State = TypeVar("State")
 Action = TypeVar("Action")
+Modality = Literal["always", "sometimes", "eventually"]
 
 
 class ModelError(Exception):
     """A model or a property broke its contract; the message names the model, the action and the state."""
+
+
+# ------------------------------------------------------------ properties
+
+
+@dataclass(frozen=True)
+class Property:
+    """A named predicate on states and how it is to hold; made by ``always``, ``sometimes`` and ``eventually``."""
+
+    modality: Modality
+    name: str
+    predicate: Callable[[Any], Any]
+    within: int | None = None
+
+    def __str__(self) -> str:
+        bound = f" within {self.within} steps" if self.within is not None else ""
+        return f"{self.modality} {self.name}{bound}"
+
+
+def always(predicate: Callable[[Any], Any], name: str | None = None) -> Property:
+    """An invariant: *predicate* returns True in every reachable state.
+
+    Anything else that it returns is a violation: False, or (better) a witness, such as a sentence that says
+    what is wrong. None is refused, because it is what a function returns that forgot its ``return``.
+    """
+    return _property("always", predicate, name)
+
+
+def sometimes(predicate: Callable[[Any], bool], name: str | None = None) -> Property:
+    """Reachability: *predicate* is true in at least one reachable state; breadth-first gives a shortest path to it.
+
+    It guards against invariants that hold only because nothing happens.
+    """
+    return _property("sometimes", predicate, name)
+
+
+def eventually(predicate: Callable[[Any], bool], within: int | None = None, name: str | None = None) -> Property:
+    """Liveness: every maximal path from an initial state reaches a state where *predicate* is true.
+
+    A path is maximal when it ends only where no step changes the state; steps that leave the state as it is are skipped
+    (weak fairness of the next-state relation as a whole, and no other fairness). A counterexample is a path on which
+    the predicate stays false and which (1) ends in such a state, or (2) returns to a state it has been in (a lasso: the
+    path shown ends with that state), or (3) is *within* steps long, when that bound is given.
+
+    "holds" is therefore a proof for the model as given, when the states short of the predicate were all
+    explored. A network that may lose every message for ever has a lasso: put such limits into the model. With
+    random walks, only the walks taken are checked, and nothing is proved.
+    """
+    if within is not None:
+        require.whole("within", within, 0, unit="steps")
+    return _property("eventually", predicate, name, within)
+
+
+def _property(
+    modality: Modality, predicate: Callable[[Any], Any], name: str | None, within: int | None = None
+) -> Property:
+    if not callable(predicate):
+        raise TypeError(f"{modality}() needs a function of one state, not {type(predicate).__name__}")
+    own = getattr(predicate, "__name__", type(predicate).__name__)
+    return Property(modality, name or own.strip("_").replace("_", " "), predicate, within)
+
+
+# ------------------------------------------------------------ models
 
 
 class Model(Generic[State, Action]):
@@ -51,8 +110,7 @@ class Model(Generic[State, Action]):
         raise ValueError(f"{self!r} does not allow action {action!r} in state {shorten(state)}")
 
     def successors(self, state: State) -> Iterable[tuple[Action, State]]:
-        """Every step out of *state* as (action, next state). Steps that change nothing count as generated, as in
-        TLC."""
+        """Every step out of *state* as (action, next state); one that changes nothing counts too, as in TLC."""
         for action in self.actions(state):
             yield action, self.next_state(state, action)
 
@@ -77,40 +135,6 @@ def overrides(model: Model[Any, Any], method: str) -> bool:
     return method in vars(model) or getattr(type(model), method) is not getattr(Model, method)
 
 
-def check_model(model: object) -> None:
-    """Raise TypeError when *model* lacks a part of the interface."""
-    if isinstance(model, type):
-        raise TypeError(f"explore needs a model, not its class: write {model.__name__}(...) with its parameters")
-    if not isinstance(model, Model):
-        raise TypeError(f"explore needs a Model (distlib.check.explore.explore.Model), not {type(model).__name__}")
-    if not overrides(model, "initial_states"):
-        raise TypeError(f"{model!r} does not define initial_states(), the states in which a run may start")
-    if not overrides(model, "successors"):
-        for method in ("actions", "next_state"):
-            if not overrides(model, method):
-                raise TypeError(
-                    f"{model!r} does not define {method}(): a model needs actions() with next_state(), or successors()"
-                )
-
-
-def interchangeable(*columns: Iterable[Any]) -> tuple[Any, ...]:
-    """One row a node, ``(columns[0][i], columns[1][i], ...)``, sorted: equal however the nodes are numbered.
-
-    Sorting finds the representative in O(n log n) when all that is known of a node is in its own row. When nodes name
-    each other (votes, messages between nodes), use ``least_renaming``. The values of a column must be comparable.
-    """
-    return tuple(sorted(zip(*columns, strict=True)))
-
-
-def least_renaming(count: int, renamed: Callable[[tuple[int, ...]], Any]) -> Any:
-    """The least of ``renamed(p)`` over every permutation *p* of range(count), where node i is renamed to p[i].
-
-    ``renamed`` returns the whole state so renamed, as a comparable and hashable value (a frozenset sorted into a tuple,
-    for ``<`` on sets is inclusion). The cost is count! calls for each state, so it pays up to about five nodes.
-    """
-    return min(map(renamed, permutations(range(count))))
-
-
 def shorten(value: object, limit: int = 300) -> str:
     """``repr(value)``, cut to *limit* characters, for messages; a repr that fails is named as such."""
     try:
@@ -120,154 +144,14 @@ def shorten(value: object, limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-# ------------------------------------------------------------ hashing
+# ------------------------------------------------------------ symmetry
 
 
-def digest(value: Hashable) -> int:
-    """A 64-bit hash of plain data that is the same in every process (BLAKE2b of a canonical encoding).
+def interchangeable(*columns: Iterable[Any]) -> tuple[Any, ...]:
+    """One row a node, ``(columns[0][i], columns[1][i], ...)``, sorted: equal however the nodes are numbered.
 
-    Python's own ``hash`` won't do: hash(-1) == hash(-2), so that two states of Paxos could always collide, and
-    strings are salted. Equal values have equal digests; different ones collide with probability 2**-64.
-
-    Raises TypeError for anything but None, numbers, strings, bytes, enums, tuples, frozensets and frozen dataclasses.
+    Sorting finds the representative in O(n log n) when all that is known of a node is in its own row. When nodes name
+    each other (votes, messages between nodes), take the least of all renamings instead: n! of them, for few nodes. The
+    values of a column must be comparable.
     """
-    return int.from_bytes(blake2b(_encode(value), digest_size=8).digest(), "little")
-
-
-def collision_probability(states: int) -> float:
-    """An upper bound on the probability that any two of *states* digests of 64 bits collide (the birthday bound)."""
-    return min(1.0, states * (states - 1) / 2**65)
-
-
-def _encode(value: Any) -> bytes:
-    """An unambiguous encoding: equal values, and only those, have equal bytes."""
-    if value is None:
-        return b"n"
-    if isinstance(value, str) and not isinstance(value, Enum):
-        text = value.encode()
-        return b"s%d:%b" % (len(text), text)
-    if isinstance(value, int) and not isinstance(value, Enum):
-        return b"i%d;" % value  # True == 1, so both are encoded alike
-    if isinstance(value, tuple):
-        return b"(%b)" % b"".join(map(_encode_part, value))
-    if isinstance(value, frozenset):
-        return b"{%b}" % b"".join(sorted(map(_encode_part, value)))
-    return _encode_rare(value)
-
-
-_encode_part = lru_cache(maxsize=2**16)(_encode)  # parts recur from state to state, whole states don't
-
-
-def _encode_rare(value: Any) -> bytes:
-    if isinstance(value, Enum):
-        # an IntEnum or StrEnum equals its value, another Enum only itself
-        return _encode(value.value) if isinstance(value, int | str) else _encode((type(value).__qualname__, value.name))
-    if isinstance(value, float):
-        return _encode(int(value)) if value.is_integer() else b"f%b;" % value.hex().encode()
-    if isinstance(value, bytes):
-        return b"b%d:%b" % (len(value), value)
-    if isinstance(value, type):
-        return b"t%b" % _encode((value.__module__, value.__qualname__))
-    if is_dataclass(value):
-        parts = (getattr(value, field.name) for field in fields(value) if field.compare)
-        return b"d%b" % _encode((type(value).__qualname__, *parts))
-    raise TypeError(
-        f'store="hashes" cannot encode a {type(value).__name__}: override fingerprint() to return plain data '
-        "(numbers, strings, tuples, frozensets, frozen dataclasses)"
-    )
-
-
-# ------------------------------------------------------------ diagnosis
-
-
-def diagnose(
-    model: Model[Any, Any], key_of: Callable[[Any], Hashable] | None, state: Any, error: Exception
-) -> ModelError:
-    """Say which step out of *state* raised *error*.
-
-    The search itself runs without checks, for speed; when something fails, the steps of that one state are taken again.
-    """
-    if isinstance(error, ModelError):
-        return error
-    where = f"in state {shorten(state)}"
-    action: Any = None
-    try:
-        for action, successor in _steps(model, state):
-            if successor is None:
-                return none_error(model, action, state)
-            problem = unusable(key_of, successor)
-            if problem:
-                return ModelError(f"{model!r}: the next state after action {action!r} {problem}; {where}")
-    except _StepError as step:
-        return ModelError(f"{model!r}: {step} {where}")
-    after = "" if action is None else f" after action {action!r}"
-    return ModelError(f"{model!r}: {_name(error)}{after}, {where}")
-
-
-def unusable(key_of: Callable[[Any], Hashable] | None, state: Any) -> str:
-    """What keeps *state* from being looked up, as the end of a sentence; empty when nothing does."""
-    if state is None:
-        return "is None"
-    key = state
-    if key_of is not None:
-        try:
-            key = key_of(state)
-        except Exception as error:
-            return f"has no fingerprint: {_name(error)}, for {shorten(state)}"
-    try:
-        hash(key)
-    except TypeError as error:
-        what = "is not hashable" if key_of is None else "has a fingerprint that is not hashable"
-        remedy = "use tuples, frozensets or frozen dataclasses, or override fingerprint()"
-        return f"{what} ({error}): {remedy}; {shorten(key)}"
-    return ""
-
-
-def none_error(model: Model[Any, Any], action: Any, state: Any) -> ModelError:
-    """The error for a step that leads to None."""
-    return ModelError(
-        f"{model!r}: the next state after action {action!r} is None in state {shorten(state)}: "
-        "next_state must return a state, and actions() only the actions that the state allows"
-    )
-
-
-class _StepError(Exception):
-    """A part of the model raised, or gave something other than a pair."""
-
-
-def _steps(model: Model[Any, Any], state: Any) -> Iterator[tuple[Any, Any]]:
-    if overrides(model, "successors"):
-        yield from _pairs(model, state)
-        return
-    try:
-        actions = list(model.actions(state))
-    except Exception as error:
-        raise _StepError(f"actions(state) raised {_name(error)}") from error
-    for action in actions:
-        try:
-            successor = model.next_state(state, action)
-        except Exception as error:
-            raise _StepError(f"next_state(state, {action!r}) raised {_name(error)}") from error
-        yield action, successor
-
-
-def _pairs(model: Model[Any, Any], state: Any) -> Iterator[tuple[Any, Any]]:
-    after = ""
-    iterator: Iterator[Any] | None = None
-    while True:
-        try:
-            if iterator is None:
-                iterator = iter(model.successors(state))
-            pair = next(iterator)
-        except StopIteration:
-            return
-        except Exception as error:
-            raise _StepError(f"successors(state) raised {_name(error)}{after}") from error
-        if not (isinstance(pair, tuple) and len(pair) == 2):
-            raise _StepError(f"successors(state) must yield (action, state) pairs, not {shorten(pair)},")
-        after = f" after action {pair[0]!r}"
-        yield pair
-
-
-def _name(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return tuple(sorted(zip(*columns, strict=True)))

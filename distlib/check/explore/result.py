@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from distlib.check.explore.model import collision_probability
-from distlib.check.explore.property import Property
+from distlib.check.explore.model import Property
 
 Verdict = Literal["holds", "violated", "unknown"]
 
@@ -31,12 +30,6 @@ class SearchProgress:
     frontier: int  # states found and not yet expanded
     elapsed_s: float
     memory_bytes: int
-    phase: str = "search"  # which search this is: "search", or the property whose liveness is being checked
-
-    @property
-    def generated_per_s(self) -> float:
-        """Successors generated a second, since the start."""
-        return self.generated / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     def __str__(self) -> str:
         return (
@@ -84,9 +77,7 @@ class Result:
     bounds: dict[str, Any]
     elapsed_s: float
     memory_bytes: int  # estimated, at the search's peak: visited states, parents and frontier
-    store: str = "states"
     symmetry: bool = False
-    workers: int = 1
     seed: int | None = None  # random walks: the seed of the failing walk, else the first seed
     walks: int | None = None  # random walks: how many were walked
     stages: tuple[Result, ...] = field(default=(), repr=False)
@@ -94,14 +85,10 @@ class Result:
     @property
     def verdict(self) -> Verdict:
         """ "violated" when any property is, "holds" when every one does, else "unknown"."""
-        verdicts = [finding.verdict for finding in self.findings]
+        verdicts = {finding.verdict for finding in self.findings}
         if "violated" in verdicts:
             return "violated"
-        return "unknown" if "unknown" in verdicts or not self._complete else "holds"
-
-    @property
-    def _complete(self) -> bool:
-        return self.exhausted or bool(self.findings)
+        return "holds" if verdicts == {"holds"} or (not verdicts and self.exhausted) else "unknown"
 
     @property
     def violation(self) -> Finding | None:
@@ -120,76 +107,44 @@ class Result:
         """Estimated memory for each distinct state, parents and tables included."""
         return self.memory_bytes / self.distinct if self.distinct else 0.0
 
-    @property
-    def collision_probability(self) -> float:
-        """How likely it is that two states were taken for one: 0 when the states themselves are kept."""
-        return collision_probability(self.distinct) if self.store == "hashes" else 0.0
-
-    def finding(self, name: str) -> Finding:
-        """The finding on the property called *name*; KeyError names those that there are."""
-        for finding in self.findings:
-            if finding.property.name == name:
-                return finding
-        raise KeyError(f"no property {name!r}; there are {[finding.property.name for finding in self.findings]}")
-
     def __bool__(self) -> bool:
         raise TypeError('a Result is neither true nor false: compare .verdict with "holds", "violated" or "unknown"')
 
     def __str__(self) -> str:
-        lines = [f"{self.model}, {self.search}: {self._headline()}"]
-        lines += [f"  {finding}" for finding in self.findings]
-        lines.append(
+        longest = "deepest path" if self.walks is None else "longest walk"
+        lines = [
+            f"{self.model}, {self.search}: {self._headline()}",
+            *(f"  {finding}" for finding in self.findings),
             f"  {self.distinct:,} distinct states, {self.generated:,} generated, depth {self.depth} "
-            f"(states on the {'longest walk' if self.walks is not None else 'deepest path'})"
-        )
-        lines.append("  " + ", ".join(self._coverage()))
-        lines.append(
-            f"  {self.elapsed_s:.2f} s, {_size(self.memory_bytes)}, about {self.bytes_per_state:,.0f} bytes a state"
-        )
+            f"(states on the {longest})",
+            f"  {self._coverage()}",
+            f"  {self.elapsed_s:.2f} s, {_size(self.memory_bytes)}, about {self.bytes_per_state:,.0f} bytes a state",
+        ]
         if self.violation is not None and self.path:
-            lines += ["  counterexample:", *(f"    {line}" for line in describe(self.path))]
+            lines.append("  counterexample:")
+            for number, (action, state) in enumerate(self.path):
+                lines.append(f"    {number:>3}  {'(start)' if action is None else action}  →  {state}")
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _headline(self) -> str:
-        verdict = {"violated": "VIOLATED", "holds": "holds", "unknown": "no violation found"}[self.verdict]
         if self.violation is not None:
             verdict = f"{self.violation.property} is VIOLATED"
         elif not self.findings:
             verdict = "no property was checked"
-        elif self.verdict == "holds":
-            verdict = "every property holds"
+        else:
+            verdict = "every property holds" if self.verdict == "holds" else "no violation found"
         if self.stopped_by:
             return f"{verdict}; stopped by {self.stopped_by}"
         return f"{verdict}; every reachable state was visited" if self.exhausted else verdict
 
-    def _coverage(self) -> list[str]:
-        given = [
-            f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}" for name, value in self.bounds.items()
-        ]
-        parts = ["exhausted" if self.exhausted else "NOT exhausted", f"bounds: {', '.join(given) or 'none'}"]
-        if self.walks is not None:
-            parts.append(f"{self.walks:,} walks, seed {self.seed}")
-        elif self.store == "hashes":
-            parts.append(
-                f"64-bit hashes (two states taken for one with probability below {self.collision_probability:.1g})"
-            )
-        else:
-            parts.append("exact (whole states kept)")
-        if self.symmetry:
-            parts.append("counted up to symmetry")
-        if self.workers > 1:
-            parts.append(f"{self.workers} workers")
-        return parts
-
-
-def describe(path: Path) -> list[str]:
-    """A path as numbered lines: step, action, state."""
-    return [
-        f"{number:>3}  {'(start)' if step.action is None else step.action}  →  {step.state}"
-        for number, step in enumerate(path)
-    ]
+    def _coverage(self) -> str:
+        bounds = (f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}"
+                  for name, value in self.bounds.items())  # fmt: skip
+        how = "exact (whole states kept)" if self.walks is None else f"{self.walks:,} walks, seed {self.seed}"
+        parts = ["exhausted" if self.exhausted else "NOT exhausted", f"bounds: {', '.join(bounds) or 'none'}", how]
+        return ", ".join([*parts, "counted up to symmetry"] if self.symmetry else parts)
 
 
 def _size(count: int) -> str:

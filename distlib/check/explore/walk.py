@@ -3,176 +3,169 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import Any
 
 from distlib.check.explore.bound import SearchWatch
-from distlib.check.explore.model import ModelError, diagnose, none_error, overrides, unusable
-from distlib.check.explore.property import Property, holds
-from distlib.check.explore.result import Path, Step
-from distlib.check.explore.search import SearchTask, StateSearch
-from distlib.core.seeds import Seeds
+from distlib.check.explore.model import Property, overrides
+from distlib.check.explore.result import Finding, Path, Step
+from distlib.check.explore.search import StateSearch
+from distlib.check.explore.task import SearchTask
+from distlib.core import require
+from distlib.core.seeds import Seeds, check_seed
 
-Weights = Callable[[Any], float]
 
+@dataclass(frozen=True)
+class RandomWalks:
+    """Random paths from the start, each of at most max_depth states (100 unless given to ``explore``).
 
-@dataclass
-class PendingProperty:
-    """An *eventually* property along one walk: false so far, after so many steps that changed the state."""
+    Walk i has the seed ``seed + i``. The seed of the failing walk is in the result: ``RandomWalks(seed=that,
+    max_walks=1)`` walks it again, in any process, if the model yields its actions in an order of its own.
+    *weights* maps an action to its relative frequency (0 or more; when all are 0 they are equal).
+    """
 
-    prop: Property
-    steps: int = 0
-    seen: set[Hashable] = field(default_factory=set)
+    seed: int = 1
+    max_walks: int = 1000
+    weights: Callable[[Any], float] | None = None
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        require.whole("max_walks", self.max_walks, 1)
+        if self.weights is not None and not callable(self.weights):
+            raise TypeError(f"weights is {self.weights!r}; it takes a function from an action to a number")
 
 
 class RandomWalkSearch(StateSearch):
-    """Walks from a random initial state by random steps, each walk with a seed of its own: first_seed,
-    first_seed + 1, …"""
+    """Walks from a random initial state by random steps."""
 
-    def __init__(
-        self, task: SearchTask, watch: SearchWatch, first_seed: int, max_walks: int, weights: Weights | None
-    ) -> None:
+    name = "random walks"
+
+    def __init__(self, task: SearchTask, watch: SearchWatch, walks: RandomWalks) -> None:
         super().__init__(task, watch)
-        self.seed = first_seed
-        self.max_walks = max_walks
-        self.weights = weights
-        self.walks = 0
-        self.max_depth = watch.bounds.max_depth or 1
+        self.asked = walks
+        self.seed, self.walks = walks.seed, 0
+        self.path: list[Step] = []
+        self.met: set[Hashable] = set()  # the keys of the path, while an *eventually* is false
         self.one_by_one = overrides(task.model, "next_state")  # no need to compute the steps that are not taken
 
     def run(self) -> None:
         """Walk until a walk fails, everything asked for was found, or a bound is reached."""
-        first = self.seed
-        for state in self.task.start:
-            problem = unusable(self.key_of, state)
-            if problem:
-                raise ModelError(f"{self.model!r}: an initial state {problem}")
-        for seed in range(first, first + self.max_walks):
-            self.seed = seed
-            self.walks += 1
-            self._walk(Seeds(seed).stream("walk"))
+        first = self.asked.seed
+        for walks in range(self.asked.max_walks):
+            self.seed, self.walks = first + walks, walks + 1
+            self._walk(Seeds(self.seed).stream("walk"))
             if self.stopped_by:
                 break
         else:
-            self.stopped_by = f"max_walks={self.max_walks:,}"
-        if not any(prop.kind != "sometimes" for prop in self.witnesses):
+            self.stopped_by = f"max_walks={self.asked.max_walks:,}"
+        if all(finding.verdict == "holds" for finding in self.found.values()):
             self.seed = first
 
     def _walk(self, random: Random) -> None:
-        path = [Step(None, random.choice(self.task.start))]
-        hopes = [PendingProperty(prop) for prop in self.task.of_kind("eventually")]
-        self.generated += 1
-        while True:
-            self._visit(path)
-            hopes = [hope for hope in hopes if self._still_false(hope, path)]
+        step: Step | None = Step(None, random.choice(self.task.start))
+        self.path, self.met = [], set()
+        pending = self.task.all_of("eventually")  # false so far on this walk
+        while step is not None:
+            self.generated += 1
+            self.path.append(step)
+            self._visit(step.state)
+            if pending:
+                pending = self._still_false(pending)
             self.stopped_by = self.stopped_by or self.watch.look(self.progress)
             if self.stopped_by:
                 return
-            step = self._choose(path[-1].state, random) if len(path) < self.max_depth else None
-            if step is None:
-                break
-            self.generated += 1
-            path.append(step)
-        self._end(hopes, tuple(path))
+            step = self._choose(step.state, random) if len(self.path) != self.watch.bounds.max_depth else None
+        if pending:
+            self._end(pending[0])
 
-    def _visit(self, path: list[Step]) -> None:
+    def _visit(self, state: Any) -> None:
         """Count the state and check it, when it is new to all walks."""
-        state = path[-1].state
-        self.depth = max(self.depth, len(path))
-        key = self.key(state)
+        self.depth = max(self.depth, len(self.path))
+        key = self.task.key(state)
         if key in self.seen:
             return
         if len(self.seen) >= self.max_states:
-            self.stopped_by = self._full()
+            self.stopped_by = f"max_states={self.max_states:,}"
             return
         self.seen.add(key)
         self.keys.append(key)
+        self.judge(state, self.expanded)
         self.expanded += 1
-        self.judge(state, lambda: tuple(path))
+
+    def path_to(self, number: int) -> Path:
+        """The present walk: a state is judged when a walk meets it first."""
+        return tuple(self.path)
 
     def _choose(self, state: Any, random: Random) -> Step | None:
         """A random step out of *state*; None when there is none."""
-        before = hash(self.key(state))
+        model, key = self.task.model, self.task.key
+        before = hash(key(state))
         step: Step | None = None
         try:
             if self.one_by_one:
-                actions = list(self.model.actions(state))
+                actions = list(model.actions(state))
                 if actions:
                     action = actions[self._draw(actions, random)]
-                    step = Step(action, self.model.next_state(state, action))
+                    step = Step(action, model.next_state(state, action))
             else:
                 steps = list(self.successors(state))
                 if steps:
                     step = Step(*steps[self._draw([action for action, _ in steps], random)])
             if step is not None:
                 if step.state is None:
-                    raise none_error(self.model, step.action, state)
-                hash(self.key(step.state))
-            if hash(self.key(state)) != before:
-                raise self.changed_in_place(state)
-        except _WeightError as error:
-            raise ModelError(f"{self.model!r}: {error}") from error.__cause__
+                    raise TypeError("a step leads to None")
+                hash(key(step.state))
+            if hash(key(state)) != before:
+                raise self.task.changed_in_place(state)
         except Exception as error:
-            raise diagnose(self.model, self.key_of, state, error) from error
+            self.task.diagnose(state, error)
         return step
 
     def _draw(self, actions: list[Any], random: Random) -> int:
         """The position of a random action, each with its weight."""
-        if self.weights is None:
-            return random.randrange(len(actions))
-        shares = [self._weight(action) for action in actions]
+        weights = self.asked.weights
+        shares = [] if weights is None else [self._weight(weights, action) for action in actions]
         if not any(shares):
             return random.randrange(len(actions))
         return random.choices(range(len(actions)), shares)[0]
 
-    def _weight(self, action: Any) -> float:
-        assert self.weights is not None
+    def _weight(self, weights: Callable[[Any], float], action: Any) -> float:
         try:
-            weight = self.weights(action)
-            if 0 <= weight < float("inf"):
+            weight = weights(action)
+            if 0 <= weight < inf:
                 return weight
         except Exception as error:
-            raise _WeightError(f"weights({action!r}) raised {type(error).__name__}: {error}") from error
-        raise _WeightError(f"weights({action!r}) must be a finite number of at least 0, not {weight!r}")
+            raise self.task.error(f"weights({action!r}) raised {type(error).__name__}: {error}") from error
+        raise self.task.error(f"weights({action!r}) must be a finite number of at least 0, not {weight!r}")
 
-    # -------------------------------------------------------- liveness
+    def _still_false(self, pending: list[Property]) -> list[Property]:
+        """Which of the *eventually* properties are false in the last state too; a counterexample ends the search."""
+        state = self.path[-1].state
+        key = self.task.key(state)
+        if len(self.path) > 1 and key == self.task.key(self.path[-2].state):
+            return pending  # a step that changes nothing is no step
+        pending = [prop for prop in pending if not self.task.holds(prop, state)]
+        for prop in pending:
+            if key in self.met:
+                self._fail(prop, "a loop on which it stays false")
+            elif prop.within == len(self.met):
+                self._fail(prop, f"false for {prop.within} steps")
+        self.met.add(key)
+        return pending
 
-    def _still_false(self, hope: PendingProperty, path: list[Step]) -> bool:
-        """Follow an *eventually* property by one state; a counterexample ends the search."""
-        state = path[-1].state
-        key = self.key(state)
-        if len(path) > 1:
-            if key == self.key(path[-2].state):
-                return True  # a step that changes nothing is no step
-            hope.steps += 1
-        if holds(self.model, hope.prop, state):
-            return False
-        within = hope.prop.within
-        if key in hope.seen:
-            self._fail(hope, "a loop on which it stays false", tuple(path))
-        elif within is not None and hope.steps >= within:
-            self._fail(hope, f"false for {within} steps", tuple(path))
-        hope.seen.add(key)
-        return True
-
-    def _end(self, hopes: list[PendingProperty], path: Path) -> None:
+    def _end(self, prop: Property) -> None:
         """The walk is over: where no step changes the state, what is false stays false."""
-        if not hopes:
-            return
-        last = path[-1].state
-        key = self.key(last)
+        last = self.path[-1].state
+        key = self.task.key(last)
         try:
-            stuck = all(self.key(successor) == key for _, successor in self.successors(last))
+            stuck = all(self.task.key(successor) == key for _, successor in self.successors(last))
         except Exception as error:
-            raise diagnose(self.model, self.key_of, last, error) from error
+            self.task.diagnose(last, error)
         if stuck:
-            self._fail(hopes[0], "false at the end, where no step changes the state", path)
+            self._fail(prop, "false at the end, where no step changes the state")
 
-    def _fail(self, hope: PendingProperty, explanation: str, path: Path) -> None:
-        self.witnesses[hope.prop] = (explanation, path)
+    def _fail(self, prop: Property, explanation: str) -> None:
+        self.found[prop] = Finding(prop, "violated", explanation, tuple(self.path))
         self.stopped_by = "the counterexample"
-
-
-class _WeightError(Exception):
-    """The learner's weights function failed."""

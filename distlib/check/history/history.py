@@ -6,18 +6,20 @@ unless one process did both: a process does one thing at a time, so its own oper
 
 Logs of events (``invoke``, then ``ok``, ``fail`` or ``info``) are turned into operations by ``from_events``:
 
-``ok``      it took effect at some moment between its call and its return ``fail``    it did not happen and is removed
-(or it saw something: see ``Meaning``) ``info``    nobody knows: it may take effect at any time after its call, or never
-(nothing)   an operation still open at the end of the log is as if by ``info``
+- ``ok``: it took effect at some moment between its call and its return;
+- ``fail``: it did not happen and is removed (or it saw something: see ``Meaning``);
+- ``info``: nobody knows; it may take effect at any time after its call, or never. An operation that is still open at
+  the end of the log is taken so too.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
+from distlib.core import require
 from distlib.core.freeze import freeze
 
 
@@ -103,8 +105,7 @@ def _short(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something done to the system while the history was recorded; only drawn, never checked. Times as in
-    operations."""
+    """Something done to the system meanwhile; only drawn, never checked. Times as in operations."""
 
     label: str
     start: float
@@ -145,26 +146,21 @@ class History:
 class Meaning:
     """What a log's writer meant, where the event vocabulary leaves it open. A reader of logs takes one explicitly.
 
-    failed_cas
-        ``"never happened"``: a failed compare-and-set says nothing and is removed (Jepsen, Knossos).
-        ``"compared unequal"``: it answered that the register held something else, which the checker holds it
-        to (Porcupine's reading of the etcd logs). A failure without the ``[from to]`` pair never happened.
-    nil_read
-        ``"unknown"``: a read that returned nil returned we don't know what, and agrees with everything
-        (Knossos).
-        ``"absent"``: it saw that nothing was ever written (Porcupine).
+    - ``failed_cas="never happened"``: a failed compare-and-set says nothing and is removed (Jepsen, Knossos).
+      ``"compared unequal"``: it answered that the register held something else, which the checker holds it to
+      (Porcupine's reading of the etcd logs). A failure without the ``[from to]`` pair never happened.
+    - ``nil_read="unknown"``: a read that returned nil returned we don't know what, and agrees with everything
+      (Knossos). ``"absent"``: it saw that nothing was ever written (Porcupine).
 
-    A failed operation of any other kind never happened, in both.
+    Any other failed operation never happened, in both.
     """
 
     failed_cas: Literal["never happened", "compared unequal"]
     nil_read: Literal["unknown", "absent"]
 
     def __post_init__(self) -> None:
-        if self.failed_cas not in ("never happened", "compared unequal"):
-            raise ValueError(f"failed_cas must be 'never happened' or 'compared unequal', got {self.failed_cas!r}")
-        if self.nil_read not in ("unknown", "absent"):
-            raise ValueError(f"nil_read must be 'unknown' or 'absent', got {self.nil_read!r}")
+        require.choice("failed_cas", self.failed_cas, ("never happened", "compared unequal"))
+        require.choice("nil_read", self.nil_read, ("unknown", "absent"))
 
 
 KNOSSOS: Final = Meaning(failed_cas="never happened", nil_read="unknown")
@@ -199,35 +195,32 @@ def from_events(events: Sequence[Event], meaning: Meaning) -> History:
     operations: list[Operation] = []
     nemesis: list[tuple[int, str]] = []
     for position, event in enumerate(events):
-        called = open_calls.get(event.process)
+        began, call = open_calls.pop(event.process, (0, None))
+        if problem := _misplaced(event, call):
+            raise ValueError(f"{event.place}: {problem}")
         if event.type == "invoke":
-            if called is not None:
-                raise ValueError(
-                    f"{event.place}: process {event.process!r} invokes {event.f!r} while its "
-                    f"{called[1].f!r} ({called[1].place}) is still open"
-                )
             open_calls[event.process] = (position, event)
-        elif event.type not in EVENT_TYPES:
-            raise ValueError(
-                f"{event.place}: field 'type' is {event.type!r}; it must be one of {', '.join(EVENT_TYPES)}"
-            )
-        elif called is None:
-            if event.type != "info":
-                raise ValueError(
-                    f"{event.place}: process {event.process!r} completes {event.f!r} ({event.type}) "
-                    "but has invoked nothing"
-                )
+        elif call is None:
             nemesis.append((position, event.f))
         else:
-            if event.f != called[1].f and event.type != "info":
-                raise ValueError(
-                    f"{event.place}: process {event.process!r} completes {event.f!r}, "
-                    f"but had invoked {called[1].f!r} ({called[1].place})"
-                )
-            del open_calls[event.process]
-            operations.extend(_completed(called[1], event, called[0], position, meaning))
-    operations.extend(_pending(event, position) for position, event in open_calls.values())
+            operations += _completed(call, event, began, position, meaning)
+    operations += (_pending(call, began) for began, call in open_calls.values())
     return History(operations, _faults(nemesis, len(events)))
+
+
+def _misplaced(event: Event, call: Event | None) -> str:
+    """Why ``event`` cannot come next in its process, whose open call is ``call``; empty when it can."""
+    if event.type not in EVENT_TYPES:
+        return f"field 'type' is {event.type!r}; it must be one of {', '.join(EVENT_TYPES)}"
+    if event.type == "invoke":
+        if call is not None:
+            return f"process {event.process!r} invokes {event.f!r} while its {call.f!r} ({call.place}) is still open"
+    elif event.type != "info":
+        if call is None:
+            return f"process {event.process!r} completes {event.f!r} ({event.type}) but has invoked nothing"
+        if event.f != call.f:
+            return f"process {event.process!r} completes {event.f!r}, but had invoked {call.f!r} ({call.place})"
+    return ""
 
 
 def _pending(invoked: Event, position: int) -> Operation:
@@ -255,20 +248,17 @@ def _completed(invoked: Event, event: Event, call: int, returned: int, meaning: 
 
 def _faults(nemesis: list[tuple[int, str]], end: int) -> list[Fault]:
     faults: list[Fault] = []
-    open_span: tuple[int, str] | None = None
+    started: Fault | None = None
     stopped = False  # a nemesis logs each step twice, when it begins and when it is done
     for position, f in nemesis:
-        if f.startswith(("stop", "heal", "recover")) and (open_span or stopped):
-            if open_span:
-                faults.append(Fault(open_span[1], float(open_span[0]), float(position)))
-            else:
-                faults[-1] = Fault(faults[-1].label, faults[-1].start, float(position))
-            open_span, stopped = None, True
+        at = float(position)
+        if f.startswith(("stop", "heal", "recover")) and (started or stopped):
+            faults.append(replace(started or faults.pop(), end=at))
+            started, stopped = None, True
         elif f.startswith("start"):
-            open_span, stopped = (open_span or (position, f.removeprefix("start").strip("-_ ") or "fault"), False)
+            label = f.removeprefix("start").strip("-_ ") or "fault"
+            started, stopped = started or Fault(label, at, float(end)), False
         else:
-            faults.append(Fault(f, float(position), float(position)))
+            faults.append(Fault(f, at, at))
             stopped = False
-    if open_span:
-        faults.append(Fault(open_span[1], float(open_span[0]), float(end)))
-    return faults
+    return [*faults, started] if started else faults

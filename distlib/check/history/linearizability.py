@@ -6,7 +6,7 @@ The search stands in ``distlib.check.history.wgl``, the types in ``distlib.check
 logs in ``distlib.check.history.readers``.
 
     history = read_jepsen("etcd.log", PORCUPINE)
-    result = check(history, CompareAndSet())
+    result = check(history, CasRegister())
     result.verdict, result.explain()
 
 A history is linearizable exactly if the part of each key is (Herlihy & Wing's locality; P-compositionality in
@@ -20,14 +20,12 @@ import time
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distlib.check.history.history import History, Operation
 from distlib.check.history.sequential import Illegal, Specification, Together
 from distlib.check.history.wgl import LinearizationSearch
-
-if TYPE_CHECKING:
-    import pandas as pd
+from distlib.core import require
 
 _FIRST_SHARE = 512  # configurations in a key's first turn
 _CLOCK_EVERY = 128  # configurations between two looks at the clock
@@ -55,18 +53,13 @@ class Partial:
 class Stuck:
     """Where no order gets any further.
 
-    operation
-        The one that can't be placed: whatever order is tried, it finds no moment before its return.
-    partials
-        Linearizations of everything that returned before it, one for each state they lead to, at most eight:
-        first those that place most answered operations with fewest guesses at what nobody heard of.
-    configurations
-        How many different configurations the search found there; each was shown to be a dead end.
+    ``operation`` can't be placed: whatever order is tried, it finds no moment before its return. ``partials`` are
+    linearizations of everything that returned before it, one for each state they lead to, at most eight: first those
+    that place most answered operations with fewest guesses at what nobody heard of.
     """
 
     operation: Operation
     partials: tuple[Partial, ...]
-    configurations: int
 
 
 @dataclass(frozen=True)
@@ -92,13 +85,17 @@ class HistoryPart:
 class Linearizability:
     """The verdict on a history and the evidence for it. ``limit`` names the limit that made it unknown."""
 
-    verdict: Verdict
     history: History
     parts: tuple[HistoryPart, ...]
     limit: str = ""
 
     def __bool__(self) -> bool:
         raise TypeError("a verdict is one of three; compare result.verdict with Verdict.LINEARIZABLE")
+
+    @property
+    def verdict(self) -> Verdict:
+        """Not linearizable when some part is not, else unknown when some part is, else linearizable."""
+        return self.decisive.verdict if self.decisive is not None else Verdict.LINEARIZABLE
 
     @property
     def configurations(self) -> int:
@@ -108,8 +105,8 @@ class Linearizability:
     @property
     def decisive(self) -> HistoryPart | None:
         """The part that decided: the one that is stuck, else the first that is unknown, else the first."""
-        ranked = sorted(self.parts, key=lambda part: (part.stuck is None, part.verdict is not Verdict.UNKNOWN))
-        return ranked[0] if ranked else None
+        ranks = (Verdict.NOT_LINEARIZABLE, Verdict.UNKNOWN, Verdict.LINEARIZABLE)
+        return min(self.parts, key=lambda part: ranks.index(part.verdict), default=None)
 
     def explain(self) -> str:
         """The verdict in a few lines: what was searched and, if it failed, what can't be placed and why."""
@@ -132,18 +129,24 @@ class Linearizability:
         )
 
     def timeline(self, key: Hashable = None) -> dict[str, Any]:
-        """What ``figures.history.history_timeline(**result.timeline())`` draws: data frames and a headline,
-        nothing else.
+        """What ``figures.history.history_timeline(**result.timeline())`` draws: data frames and a headline.
 
-        ``key`` chooses the part; without one it is the part that decided. Raises ``KeyError`` for a key not
-        in the history.
+        ``key`` chooses the part; without one it is the part that decided. Raises ``KeyError`` for an unknown key.
         """
+        import pandas as pd
+
         part = self.decisive
         if key is not None:
             part = next((candidate for candidate in self.parts if candidate.key == key), None)
             if part is None:
                 raise KeyError(f"no operation has the key {key!r}; keys are {[p.key for p in self.parts][:10]}")
-        return {"operations": _frame(part), "faults": _fault_frame(self.history), "headline": _headline(part)}
+        faults = [(fault.label, float(fault.start), float(fault.end)) for fault in self.history.faults]
+        columns = ["process", "label", "call", "returned", "order", "fate", "why"]
+        return {
+            "operations": pd.DataFrame(_rows(part) if part else [], columns=columns),
+            "faults": pd.DataFrame(faults, columns=["label", "start", "end"]),
+            "headline": _headline(part),
+        }
 
 
 def check(
@@ -156,19 +159,15 @@ def check(
 ) -> Linearizability:
     """Search for a linearization of ``history`` under ``specification``.
 
-    partition
-        Check each key for itself (right whenever an operation touches one key only). False: all keys as one
-        object.
-    time_limit_s, configuration_limit
-        When either is used up the verdict is ``UNKNOWN``, unless a violation was found before. A
-        configuration takes about half a kilobyte. The clock is looked at between steps: a step of your own
-        that hangs can't be stopped.
+    ``partition`` checks each key for itself (right whenever an operation touches one key only); False: all keys as
+    one object. When ``time_limit_s`` or ``configuration_limit`` is used up the verdict is ``UNKNOWN``, unless a
+    violation was found before. A configuration takes about half a kilobyte. The clock is looked at between steps: a
+    step of your own that hangs can't be stopped.
 
     Raises ``ValueError`` for an operation that the specification does not know, and for a limit that is not positive.
     """
-    for name, value in (("time_limit_s", time_limit_s), ("configuration_limit", configuration_limit)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value!r}")
+    require.above("time_limit_s", time_limit_s)
+    require.above("configuration_limit", configuration_limit)
     history = history if isinstance(history, History) else History(tuple(history))
     for operation in history.operations:
         specification.validate(operation)
@@ -179,12 +178,7 @@ def check(
         specification = Together(specification)
     searches = {key: LinearizationSearch(operations, specification) for key, operations in groups.items()}
     limit = _take_turns(list(searches.values()), time.monotonic() + time_limit_s, configuration_limit)
-    parts = tuple(_part(key, search) for key, search in searches.items())
-    verdicts = {part.verdict for part in parts}
-    for verdict in (Verdict.NOT_LINEARIZABLE, Verdict.UNKNOWN):
-        if verdict in verdicts:
-            return Linearizability(verdict, history, parts, limit if verdict is Verdict.UNKNOWN else "")
-    return Linearizability(Verdict.LINEARIZABLE, history, parts)
+    return Linearizability(history, tuple(_part(key, search) for key, search in searches.items()), limit)
 
 
 def _take_turns(searches: list[LinearizationSearch], deadline: float, configuration_limit: int) -> str:
@@ -211,17 +205,15 @@ def _take_turns(searches: list[LinearizationSearch], deadline: float, configurat
 
 
 def _part(key: Hashable, search: LinearizationSearch) -> HistoryPart:
-    operations = search.operations
     stuck = None
     if search.solution is not None:
         verdict, node = Verdict.LINEARIZABLE, search.solution
     else:
         verdict = Verdict.NOT_LINEARIZABLE if search.done else Verdict.UNKNOWN
         node = max(search.furthest_nodes, key=search.telling, default=-1)
-        if search.done:
-            stuck = _stuck(search)
-    order = tuple(operations[i] for i in search.order(node))
-    return HistoryPart(key, verdict, tuple(operations), order, max(search.furthest, 0), stuck, len(search.nodes))
+        stuck = _stuck(search) if search.done else None
+    prefix = max(search.furthest, 0)
+    return HistoryPart(key, verdict, tuple(search.operations), search.order(node), prefix, stuck, len(search.nodes))
 
 
 def _stuck(search: LinearizationSearch) -> Stuck:
@@ -235,9 +227,8 @@ def _stuck(search: LinearizationSearch) -> Stuck:
         state = search.steps.states[number]
         outcome = specification.step(state, operation)
         why = outcome.why if isinstance(outcome, Illegal) else "an operation of its own process must come first"
-        order = tuple(search.operations[i] for i in search.order(node))
-        partials.append(Partial(order, specification.describe(state), why))
-    return Stuck(operation, tuple(partials), len(search.furthest_nodes))
+        partials.append(Partial(search.order(node), specification.describe(state), why))
+    return Stuck(operation, tuple(partials))
 
 
 def _explain_stuck(part: HistoryPart, stuck: Stuck, where: str) -> list[str]:
@@ -267,35 +258,15 @@ def _headline(part: HistoryPart | None) -> str:
     return f"Linearizable: {where}the numbers are one possible order"
 
 
-def _frame(part: HistoryPart | None) -> pd.DataFrame:
-    """One row an operation: process, label, call, returned, order (from 1; 0: not placed), fate, why."""
-    import pandas as pd
-
-    rows = []
-    place = {id(operation): number for number, operation in enumerate(part.order, 1)} if part else {}
-    for operation in part.operations if part else ():
-        stuck = part is not None and part.stuck is not None and operation is part.stuck.operation
-        order = place.get(id(operation), 0)
-        fate = "stuck" if stuck else "placed" if order else "never heard of" if operation.pending else "not placed"
-        why = "; ".join(dict.fromkeys(p.why for p in part.stuck.partials)) if stuck and part and part.stuck else ""
-        rows.append(
-            (
-                str(operation.process),
-                operation.label,
-                float(operation.call),
-                float(operation.returned),
-                order,
-                fate,
-                why,
-            )
-        )
-    return pd.DataFrame(rows, columns=["process", "label", "call", "returned", "order", "fate", "why"])
-
-
-def _fault_frame(history: History) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        [(fault.label, float(fault.start), float(fault.end)) for fault in history.faults],
-        columns=["label", "start", "end"],
-    )
+def _rows(part: HistoryPart) -> list[tuple[Any, ...]]:
+    """A row an operation: process, label, call, returned, order (from 1; 0: not placed), fate, why."""
+    rows: list[tuple[Any, ...]] = []
+    place = {id(operation): number for number, operation in enumerate(part.order, 1)}
+    for operation in part.operations:
+        order, why = place.get(id(operation), 0), ""
+        fate = "placed" if order else "never heard of" if operation.pending else "not placed"
+        if part.stuck is not None and operation is part.stuck.operation:
+            fate, why = "stuck", "; ".join(dict.fromkeys(partial.why for partial in part.stuck.partials))
+        times = float(operation.call), float(operation.returned)
+        rows.append((str(operation.process), operation.label, *times, order, fate, why))
+    return rows

@@ -23,13 +23,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from distlib.check.history import edn
-from distlib.check.history.history import EVENT_TYPES, KNOSSOS, Event, Fault, History, Meaning, Operation, from_events
+from distlib.check.history.history import KNOSSOS, Event, Fault, History, Meaning, Operation, from_events
+from distlib.core import require
 
 _OPERATION = {"process", "f", "argument", "result", "call", "return", "key"}
 _EVENT = {"process", "type", "f", "value", "key", "time", "index", "error"}
@@ -58,96 +59,89 @@ def parse_jsonl(text: str, meaning: Meaning = KNOSSOS, source: str = "text") -> 
     operations: list[Operation] = []
     events: list[Event] = []
     faults: list[Fault] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        place = f"{source}:{number}"
-        record = _object(line, place)
-        if "fault" in record:
-            _only(record, _FAULT, place)
-            faults.append(Fault(str(record["fault"]), _time(record, "start", place), _time(record, "end", place)))
-        elif "type" in record:
-            _only(record, _EVENT, place)
-            events.append(_event(record, place))
-        else:
-            _only(record, _OPERATION, place)
-            operations.append(_operation(record, place))
-        if operations and events:
-            raise ValueError(f"{place}: operations and events are mixed; a line with field 'type' is an event")
-    if not events:
-        return _named(lambda: History(operations, faults), source)
-    history = _named(lambda: from_events(events, meaning), source)
-    return History(history.operations, (*history.faults, *faults))
+    with _Reading(source) as reading:
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip():
+                continue
+            reading.place = f"{source}:{number}"
+            record = _object(line)
+            if "fault" in record:
+                _only(record, _FAULT)
+                faults.append(Fault(str(record["fault"]), _time(record, "start"), _time(record, "end")))
+            elif "type" in record:
+                _only(record, _EVENT)
+                events.append(_event(record, reading.place))
+            else:
+                _only(record, _OPERATION)
+                operations.append(_operation(record))
+            if operations and events:
+                raise ValueError("operations and events are mixed; a line with field 'type' is an event")
+        reading.place = source
+        history = from_events(events, meaning)
+        return History((*history.operations, *operations), (*history.faults, *faults))
 
 
-def _named(build: Callable[[], History], source: str) -> History:
-    try:
-        return build()
-    except ValueError as error:
-        raise error if source in str(error) else ValueError(f"{source}: {error}") from error
+class _Reading:
+    """Where a reader is: an error that is raised inside begins with the place."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __enter__(self) -> _Reading:
+        return self
+
+    def __exit__(self, error_class: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, (TypeError, ValueError)) and not str(error).startswith(f"{self.place}:"):
+            raise ValueError(f"{self.place}: {error}") from error
 
 
-def _object(line: str, place: str) -> dict[str, Any]:
+def _object(line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{place}: not JSON: {error.msg} at column {error.colno}") from error
+        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from error
     if not isinstance(record, dict):
-        raise ValueError(f"{place}: a line must be an object, got {type(record).__name__}")
+        raise ValueError(f"a line must be an object, got {type(record).__name__}")
     return record
 
 
-def _only(record: dict[str, Any], allowed: set[str], place: str) -> None:
+def _only(record: dict[str, Any], allowed: set[str]) -> None:
     for name in record:
         if name not in allowed:
             near = get_close_matches(name, allowed, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(allowed))}"
-            raise ValueError(f"{place}: unknown field {name!r}{hint}")
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(allowed))}"
+            raise ValueError(f"unknown field {name!r}; {hint}")
 
 
-def _field(record: dict[str, Any], name: str, place: str) -> Any:
+def _field(record: dict[str, Any], name: str) -> Any:
     if name not in record:
-        raise ValueError(f"{place}: field {name!r} is missing")
+        raise ValueError(f"field {name!r} is missing")
     return record[name]
 
 
-def _time(record: dict[str, Any], name: str, place: str) -> float:
-    value = _field(record, name, place)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{place}: field {name!r} must be a number, got {value!r}")
-    return value
+def _time(record: dict[str, Any], name: str) -> float:
+    return require.number(f"field {name!r}", _field(record, name))
 
 
-def _name(record: dict[str, Any], name: str, place: str) -> str:
-    value = _field(record, name, place)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{place}: field {name!r} must be a non-empty string, got {value!r}")
-    return str(value)
+def _process_and_f(record: dict[str, Any]) -> tuple[str | int, str]:
+    process, f = _field(record, "process"), _field(record, "f")
+    if isinstance(process, bool) or not isinstance(process, (int, str)):
+        raise TypeError(f"field 'process' is {process!r}; it takes a number or a name")
+    if not (isinstance(f, str) and f):
+        raise TypeError(f"field 'f' is {f!r}; it takes the operation's name")
+    return process, f
 
 
-def _process(record: dict[str, Any], place: str) -> str | int:
-    value = _field(record, "process", place)
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError(f"{place}: field 'process' must be a number or a name, got {value!r}")
-    return value
-
-
-def _operation(record: dict[str, Any], place: str) -> Operation:
-    returned = float("inf") if _field(record, "return", place) is None else _time(record, "return", place)
-    call = _time(record, "call", place)
-    process, f = _process(record, place), _name(record, "f", place)
-    try:
-        return Operation(process, f, record.get("argument"), record.get("result"), call, returned, record.get("key"))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{place}: {error}") from error
+def _operation(record: dict[str, Any]) -> Operation:
+    process, f = _process_and_f(record)
+    returned = inf if _field(record, "return") in (None, inf) else _time(record, "return")
+    call = _time(record, "call")
+    return Operation(process, f, record.get("argument"), record.get("result"), call, returned, record.get("key"))
 
 
 def _event(record: dict[str, Any], place: str) -> Event:
-    kind = _name(record, "type", place)
-    if kind not in EVENT_TYPES:
-        raise ValueError(f"{place}: field 'type' is {kind!r}; it must be one of {', '.join(EVENT_TYPES)}")
-    process, f = _process(record, place), _name(record, "f", place)
-    return Event(place, process, kind, f, record.get("value"), record.get("key"))
+    process, f = _process_and_f(record)
+    return Event(place, process, str(_field(record, "type")), f, record.get("value"), record.get("key"))
 
 
 # Jepsen's text form: anything, then ``process :type :f value``, where the logger's name ends in " - " or ": ".
@@ -161,7 +155,8 @@ def parse_jepsen(text: str, meaning: Meaning = KNOSSOS, source: str = "text", *,
     events = _edn_events(text, source) if is_edn else _text_events(text, source)
     if independent:
         events = [_unpaired(event) for event in events]
-    return _named(lambda: from_events(events, meaning), source)
+    with _Reading(source):
+        return from_events(events, meaning)
 
 
 def _text_events(text: str, source: str) -> list[Event]:
@@ -170,11 +165,10 @@ def _text_events(text: str, source: str) -> list[Event]:
         match = _TEXT_EVENT.search(line)
         if match is None:
             continue
-        process, kind, f, rest = match.groups()
-        value = next((form.value for form in edn.forms(rest or "", source, number)), None)
-        events.append(
-            Event(f"{source}:{number}", int(process) if process.isdigit() else process.lstrip(":"), kind, f, value)
-        )
+        name, event_type, f, rest = match.groups()
+        _, value = next(edn.forms(rest or "", source, number), (number, None))
+        process = int(name) if name.isdigit() else name.lstrip(":")
+        events.append(Event(f"{source}:{number}", process, event_type, f, value))
     if not events and text.strip():
         raise ValueError(
             f"{source}:1: no event found; expected lines such as 'INFO jepsen.util - 0 :invoke :write 3' or "
@@ -184,23 +178,17 @@ def _text_events(text: str, source: str) -> list[Event]:
 
 
 def _edn_events(text: str, source: str) -> list[Event]:
-    forms = list(edn.forms(text, source))
-    if len(forms) == 1 and isinstance(forms[0].value, list):  # the whole history in one vector: name items by number
-        maps = [(f"{source}:{forms[0].line}: event {number}", form) for number, form in enumerate(forms[0].value)]
-    else:
-        maps = [(f"{source}:{form.line}", form.value) for form in forms]
-    return [_edn_event(place, value) for place, value in maps]
-
-
-def _edn_event(place: str, value: Any) -> Event:
-    if not isinstance(value, dict):
-        raise ValueError(f"{place}: an event must be a map such as {{:process 0, :type :invoke, ...}}, got {value!r}")
-    for name in ("process", "type", "f"):
-        if name not in value:
-            raise ValueError(f"{place}: field :{name} is missing")
-    if isinstance(value["process"], bool) or not isinstance(value["process"], (int, str)):
-        raise ValueError(f"{place}: field :process must be a number or a name, got {value['process']!r}")
-    return Event(place, value["process"], str(value["type"]), str(value["f"]), value.get("value"), value.get("key"))
+    places = [(f"{source}:{line}", form) for line, form in edn.forms(text, source)]
+    if len(places) == 1 and isinstance(places[0][1], list):  # the whole history in one vector: name items by number
+        ((place, whole),) = places
+        places = [(f"{place}: event {number}", item) for number, item in enumerate(whole)]
+    events = []
+    with _Reading(source) as reading:
+        for reading.place, record in places:
+            if not isinstance(record, dict):
+                raise ValueError(f"an event must be a map such as {{:process 0, :type :invoke, ...}}, got {record!r}")
+            events.append(_event(record, reading.place))
+    return events
 
 
 def _unpaired(event: Event) -> Event:

@@ -24,38 +24,39 @@ class Illegal:
 class Specification(ABC):
     """A sequential data type. States must be hashable and never change; a step must be deterministic.
 
-    ``operations`` names the ``f`` it knows. An operation whose result is ``UNKNOWN`` takes effect whatever it answered.
+    ``initial`` is the state before the first operation, ``operations`` names the ``f`` it knows, and ``looks`` those of
+    them that leave every state as it is. An operation whose result is ``UNKNOWN`` takes effect whatever it answered.
     """
 
+    initial: Hashable = None
     operations: tuple[str, ...] = ()
-
-    @abstractmethod
-    def initial(self) -> Hashable:
-        """The state before the first operation."""
+    looks: tuple[str, ...] = ()
 
     @abstractmethod
     def step(self, state: Any, operation: Operation) -> Any:
         """The state after ``operation``, or ``Illegal`` if it can't have had this result here."""
 
     def only_looks(self, operation: Operation) -> bool:
-        """Whether ``operation``, with the result it had, leaves *every* state as it is. Such operations are
-        placed first.
-
-        It is always safe to say False.
-        """
-        return False
+        """Whether ``operation``, with the result it had, leaves *every* state as it is, so that it is placed first.
+        It is always safe to say False."""
+        return operation.f in self.looks
 
     def describe(self, state: Any) -> str:
-        """The state in words: ``holds 3``."""
-        return f"is {state!r}"
+        """The state in words."""
+        return f"holds {_show(state)}"
+
+    def misshapen(self, operation: Operation) -> str:
+        """What is wrong with the argument of an operation that this type knows; empty when nothing is."""
+        return ""
 
     def validate(self, operation: Operation) -> None:
         """Raise ``ValueError`` if this type knows no such operation or its argument has the wrong shape."""
-        if operation.f not in self.operations:
-            raise ValueError(
-                f"{type(self).__name__} knows {', '.join(self.operations)}, not {operation.f!r} "
-                f"(process {operation.process!r}, called at {operation.call:g})"
-            )
+        if operation.f in self.operations:
+            problem = self.misshapen(operation)
+        else:
+            problem = f"{type(self).__name__} knows {', '.join(self.operations)}, not {operation.f!r}"
+        if problem:
+            raise ValueError(f"{problem} (process {operation.process!r}, called at {operation.call:g})")
 
 
 def _answers(operation: Operation, actual: Any, state: Any) -> Any:
@@ -76,27 +77,15 @@ class Register(Specification):
     """A register: ``write v``, ``read → v``. ``initial`` is what a read sees before any write."""
 
     operations: tuple[str, ...] = ("read", "write")
+    looks = ("read",)
 
     def __init__(self, initial: Hashable = None) -> None:
-        self._initial = initial
-
-    def initial(self) -> Hashable:
-        """What a read sees before any write."""
-        return self._initial
+        self.initial = initial
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """Writing always succeeds; a read must answer the last write."""
         if operation.f == "write":
             return operation.argument
         return _answers(operation, state, state)
-
-    def only_looks(self, operation: Operation) -> bool:
-        """Reads look."""
-        return operation.f == "read"
-
-    def describe(self, state: Any) -> str:
-        """The value held."""
-        return f"holds {_show(state)}"
 
 
 class CasRegister(Register):
@@ -105,7 +94,6 @@ class CasRegister(Register):
     operations = ("read", "write", "cas")
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """As a register; ``cas`` answers whether it found ``from``, and sets if so."""
         if operation.f != "cas":
             return super().step(state, operation)
         old, new = operation.argument
@@ -114,16 +102,12 @@ class CasRegister(Register):
 
     def only_looks(self, operation: Operation) -> bool:
         """Reads look, and so does a ``cas`` that failed."""
-        return operation.f == "read" or (operation.f == "cas" and operation.result is False)
+        return super().only_looks(operation) or (operation.f == "cas" and operation.result is False)
 
-    def validate(self, operation: Operation) -> None:
-        """A ``cas`` needs a pair as well."""
-        super().validate(operation)
-        if operation.f == "cas" and not (isinstance(operation.argument, tuple) and len(operation.argument) == 2):
-            raise ValueError(
-                f"cas needs the argument [from, to], got {operation.argument!r} "
-                f"(process {operation.process!r}, called at {operation.call:g})"
-            )
+    def misshapen(self, operation: Operation) -> str:
+        if operation.f != "cas" or (isinstance(operation.argument, tuple) and len(operation.argument) == 2):
+            return ""
+        return f"cas needs the argument [from, to], got {operation.argument!r}"
 
 
 class KeyValueMap(Specification):
@@ -132,49 +116,30 @@ class KeyValueMap(Specification):
     The key stands in the operation's ``key``, and each key is checked for itself.
     """
 
+    initial = ""
     operations = ("get", "put", "append")
-
-    def initial(self) -> Hashable:
-        """The empty string: the key is absent."""
-        return ""
+    looks = ("get",)
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """``put`` replaces, ``append`` adds at the end, ``get`` must answer the whole string."""
         if operation.f == "put":
             return operation.argument
         if operation.f == "append":
             return str(state) + str(operation.argument)
         return _answers(operation, state, state)
 
-    def only_looks(self, operation: Operation) -> bool:
-        """``get`` looks."""
-        return operation.f == "get"
-
-    def describe(self, state: Any) -> str:
-        """The string held."""
-        return f"holds {_show(state)}"
-
-    def validate(self, operation: Operation) -> None:
-        """``put`` and ``append`` need strings as well."""
-        super().validate(operation)
-        if operation.f in ("put", "append") and not isinstance(operation.argument, str):
-            raise ValueError(
-                f"{operation.f} needs a string, got {operation.argument!r} "
-                f"(process {operation.process!r}, called at {operation.call:g})"
-            )
+    def misshapen(self, operation: Operation) -> str:
+        if operation.f == "get" or isinstance(operation.argument, str):
+            return ""
+        return f"{operation.f} needs a string, got {operation.argument!r}"
 
 
 class Queue(Specification):
     """A first-in, first-out queue: ``enqueue v``, ``dequeue → v``, or ``dequeue → nil`` from an empty queue."""
 
+    initial = ()
     operations = ("enqueue", "dequeue")
 
-    def initial(self) -> Hashable:
-        """Empty."""
-        return ()
-
     def step(self, state: Any, operation: Operation) -> Any:
-        """``enqueue`` adds at the tail, ``dequeue`` must answer the head, or nil if there is none."""
         if operation.f == "enqueue":
             return (*state, operation.argument)
         return _answers(operation, state[0] if state else None, state[1:])
@@ -184,17 +149,12 @@ class Queue(Specification):
         return operation.f == "dequeue" and operation.result is None
 
     def describe(self, state: Any) -> str:
-        """The values waiting."""
         return f"holds {_show(state)}, oldest first" if state else "is empty"
 
-    def validate(self, operation: Operation) -> None:
-        """``enqueue`` needs a value as well."""
-        super().validate(operation)
-        if operation.f == "enqueue" and operation.argument is None:
-            raise ValueError(
-                "enqueue needs a value; nil is what dequeue answers when the queue is empty "
-                f"(process {operation.process!r}, called at {operation.call:g})"
-            )
+    def misshapen(self, operation: Operation) -> str:
+        if operation.f == "dequeue" or operation.argument is not None:
+            return ""
+        return "enqueue needs a value; nil is what dequeue answers when the queue is empty"
 
 
 class _Suffix:
@@ -220,75 +180,47 @@ class _Suffix:
             link = link.shorter
         return tuple(reversed(backwards))
 
-    def holds(self, values: Any) -> bool:
-        """Whether the list equals ``values``; compared from the end, where two logs differ first."""
-        if not isinstance(values, tuple) or len(values) != self.length:
-            return False
-        link = self
-        for value in reversed(values):
-            if link.shorter is None or link.value != value:
-                return False
-            link = link.shorter
-        return True
-
 
 class AppendOnlyLog(Specification):
     """An append-only list: ``append v`` (→ nothing, or its index from 0), ``read → [v, ...]``, ``get i → v`` or nil."""
 
     operations = ("append", "read", "get")
+    looks = ("read", "get")
 
-    def initial(self) -> Hashable:
-        """Empty."""
-        return _Suffix(None, None)
+    def __init__(self) -> None:
+        self.initial = _Suffix(None, None)
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """``append`` adds at the end, ``read`` must answer all values, ``get`` the one at the index."""
         if operation.f == "append":
             longer = state.append(operation.argument)
             return longer if operation.result is None else _answers(operation, state.length, longer)
-        if operation.f == "get":
-            values = state.values()
-            at = operation.argument
-            return _answers(operation, values[at] if at < len(values) else None, state)
-        if operation.result is UNKNOWN or state.holds(operation.result):
-            return state
-        return Illegal(f"it answered {_show(operation.result)}, and should have answered {_show(state.values())}")
-
-    def only_looks(self, operation: Operation) -> bool:
-        """``read`` and ``get`` look."""
-        return operation.f in ("read", "get")
+        if operation.f == "read":
+            return _answers(operation, state.values(), state)
+        at = operation.argument
+        return _answers(operation, state.values()[at] if at < state.length else None, state)
 
     def describe(self, state: Any) -> str:
-        """The values, first to last."""
         return f"holds {_show(state.values())}"
 
-    def validate(self, operation: Operation) -> None:
-        """``get`` needs an index as well."""
-        super().validate(operation)
+    def misshapen(self, operation: Operation) -> str:
         at = operation.argument
-        if operation.f == "get" and (isinstance(at, bool) or not isinstance(at, int) or at < 0):
-            raise ValueError(
-                f"get needs an index from 0, got {at!r} (process {operation.process!r}, called at {operation.call:g})"
-            )
+        if operation.f != "get" or (isinstance(at, int) and not isinstance(at, bool) and at >= 0):
+            return ""
+        return f"get needs an index from 0, got {at!r}"
 
 
 class Mutex(Specification):
     """A lock: ``acquire`` and ``release``, each of which happens only when it can (Knossos's mutex)."""
 
+    initial = False
     operations = ("acquire", "release")
 
-    def initial(self) -> Hashable:
-        """Free."""
-        return False
-
     def step(self, state: Any, operation: Operation) -> Any:
-        """Each operation is possible in one of the two states."""
         if state is (operation.f == "acquire"):
             return Illegal("the lock is already held" if state else "nobody holds the lock")
         return not state
 
     def describe(self, state: Any) -> str:
-        """Held or free."""
         return "is held" if state else "is free"
 
 
@@ -301,11 +233,7 @@ class Transactions(Specification):
     operations = ("txn",)
 
     def __init__(self, initial: Mapping[str, Hashable]) -> None:
-        self._initial = frozenset(initial.items())
-
-    def initial(self) -> Hashable:
-        """The registers as given."""
-        return self._initial
+        self.initial = frozenset(initial.items())
 
     def step(self, state: Any, operation: Operation) -> Any:
         """Every read must answer the registers as the reads and writes before it left them."""
@@ -319,54 +247,39 @@ class Transactions(Specification):
         return frozenset(registers.items())
 
     def only_looks(self, operation: Operation) -> bool:
-        """A transaction of reads looks."""
         return all(f == "read" for f, _, _ in operation.argument)
 
     def describe(self, state: Any) -> str:
-        """Every register and its value."""
         return "holds " + ", ".join(f"{name} = {_show(value)}" for name, value in sorted(state, key=repr))
 
-    def validate(self, operation: Operation) -> None:
-        """``txn`` needs a list of triples as well."""
-        super().validate(operation)
+    def misshapen(self, operation: Operation) -> str:
         for part in (operation.argument, () if operation.result is UNKNOWN else operation.result):
-            if not isinstance(part, tuple) or any(
-                not isinstance(item, tuple) or len(item) != 3 or item[0] not in ("read", "write") for item in part
+            if not isinstance(part, tuple) or not all(
+                isinstance(item, tuple) and len(item) == 3 and item[0] in ("read", "write") for item in part
             ):
-                raise ValueError(
-                    f"txn needs [[read or write, name, value], ...], got {part!r} "
-                    f"(process {operation.process!r}, called at {operation.call:g})"
-                )
+                return f"txn needs [[read or write, name, value], ...], got {part!r}"
+        return ""
 
 
 class Together(Specification):
     """All keys as one object, each of which obeys ``part``: what checking costs without partitioning by key."""
 
+    initial: Hashable = frozenset()
+
     def __init__(self, part: Specification) -> None:
         self.part = part
-        self.operations = part.operations
-        self._empty = part.initial()
-
-    def initial(self) -> Hashable:
-        """No key has been touched."""
-        return frozenset()
 
     def step(self, state: Any, operation: Operation) -> Any:
-        """The step of the operation's own key."""
         states = dict(state)
-        old = states.get(operation.key, self._empty)
-        new = self.part.step(old, operation)
+        new = self.part.step(states.get(operation.key, self.part.initial), operation)
         return new if isinstance(new, Illegal) else frozenset((states | {operation.key: new}).items())
 
     def only_looks(self, operation: Operation) -> bool:
-        """As the part says."""
         return self.part.only_looks(operation)
 
     def describe(self, state: Any) -> str:
-        """Every key that was touched."""
         texts = (f"{key!r} {self.part.describe(value)}" for key, value in sorted(state, key=repr))
         return "; ".join(texts) or "holds nothing"
 
     def validate(self, operation: Operation) -> None:
-        """As the part says."""
         self.part.validate(operation)

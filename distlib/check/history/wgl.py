@@ -42,7 +42,7 @@ class Choice(NamedTuple):
     """
 
     bit: int
-    kind: int
+    signature: int
     operation: int
     after: int
     equals: int = 0
@@ -50,8 +50,7 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """A return, and the operations that are open at it: those that only look, those that change, those never heard
-    of."""
+    """A return, and what is open at it: operations that only look, that change something, that nobody heard of."""
 
     bit: int
     looks: list[Choice]
@@ -60,18 +59,20 @@ class Frontier:
 
 
 class Steps:
-    """The specification as a table, filled on demand: small numbers for states and for kinds of operation."""
+    """The specification as a table, filled on demand: small numbers for states and for signatures of operation."""
 
     def __init__(self, specification: Specification, operations: Sequence[Operation]) -> None:
         self.specification = specification
         self.states: list[Any] = []
         self._numbers: dict[Hashable, int] = {}
-        kinds: dict[Hashable, int] = {}
-        self.kinds = [kinds.setdefault((o.f, o.argument, o.result, o.key), len(kinds)) for o in operations]
-        self._samples = dict(zip(reversed(self.kinds), reversed(operations), strict=True))
-        self.width = len(kinds)
-        self.table: dict[int, int] = {}  # state * width + kind -> next state
-        self.start = self._number(specification.initial())
+        signatures: dict[Hashable, int] = {}
+        self.signatures = [
+            signatures.setdefault((o.f, o.argument, o.result, o.key), len(signatures)) for o in operations
+        ]
+        self._samples = dict(zip(reversed(self.signatures), reversed(operations), strict=True))
+        self.width = len(signatures)
+        self.table: dict[int, int] = {}  # state * width + signature -> next state
+        self.start = self._number(specification.initial)
 
     def _number(self, state: Hashable) -> int:
         try:
@@ -83,13 +84,13 @@ class Steps:
             self.states.append(state)
         return number
 
-    def after(self, state: int, kind: int) -> int:
+    def after(self, state: int, signature: int) -> int:
         """The number of the next state, or -1 if the step is illegal."""
-        known = self.table.get(state * self.width + kind)
+        known = self.table.get(state * self.width + signature)
         if known is None:
-            new = self.specification.step(self.states[state], self._samples[kind])
+            new = self.specification.step(self.states[state], self._samples[signature])
             known = _ILLEGAL if isinstance(new, Illegal) else self._number(new)
-            self.table[state * self.width + kind] = known
+            self.table[state * self.width + signature] = known
         return known
 
 
@@ -119,7 +120,7 @@ class LinearizationSearch:
         self.furthest = -1  # the furthest frontier that was reached ...
         self.furthest_nodes: list[int] = []  # ... and the configurations found there
         looks = [specification.only_looks(operation) for operation in operations]
-        self._to_come = _frontiers(operations, self.returns, looks, self.steps.kinds)
+        self._to_come = _frontiers(operations, self.returns, looks, self.steps.signatures)
         self._frontiers: list[Frontier] = []
         self._seen: dict[tuple[int, int, int], list[int]] = {}
         self._stack: list[tuple[int, int, int, int, int, int]] = [(0, 0, 0, self.steps.start, -1, -1)]
@@ -159,10 +160,10 @@ class LinearizationSearch:
             if frontier == len(self._frontiers):
                 self._frontiers.append(next(self._to_come))
             here = self._frontiers[frontier]
-            for bit, kind, operation, after, _ in here.looks:
+            for bit, signature, operation, after, _ in here.looks:
                 if not placed & bit and not after & ~placed:
-                    new = table.get(state * width + kind)
-                    if (self.steps.after(state, kind) if new is None else new) != _ILLEGAL:
+                    new = table.get(state * width + signature)
+                    if (self.steps.after(state, signature) if new is None else new) != _ILLEGAL:
                         placed |= bit
                         looked.append(operation)
             if not placed & here.bit:
@@ -183,14 +184,14 @@ class LinearizationSearch:
     def _expand(self, frontier: int, placed: int, used: int, state: int, node: int) -> None:
         """Push every next configuration. What is pushed last is tried first: the operation that returns soonest."""
         here, steps, push = self._frontiers[frontier], self.steps, self._stack.append
-        for bit, kind, operation, after, equals in reversed(here.pending):
+        for bit, signature, operation, after, equals in reversed(here.pending):
             if not used & bit and not after & ~placed and not equals & ~used:
-                new = steps.after(state, kind)
+                new = steps.after(state, signature)
                 if new not in (_ILLEGAL, state):
                     push((frontier, placed, used | bit, new, node, operation))
-        for bit, kind, operation, after, _ in here.changes:
+        for bit, signature, operation, after, _ in here.changes:
             if not placed & bit and not after & ~placed:
-                new = steps.after(state, kind)
+                new = steps.after(state, signature)
                 if new != _ILLEGAL:
                     push((frontier, placed | bit, used, new, node, operation))
 
@@ -199,17 +200,17 @@ class LinearizationSearch:
         reached = self.nodes[node]
         return reached.length - reached.guessed, -reached.guessed
 
-    def order(self, node: int) -> tuple[int, ...]:
+    def order(self, node: int) -> tuple[Operation, ...]:
         """The operations placed on the way to ``node``, in order."""
         parts = []
         while node >= 0:
             parts.append(self.nodes[node].placed)
             node = self.nodes[node].parent
-        return tuple(operation for part in reversed(parts) for operation in part)
+        return tuple(self.operations[i] for part in reversed(parts) for i in part)
 
 
 def _frontiers(
-    operations: Sequence[Operation], returns: Sequence[int], looks: Sequence[bool], kinds: Sequence[int]
+    operations: Sequence[Operation], returns: Sequence[int], looks: Sequence[bool], signatures: Sequence[int]
 ) -> Iterator[Frontier]:
     """What is open at each return. Calls come before returns at the same time; one process keeps its own order."""
     before = _own_order(operations)
@@ -231,11 +232,11 @@ def _frontiers(
                     insort(by_return, (operations[called].returned, called))
             called += 1
         if len(pending) < len(unheard) or any(choice.after for choice in pending):
-            pending = _pending_choices(unheard, kinds, bits, before)
+            pending = _pending_choices(unheard, signatures, bits, before)
         yield Frontier(
             bits[returning],
-            [Choice(bit, kinds[i], i, bits.get(before.get(i, -1), 0)) for i, bit in bits.items() if looks[i]],
-            _choices([i for _, i in by_return], kinds, bits, before, followed)[::-1],
+            [Choice(bit, signatures[i], i, bits.get(before.get(i, -1), 0)) for i, bit in bits.items() if looks[i]],
+            _choices([i for _, i in by_return], signatures, bits, before, followed)[::-1],
             pending,
         )
         free.append(bits.pop(returning))
@@ -244,30 +245,30 @@ def _frontiers(
 
 
 def _choices(
-    chain: list[int], kinds: Sequence[int], bits: dict[int, int], before: dict[int, int], followed: frozenset[int]
+    chain: list[int], signatures: Sequence[int], bits: dict[int, int], before: dict[int, int], followed: frozenset[int]
 ) -> list[Choice]:
     """Of equal operations that are open together, the one that returns first is placed first: they could be
     swapped, unless an operation of the later one's own process has to follow it."""
     first: dict[int, int] = {}
     choices = []
     for i in chain:
-        kind, own = kinds[i], bits.get(before.get(i, -1), 0)
-        choices.append(Choice(bits[i], kind, i, own if i in followed else own | first.get(kind, 0)))
+        signature, own = signatures[i], bits.get(before.get(i, -1), 0)
+        choices.append(Choice(bits[i], signature, i, own if i in followed else own | first.get(signature, 0)))
         if not own:
-            first[kind] = bits[i]
+            first[signature] = bits[i]
     return choices
 
 
 def _pending_choices(
-    unheard: list[int], kinds: Sequence[int], bits: dict[int, int], before: dict[int, int]
+    unheard: list[int], signatures: Sequence[int], bits: dict[int, int], before: dict[int, int]
 ) -> list[Choice]:
     first: dict[int, int] = {}
     choices = []
     for number, i in enumerate(unheard):
-        kind, own = kinds[i], bits.get(before.get(i, -1), 0)
-        choices.append(Choice(1 << number, kind, i, own, first.get(kind, 0)))
+        signature, own = signatures[i], bits.get(before.get(i, -1), 0)
+        choices.append(Choice(1 << number, signature, i, own, first.get(signature, 0)))
         if not own:
-            first[kind] = 1 << number
+            first[signature] = 1 << number
     return choices
 
 

@@ -14,7 +14,6 @@ from distlib.check.explore.bound import Memory
 from distlib.check.explore.explore import (
     Bounds,
     BreadthFirst,
-    DepthFirst,
     Model,
     ModelError,
     RandomWalks,
@@ -24,10 +23,8 @@ from distlib.check.explore.explore import (
     explore,
     explore_staged,
     interchangeable,
-    least_renaming,
     sometimes,
 )
-from distlib.check.explore.model import collision_probability, digest
 from distlib.principles.specifications import TwoPhase
 
 
@@ -45,6 +42,16 @@ class Counter(Model):
 
     def next_state(self, state, action):
         return state + action
+
+
+@dataclass(frozen=True)
+class Below(Counter):
+    """Claims to stay below a number."""
+
+    below: int = 10
+
+    def properties(self):
+        return (always(lambda n: n < self.below, "below"),)
 
 
 class Graph(Model):
@@ -68,16 +75,15 @@ def assert_real(model, path):
         assert (step.action, step.state) in tuple(model.successors(before.state))
 
 
-SEARCHES = [BreadthFirst(), BreadthFirst(workers=2), DepthFirst(), RandomWalks(seed=3)]
+SEARCHES = [BreadthFirst(), RandomWalks(seed=3)]
 
 
 # ------------------------------------------------------------ what is found
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-@pytest.mark.parametrize("store", ["states", "hashes"])
-def test_a_violation_comes_with_a_path_that_can_be_replayed(search, store):
-    result = explore(Counter(), always(lambda n: n != 7, "never seven"), search=search, store=store)
+def test_a_violation_comes_with_a_path_that_can_be_replayed(search):
+    result = explore(Counter(), always(lambda n: n != 7, "never seven"), search=search)
     assert result.verdict == "violated"
     assert result.violation.property.name == "never seven"
     assert result.stopped_by == "the counterexample"
@@ -86,9 +92,8 @@ def test_a_violation_comes_with_a_path_that_can_be_replayed(search, store):
     assert result.path[-1].state == 7
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_breadth_first_finds_a_shortest_path(workers):
-    result = explore(Counter(40), sometimes(lambda n: n == 31, "31"), search=BreadthFirst(workers))
+def test_breadth_first_finds_a_shortest_path():
+    result = explore(Counter(40), sometimes(lambda n: n == 31, "31"))
     assert result.verdict == "holds"
     assert len(result.path) == 1 + 16
     assert_real(Counter(40), result.path)
@@ -119,7 +124,7 @@ def test_until_ends_the_search_and_gives_the_path():
         result = explore(Counter(30), always(lambda n: n >= 0, "counts"), until=lambda n: n == 9, search=search)
         assert result.stopped_by == "the goal"
         assert result.path[-1].state == 9
-        assert result.finding("counts").verdict == "unknown"
+        assert result.findings[0].verdict == "unknown"
 
 
 def test_start_replaces_the_initial_states():
@@ -142,62 +147,34 @@ class Box:
 class Boxes(Model):
     """States are mutable objects, told apart by a fingerprint."""
 
-    def __init__(self, box=Box):
-        self.box = box
-
     def initial_states(self):
-        return [self.box()]
+        return [Box()]
 
     def actions(self, state):
         return [0, 1] if len(state.items) < 4 else []
 
     def next_state(self, state, action):
-        return self.box([*state.items, action])
+        return Box([*state.items, action])
 
     def fingerprint(self, state):
         return tuple(sorted(state.items))
 
 
-@pytest.mark.parametrize("search", [BreadthFirst(), BreadthFirst(workers=2), DepthFirst()])
+@pytest.mark.parametrize("search", SEARCHES)
 def test_states_may_be_objects_with_a_fingerprint(search):
     assert explore(Boxes(), search=search).distinct == 1 + 2 + 3 + 4 + 5
-
-
-def test_states_that_cannot_travel_between_workers_are_named():
-    @dataclass
-    class Local(Box):
-        pass
-
-    assert explore(Boxes(Local)).exhausted
-    with pytest.raises(ModelError, match=r"Boxes: with workers=4 a state must be picklable"):
-        explore(Boxes(Local), search=BreadthFirst(workers=4))
-
-
-def test_states_that_python_hashes_alike_are_still_told_apart_by_hashes():
-    """hash(-1) == hash(-2), so Python's hash would not do."""
-    assert hash((-1,)) == hash((-2,))
-    assert digest((-1,)) != digest((-2,))
-    assert digest(frozenset("abc")) == digest(frozenset("cab"))
-    assert digest((1, "1")) != digest((11, "")) != digest(("1", 1))
-    assert digest(True) == digest(1) == digest(1.0)
-
-
-def test_the_collision_probability_is_the_birthday_bound():
-    assert collision_probability(10**6) == pytest.approx(10**12 / 2**65, rel=1e-5)
-    assert explore(Counter()).collision_probability == 0
-    assert explore(Counter(), store="hashes").collision_probability == 11 * 10 / 2**65
 
 
 # -------------------------------------------------------------- liveness
 
 
 def test_eventually_holds_with_the_longest_way_there():
-    finding = explore(Counter(), eventually(lambda n: n >= 9, name="nine")).finding("nine")
+    finding = explore(Counter(), eventually(lambda n: n >= 9, name="nine")).findings[0]
     assert finding.verdict == "holds"
     assert "at most 9 steps" in finding.explanation
 
 
-@pytest.mark.parametrize("search", [BreadthFirst(), DepthFirst(), RandomWalks(seed=1)])
+@pytest.mark.parametrize("search", [BreadthFirst(), RandomWalks(seed=1)])
 def test_eventually_is_violated_where_the_system_stops(search):
     result = explore(Counter(), eventually(lambda n: n == 9, name="nine"), search=search)
     assert result.verdict == "violated"
@@ -205,7 +182,7 @@ def test_eventually_is_violated_where_the_system_stops(search):
     assert_real(Counter(), result.path)
 
 
-@pytest.mark.parametrize("search", [BreadthFirst(), DepthFirst(), RandomWalks(seed=1)])
+@pytest.mark.parametrize("search", [BreadthFirst(), RandomWalks(seed=1)])
 def test_eventually_is_violated_by_a_loop(search):
     model = Graph({"a": {"in": "b"}, "b": {"round": "c", "out": "goal"}, "c": {"back": "b"}})
     result = explore(model, eventually(lambda s: s == "goal", name="goal"), search=search)
@@ -244,13 +221,13 @@ def test_within_counts_steps_through_states_met_before():
 def test_eventually_is_unknown_at_a_bound():
     result = explore(Counter(None), eventually(lambda n: n < 0, name="never"), max_states=50)
     assert result.verdict == "unknown"
-    assert "max_states" in result.finding("never").explanation
+    assert "max_states" in result.findings[0].explanation
 
 
 # ------------------------------------------------------ bounds and reports
 
 
-@pytest.mark.parametrize("search", [BreadthFirst(), DepthFirst(), RandomWalks(max_walks=500)])
+@pytest.mark.parametrize("search", [BreadthFirst(), RandomWalks(max_walks=500)])
 def test_max_states_is_exact_and_said(search):
     result = explore(Counter(None), search=search, max_states=50, max_depth=200)
     assert result.distinct == 50
@@ -265,25 +242,21 @@ def test_a_bound_that_is_just_enough_leaves_the_space_exhausted():
     assert not explore(TwoPhase(3), max_states=287).exhausted
 
 
-@pytest.mark.parametrize("search", [BreadthFirst(), BreadthFirst(workers=2), DepthFirst()])
-def test_max_depth_visits_every_state_within_it(search):
-    """Depth-first must come back to a state that it first met too deep."""
-    result = explore(Counter(None), search=search, max_depth=6)
+def test_max_depth_visits_every_state_within_it():
+    result = explore(Counter(None), max_depth=6)
     assert (result.distinct, result.depth, result.exhausted) == (11, 6, False)
     assert result.stopped_by == "max_depth=6"
 
 
 def test_max_seconds_and_max_bytes_stop_an_endless_model():
-    for search in (BreadthFirst(), BreadthFirst(workers=2), DepthFirst()):
+    for search in (BreadthFirst(), RandomWalks(max_walks=10**9)):
         assert explore(Counter(None), search=search, max_seconds=0.2).stopped_by == "max_seconds=0.2"
     full = explore(Counter(None), max_bytes=2**20, max_seconds=20)
     assert full.stopped_by.startswith("max_bytes=1,048,576")
     assert full.memory_bytes >= 2**20
 
 
-@pytest.mark.parametrize(
-    "search", [BreadthFirst(), BreadthFirst(workers=2), DepthFirst(), RandomWalks(max_walks=10**9)]
-)
+@pytest.mark.parametrize("search", [BreadthFirst(), RandomWalks(max_walks=10**9)])
 def test_a_stopped_run_keeps_what_was_found(search):
     event, reports = threading.Event(), []
 
@@ -294,11 +267,11 @@ def test_a_stopped_run_keeps_what_was_found(search):
 
     result = explore(
         Counter(None), sometimes(lambda n: n == 3, "three"), always(lambda n: n >= 0, "counts"),
-        search=search, stop=event, on_progress=on_progress,
+        search=search, stop=event.is_set, on_progress=on_progress,
     )  # fmt: skip
     assert result.stopped_by == "the stop handle"
-    assert result.finding("three").verdict == "holds"
-    assert result.finding("counts").verdict == "unknown"
+    assert result.findings[0].verdict == "holds"
+    assert result.findings[1].verdict == "unknown"
     assert result.distinct >= reports[-2].distinct > 0
     assert "waiting" in str(reports[0])
 
@@ -332,19 +305,12 @@ def test_the_result_says_what_was_searched():
         "bytes a state",
     ):
         assert part in text
-    hashed = str(explore(TwoPhase(3), store="hashes", symmetry=True))
-    assert "64-bit hashes" in hashed
-    assert "up to symmetry" in hashed
+    assert "up to symmetry" in str(explore(TwoPhase(3), symmetry=True))
 
 
 def test_a_result_is_not_a_truth_value():
     with pytest.raises(TypeError, match=r"compare \.verdict"):
         assert explore(Counter())
-
-
-def test_an_unknown_property_name_is_answered_with_the_known_ones():
-    with pytest.raises(KeyError, match="consistent"):
-        explore(TwoPhase(2)).finding("nonsense")
 
 
 def test_memory_is_estimated_close_to_what_python_allocates():
@@ -414,7 +380,7 @@ def test_stages_concatenate_their_paths():
         [
             Stage(Counter(10), goal=lambda n: n == 10),
             Stage(Counter(20), goal=lambda n: n == 20, carry=lambda n: n + 1),
-            Stage(Counter(30), properties=(always(lambda n: n < 30, "below 30"),)),
+            Stage(Below(30, below=30)),
         ]
     )
     assert result.verdict == "violated"
@@ -428,11 +394,8 @@ def test_stages_concatenate_their_paths():
 
 
 def test_a_staged_search_proves_nothing_about_other_ways():
-    stages = [
-        Stage(Counter(4), goal=lambda n: n == 4),
-        Stage(Counter(8), properties=(always(lambda n: n <= 8, "low"),)),
-    ]
-    result = explore_staged(stages)
+    result = explore_staged([Stage(Counter(4), goal=lambda n: n == 4), Stage(Below(8, below=9))])
+    assert result.stages[1].verdict == "holds"
     assert result.verdict == "unknown"
     assert not result.exhausted
 
@@ -454,9 +417,8 @@ def test_wrong_stages_are_named():
 # ----------------------------------------------------------------- symmetry
 
 
-def test_helpers_of_symmetry():
+def test_interchangeable_nodes_are_told_apart_by_their_rows_alone():
     assert interchangeable("ab", (1, 0)) == interchangeable("ba", (0, 1)) != interchangeable("ab", (0, 1))
-    assert least_renaming(3, lambda p: tuple(p[i] for i in (2, 0))) == (0, 1)
 
 
 def test_symmetry_refuses_what_it_cannot_do():

@@ -7,7 +7,6 @@ import pytest
 
 from distlib.check.explore.explore import (
     BreadthFirst,
-    DepthFirst,
     Model,
     ModelError,
     RandomWalks,
@@ -16,7 +15,6 @@ from distlib.check.explore.explore import (
     explore,
     sometimes,
 )
-from distlib.check.explore.model import digest
 from distlib.principles.specifications import TwoPhase
 
 
@@ -36,7 +34,7 @@ class Counter(Model):
         return state + action
 
 
-SEARCHES = [BreadthFirst(), BreadthFirst(workers=2), DepthFirst(), RandomWalks(seed=3)]
+SEARCHES = [BreadthFirst(), RandomWalks(seed=3)]
 
 
 def broken(**methods):
@@ -68,7 +66,7 @@ def fail(*_):
 )
 def test_a_broken_model_is_told_what_is_wrong(model, parts, search):
     if model.__class__.successors is not Model.successors and isinstance(search, RandomWalks):
-        search = DepthFirst()  # a walk takes actions() and next_state() where it can
+        search = BreadthFirst()  # a walk takes actions() and next_state() where it can
     with pytest.raises(ModelError) as caught:
         explore(model, search=search, max_depth=20)
     for part in ["Broken", *parts]:
@@ -126,23 +124,20 @@ def test_a_model_that_is_not_deterministic_is_noticed_on_replay():
         (lambda: explore(type("Empty", (Model,), {})()), TypeError, "does not define initial_states"),
         (lambda: explore(type("Half", (Model,), {"initial_states": lambda self: [0]})()), TypeError, "define actions"),
         (lambda: explore(Counter(), lambda n: True), TypeError, "wrap the predicate"),
-        (lambda: explore(Counter(), search="breadth"), TypeError, "search must be BreadthFirst"),
-        (lambda: explore(Counter(), store="disk"), ValueError, "store must be"),
+        (lambda: explore(Counter(), search="breadth"), TypeError, r"search is 'breadth'; it takes BreadthFirst\(\) or"),
         (lambda: explore(Counter(), start=[]), ModelError, "start has no state"),
-        (lambda: explore(Counter(), max_states=0), ValueError, "max_states must be a whole number"),
-        (lambda: explore(Counter(), max_depth=1.5), ValueError, "max_depth must be a whole number"),
-        (lambda: explore(Counter(), max_seconds=-1), ValueError, "max_seconds must be a number above 0"),
-        (lambda: explore(Counter(), max_bytes="1G"), ValueError, "max_bytes must be a whole number"),
-        (lambda: explore(Counter(), stop=3), TypeError, "stop must be a threading.Event"),
-        (lambda: explore(Counter(), on_progress=3), TypeError, "on_progress must be a function"),
+        (lambda: explore(Counter(), max_states=0), ValueError, "max_states is 0; it takes a whole number"),
+        (lambda: explore(Counter(), max_depth=1.5), TypeError, r"max_depth is 1\.5; it takes a whole number"),
+        (lambda: explore(Counter(), max_seconds=-1), ValueError, "max_seconds is -1; it takes a number above 0"),
+        (lambda: explore(Counter(), max_bytes="1G"), TypeError, "max_bytes is '1G'; it takes a whole number"),
+        (lambda: explore(Counter(), stop=3), TypeError, "stop is 3; it takes a function"),
+        (lambda: explore(Counter(), on_progress=3), TypeError, "on_progress is 3; it takes a function"),
         (lambda: explore(Counter(), always(bool), always(bool)), ValueError, "same name"),
         (lambda: always(3), TypeError, "needs a function"),
-        (lambda: eventually(bool, within=-1), ValueError, "within is a number of steps"),
-        (lambda: BreadthFirst(workers=0), ValueError, "workers must be a whole number"),
-        (lambda: RandomWalks(max_walks=0), ValueError, "max_walks must be"),
+        (lambda: eventually(bool, within=-1), ValueError, "within is -1; it takes a whole number of at least 0 steps"),
+        (lambda: RandomWalks(max_walks=0), ValueError, "max_walks is 0; it takes a whole number"),
         (lambda: RandomWalks(seed=-1), ValueError, "seed"),
-        (lambda: RandomWalks(weights=3), TypeError, "weights must be a function"),
-        (lambda: digest(object()), TypeError, "cannot encode a object"),
+        (lambda: RandomWalks(weights=3), TypeError, "weights is 3; it takes a function"),
     ],
 )
 def test_a_wrong_argument_is_named(call, error, message):

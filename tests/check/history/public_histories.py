@@ -1,6 +1,6 @@
 """Verdicts on public histories, which are not part of this repository: run it when you have the checkouts.
 
-    PORCUPINE_CHECKOUT=... KNOSSOS_CHECKOUT=... pytest tests/check/public_histories.py
+    PORCUPINE_CHECKOUT=... KNOSSOS_CHECKOUT=... pytest tests/check/history/public_histories.py
 
 The name keeps it out of an ordinary test run, where it could only be skipped.
 

@@ -69,7 +69,7 @@ def brute_force(
                 return True
         return False
 
-    return extend(frozenset(), specification.initial())
+    return extend(frozenset(), specification.initial)
 
 
 def assert_legal(order: Sequence[Operation], history: History, specification: Specification) -> None:
@@ -77,7 +77,7 @@ def assert_legal(order: Sequence[Operation], history: History, specification: Sp
     operations = list(history.operations)
     number = [next(i for i, o in enumerate(operations) if o is placed) for placed in order]
     assert len(set(number)) == len(number)
-    state = specification.initial()
+    state = specification.initial
     for placed in order:
         state = specification.step(state, placed)
         assert not isinstance(state, Illegal)
@@ -148,7 +148,7 @@ def histories(draw, kind: str) -> History:
             now = returned
     spans = sorted(spans)[:6]
     wrong = draw(st.integers(-4, 6))
-    state, operations = specification.initial(), []
+    state, operations = specification.initial, []
     for number, (_, process, turn, call, returned, f) in enumerate(spans):
         argument = argument_of(draw, kind, f)
         result = answer(kind, f, argument, state)
@@ -337,8 +337,8 @@ def test_log_reads_are_whole_and_indices_hold():
 
 def test_together_describes_every_key():
     both = Together(Register(0))
-    state = both.step(both.initial(), write(0, 3, 0, 1, key="x"))
-    assert both.describe(state) == "'x' holds 3" and both.describe(both.initial()) == "holds nothing"
+    state = both.step(both.initial, write(0, 3, 0, 1, key="x"))
+    assert both.describe(state) == "'x' holds 3" and both.describe(both.initial) == "holds nothing"
 
 
 # -- evidence --------------------------------------------------------------------------------------
@@ -448,7 +448,7 @@ def test_unknown_operations_and_wrong_arguments(specification, operation, messag
 
 @pytest.mark.parametrize("name", ["time_limit_s", "configuration_limit"])
 def test_limits_must_be_positive(name):
-    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+    with pytest.raises(ValueError, match=f"{name} is 0; it takes a number above 0"):
         check([], Register(), **{name: 0})
 
 

@@ -125,8 +125,8 @@ CALL = "{:process 0, :type :invoke, :f :read}\n"
         ("{:process 0, :type :ok, :f :read}", r"text:1: process 0 completes 'read' \(ok\) but has invoked nothing"),
         (CALL + "{:process 0, :type :ok, :f :write}", r"text:2: process 0 completes 'write', but had invoked 'read'"),
         ("{:process 0, :type :done, :f :read}", "text:1: field 'type' is 'done'; it must be one of invoke, ok"),
-        ("{:process 0, :f :read}", "text:1: field :type is missing"),
-        ("{:process [0], :type :ok, :f :read}", r"text:1: field :process must be a number or a name, got \[0\]"),
+        ("{:process 0, :f :read}", "text:1: field 'type' is missing"),
+        ("{:process [0], :type :ok, :f :read}", r"text:1: field 'process' is \[0\]; it takes a number or a name"),
         ("[3]", r"text:1: event 0: an event must be a map"),
         ("{:process 0\n :type", r"text:1: '{' is never closed"),
         ("\n{:process}", r"text:2: a map holds 1 forms"),
@@ -141,13 +141,16 @@ def test_broken_jepsen_logs(log, message):
 
 def test_edn_forms():
     text = r'{:a 1, "b\n" [2.5 -3 nil true], #{1 2} (x/y #_ignored 4N)} #inst "2020" ; the end'
-    (first, second) = edn.forms(text)
-    assert first.value == {"a": 1, "b\n": [2.5, -3, None, True], frozenset({1, 2}): ["x/y", 4]}
+    (_, first), second = edn.forms(text)
+    assert first == {"a": 1, "b\n": [2.5, -3, None, True], frozenset({1, 2}): ["x/y", 4]}
     assert second == (1, "2020")
     with pytest.raises(ValueError, match=r"text:1: '\)' closes nothing"):
         list(edn.forms(")"))
     with pytest.raises(ValueError, match="does not end"):
         list(edn.forms('"open'))
+    assert [form for _, form in edn.forms("#_ #_ a b c [1 #_2]")] == ["c", [1]]
+    with pytest.raises(ValueError, match="text:1: '#_' is never closed"):
+        list(edn.forms("1 #_"))
 
 
 # -- JSON lines ------------------------------------------------------------------------------------
@@ -196,11 +199,11 @@ def line(without: str = "", **changes) -> str:
         ('{"process": 0', "text:1: not JSON"),
         ("[1]", "text:1: a line must be an object, got list"),
         (line(without="process"), "text:1: field 'process' is missing"),
-        (line(process=[0]), "text:1: field 'process' must be a number or a name"),
-        (line(f=7), "text:1: field 'f' must be a non-empty string, got 7"),
+        (line(process=[0]), r"text:1: field 'process' is \[0\]; it takes a number or a name"),
+        (line(f=7), "text:1: field 'f' is 7; it takes the operation's name"),
         (line(without="call"), "text:1: field 'call' is missing"),
         (line(without="return"), "text:1: field 'return' is missing"),
-        (line(call="0"), "text:1: field 'call' must be a number, got '0'"),
+        (line(call="0"), "text:1: field 'call' is '0'; it takes a number"),
         (line(call=2), "text:1: read → nil of process 0 returned at 1, before its call at 2"),
         (line(reslt=3), "text:1: unknown field 'reslt'; did you mean 'result'"),
         (line(wholly_new=3), "text:1: unknown field 'wholly_new'; known are argument, call"),
@@ -216,7 +219,7 @@ def test_broken_lines_are_named(text, message):
 
 
 def test_meaning_is_checked():
-    with pytest.raises(ValueError, match="failed_cas must be"):
+    with pytest.raises(ValueError, match="failed_cas is 'no'; choose one of 'never happened', 'compared"):
         Meaning(failed_cas="no", nil_read="unknown")
-    with pytest.raises(ValueError, match="nil_read must be"):
+    with pytest.raises(ValueError, match="nil_read is 'no'; choose one of 'unknown'"):
         Meaning(failed_cas="never happened", nil_read="no")
