@@ -20,7 +20,7 @@ from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.replay import actions_of
 from distlib.check.cluster.shrink import shrink
 from distlib.check.cluster.world import CrashRestart, Drop, Duplicate, Request, Timeout, World
-from distlib.check.explore.explore import Bounds, BreadthFirst, RandomWalks, Result, Stage, explore, explore_staged
+from distlib.check.explore.explore import Bounds, RandomWalks, Result, Stage, explore, explore_staged
 from distlib.core.node import Node
 
 Family = Literal["breadth-first", "staged", "random walks", "simulated faults", "histories", "liveness"]
@@ -180,7 +180,7 @@ def staged(
         for number, (model, leg) in enumerate(zip(models, legs, strict=True)):
             bounds = Bounds(max_states=leg.max_states, max_seconds=max_seconds / len(legs))
             carry = model.carry if number else None
-            stages.append(Stage(model, leg.goal, search=BreadthFirst(), carry=carry, bounds=bounds))
+            stages.append(Stage(model, leg.goal, carry, bounds))
         result = explore_staged(stages)
         outcome = concluded(result, models[-1])
         reached = len(result.stages) if result.stages else 1

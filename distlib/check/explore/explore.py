@@ -139,8 +139,8 @@ def _result(engine: StateSearch, findings: tuple[Finding, ...], more_bounds: dic
 
 @dataclass(frozen=True)
 class Stage:
-    """One leg of a staged search: a model (other faults, say), what is checked, and the goal at which the
-    next leg begins.
+    """One leg of a staged search, breadth first: a model (other faults, say), what is checked, and the goal at
+    which the next leg begins.
 
     *goal* is a predicate on states; every stage but the last needs one. *carry* turns the state that the
     stage before reached into one of this model, for example to allow a crash that was not allowed before.
@@ -149,7 +149,6 @@ class Stage:
 
     model: Model[Any, Any]
     goal: Callable[[Any], bool] | None = None
-    search: Strategy = BreadthFirst()
     carry: Callable[[Any], Any] | None = None
     bounds: Bounds = Bounds()  # noqa: RUF009 (frozen)
 
@@ -175,7 +174,7 @@ def explore_staged(stages: Sequence[Stage]) -> Result:
         if path and stage.carry is not None:
             path = (*path, Step(("stage", number), stage.carry(path[-1].state)))
         start = (path[-1].state,) if path else None
-        result = explore(stage.model, search=stage.search, start=start, until=stage.goal, **vars(stage.bounds))
+        result = explore(stage.model, start=start, until=stage.goal, **vars(stage.bounds))
         results.append(result)
         path += result.path[1:] if path else result.path
         if result.violation is not None or result.stopped_by != "the goal":
