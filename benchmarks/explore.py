@@ -12,8 +12,8 @@ from time import process_time
 from typing import Any
 
 from distlib.check.explore.explore import Model, Result, explore
-from distlib.principles.ring import EWD840
 from distlib.principles.specifications import PaxosSpecification, TwoPhase, Voting
+from tests.papers.ring import EWD840
 
 ROUNDS = 3
 MODELS: tuple[Model[Any, Any], ...] = (

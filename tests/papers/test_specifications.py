@@ -3,7 +3,6 @@
 import pytest
 
 from distlib.check.explore.explore import Model, always, explore
-from distlib.principles.ring import EWD840, ChangRoberts
 from distlib.principles.specifications import (
     BallotVote,
     Consensus,
@@ -13,6 +12,7 @@ from distlib.principles.specifications import (
     Voting,
     VotingState,
 )
+from tests.papers.ring import EWD840, ChangRoberts
 
 
 def counts(model: Model, **options) -> tuple[int, int, int]:
