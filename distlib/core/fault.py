@@ -144,7 +144,7 @@ def nodes_of(fault: Fault) -> tuple[NodeId, ...]:
 
 
 def partitioned_links(fault: Partition | OneWay | Bridge, nodes: Sequence[NodeId]) -> frozenset[Link]:
-    """The directed links that the fault cuts in a cluster of ``nodes``."""
+    """The directed links that the fault partitions in a cluster of ``nodes``."""
     match fault:
         case OneWay(sources=sources, targets=targets):
             return frozenset((one, other) for one in sources for other in targets if one != other)

@@ -76,8 +76,10 @@ def diagram_of(
         end = max(telling[max_messages].start_ms, math.nextafter(start, math.inf))
         telling = telling[:max_messages]
     routine = [one for one in found if fold_routine and one.routine and one.start_ms <= end]
-    cuts = [(cut.start_ms, cut.end_ms, partitioned_links(cut.fault, trace.nodes)) for cut in lanes.cuts(trace)]
-    return Diagram(trace, chosen, start, end, width, telling, routine, len(found), cuts)
+    partitions = [
+        (one.start_ms, one.end_ms, partitioned_links(one.fault, trace.nodes)) for one in lanes.partitions(trace)
+    ]
+    return Diagram(trace, chosen, start, end, width, telling, routine, len(found), partitions)
 
 
 def lay_out(figure: go.Figure, picture: Diagram) -> None:

@@ -173,13 +173,13 @@ def spans(trace: Trace, *which: type) -> list[Span]:
     return found
 
 
-def cuts(trace: Trace) -> list[Span]:
-    """The faults that cut links, each with its end."""
+def partitions(trace: Trace) -> list[Span]:
+    """The faults that partition links, each with its end."""
     return spans(trace, Partition, OneWay, Bridge)
 
 
 def partition_text(fault: Partition | OneWay | Bridge) -> str:
-    """A cut in words: ``S1 S2 ┃ S3 S4 S5``; ``S1 ↛ S2`` one way; ``S1 ┃ S3, both reach S2`` for a bridge."""
+    """A partition in words: ``S1 S2 ┃ S3 S4 S5``; ``S1 ↛ S2`` one way; ``S1 ┃ S3, both reach S2`` for a bridge."""
     match fault:
         case OneWay(sources=sources, targets=targets):
             return f"{' '.join(sources)} ↛ {' '.join(targets)}"
@@ -188,9 +188,9 @@ def partition_text(fault: Partition | OneWay | Bridge) -> str:
     return " ┃ ".join(" ".join(group) for group in fault.groups)
 
 
-def links_cut(trace: Trace, at_ms: float) -> frozenset[Link]:
+def partitioned_at(trace: Trace, at_ms: float) -> frozenset[Link]:
     """The directed links that carry nothing at ``at_ms``."""
-    now = [partitioned_links(one.fault, trace.nodes) for one in cuts(trace) if one.start_ms <= at_ms < one.end_ms]
+    now = [partitioned_links(one.fault, trace.nodes) for one in partitions(trace) if one.start_ms <= at_ms < one.end_ms]
     return frozenset[Link]().union(*now)
 
 

@@ -102,18 +102,18 @@ def violation_lines(picture: Diagram) -> go.Scatter:
 
 
 def partition_bands(picture: Diagram) -> list[go.Scatter]:
-    """Bands for the time that a cut lasts, walls between lanes it separates, and its groups by name."""
+    """Bands for the time that a partition lasts, walls between lanes it separates, and its groups by name."""
     bands, walls, labels = [], [], []
     low, high, free_from = 0.02 - BOTTOM - len(picture.nodes) + 1, TOP - 0.04, [-math.inf, -math.inf]
     ms_a_px = 1 / picture.px(1.0)
-    for cut in lanes.cuts(picture.trace):
-        seen = picture.clipped(cut.start_ms, cut.end_ms)
+    for one in lanes.partitions(picture.trace):
+        seen = picture.clipped(one.start_ms, one.end_ms)
         if seen is None:
             continue
         start, end = seen
         bands.append([(start, low), (end, low), (end, high), (start, high), (start, low)])
-        walls += [[(start, y), (end, y)] for y in _walls(picture, cut.fault)]
-        text = f"{'partition' if isinstance(cut.fault, Partition) else 'cut'}: {lanes.partition_text(cut.fault)}"
+        walls += [[(start, y), (end, y)] for y in _walls(picture, one.fault)]
+        text = f"partition: {lanes.partition_text(one.fault)}"
         row = 0 if free_from[0] <= start else 1
         free_from[row] = start + (len(text) * theme.CHAR + 10) * ms_a_px
         labels.append((start + 4 * ms_a_px, TOP - 0.16 - 0.22 * row, plain(text)))

@@ -45,14 +45,14 @@ def message_path(picture: Diagram, flight: Flight) -> list[tuple[float, float]]:
 def _wall(picture: Diagram, flight: Flight) -> int:
     """The gap, counted from the sender, in which a partition stops the message: before the first lane it cannot
     reach."""
-    cut: set[Link] = set()
+    partitioned: set[Link] = set()
     for start_ms, end_ms, links in picture.partitions:
         if start_ms <= flight.arrive_ms and flight.start_ms < end_ms:
-            cut |= links
+            partitioned |= links
     here, there = picture.nodes.index(flight.sender), picture.nodes.index(flight.receiver)
     way = range(here, there, 1 if here < there else -1)
     on_the_way = [picture.nodes[number + way.step] for number in way]
-    return next((gap for gap, node in enumerate(on_the_way) if (flight.sender, node) in cut), 0)
+    return next((gap for gap, node in enumerate(on_the_way) if (flight.sender, node) in partitioned), 0)
 
 
 def _rounded(points: Iterable[Sequence[float]]) -> list[tuple[float, float]]:

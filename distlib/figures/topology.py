@@ -38,7 +38,7 @@ class Map(NamedTuple):
 def topology(
     trace: Trace, at_ms: float, *, kinds: Sequence[str] | None = None, roles: Sequence[str] | None = None
 ) -> go.Figure:
-    """The cluster at ``at_ms``: nodes by role and term, messages where they are on their way, links that are cut.
+    """The cluster at ``at_ms``: nodes by role and term, messages where they are on their way, links that are partitioned.
 
     ``kinds`` and ``roles`` fix which traces exist, for updates in place. Raises ``ValueError`` for a time outside the
     run.
@@ -72,18 +72,22 @@ def _places(nodes: Sequence[NodeId]) -> dict[NodeId, tuple[float, float]]:
 
 
 def _links(drawn: Map) -> list[go.Scatter]:
-    """Links that work, links that are cut in one way or both, and a cross on each of those."""
-    cut = lanes.links_cut(drawn.trace, drawn.at_ms)
+    """Links that work, links that are partitioned in one way or both, and a cross on each of those."""
+    partitioned = lanes.partitioned_at(drawn.trace, drawn.at_ms)
     whole: list[Path] = []
     broken: list[Path] = []
     crosses = []
     nodes = drawn.trace.nodes
     for one, other in ((one, other) for number, one in enumerate(nodes) for other in nodes[number + 1 :]):
-        ways = [link for link in ((one, other), (other, one)) if link in cut]
+        ways = [link for link in ((one, other), (other, one)) if link in partitioned]
         (x0, y0), (x1, y1) = drawn.place[one], drawn.place[other]
         (broken if ways else whole).append([(x0, y0), (x1, y1)])
         if ways:
-            text = f"{one} ⇹ {other} cut" if len(ways) == 2 else f"{ways[0][0]} ↛ {ways[0][1]} cut, one way"
+            text = (
+                f"{one} ⇹ {other} partitioned"
+                if len(ways) == 2
+                else f"{ways[0][0]} ↛ {ways[0][1]} partitioned, one way"
+            )
             share = 0.5 if len(ways) == 2 else (0.62 if ways[0] == (one, other) else 0.38)
             crosses.append((x0 + share * (x1 - x0), y0 + share * (y1 - y0), plain(text)))
     cross = {"symbol": "x-thin", "size": 11, "line": {"color": theme.PURPLE, "width": 2.5}}

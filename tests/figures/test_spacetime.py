@@ -200,12 +200,12 @@ def test_cut_links_know_partitions_one_way_cuts_bridges_and_healing() -> None:
     happened = Happened
     halves = Partition(0.0, (("S1",), ("S2",)))
     apart = run.trace(faults=(happened(0.0, None, halves), happened(50.0, None, Heal(50.0))))
-    assert len(lanes.links_cut(apart, 10)) == 6, "S3, in no group, is alone"
-    assert not lanes.links_cut(apart, 50)
+    assert len(lanes.partitioned_at(apart, 10)) == 6, "S3, in no group, is alone"
+    assert not lanes.partitioned_at(apart, 50)
     one_way = run.trace(faults=(happened(0.0, None, OneWay(0.0, ("S1",), ("S2", "S3"), 10.0)),))
-    assert lanes.links_cut(one_way, 5) == {("S1", "S2"), ("S1", "S3")}
+    assert lanes.partitioned_at(one_way, 5) == {("S1", "S2"), ("S1", "S3")}
     bridge = run.trace(faults=(happened(0.0, None, Bridge(0.0, ("S1",), "S2", ("S3",))),))
-    assert lanes.links_cut(bridge, 5) == {("S1", "S3"), ("S3", "S1")}
+    assert lanes.partitioned_at(bridge, 5) == {("S1", "S3"), ("S3", "S1")}
     assert [lanes.partition_text(one.event) for one in (*apart.faults[:1], *one_way.faults, *bridge.faults)] == [
         "S1 ┃ S2",
         "S1 ↛ S2 S3",

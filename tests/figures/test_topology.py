@@ -1,4 +1,4 @@
-"""The cluster as a graph: places, roles, messages on their way, cut links."""
+"""The cluster as a graph: places, roles, messages on their way, partitioned links."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def test_cut_links_are_dashed_and_crossed() -> None:
     whole, broken, crosses = topology(run.trace(), 45).data[:3]
     assert broken.line.dash == "dash" and len(crosses.x) == 2
     assert sum(x is None for x in whole.x) == 1
-    assert set(crosses.hovertext) == {"S1 ⇹ S3 cut", "S2 ⇹ S3 cut"}
+    assert set(crosses.hovertext) == {"S1 ⇹ S3 partitioned", "S2 ⇹ S3 partitioned"}
     one_way = run.trace(faults=(Happened(0.0, None, OneWay(0.0, ("S1",), ("S2",), 10.0)),))
-    assert list(topology(one_way, 5).data[2].hovertext) == ["S1 ↛ S2 cut, one way"]
+    assert list(topology(one_way, 5).data[2].hovertext) == ["S1 ↛ S2 partitioned, one way"]
 
 
 def test_traces_keep_their_number_and_order() -> None:

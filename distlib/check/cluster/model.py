@@ -65,7 +65,7 @@ class ClusterModel(Model[World, Action]):
     any moment: pairs of a node (None: any node) and a message. ``timeouts`` bounds the firing of timers: a number for
     all together, or a mapping from a timer's name ("election"), a node ("S1"), both ("S1.election") or all ("*") to a
     number; a firing counts against every entry that names it, and a timer that no entry names never fires.
-    ``partitioned`` are links (sender, receiver) that are cut: what is sent over them is lost, what is in flight waits.
+    ``partitioned`` are links (sender, receiver): what is sent over them is lost, what is in flight waits.
     ``interchangeable`` names nodes that may be renamed into each other, for ``explore(symmetry=True)``.
 
     ``cache_entries`` bounds the remembered steps (about 250 bytes each): at the bound they are forgotten and
@@ -149,7 +149,7 @@ class ClusterModel(Model[World, Action]):
                  if most and not name.startswith("request")]  # fmt: skip
         given += [f"{len(self.requests)} requests"] if self.requests else []
         given += ["FIFO"] if self.fifo else []
-        given += [f"{len(self.partitioned)} links cut"] if self.partitioned else []
+        given += [f"{len(self.partitioned)} links partitioned"] if self.partitioned else []
         return ", ".join(given)
 
     # --- the model ------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class ClusterModel(Model[World, Action]):
         return {name: self.handling.run(name, state, (), Start(name)) for name, state in pairs}
 
     def allowing(self, actions: Sequence[Action]) -> ClusterModel:
-        """The same cluster with just the budgets that ``actions`` need, and no link cut: to take a path again."""
+        """The same cluster with just the budgets that ``actions`` need, and no link partitioned, for a path."""
         kinds = [type(action) for action in actions]
         faults = Faults(kinds.count(CrashRestart), kinds.count(Drop), kinds.count(Duplicate))
         requests = [(action.node, action.message) for action in actions if isinstance(action, Request)]

@@ -33,7 +33,7 @@ def actions_of(path: Iterable[Any]) -> list[Action]:
 def replay(model: ClusterModel, path: Iterable[Any]) -> list[World]:
     """The worlds along ``path``, the initial one first; ends at the first violation.
 
-    The model's budgets and cut links don't count. Raises ValueError when a step is not possible.
+    The model's budgets and partitioned links don't count. Raises ValueError when a step is not possible.
     """
     actions = actions_of(path)
     roomy = model.allowing(actions)

@@ -38,7 +38,7 @@ def check_requests(
 
 
 def check_links(links: Iterable[Link], ids: tuple[NodeId, ...]) -> frozenset[Link]:
-    """The links that are cut. Raises ValueError for what is no pair of nodes."""
+    """The links that are partitioned. Raises ValueError for what is no pair of nodes."""
     partitioned = frozenset(links)
     for link in partitioned:
         if not (isinstance(link, tuple) and len(link) == 2 and set(link) <= set(ids)):

@@ -80,9 +80,9 @@ def shrink(
     """A minimal path that breaks the same invariant as ``path``: no step of it, nor two, can be left out.
 
     Faults go first, then whole nodes, then steps. ``path`` is a search's path or a list of actions, from ``start`` on
-    (default: the model's first world); the model's budgets and cut links don't count (every step that is possible in
-    the cluster may be taken). The same path always shrinks to the same; once ``stop`` is true, the best so
-    far is returned.
+    (default: the model's first world); the model's budgets and partitioned links don't count (every step that is
+    possible in the cluster may be taken). The same path always shrinks to the same; once ``stop`` is true, the best
+    so far is returned.
 
     Raises ValueError when ``path`` is not possible in the model, or breaks nothing.
     """

@@ -68,7 +68,7 @@ def check_interchangeable(
             if name in limit.split(" ")[-1].split("."):
                 raise ValueError(f"{name} cannot be interchangeable: the budget '{limit}' names it")
     if named & set(members):
-        raise ValueError("interchangeable nodes cannot be named by a request or by a cut link")
+        raise ValueError("interchangeable nodes cannot be named by a request or by a partitioned link")
     first = members[0]
     node_class, values = settings[first]
     for other in members[1:]:

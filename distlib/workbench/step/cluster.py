@@ -256,8 +256,9 @@ class Tree:
                 down, action = down - {node}, CrashRestart(node)
             case LinksStep(links):
                 self._check_links(links)
-                cut = partitioned | set(links) if isinstance(step, PartitionLinks) else partitioned - set(links)
-                return world, down, cut, {}
+                struck = set(links)
+                partitioned = partitioned | struck if isinstance(step, PartitionLinks) else partitioned - struck
+                return world, down, partitioned, {}
             case Timeout(node=node) | Request(node=node):
                 self._check_up(at, node)
             case Deliver(sender, receiver) if why := at.holds_up(sender, receiver):
