@@ -38,7 +38,7 @@ class Map(NamedTuple):
 def topology(
     trace: Trace, at_ms: float, *, kinds: Sequence[str] | None = None, roles: Sequence[str] | None = None
 ) -> go.Figure:
-    """The cluster at ``at_ms``: nodes by role and term, messages where they are on their way, links that are partitioned.
+    """The cluster at ``at_ms``: nodes by role and term, messages where they are on their way, partitioned links.
 
     ``kinds`` and ``roles`` fix which traces exist, for updates in place. Raises ``ValueError`` for a time outside the
     run.
