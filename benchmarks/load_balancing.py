@@ -21,10 +21,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from distlib.balancing.balancer import choice_keys
 from distlib.balancing.policies import CentralQueue, LeastRequest, Policy
 from distlib.balancing.scenarios import ComparisonParams, policy_comparison
 from distlib.core.seeds import Seeds
+from distlib.sim.service.balancer import choice_keys
 from distlib.sim.service.service import Backends, ServiceParams, simulate
 from distlib.sim.workload import Poisson
 

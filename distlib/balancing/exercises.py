@@ -24,7 +24,7 @@ from distlib.balancing.policies import (
     Random,
     RoundRobin,
 )
-from distlib.balancing.policy_guard import Guarded, PolicyError, chooser, watched
+from distlib.balancing.reader_policy import Guarded, PolicyError, chooser, watched
 from distlib.labs.grading import Grade
 from distlib.sim.service.result import ServiceResult
 from distlib.sim.service.service import Backends, ServiceParams, simulate, workload

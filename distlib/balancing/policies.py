@@ -32,7 +32,7 @@ from distlib.sim.service.balancer_state import (
 )
 
 if TYPE_CHECKING:
-    from distlib.balancing.balancer import Balancer
+    from distlib.sim.service.balancer import Balancer
 
 RANDOM, ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, SMOOTH, LEAST_REQUEST, RESPONSE_TIME, IDLE_QUEUE, AFFINITY = range(8)
 OWN, CENTRAL = -1, -2  # a policy written by the reader; one queue for all, so there is nothing to choose

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from distlib.balancing import policy_guard
+from distlib.balancing import reader_policy
 from distlib.balancing.exercises import CONTESTS, grade_capacity, judge_policy
 from distlib.balancing.policies import LeastRequest, Policy
-from distlib.balancing.policy_guard import CallWatch, PolicyError, watched
+from distlib.balancing.reader_policy import CallWatch, PolicyError, watched
 
 
 def two(seen: Any, now: float, client: int) -> int:
@@ -156,7 +156,7 @@ def test_an_unknown_contest_is_named() -> None:
 
 def test_errors_of_the_guard_are_one_kind() -> None:
     with pytest.raises(PolicyError, match="which is not available"):
-        policy_guard.check_choice(1, 3, [0, 2])
+        reader_policy.check_choice(1, 3, [0, 2])
 
 
 def test_capacity() -> None:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from distlib.balancing.balancer import Balancer, NoBackendError
 from distlib.balancing.policies import (
     CentralQueue,
     JoinIdleQueue,
@@ -17,6 +16,7 @@ from distlib.balancing.policies import (
     Subset,
     WeightedRoundRobin,
 )
+from distlib.sim.service.balancer import Balancer, NoBackendError
 
 EVERY = [
     Random(),

@@ -11,12 +11,12 @@ import pytest
 
 from distlib.balancing import hashing_theory as hashing
 from distlib.balancing import theory as choices
-from distlib.balancing.balancer import Balancer
 from distlib.balancing.balls import balls_into_bins
 from distlib.balancing.hashing import Maglev, Ring, hash_keys, jump, owners
 from distlib.balancing.hashing_scenarios import MovementParams, key_movement
 from distlib.balancing.policies import CentralQueue, LeastRequest, Random, RoundRobin, SmoothWeightedRoundRobin
 from distlib.balancing.scenarios import StaleParams, stale_information
+from distlib.sim.service.balancer import Balancer
 from distlib.sim.service.service import Backends, ServiceParams, simulate
 from distlib.sim.workload import Deterministic, Hyperexponential, Poisson
 from distlib.theory import queueing

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distlib.balancing.balancer import choice_keys
 from distlib.balancing.policies import (
     AFFINITY,
     CENTRAL,
@@ -30,6 +29,7 @@ from distlib.balancing.policies import (
 )
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
+from distlib.sim.service.balancer import choice_keys
 from distlib.sim.service.balancer_state import BalancerState, PolicyConstants, new_balancer_state, set_available
 from distlib.sim.service.events import Ejection, Outages, ServiceState, run_events
 from distlib.sim.service.recurrence import RequestOutcomes, Stations, run_any, run_central, run_least_request

@@ -10,8 +10,8 @@ import heapq
 
 import numpy as np
 
-from distlib.balancing.balancer import Balancer
 from distlib.sim.service import service
+from distlib.sim.service.balancer import Balancer
 from distlib.sim.service.balancer_state import OK, REJECTED
 from distlib.sim.service.result import ServiceResult
 

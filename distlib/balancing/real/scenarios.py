@@ -21,9 +21,15 @@ import numpy as np
 import pandas as pd
 
 from distlib.balancing.policies import Policy
-from distlib.balancing.production_proxy import PROGRAMS, NoSuchPolicyError, NotInstalledError, ProductionProxy, find
-from distlib.balancing.proxy import ProxyThread
-from distlib.balancing.real_experiment import Measurement, Schedule, Workers, measure, percentiles_ms
+from distlib.balancing.real.experiment import Measurement, Schedule, Workers, measure, percentiles_ms
+from distlib.balancing.real.production_proxy import (
+    PROGRAMS,
+    NoSuchPolicyError,
+    NotInstalledError,
+    ProductionProxy,
+    find,
+)
+from distlib.balancing.real.proxy import ProxyThread
 from distlib.balancing.scenarios import POLICIES, SERVICES, service_times
 from distlib.core.parameter import Parameters, parameter
 from distlib.sim.service.result import ServiceResult

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import pytest
 
-from distlib.real.http_message import LONGEST_HEAD, BadMessageError, Message, read_message, response
+from distlib.real.http_connection import LONGEST_HEAD, BadMessageError, Message, read_message, response
 
 
 def read(data: bytes, answer_to: str = "") -> list[Message]:

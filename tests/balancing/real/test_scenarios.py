@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distlib.balancing import production_proxy
-from distlib.balancing.balancer import Balancer
 from distlib.balancing.policies import Policy
-from distlib.balancing.real_scenarios import (
+from distlib.balancing.real import production_proxy
+from distlib.balancing.real.scenarios import (
     OWN,
     PERCENTS,
     RealBalancing,
@@ -17,6 +16,7 @@ from distlib.balancing.real_scenarios import (
     real_balancing,
     runs,
 )
+from distlib.sim.service.balancer import Balancer
 from distlib.sim.service.service import workload
 from distlib.sim.workload import Exponential
 

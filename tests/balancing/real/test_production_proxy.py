@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distlib.balancing import production_proxy
 from distlib.balancing.policies import KeyAffinity, LeastRequest, Policy, Random, RoundRobin
-from distlib.balancing.production_proxy import (
+from distlib.balancing.real import production_proxy
+from distlib.balancing.real.experiment import Workers, measure
+from distlib.balancing.real.production_proxy import (
     NoSuchPolicyError,
     NotInstalledError,
     ProductionProxy,
@@ -20,9 +21,8 @@ from distlib.balancing.production_proxy import (
     method_of,
     nginx_configuration,
 )
-from distlib.balancing.real_experiment import Workers, measure
 from distlib.real.child import ChildError
-from tests.balancing.test_real_experiment import alive, all_gone, schedule
+from tests.balancing.real.test_experiment import alive, all_gone, schedule
 
 
 def installed(name: str) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from distlib.balancing.real_charts import measured_percentiles, requests_by_backend
-from distlib.balancing.real_scenarios import FRONTS, RealBalancing, RealBalancingParams, Run, runs
+from distlib.balancing.real.charts import measured_percentiles, requests_by_backend
+from distlib.balancing.real.scenarios import FRONTS, RealBalancing, RealBalancingParams, Run, runs
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress, Stopped

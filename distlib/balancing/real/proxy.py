@@ -11,9 +11,8 @@ import threading
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from distlib.balancing.balancer import Balancer, NoBackendError
 from distlib.balancing.policies import Policy
-from distlib.real.http_message import (
+from distlib.real.http_connection import (
     LONGEST_HEAD,
     BadMessageError,
     Connection,
@@ -22,6 +21,7 @@ from distlib.real.http_message import (
     response,
     without_delay,
 )
+from distlib.sim.service.balancer import Balancer, NoBackendError
 
 HOST = "127.0.0.1"
 IDLE_CONNECTIONS = 32

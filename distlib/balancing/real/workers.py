@@ -7,7 +7,7 @@ two cores, and all live in one process: waiting costs nothing, and no worker slo
 A server is free again when its work *should* have ended, not when the process woke up to say so. The delay of a timer
 thus falls on one answer and does not pile up in the queue, as it would with one sleep after the other.
 
-Run as ``python -m distlib.balancing.workers``.
+Run as ``python -m distlib.balancing.real.workers``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from http import HTTPStatus
 from typing import Any
 
 from distlib.real.child import Tell, run_child
-from distlib.real.http_message import LONGEST_HEAD, BadMessageError, Message, read_message, response, without_delay
+from distlib.real.http_connection import LONGEST_HEAD, BadMessageError, Message, read_message, response, without_delay
 
 LONGEST_WORK_S = 60.0
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from distlib.balancing.policies import LeastRequest, Policy, Random, RoundRobin
-from distlib.balancing.proxy import HOST, IDLE_CONNECTIONS
+from distlib.balancing.real.proxy import HOST, IDLE_CONNECTIONS
 from distlib.real.child import Child, ChildError
 
 ATTEMPTS = 5
@@ -165,7 +165,7 @@ class ProductionProxy:
             file.write_text(configuration(method, ports, self.port, home))
             command = [path, *(one.format(home=home) for one in arguments), str(file)]
             task = {"command": command, "port": self.port, "token": home.name, "home": str(home)}
-            self._child = Child("distlib.real.guard", task)
+            self._child = Child("distlib.real.foreign", task)
             try:
                 self.pid = int(self._child.hear()["pid"])
                 return

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distlib.real.child import Tell, run_child
-from distlib.real.http_message import BadMessageError, Connection, Message
+from distlib.real.http_connection import BadMessageError, Connection, Message
 
 HOST = "127.0.0.1"
 READY_S = 10.0

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from distlib.balancing.proxy import HOST
-from distlib.balancing.workers import LONGEST_WORK_S
+from distlib.balancing.real.proxy import HOST
+from distlib.balancing.real.workers import LONGEST_WORK_S
 from distlib.real.child import Child
 
 Floats = NDArray[np.float64]
@@ -91,7 +91,9 @@ class Workers:
                 raise ValueError(f"speeds[{number}] is {speed!r}; it takes a positive number (1 is normal)")
         if not 1 <= servers <= MOST_SERVERS:
             raise ValueError(f"servers is {servers!r}; a worker serves from 1 to {MOST_SERVERS} requests at a time")
-        self._child = Child("distlib.balancing.workers", {"speeds": list(map(float, speeds)), "servers": int(servers)})
+        self._child = Child(
+            "distlib.balancing.real.workers", {"speeds": list(map(float, speeds)), "servers": int(servers)}
+        )
         try:
             self.ports: list[int] = self._child.hear()["ports"]
         except BaseException:
@@ -138,7 +140,7 @@ def measure(
         "client": schedule.client.tolist(),
     }
     progress(0, count)
-    with Child("distlib.balancing.load", task) as load:
+    with Child("distlib.balancing.real.load", task) as load:
         while "outcome" not in (told := load.hear()):
             progress(told["done"], count)
     progress(count, count)

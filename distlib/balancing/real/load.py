@@ -5,7 +5,7 @@ server: while one request stalls, the ones that would have met the stall are nev
 That is *coordinated omission* (G. Tene, *How NOT to measure latency*, 2013). Here the arrival times are fixed before
 the run, and latency counts from the *intended* time, even when a request had to wait for a connection.
 
-A child process of its own (``python -m distlib.balancing.load``), so that nobody else's work delays its clock.
+A child process of its own (``python -m distlib.balancing.real.load``), so that nobody else's work delays its clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distlib.real.child import Tell, run_child
-from distlib.real.http_message import BadMessageError, Connection, Message
+from distlib.real.http_connection import BadMessageError, Connection, Message
 
 LEAD_S = 0.1
 """Time between the order and the first request."""

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distlib.balancing.balancer import Balancer
 from distlib.balancing.policies import (
     CentralQueue,
     JoinIdleQueue,
@@ -28,12 +27,13 @@ from distlib.balancing.policies import (
     Random,
     RoundRobin,
 )
-from distlib.balancing.production_proxy import free_port
-from distlib.balancing.proxy import HOST, ProxyThread
-from distlib.balancing.real_experiment import MOST_CONNECTIONS, Measurement, Schedule, Workers, measure, percentiles_ms
-from distlib.balancing.workers import Worker
+from distlib.balancing.real.experiment import MOST_CONNECTIONS, Measurement, Schedule, Workers, measure, percentiles_ms
+from distlib.balancing.real.production_proxy import free_port
+from distlib.balancing.real.proxy import HOST, ProxyThread
+from distlib.balancing.real.workers import Worker
 from distlib.real.child import Child, ChildError
-from distlib.real.http_message import Connection
+from distlib.real.http_connection import Connection
+from distlib.sim.service.balancer import Balancer
 from distlib.sim.service.service import Backends, ServiceParams, simulate
 from distlib.sim.workload import Exponential, Poisson
 
@@ -316,11 +316,11 @@ def test_a_killed_parent_leaves_no_child(tmp_path: Path) -> None:
     script.write_text(
         "import sys, time\n"
         "from distlib.real.child import Child\n"
-        "workers = Child('distlib.balancing.workers', {'speeds': [1.0], 'servers': 1})\n"
+        "workers = Child('distlib.balancing.real.workers', {'speeds': [1.0], 'servers': 1})\n"
         "workers.hear()\n"
         f"task = {{'port': {port}, 'token': 'abc', 'home': {str(home)!r}}}\n"
         f"task['command'] = [sys.executable, {str(program)!r}]\n"
-        "guard = Child('distlib.real.guard', task)\n"
+        "guard = Child('distlib.real.foreign', task)\n"
         "print(workers.pid, guard.pid, guard.hear()['pid'], flush=True)\n"
         "time.sleep(60)\n"
     )
@@ -384,7 +384,7 @@ def test_a_bad_number_of_connections_is_named(connections: int, workers: Workers
 
 def test_a_child_that_fails_says_why() -> None:
     with (
-        Child("distlib.balancing.workers", {"speeds": [1.0]}) as child,
+        Child("distlib.balancing.real.workers", {"speeds": [1.0]}) as child,
         pytest.raises(ChildError, match="KeyError: 'servers'"),
     ):
         child.hear()
