@@ -15,19 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from distlib.balancing.policies import (
-    CentralQueue,
-    JoinIdleQueue,
-    KeyAffinity,
-    LeastRequest,
-    Policy,
-    Random,
-    RoundRobin,
-)
+from distlib.balancing.policies import JoinIdleQueue, KeyAffinity, LeastRequest, Random, RoundRobin
 from distlib.balancing.reader_policy import Guarded, PolicyError, chooser, watched
 from distlib.labs.grading import Grade
+from distlib.sim.service.params import Backends, ServiceParams, workload
+from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.result import ServiceResult
-from distlib.sim.service.service import Backends, ServiceParams, simulate, workload
+from distlib.sim.service.service import simulate
 from distlib.sim.workload import Bursty, Deterministic, Exponential, Hyperexponential, Poisson, ServiceTimes
 from distlib.theory.queueing import mmc_response_quantile
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from distlib.balancing.policies import Policy
 from distlib.sim.service.balancer import Balancer
+from distlib.sim.service.policy import Policy
 
 CHOICE_LIMIT_S, RUN_LIMIT_S = 2.0, 60.0
 

@@ -14,19 +14,12 @@ import numpy as np
 import pandas as pd
 
 from distlib.balancing import theory as choice_theory
-from distlib.balancing.policies import (
-    CentralQueue,
-    JoinIdleQueue,
-    KeyAffinity,
-    LeastRequest,
-    LeastResponseTime,
-    Policy,
-    Random,
-    RoundRobin,
-)
+from distlib.balancing.policies import JoinIdleQueue, KeyAffinity, LeastRequest, LeastResponseTime, Random, RoundRobin
 from distlib.core.parameter import Parameters, parameter
+from distlib.sim.service.params import Backends, ServiceParams
+from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.result import ServiceResult
-from distlib.sim.service.service import Backends, ServiceParams, simulate
+from distlib.sim.service.service import simulate
 from distlib.sim.workload import Deterministic, Exponential, Hyperexponential, LogNormal, Pareto, Poisson, ServiceTimes
 from distlib.theory import queueing
 

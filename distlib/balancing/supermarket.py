@@ -13,7 +13,8 @@ from distlib.balancing.balls import balls_into_bins
 from distlib.balancing.policies import LeastRequest
 from distlib.balancing.scenarios import check_loads, service_params
 from distlib.core.parameter import Parameters, parameter
-from distlib.sim.service.service import Backends, simulate
+from distlib.sim.service.params import Backends
+from distlib.sim.service.service import simulate
 from distlib.sim.workload import Exponential
 
 

@@ -18,12 +18,14 @@ from distlib.balancing import hashing_theory as hashing
 from distlib.balancing import theory as choices
 from distlib.balancing.balls import balls_into_bins
 from distlib.balancing.hashing import Ring, hash_keys, owners
-from distlib.balancing.policies import CentralQueue, LeastRequest, Policy, Random, RoundRobin
+from distlib.balancing.policies import LeastRequest, Random, RoundRobin
 from distlib.balancing.scenarios import ComparisonParams, service_of_cv2
 from distlib.core.parameter import Parameters, parameter
 from distlib.sim.service.balancer_state import REJECTED
+from distlib.sim.service.params import Backends, ServiceParams
+from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.result import Estimate, ServiceResult, batch_means
-from distlib.sim.service.service import Backends, ServiceParams, simulate
+from distlib.sim.service.service import simulate
 from distlib.sim.workload import Deterministic, Exponential, Pareto, Poisson, ServiceTimes
 from distlib.theory import queueing
 

@@ -10,8 +10,9 @@ import pytest
 
 from distlib.balancing import reader_policy
 from distlib.balancing.exercises import CONTESTS, grade_capacity, judge_policy
-from distlib.balancing.policies import LeastRequest, Policy
+from distlib.balancing.policies import LeastRequest
 from distlib.balancing.reader_policy import CallWatch, PolicyError, watched
+from distlib.sim.service.policy import Policy
 
 
 def two(seen: Any, now: float, client: int) -> int:

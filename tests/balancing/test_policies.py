@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 
 from distlib.balancing.policies import (
-    CentralQueue,
     JoinIdleQueue,
     KeyAffinity,
     LeastRequest,
     LeastResponseTime,
-    Policy,
     Random,
     RoundRobin,
     SmoothWeightedRoundRobin,
@@ -17,6 +15,8 @@ from distlib.balancing.policies import (
     WeightedRoundRobin,
 )
 from distlib.sim.service.balancer import Balancer, NoBackendError
+from distlib.sim.service.policy import CentralQueue, Policy
+from tests.sim.service.plain import uncompiled
 
 EVERY = [
     Random(),
@@ -47,7 +47,7 @@ def sequence(policy, backends, count):
 @pytest.mark.parametrize("policy", EVERY, ids=lambda policy: policy.label)
 def test_the_readable_source_and_the_compiled_policy_choose_alike(policy):
     compiled = Balancer(policy, 4, seed=5, clients=9)
-    plain = Balancer(policy, 4, seed=5, clients=9, compiled=False)
+    plain = Balancer(uncompiled(policy), 4, seed=5, clients=9)
     for step in range(200):
         chosen = compiled.choose(step * 0.5, step % 9)
         assert plain.choose(step * 0.5, step % 9) == chosen

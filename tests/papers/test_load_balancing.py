@@ -14,10 +14,12 @@ from distlib.balancing import theory as choices
 from distlib.balancing.balls import balls_into_bins
 from distlib.balancing.hashing import Maglev, Ring, hash_keys, jump, owners
 from distlib.balancing.hashing_scenarios import MovementParams, key_movement
-from distlib.balancing.policies import CentralQueue, LeastRequest, Random, RoundRobin, SmoothWeightedRoundRobin
+from distlib.balancing.policies import LeastRequest, Random, RoundRobin, SmoothWeightedRoundRobin
 from distlib.balancing.scenarios import StaleParams, stale_information
 from distlib.sim.service.balancer import Balancer
-from distlib.sim.service.service import Backends, ServiceParams, simulate
+from distlib.sim.service.params import Backends, ServiceParams
+from distlib.sim.service.policy import CentralQueue
+from distlib.sim.service.service import simulate
 from distlib.sim.workload import Deterministic, Hyperexponential, Poisson
 from distlib.theory import queueing
 

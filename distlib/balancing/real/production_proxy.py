@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from distlib.balancing.policies import LeastRequest, Policy, Random, RoundRobin
+from distlib.balancing.policies import LeastRequest, Random, RoundRobin
 from distlib.balancing.real.proxy import HOST, IDLE_CONNECTIONS
 from distlib.real.child import Child, ChildError
+from distlib.sim.service.policy import Policy
 
 ATTEMPTS = 5
 

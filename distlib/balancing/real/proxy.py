@@ -11,7 +11,6 @@ import threading
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from distlib.balancing.policies import Policy
 from distlib.real.http_connection import (
     LONGEST_HEAD,
     BadMessageError,
@@ -22,6 +21,7 @@ from distlib.real.http_connection import (
     without_delay,
 )
 from distlib.sim.service.balancer import Balancer, NoBackendError
+from distlib.sim.service.policy import Policy
 
 HOST = "127.0.0.1"
 IDLE_CONNECTIONS = 32

@@ -20,7 +20,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from distlib.balancing.policies import Policy
 from distlib.balancing.real.experiment import Measurement, Schedule, Workers, measure, percentiles_ms
 from distlib.balancing.real.production_proxy import (
     PROGRAMS,
@@ -32,8 +31,10 @@ from distlib.balancing.real.production_proxy import (
 from distlib.balancing.real.proxy import ProxyThread
 from distlib.balancing.scenarios import POLICIES, SERVICES, service_times
 from distlib.core.parameter import Parameters, parameter
+from distlib.sim.service.params import Backends, ServiceParams, workload
+from distlib.sim.service.policy import Policy
 from distlib.sim.service.result import ServiceResult
-from distlib.sim.service.service import Backends, ServiceParams, simulate, workload
+from distlib.sim.service.service import simulate
 from distlib.sim.workload import Floats, Poisson, ServiceTimes
 
 OWN = ProxyThread.name

@@ -7,26 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distlib.balancing import policies as balancing
-from distlib.balancing.policies import CENTRAL, OWN, Policy
+from distlib.core import require
 from distlib.core.seeds import Seeds
-from distlib.sim.service.balancer_state import answered, draw_below, enter, new_balancer_state, send, set_available
+from distlib.sim.service.balancer_state import BalancerState, Floats, answered, draw_below, enter, send, set_available
+from distlib.sim.service.policy import Policy
 
-PLAIN: dict[int, Any] = {  # each policy's own source, for a debugger or a reader
-    balancing.RANDOM: lambda rule, known, now, client: plain(balancing.random_backend)(known, 0),
-    balancing.ROUND_ROBIN: lambda rule, known, now, client: plain(balancing.round_robin)(known, 0),
-    balancing.WEIGHTED_ROUND_ROBIN: lambda rule, known, now, client: plain(balancing.weighted_round_robin)(known, 0),
-    balancing.SMOOTH: lambda rule, known, now, client: plain(balancing.smooth_weighted_round_robin)(known, 0),
-    balancing.LEAST_REQUEST: lambda rule, known, now, client: plain(balancing.least_request)(rule, known, 0, now),
-    balancing.RESPONSE_TIME: lambda rule, known, now, client: plain(balancing.least_request)(rule, known, 0, now),
-    balancing.IDLE_QUEUE: lambda rule, known, now, client: plain(balancing.join_idle_queue)(known, 0, now),
-    balancing.AFFINITY: lambda rule, known, now, client: plain(balancing.key_affinity)(rule, known, 0, now, client),
-}
-
-
-def plain(function: Any) -> Any:
-    """The uncompiled source of a compiled function."""
-    return function.py_func
+NO_TIMES: Floats = np.zeros(0)
+ALL_ZERO = np.zeros(1, np.int32)
 
 
 class NoBackendError(RuntimeError):
@@ -43,39 +30,21 @@ class Balancer:
 
     ``servers`` is the number of requests that a backend serves at a time (who waits for idle ones must know), and
     ``number`` tells balancers in front of the same backends apart. The same seed and number make the same choices as
-    the compiled engine does. With ``compiled=False`` the policy's own source runs, line by line.
+    the compiled engine does. ``memory`` is what a policy of the reader's own remembers between two requests.
     """
 
     def __init__(
-        self,
-        policy: Policy,
-        backends: int,
-        seed: int = 0,
-        *,
-        number: int = 0,
-        clients: int = 1,
-        servers: int = 1,
-        compiled: bool = True,
+        self, policy: Policy, backends: int, seed: int = 0, *, number: int = 0, clients: int = 1, servers: int = 1
     ) -> None:
         if backends < 1:
             raise ValueError(f"backends is {backends}; a balancer needs at least one")
-        if policy.kind == CENTRAL:
+        if policy.central:
             raise ValueError("a central queue makes no choice, so there is no balancer for it; simulate it instead")
         self.policy = policy
         self.backends = backends
-        self.compiled = compiled
-        self.rule = policy.rule()
-        self.memory: dict[str, Any] = {}  # what a policy of the reader's own remembers between two requests
-        self.known = new_balancer_state(
-            backends,
-            keys=choice_keys(seed, number, 1),
-            weights=policy.backend_weights(backends),
-            preference=policy.preference(backends, clients),
-            servers=servers,
-        )
-        member_set = set(policy.members(number, backends).tolist())
-        for backend in set(range(backends)) - member_set:
-            set_available(self.known, 0, backend, False)
+        self.rule = policy.constants()
+        self.memory: dict[str, Any] = {}
+        self.known = new_balancer_state(policy, backends, seed, first=number, clients=clients, servers=servers)
 
     @property
     def in_flight(self) -> list[int]:
@@ -103,22 +72,21 @@ class Balancer:
         """
         if self.known.size[0] == 0:
             raise NoBackendError(f"all {self.backends} backends are ejected; take one back with readmit(backend)")
-        backend = self._choice(now, client)
+        if self.policy.compiled is not None:
+            backend = int(self.policy.compiled(self.rule, self.known, 0, now, client))
+        else:
+            backend = self._own_choice(now, client)
         send(self.known, 0, backend)
         enter(self.known, backend)
         return backend
 
-    def _choice(self, now: float, client: int) -> int:
-        if self.policy.kind == OWN:
-            backend = self.policy.choose(self, now, client)
-            if not (isinstance(backend, (int, np.integer)) and 0 <= backend < self.backends):
-                raise ValueError(
-                    f"{type(self.policy).__name__}.choose returned {backend!r}; choose one of {self.available}"
-                )
-            return int(backend)
-        if self.compiled:
-            return int(balancing.choose(self.rule, self.known, 0, now, client))
-        return int(PLAIN[self.policy.kind](self.rule, self.known, now, client))
+    def _own_choice(self, now: float, client: int) -> int:
+        backend = self.policy.choose(self, now, client)
+        if not (isinstance(backend, (int, np.integer)) and 0 <= backend < self.backends):
+            raise ValueError(
+                f"{type(self.policy).__name__}.choose returned {backend!r}; choose one of {self.available}"
+            )
+        return int(backend)
 
     def answer(self, backend: int, response_s: float, now: float, *, failed: bool = False) -> None:
         """Tell that a request to ``backend`` came back at ``now`` after ``response_s`` seconds."""
@@ -131,19 +99,83 @@ class Balancer:
 
     def eject(self, backend: int) -> None:
         """Send nothing more to ``backend``."""
-        self._set_available(backend, False)
+        set_available(self.known, 0, require.whole("backend", backend, 0, self.backends - 1), False)
 
     def readmit(self, backend: int) -> None:
         """Take ``backend`` back."""
-        self._set_available(backend, True)
-
-    def _set_available(self, backend: int, available: bool) -> None:
-        if not 0 <= backend < self.backends:
-            raise ValueError(f"backend is {backend}; it takes a whole number from 0 to {self.backends - 1}")
-        set_available(self.known, 0, backend, available)
+        set_available(self.known, 0, require.whole("backend", backend, 0, self.backends - 1), True)
 
 
 def choice_keys(seed: int, first: int, balancers: int) -> NDArray[np.uint64]:
     """Keys of the balancers' choice streams, apart from those of arrivals and service times."""
     seeds = Seeds(seed)
     return np.array([seeds.number("choice", first + i) for i in range(balancers)], np.uint64)
+
+
+def new_balancer_state(
+    policy: Policy,
+    backends: int,
+    seed: int,
+    *,
+    first: int = 0,
+    balancers: int = 1,
+    clients: int = 1,
+    servers: int = 1,
+    arrival: Floats = NO_TIMES,
+    service: Floats = NO_TIMES,
+    sender: NDArray[np.int32] = ALL_ZERO,
+    client: NDArray[np.int32] = ALL_ZERO,
+    ordered: bool = True,
+) -> BalancerState:
+    """State before the first request: all backends of a balancer's members idle, available and unknown.
+
+    The balancers are numbers ``first``, ``first`` + 1, ... The engines, which list answers, give the requests' arrays;
+    ``ordered`` says that every backend answers in order of arrival. A balancer that is told its answers step by step
+    needs neither.
+    """
+    m, n, jobs = balancers, backends, arrival.size
+    weights = policy.backend_weights(n)
+    preference = policy.preference(n, clients)
+    departure = np.empty(jobs + n)
+    departure[jobs:] = -np.inf
+    following = np.empty(jobs + n, np.int32)
+    following[jobs:] = -1
+    heads = np.arange(jobs, jobs + n)
+    known = BalancerState(
+        key=choice_keys(seed, first, m),
+        draws=np.zeros(m, np.int64),
+        members=np.tile(np.arange(n), (m, 1)),
+        size=np.full(m, n),
+        available=np.ones((m, n), np.bool_),
+        weight=weights,
+        share=1.0 / weights,
+        in_flight=np.zeros((m, n), np.int64),
+        posted=np.zeros(n, np.int64),
+        credit=np.zeros((m, n)),
+        cursor=np.full(m, -1),
+        latency=np.zeros((m, n)),
+        latency_at=np.zeros((m, n)),
+        failures=np.zeros((m, n), np.int64),
+        token=np.arange(n) % m,
+        token_key=np.array([Seeds(seed).number("idle queue")], np.uint64),
+        preference=np.zeros((1, n), np.int32) if preference is None else preference,
+        servers=np.full(n, servers),
+        in_system=np.zeros(n, np.int64),
+        heard=heads.copy(),
+        left=heads.copy(),
+        last=heads.copy(),
+        arrival=arrival,
+        service=service,
+        sender=sender,
+        client=client,
+        start=np.empty(jobs),
+        departure=departure,
+        backend=np.empty(jobs, np.int32),
+        status=np.zeros(jobs, np.int8),
+        following=following,
+        preceding=np.full(1 if ordered else jobs + n, -1, np.int32),
+    )
+    for me in range(m):
+        for left_out in np.setdiff1d(np.arange(n), policy.members(first + me, n)):
+            set_available(known, me, left_out, False)
+    return known

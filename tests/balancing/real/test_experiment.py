@@ -17,16 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distlib.balancing.policies import (
-    CentralQueue,
-    JoinIdleQueue,
-    KeyAffinity,
-    LeastRequest,
-    LeastResponseTime,
-    Policy,
-    Random,
-    RoundRobin,
-)
+from distlib.balancing.policies import JoinIdleQueue, KeyAffinity, LeastRequest, LeastResponseTime, Random, RoundRobin
 from distlib.balancing.real.experiment import MOST_CONNECTIONS, Measurement, Schedule, Workers, measure, percentiles_ms
 from distlib.balancing.real.production_proxy import free_port
 from distlib.balancing.real.proxy import HOST, ProxyThread
@@ -34,7 +25,9 @@ from distlib.balancing.real.workers import Worker
 from distlib.real.child import Child, ChildError
 from distlib.real.http_connection import Connection
 from distlib.sim.service.balancer import Balancer
-from distlib.sim.service.service import Backends, ServiceParams, simulate
+from distlib.sim.service.params import Backends, ServiceParams
+from distlib.sim.service.policy import CentralQueue, Policy
+from distlib.sim.service.service import simulate
 from distlib.sim.workload import Exponential, Poisson
 
 CLIENTS = 50

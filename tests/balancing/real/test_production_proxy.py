@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distlib.balancing.policies import KeyAffinity, LeastRequest, Policy, Random, RoundRobin
+from distlib.balancing.policies import KeyAffinity, LeastRequest, Random, RoundRobin
 from distlib.balancing.real import production_proxy
 from distlib.balancing.real.experiment import Workers, measure
 from distlib.balancing.real.production_proxy import (
@@ -22,6 +22,7 @@ from distlib.balancing.real.production_proxy import (
     nginx_configuration,
 )
 from distlib.real.child import ChildError
+from distlib.sim.service.policy import Policy
 from tests.balancing.real.test_experiment import alive, all_gone, schedule
 
 

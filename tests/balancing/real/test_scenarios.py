@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distlib.balancing.policies import Policy
 from distlib.balancing.real import production_proxy
 from distlib.balancing.real.scenarios import (
     OWN,
@@ -17,7 +16,8 @@ from distlib.balancing.real.scenarios import (
     runs,
 )
 from distlib.sim.service.balancer import Balancer
-from distlib.sim.service.service import workload
+from distlib.sim.service.params import workload
+from distlib.sim.service.policy import Policy
 from distlib.sim.workload import Exponential
 
 

@@ -1,35 +1,28 @@
 """The service: three engines that agree, sensible results, clear refusals."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from distlib.balancing.policies import (
-    CentralQueue,
     JoinIdleQueue,
     KeyAffinity,
     LeastRequest,
     LeastResponseTime,
-    Policy,
     Random,
     RoundRobin,
     SmoothWeightedRoundRobin,
     Subset,
     WeightedRoundRobin,
 )
-from distlib.sim.service.service import (
-    Backends,
-    Outage,
-    OutlierEjection,
-    ServiceParams,
-    compare,
-    run_event_driven,
-    run_recurrence,
-    simulate,
-)
+from distlib.sim.service.params import Backends, Outage, OutlierEjection, ServiceParams
+from distlib.sim.service.policy import CentralQueue, Policy
+from distlib.sim.service.service import compare, run_event_driven, run_recurrence, simulate
 from distlib.sim.service.steps import simulate_step_by_step
 from distlib.sim.workload import Deterministic, Exponential, Hyperexponential, Pareto, Poisson, Regular, Replay
+from tests.sim.service.plain import uncompiled
 
 POLICIES = [
     CentralQueue(),
@@ -89,7 +82,7 @@ def test_the_compiled_engine_equals_plain_python_step_by_step(policy, backends):
     for balancers in (1,) if isinstance(policy, JoinIdleQueue) else (1, 3):
         run = params(policy, backends, requests=400, balancers=balancers)
         assert same(simulate(run), simulate_step_by_step(run))
-    assert same(simulate(run), simulate_step_by_step(run, compiled=False))
+    assert same(simulate(run), simulate_step_by_step(replace(run, policy=uncompiled(policy))))
 
 
 def test_all_policies_meet_the_same_requests():
@@ -209,7 +202,7 @@ def test_a_policy_of_ones_own_is_simulated():
 def test_an_unstable_system_is_refused_unless_asked_for_and_labelled():
     with pytest.raises(ValueError, match=r"load is 1.2: .*grows for ever; lower the rate.*allow_unstable=True"):
         ServiceParams(arrivals=Poisson(12.0))
-    result = simulate(ServiceParams(arrivals=Poisson(12.0), requests=1000, allow_unstable=True))
+    result = simulate(ServiceParams(policy=RoundRobin(), arrivals=Poisson(12.0), requests=1000, allow_unstable=True))
     assert "grows for ever" in result.unstable
     assert result.label == "round robin (unstable)"
     assert simulate(ServiceParams(requests=10)).unstable == ""
