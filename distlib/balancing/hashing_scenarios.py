@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from distlib.balancing import hashing_theory as theory
+from distlib.balancing import theory
 from distlib.balancing.hashing import METHODS, Key, Maglev, Ring, hash_keys, owners
+from distlib.core import require
 from distlib.core.parameter import Parameters, parameter
 
 
@@ -28,8 +28,8 @@ class RingParams(Parameters):
 
     def check(self) -> None:
         """A bound is above 1."""
-        if 0 < self.bound <= 1:
-            raise ValueError(f"bound is {self.bound!r}; it takes a number above 1, or 0 for no bound")
+        if self.bound:
+            require.above("bound (0 for no bound)", self.bound, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +45,13 @@ class RingView:
 
 def ring_view(params: RingParams = RingParams()) -> RingView:
     """Virtual nodes, arcs, shares and loads of one ring."""
-    ring = Ring(tuple(range(params.nodes)), params.virtual_nodes, params.weights, params.seed)
+    ring = Ring(range(params.nodes), params.virtual_nodes, params.weights, params.seed)
     hashes = hash_keys(range(params.keys))
     placed = ring.bounded(hashes, params.bound) if params.bound else ring.owners(hashes)
     end = ring.points.astype(np.float64) / 2.0**64
     arcs = pd.DataFrame({"start": np.roll(end, 1), "end": end, "node": ring.owner_at})
-    share = ring.shares()
-    shares = pd.DataFrame(
-        {"node": range(params.nodes), "share": share, "keys": np.bincount(placed, minlength=params.nodes)}
-    )
+    share, keys = ring.shares(), np.bincount(placed, minlength=params.nodes)
+    shares = pd.DataFrame({"node": range(params.nodes), "share": share, "keys": keys})
     expected = theory.ring_share_deviation(params.nodes, params.virtual_nodes)
     return RingView(arcs, shares, float(share.std() * params.nodes), expected)
 
@@ -119,13 +117,3 @@ def maglev_fill(params: MaglevParams = MaglevParams()) -> pd.DataFrame:
     table = Maglev(params.nodes, params.size, params.seed)
     names = [table.nodes[index] for index in table.table[table.claims]]
     return pd.DataFrame({"turn": range(params.size), "node": names, "slot": table.claims})
-
-
-def maglev_disruption(nodes: Sequence[Key], gone: Key, size: int = 65537) -> float:
-    """Share of slots that change hands between nodes that stay when ``gone`` leaves; 0 would be perfect."""
-    if gone not in nodes:
-        raise ValueError(f"gone is {gone!r}; it takes one of the nodes {list(nodes)!r}")
-    before, after = Maglev(tuple(nodes), size), Maglev(tuple(node for node in nodes if node != gone), size)
-    old = np.array(before.nodes, dtype=object)[before.table]
-    new = np.array(after.nodes, dtype=object)[after.table]
-    return float(((old != new) & (old != gone)).mean())

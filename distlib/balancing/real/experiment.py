@@ -2,7 +2,7 @@
 
     schedule = Schedule(arrival_s, service_s)             # numpy arrays, for example a simulator's workload
     with Workers(speeds=(1.0, 1.0, 0.5)) as workers, ProxyThread(LeastRequest(2), workers.ports) as proxy:
-        measured = measure(schedule, proxy)
+        measured = measure(schedule, proxy.port)
     measured.percentile_ms(99)
 
 Workers and load generator are processes of their own; everything listens on 127.0.0.1 only and ends with its ``with``
@@ -15,14 +15,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from distlib.balancing.real.proxy import HOST
 from distlib.balancing.real.workers import LONGEST_WORK_S
+from distlib.core import require
 from distlib.real.child import Child
 
 Floats = NDArray[np.float64]
@@ -30,15 +29,7 @@ MOST_WORKERS, MOST_SERVERS, MOST_CONNECTIONS = 16, 64, 256
 MOST_REQUESTS, LONGEST_RUN_S = 100_000, 120.0
 WARM_UP = 0.1
 """Share of the requests, at the begin, that statistics leave out: the system starts empty."""
-HIGHEST_US = 3_600_000_000
-SIGNIFICANT_DIGITS = 3
-
-
-class Front(Protocol):
-    """What stands in front of the workers: ours, nginx or HAProxy."""
-
-    name: str
-    port: int
+LONGEST_LATENCY_S = 3600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +46,12 @@ class Schedule:
     client: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
-        arrival, service = np.asarray(self.arrival_s, float), np.asarray(self.service_s, float)
-        client = np.asarray(self.client, np.int64)
-        if arrival.ndim != 1 or not 0 < arrival.size <= MOST_REQUESTS:
-            raise ValueError(
-                f"arrival_s has {arrival.size} requests; it takes from 1 to {MOST_REQUESTS:,} arrival times"
-            )
-        if service.shape != arrival.shape or client.size not in (0, arrival.size):
+        for name, dtype in (("arrival_s", np.float64), ("service_s", np.float64), ("client", np.int64)):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype))
+        arrival, service, client = self.arrival_s, self.service_s, self.client
+        if not 0 < arrival.size <= MOST_REQUESTS:
+            raise ValueError(f"arrival_s has {arrival.size} requests; it takes from 1 to {MOST_REQUESTS:,}")
+        if service.size != arrival.size or client.size not in (0, arrival.size):
             raise ValueError(
                 f"{arrival.size} arrival times, {service.size} service times and {client.size} clients: "
                 "give one of each a request (or no clients)"
@@ -75,85 +65,51 @@ class Schedule:
             )
         if not ((service >= 0) & (service <= LONGEST_WORK_S)).all():
             raise ValueError(f"service_s takes times from 0 to {LONGEST_WORK_S:g} s")
-        object.__setattr__(self, "arrival_s", arrival)
-        object.__setattr__(self, "service_s", service)
-        object.__setattr__(self, "client", client if client.size else np.zeros(arrival.size, np.int64))
 
 
-class Workers:
+class Workers(Child):
     """Backends as HTTP servers, one a speed (1 is normal), each serving ``servers`` requests at a time."""
 
     def __init__(self, speeds: Sequence[float], servers: int = 1) -> None:
-        if not 1 <= len(speeds) <= MOST_WORKERS:
-            raise ValueError(f"there are {len(speeds)} workers; it takes from 1 to {MOST_WORKERS}")
-        for number, speed in enumerate(speeds):
-            if not (math.isfinite(speed) and speed > 0):
-                raise ValueError(f"speeds[{number}] is {speed!r}; it takes a positive number (1 is normal)")
-        if not 1 <= servers <= MOST_SERVERS:
-            raise ValueError(f"servers is {servers!r}; a worker serves from 1 to {MOST_SERVERS} requests at a time")
-        self._child = Child(
-            "distlib.balancing.real.workers", {"speeds": list(map(float, speeds)), "servers": int(servers)}
-        )
+        require.whole("the number of workers", len(speeds), 1, MOST_WORKERS)
+        require.whole("servers", servers, 1, MOST_SERVERS)
+        task = {"speeds": [require.above(f"speeds[{k}]", one) for k, one in enumerate(speeds)], "servers": servers}
+        super().__init__("distlib.balancing.real.workers", task)
         try:
-            self.ports: list[int] = self._child.hear()["ports"]
+            self.ports: list[int] = self.hear()["ports"]
         except BaseException:
-            self._child.close()
+            self.close()
             raise
-
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._child.pid
-
-    def close(self) -> None:
-        """End the process."""
-        self._child.close()
-
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def measure(
     schedule: Schedule,
-    front: Front,
+    port: int,
     *,
     connections: int = MOST_CONNECTIONS,
     progress: Callable[[float, float], object] = lambda done, total: None,
 ) -> Measurement:
-    """Send ``schedule`` to ``front``, over at most so many ``connections``, and collect what came back.
+    """Send ``schedule`` to a proxy at ``port``, over at most so many ``connections``, and collect what came back.
 
     ``progress(answered, requests)`` is called about ten times a second; it may raise to stop the run, which then leaves
     nothing behind. Raises ``ValueError`` for a bad number of connections, ``ChildError`` when the load generator fails.
     """
-    if isinstance(connections, bool) or not 1 <= connections <= MOST_CONNECTIONS:
-        raise ValueError(f"connections is {connections!r}; it takes from 1 to {MOST_CONNECTIONS}")
+    require.whole("connections", connections, 1, MOST_CONNECTIONS)
     count = schedule.arrival_s.size
-    task = {
-        "host": HOST,
-        "port": front.port,
-        "connections": int(connections),
-        "arrival_s": schedule.arrival_s.tolist(),
-        "service_s": schedule.service_s.tolist(),
-        "client": schedule.client.tolist(),
-    }
+    client = schedule.client if schedule.client.size else np.zeros(count, np.int64)
+    arrays = {"arrival_s": schedule.arrival_s, "service_s": schedule.service_s, "client": client}
+    task = {"port": port, "connections": connections, **{name: one.tolist() for name, one in arrays.items()}}
     progress(0, count)
     with Child("distlib.balancing.real.load", task) as load:
         while "outcome" not in (told := load.hear()):
             progress(told["done"], count)
     progress(count, count)
-    return _measurement(front.name, schedule, told["outcome"])
-
-
-def _measurement(through: str, schedule: Schedule, outcome: dict[str, Any]) -> Measurement:
-    arrays: dict[str, Any] = {
-        name: np.array([math.nan if one is None else one for one in outcome[name]], np.float64)
+    found: dict[str, Any] = {
+        name: np.array([math.nan if one is None else one for one in told["outcome"][name]], np.float64)
         for name in ("sent_s", "answered_s", "queue_s", "work_s")
     }
-    arrays |= {name: np.array(outcome[name], np.int64) for name in ("status", "answers", "backend")}
-    return Measurement(through=through, schedule=schedule, **arrays)
+    found |= {name: np.array(told["outcome"][name], np.int64) for name in ("status", "answers", "backend")}
+    return Measurement(schedule=schedule, **found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +121,6 @@ class Measurement:
     count requests answered with 200 after the warm-up, and latency from the *intended* time.
     """
 
-    through: str
     schedule: Schedule = field(repr=False)
     sent_s: Floats = field(repr=False)
     answered_s: Floats = field(repr=False)
@@ -187,7 +142,7 @@ class Measurement:
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """Requests served by each backend."""
+        """Requests served by each backend, up to the last that served any."""
         return np.bincount(self.backend[self.backend >= 0])
 
     def _observed(self, values: Floats) -> Floats:
@@ -218,19 +173,6 @@ class Measurement:
         """Response time that ``percent`` % of the requests do not exceed, from an HDR histogram; NaN without any."""
         return percentiles_ms(self.response_s, (percent,))[0]
 
-    def summary(self) -> pd.DataFrame:
-        """One row: the numbers that a table under a figure shows."""
-        row = {
-            "through": self.through,
-            "requests": self.requests,
-            "lost": self.lost,
-            "mean_ms": 1e3 * float(self.response_s.mean()) if self.response_s.size else math.nan,
-            "overhead_p50_ms": percentiles_ms(self.overhead_s, (50,))[0],
-            "overhead_p99_ms": percentiles_ms(self.overhead_s, (99,))[0],
-            "late_p99_ms": percentiles_ms(self.late_s, (99,))[0],
-        }
-        return pd.DataFrame([row])
-
 
 def percentiles_ms(latency_s: Floats, percents: Sequence[float]) -> list[float]:
     """Percentiles in ms of latencies in s, from a histogram with three significant digits (HDR, G. Tene).
@@ -240,11 +182,10 @@ def percentiles_ms(latency_s: Floats, percents: Sequence[float]) -> list[float]:
     from hdrh.histogram import HdrHistogram
 
     for percent in percents:
-        if not 0 <= percent <= 100:
-            raise ValueError(f"percent is {percent!r}; it takes a number from 0 to 100")
+        require.number("percent", percent, 0, 100)
     if not latency_s.size:
         return [math.nan] * len(percents)
-    histogram = HdrHistogram(1, HIGHEST_US, SIGNIFICANT_DIGITS)
+    histogram = HdrHistogram(1, int(LONGEST_LATENCY_S * 1e6), 3)  # from 1 µs on, three significant digits
     for latency_us in np.maximum(np.rint(latency_s * 1e6), 0).astype(np.int64).tolist():
         if not histogram.record_value(latency_us):
             raise ValueError(f"a latency of {latency_us / 1e6:g} s is more than the histogram's hour")

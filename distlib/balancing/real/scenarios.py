@@ -7,15 +7,18 @@ Every request arrives at the same time and brings the same work in the simulatio
 sockets, proxies, timers, and a machine that does other things too.
 """
 
+# ruff: noqa: D102 (methods that the base class documents)
+
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,13 +32,13 @@ from distlib.balancing.real.production_proxy import (
     find,
 )
 from distlib.balancing.real.proxy import ProxyThread
-from distlib.balancing.scenarios import POLICIES, SERVICES, service_times
+from distlib.balancing.scenarios import LOAD_HELP, POLICIES, SERVICES, backends_of, service_times
 from distlib.core.parameter import Parameters, parameter
-from distlib.sim.service.params import Backends, ServiceParams, workload
+from distlib.sim.service.params import Backends, ServiceParams, at_load, workload
 from distlib.sim.service.policy import Policy
 from distlib.sim.service.result import ServiceResult
 from distlib.sim.service.service import simulate
-from distlib.sim.workload import Floats, Poisson, ServiceTimes
+from distlib.sim.workload import Floats, ServiceTimes
 
 OWN = ProxyThread.name
 FRONTS = (OWN, *PROGRAMS)
@@ -59,14 +62,12 @@ class Stalled(ServiceTimes):
     stall_s: float = 0.0
 
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
-        """As ``inner``, but for that request."""
         times = self.inner.sample(keys, count)
         times[self.request] += self.stall_s
         return times
 
     @property
     def cv2(self) -> float:
-        """Of ``inner``."""
         return self.inner.cv2
 
     @property
@@ -79,31 +80,16 @@ class Stalled(ServiceTimes):
 class RealBalancingParams(Parameters):
     """One experiment; it takes ``duration_s`` real seconds for each policy and each proxy."""
 
-    policies: tuple[str, ...] = parameter(
-        ("random", "round robin", "two choices", "least request"),
-        "policies",
-        choices=MEASURABLE,
-        several=True,
-        at_least=1,
-        help="the same code as in the simulator",
-    )
+    policies: tuple[str, ...] = parameter(("random", "round robin", "two choices", "least request"), "policies",
+        choices=MEASURABLE, several=True, at_least=1, help="the same code as in the simulator")  # fmt: skip
     through: tuple[str, ...] = parameter(
         (OWN,), "through", choices=FRONTS, several=True, at_least=1, help="which proxies to measure"
     )
     workers: int = parameter(4, "workers", low=1, high=16, help="HTTP servers, one request at a time each")
-    load: float = parameter(
-        0.8, "load ρ", low=0.05, high=1.3, step=0.05, help="work that arrives over work that can be done"
-    )
+    load: float = parameter(0.8, "load ρ", low=0.05, high=1.3, step=0.05, help=LOAD_HELP)
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
-    mean_ms: float = parameter(
-        20.0,
-        "mean service time",
-        unit="ms",
-        low=2.0,
-        high=500.0,
-        scale="log",
-        help="long, beside the millisecond that proxy and sockets cost",
-    )
+    mean_ms: float = parameter(20.0, "mean service time", unit="ms", low=2.0, high=500.0, scale="log",
+        help="long, beside the millisecond that proxy and sockets cost")  # fmt: skip
     cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
     slow_speed: float = parameter(
         1.0, "speed of worker 0", low=0.1, high=1.0, step=0.05, help="the others have speed 1"
@@ -122,7 +108,7 @@ class RealBalancingParams(Parameters):
     @property
     def backends(self) -> Backends:
         """The workers, as the simulator names them."""
-        return Backends(self.workers, speeds=(self.slow_speed,) if self.slow_speed != 1 else ())
+        return backends_of(self.workers, self.slow_speed)
 
     @property
     def rate_per_s(self) -> float:
@@ -159,15 +145,10 @@ class RealBalancingParams(Parameters):
         service = dataclasses.replace(service_times(self.service, self.cv2), mean_s=self.mean_ms / 1e3)
         if self.stall_ms:
             service = Stalled(inner=service, request=self.requests // 2, stall_s=self.stall_ms / 1e3)
-        return ServiceParams(
-            policy=policy,
-            arrivals=Poisson(self.rate_per_s),
-            service=service,
-            backends=self.backends,
-            requests=self.requests,
-            seed=self.seed if seed is None else seed,
-            allow_unstable=True,  # a run is finite, and an overload worth seeing
-        )
+        return at_load(
+            self.load, service, self.backends, policy=policy, requests=self.requests,
+            seed=self.seed if seed is None else seed, allow_unstable=True,  # a run is finite, an overload worth seeing
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,8 +171,7 @@ def measure_policy(
     """
     run = params.service_params(policy)
     load = workload(run)
-    client = np.resize(load.client, params.requests).astype(np.int64)
-    schedule = Schedule(load.arrival_s, load.service_s, client)
+    schedule = Schedule(load.arrival_s, load.service_s, np.resize(load.client, params.requests))
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(tuple(run.backends.speed), run.backends.servers))
         front: ProxyThread | ProductionProxy
@@ -200,7 +180,7 @@ def measure_policy(
         else:
             front = ProductionProxy(through, policy, workers.ports)
         stack.enter_context(front)
-        return measure(schedule, front, connections=params.connections, progress=progress)
+        return measure(schedule, front.port, connections=params.connections, progress=progress)
 
 
 def runs(
@@ -265,11 +245,11 @@ class RealBalancing:
             if run.why_not
         }
 
-    @property
+    @cached_property
     def policies(self) -> dict[str, Policy]:
         """The policies that were run, by name."""
-        every = chosen(self.params, self.own)
-        return {name: every[name] for name in every if any(run.policy == name for run in self.runs)}
+        every, run = chosen(self.params, self.own), {run.policy for run in self.runs}
+        return {name: policy for name, policy in every.items() if name in run}
 
     @cached_property
     def simulated(self) -> dict[str, ServiceResult]:
@@ -283,13 +263,24 @@ class RealBalancing:
         ``response_ms`` counts from the intended time, ``since_sent_ms`` from the actual sending (as a tool with
         coordinated omission would; NaN when simulated).
         """
-        frames = []
-        for policy, result in self.simulated.items():
-            frames.append(_percentile_rows(policy, SIMULATED, result.observed_s))
-        for (policy, through), one in self.measured.items():
-            rows = _percentile_rows(policy, through, one.response_s)
-            frames.append(rows.assign(since_sent_ms=percentiles_ms(one.since_sent_s, PERCENTS)))
-        return pd.concat(frames, ignore_index=True)
+        never = np.zeros(0)
+        runs = [(policy, SIMULATED, one.observed_s, never) for policy, one in self.simulated.items()]
+        runs += [(*names, one.response_s, one.since_sent_s) for names, one in self.measured.items()]
+        return pd.concat(
+            [
+                pd.DataFrame(
+                    {
+                        "policy": policy,
+                        "source": source,
+                        "percent": PERCENTS,
+                        "response_ms": percentiles_ms(response_s, PERCENTS),
+                        "since_sent_ms": percentiles_ms(since_sent_s, PERCENTS),
+                    }
+                )
+                for policy, source, response_s, since_sent_s in runs
+            ],
+            ignore_index=True,
+        )
 
     @cached_property
     def chance(self) -> pd.DataFrame:
@@ -309,13 +300,14 @@ class RealBalancing:
     @cached_property
     def counts(self) -> pd.DataFrame:
         """Columns policy, source, backend, requests."""
-        every = {(policy, SIMULATED): result.counts for policy, result in self.simulated.items()}
-        every |= {key: np.bincount(one.backend[one.backend >= 0], minlength=self.params.workers)
-                  for key, one in self.measured.items()}  # fmt: skip
+        size = self.params.workers
+        every: dict[tuple[str, str], Any] = {(policy, SIMULATED): one.backend for policy, one in self.simulated.items()}
+        every |= {names: one.backend[one.backend >= 0] for names, one in self.measured.items()}
         frames = [
-            pd.DataFrame({"policy": policy, "source": source, "backend": range(len(counts)), "requests": counts})
-            for (policy, source), counts in every.items()
-        ]
+            pd.DataFrame({"policy": policy, "source": source, "backend": range(size),
+                          "requests": np.bincount(backend, minlength=size)})
+            for (policy, source), backend in every.items()
+        ]  # fmt: skip
         return pd.concat(frames, ignore_index=True)
 
     @cached_property
@@ -323,53 +315,34 @@ class RealBalancing:
         """One row a run: median and 99th percentile measured and simulated (ms), and what explains the difference."""
         rows = []
         for (policy, through), one in self.measured.items():
-            simulated = percentiles_ms(self.simulated[policy].observed_s, (50, 99))
-            row = one.summary().iloc[0].to_dict()
+            p50, p99 = percentiles_ms(one.response_s, (50, 99))
+            simulated_p50, simulated_p99 = percentiles_ms(self.simulated[policy].observed_s, (50, 99))
             rows.append(
                 {
                     "policy": policy,
                     "through": through,
-                    "requests": row["requests"],
-                    "lost": row["lost"],
-                    "p50_ms": one.percentile_ms(50),
-                    "simulated_p50_ms": simulated[0],
-                    "p99_ms": one.percentile_ms(99),
-                    "simulated_p99_ms": simulated[1],
-                    "overhead_p50_ms": row["overhead_p50_ms"],
-                    "late_p99_ms": row["late_p99_ms"],
+                    "requests": one.requests,
+                    "lost": one.lost,
+                    "p50_ms": p50,
+                    "simulated_p50_ms": simulated_p50,
+                    "p99_ms": p99,
+                    "simulated_p99_ms": simulated_p99,
+                    "overhead_p50_ms": percentiles_ms(one.overhead_s, (50,))[0],
+                    "late_p99_ms": percentiles_ms(one.late_s, (99,))[0],
                 }
             )
         return pd.DataFrame(rows)
 
     def verdicts(self) -> list[tuple[str, bool | None, str]]:
         """What must hold in every run, with a witness where it does not; None where nothing could be measured."""
-        found: list[tuple[str, bool | None, str]] = [
-            ("every request got exactly one answer", *_all(self.measured, _unanswered)),
-            (f"99 % of the requests left within {LATE_MS:g} ms of their time", *_all(self.measured, _late)),
-        ]
+        claims = {"every request got exactly one answer": _unanswered,
+                  f"99 % of the requests left within {LATE_MS:g} ms of their time": _late}  # fmt: skip
+        found: list[tuple[str, bool | None, str]] = []
+        for claim, fault in claims.items():
+            said = {f"{policy} through {through}": fault(one) for (policy, through), one in self.measured.items()}
+            holds = not any(said.values()) if said else None
+            found.append((claim, holds, "; ".join(f"{run}: {why}" for run, why in said.items() if why)))
         return found + [(f"measured through {name}", None, why) for name, why in self.not_measured.items()]
-
-
-def _percentile_rows(policy: str, source: str, latency_s: Floats) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "policy": policy,
-            "source": source,
-            "percent": PERCENTS,
-            "response_ms": percentiles_ms(latency_s, PERCENTS),
-            "since_sent_ms": math.nan,
-        }
-    )
-
-
-def _all(
-    measured: Mapping[tuple[str, str], Measurement], fault: Callable[[Measurement], str]
-) -> tuple[bool | None, str]:
-    """Whether no measurement has the fault (None: there is none), and those that have it."""
-    witnesses: Iterable[str] = [
-        f"{policy} through {through}: {said}" for (policy, through), one in measured.items() if (said := fault(one))
-    ]
-    return (not witnesses if measured else None), "; ".join(witnesses)
 
 
 def _unanswered(one: Measurement) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distlib.core import require
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.sim.service.policy import CentralQueue, Policy
@@ -72,8 +73,7 @@ class Backends(Parameters):
         if len(self.speeds) > self.count:
             raise ValueError(f"Backends.speeds has {len(self.speeds)} values for {self.count} backends")
         for backend, speed in enumerate(self.speeds):
-            if not (math.isfinite(speed) and speed > 0):
-                raise ValueError(f"Backends.speeds[{backend}] is {speed!r}; it takes a positive number (1 is normal)")
+            require.above(f"Backends.speeds[{backend}]", speed)
         free_from: dict[int, float] = {}
         for outage in sorted(self.outages, key=lambda one: one.start_s):
             if outage.backend >= self.count:
@@ -174,6 +174,12 @@ class ServiceParams(Parameters):
             )
         if not self.allow_unstable and (reason := self.unstable()):
             raise ValueError(f"{reason}; lower the rate, add backends, set a queue limit, or pass allow_unstable=True")
+
+
+def at_load(load: float, service: ServiceTimes, backends: Backends, **more: Any) -> ServiceParams:
+    """A Poisson stream that gives ``load`` = ρ on these backends; ``more`` are further fields of ``ServiceParams``."""
+    rate_per_s = load * backends.capacity / service.expected_s
+    return ServiceParams(arrivals=Poisson(rate_per_s), service=service, backends=backends, **more)
 
 
 @dataclass(frozen=True)
