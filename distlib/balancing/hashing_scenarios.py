@@ -72,10 +72,9 @@ class MovementParams(Parameters):
 
 
 def key_movement(params: MovementParams = MovementParams()) -> pd.DataFrame:
-    """Columns method, moved, needless (moved between nodes that were there before and after), least, peak.
+    """Columns method, moved, needless (moved between nodes that were there before and after), least.
 
-    ``moved`` and ``needless`` are shares of all keys, ``least`` the share that must move, ``peak`` the fullest node's
-    keys over the mean afterwards.
+    ``moved`` and ``needless`` are shares of all keys, ``least`` the share that must move.
     """
     after = params.nodes + (1 if params.change == "join" else -1)
     hashes = hash_keys(range(params.keys))
@@ -86,16 +85,8 @@ def key_movement(params: MovementParams = MovementParams()) -> pd.DataFrame:
         changed = params.nodes if params.change == "join" else after  # the node that came or went
         moved = old != new
         needless = moved & (old != changed) & (new != changed)
-        rows.append(
-            {
-                "method": method,
-                "moved": moved.mean(),
-                "needless": needless.mean(),
-                "least": theory.moved_consistent(params.nodes, after),
-                "peak": np.bincount(new, minlength=after).max() * after / params.keys,
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append({"method": method, "moved": moved.mean(), "needless": needless.mean()})
+    return pd.DataFrame(rows).assign(least=theory.moved_consistent(params.nodes, after))
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distlib.balancing.hashing_labs import HashRingLab
 from distlib.balancing.labs import (
     MOMENTS,
+    HashRingLab,
     LiveQueuesLab,
     LoadBalancingLab,
     LoadCurveLab,
@@ -17,9 +17,9 @@ from distlib.balancing.labs import (
     wasted,
     wasted_share,
 )
-from distlib.balancing.scenarios import ComparisonParams
+from distlib.balancing.scenarios import ComparisonParams, theory_tails
 from distlib.formulas.labs import FormulaLab
-from distlib.formulas.scenarios import FORMULAS, theory_tails
+from distlib.formulas.scenarios import FORMULAS
 from distlib.labs.lab import Lab
 from distlib.labs.question import prediction, quiz
 
@@ -49,7 +49,7 @@ def test_every_picture_and_every_preset_of_every_lab(kind: type[Lab]) -> None:
 
 def test_all_policies_of_a_lab_meet_the_same_requests() -> None:
     lab = LoadBalancingLab(requests=2000)
-    runs = list(lab.result[1].results.values())
+    runs = list(lab.result.results.values())
     assert len(runs) == 5
     for one in runs[1:]:
         assert np.array_equal(one.arrival_s, runs[0].arrival_s)
@@ -100,7 +100,7 @@ def test_wasted_moments() -> None:
 
 @pytest.mark.parametrize("policy", ["random", "two choices", "central queue"])
 def test_the_quick_count_of_wasted_moments_is_the_result_of_looking(policy: str) -> None:
-    run = LoadBalancingLab(requests=5000, policies=(policy,)).result[1].results[policy]
+    run = LoadBalancingLab(requests=5000, policies=(policy,)).result.results[policy]
     times = np.linspace(0.1, 0.95, MOMENTS) * run.arrival_s[-1]
     assert wasted_share(run) == wasted(run.queue_lengths(times), run.waiting(times)).mean()
 

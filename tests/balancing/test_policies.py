@@ -191,7 +191,7 @@ def test_a_policy_of_ones_own_that_answers_nonsense_is_told():
     ("build", "message"),
     [
         (lambda: Balancer(Random(), 0), "backends is 0; a balancer needs at least one"),
-        (lambda: WeightedRoundRobin((1, 0)), r"weights\[1\] is 0; it takes a positive number"),
+        (lambda: WeightedRoundRobin((1, 0)), r"weights\[1\] is 0; it takes a number above 0"),
         (lambda: SmoothWeightedRoundRobin((0, 0)), r"weights\[0\] is 0"),
         (lambda: LeastRequest(weights=(1, -2)), r"weights\[1\] is -2"),
         (lambda: WeightedRoundRobin((1.5, 1)), "takes a whole number"),
