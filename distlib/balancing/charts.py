@@ -1,4 +1,7 @@
-"""Load balancing as one sees it: queues that live, who got how much, which policy where, herds, balls in bins."""
+"""Load balancing as one sees it: queues that live, who got how much, which policy where, herds, balls in bins.
+
+Each function raises ``ValueError`` for an empty table or a missing column.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,7 @@ def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str =
 
     ``lengths`` has the columns time_s, backend, requests; ``waiting`` time_s, waiting. Requests that wait in front
     of all backends (a central queue) get a bar of their own. Play button and slider are in the figure, so it lives
-    in a static page too. ``unstable`` says why queues grow for ever. Raises ``ValueError`` for an empty table or a
-    missing column, or more than 400 moments.
+    in a static page too. ``unstable`` says why queues grow for ever. At most 400 moments.
     """
     check_columns(lengths, "time_s", "backend", "requests")
     check_columns(waiting, "time_s", "waiting")
@@ -103,7 +105,7 @@ def words_above(text: str, y: float, size: int) -> dict[str, Any]:
 def backend_shares(counts: pd.DataFrame) -> go.Figure:
     """How many requests each backend got under each policy, against an even share.
 
-    ``counts`` has the columns policy, backend, requests. Raises ``ValueError`` for an empty table or a missing column.
+    ``counts`` has the columns policy, backend, requests.
     """
     check_columns(counts, "policy", "backend", "requests")
     names = list(counts["policy"].unique())
@@ -111,15 +113,13 @@ def backend_shares(counts: pd.DataFrame) -> go.Figure:
     for name in names:
         rows = counts[counts["policy"] == name]
         style = policy_style(name, names)
-        figure.add_trace(
-            go.Scatter(
-                x=rows["backend"], y=rows["requests"] / rows["requests"].mean(), mode="lines+markers", name=name,
-                line={"color": style.colour, "dash": style.dash, "width": 1.2},
-                marker={"color": style.colour, "symbol": SYMBOLS[names.index(name) % 5], "size": 9},
-                customdata=rows["requests"],
-                hovertemplate=f"<b>{name}</b>, backend %{{x}}<br>%{{customdata:,}} requests, "
-                "%{y:.3f} of an even share<extra></extra>",
-            )
+        figure.add_scatter(
+            x=rows["backend"], y=rows["requests"] / rows["requests"].mean(), mode="lines+markers", name=name,
+            line={"color": style.colour, "dash": style.dash, "width": 1.2},
+            marker={"color": style.colour, "symbol": SYMBOLS[names.index(name) % 5], "size": 9},
+            customdata=rows["requests"],
+            hovertemplate=f"<b>{name}</b>, backend %{{x}}<br>%{{customdata:,}} requests, "
+            "%{y:.3f} of an even share<extra></extra>",
         )  # fmt: skip
     figure.update_layout(margin={"l": 70, "r": 24, "t": 44, "b": 56})
     figure.update_xaxes(title_text="backend", tickformat="d", nticks=20)
@@ -131,7 +131,7 @@ def policy_heat_map(table: pd.DataFrame) -> go.Figure:
     """Policy × service variability × load: how many times the central queue's response each policy takes.
 
     ``table`` has the columns policy, cv2, load, slowdown. Darker is slower; the best policy of each cell is in bold
-    and marked ★. Raises ``ValueError`` for an empty table or a missing column.
+    and marked ★.
     """
     check_columns(table, "policy", "cv2", "load", "slowdown")
     names = list(table["policy"].unique())
@@ -144,17 +144,15 @@ def policy_heat_map(table: pd.DataFrame) -> go.Figure:
     for number, name in enumerate(names):
         grid = table[table["policy"] == name].pivot(index="cv2", columns="load", values="slowdown")
         text = [[_cell(value, best[cv2, load] == name) for load, value in row.items()] for cv2, row in grid.iterrows()]
-        figure.add_trace(
-            go.Heatmap(
-                x=[f"{load:g}" for load in grid.columns], y=[_variability(cv2) for cv2 in grid.index],
-                z=np.log10(grid.to_numpy()), text=text, texttemplate="%{text}", textfont={"size": 12}, zmin=0, zmax=1.3,
-                colorscale=SHADES, xgap=1, ygap=1, showscale=number == 0,
-                colorbar={"tickvals": [0, 0.301, 0.699, 1, 1.3], "ticktext": ["1×", "2×", "5×", "10×", "20×"],
-                          "outlinewidth": 0, "thickness": 12, "len": 1, "title": {"text": ""}},
-                hovertemplate=f"<b>{name}</b><br>c² %{{y}}, ρ = %{{x}}: %{{text}} times"
-                " the central queue<extra></extra>",
-            ),
-            number // 4 + 1, number % 4 + 1,
+        figure.add_heatmap(
+            x=[f"{load:g}" for load in grid.columns], y=[_variability(cv2) for cv2 in grid.index],
+            z=np.log10(grid.to_numpy()), text=text, texttemplate="%{text}", textfont={"size": 12}, zmin=0, zmax=1.3,
+            colorscale=SHADES, xgap=1, ygap=1, showscale=number == 0,
+            colorbar={"tickvals": [0, 0.301, 0.699, 1, 1.3], "ticktext": ["1×", "2×", "5×", "10×", "20×"],
+                      "outlinewidth": 0, "thickness": 12, "len": 1, "title": {"text": ""}},
+            hovertemplate=f"<b>{name}</b><br>c² %{{y}}, ρ = %{{x}}: %{{text}} times"
+            " the central queue<extra></extra>",
+            row=number // 4 + 1, col=number % 4 + 1,
         )  # fmt: skip
     figure.update_layout(base.layout)
     figure.update_layout(margin={"l": 110, "r": 70, "t": 44, "b": 52})
@@ -176,8 +174,7 @@ def _variability(cv2: float) -> str:
 def herd_curve(table: pd.DataFrame) -> go.Figure:
     """Mean response against the age of the load information: everybody runs to the backend that *was* idle.
 
-    ``table`` has the columns policy, interval_s (0: live), mean_s, low_s, high_s. Raises ``ValueError`` for an
-    empty table or a missing column.
+    ``table`` has the columns policy, interval_s (0: live), mean_s, low_s, high_s.
     """
     check_columns(table, "policy", "interval_s", "mean_s", "low_s", "high_s")
     figure = theme.figure(height=430)
@@ -189,21 +186,17 @@ def herd_curve(table: pd.DataFrame) -> go.Figure:
         style, rows = policy_style(name, names), table[table["policy"] == name]
         x = rows["interval_s"].where(rows["interval_s"] > 0, live).to_numpy(float)
         band = np.concatenate([rows["high_s"], np.maximum(rows["low_s"], 0.5 * rows["mean_s"])[::-1]])
-        figure.add_trace(
-            go.Scatter(
-                x=np.concatenate([x, x[::-1]]), y=band, fill="toself", mode="lines", line={"width": 0},
-                hoverinfo="skip",
-                fillcolor=translucent(style.colour, 0.15), showlegend=False, legendgroup=name,
-            )
+        figure.add_scatter(
+            x=np.concatenate([x, x[::-1]]), y=band, fill="toself", mode="lines", line={"width": 0},
+            hoverinfo="skip",
+            fillcolor=translucent(style.colour, 0.15), showlegend=False, legendgroup=name,
         )  # fmt: skip
-        figure.add_trace(
-            go.Scatter(
-                x=x, y=rows["mean_s"], mode="lines+markers", name=name, legendgroup=name,
-                line={"color": style.colour, "dash": style.dash, "width": 2.2},
-                marker={"symbol": SYMBOLS[names.index(name) % 5], "size": 9, "color": style.colour},
-                hovertemplate=f"<b>{name}</b><br>refreshed every %{{text}}: mean response %{{y:.2f}}<extra></extra>",
-                text=["always" if one == 0 else f"{one:g}" for one in rows["interval_s"]],
-            )
+        figure.add_scatter(
+            x=x, y=rows["mean_s"], mode="lines+markers", name=name, legendgroup=name,
+            line={"color": style.colour, "dash": style.dash, "width": 2.2},
+            marker={"symbol": SYMBOLS[names.index(name) % 5], "size": 9, "color": style.colour},
+            hovertemplate=f"<b>{name}</b><br>refreshed every %{{text}}: mean response %{{y:.2f}}<extra></extra>",
+            text=["always" if one == 0 else f"{one:g}" for one in rows["interval_s"]],
         )  # fmt: skip
     figure.update_layout(margin={"l": 70, "r": 24, "t": 20, "b": 58}, legend=LEGEND_RIGHT)
     figure.update_xaxes(
@@ -219,26 +212,21 @@ def herd_curve(table: pd.DataFrame) -> go.Figure:
 def fullest_bins(table: pd.DataFrame) -> go.Figure:
     """Balls into bins: the share of bins with at least k balls, by the number of choices; lines are theory.
 
-    ``table`` has the columns choices, balls, share, theory. Raises ``ValueError`` for an empty table or a missing
-    column.
+    ``table`` has the columns choices, balls, share, theory.
     """
     check_columns(table, "choices", "balls", "share", "theory")
     figure = theme.figure(height=400)
     for number, (choices, rows) in enumerate(table[table["share"] > 0].groupby("choices")):
         style = theme.series_style(number)
         name = f"{choices} choice{'' if choices == 1 else 's'}, fullest bin {int(rows['balls'].max())}"
-        figure.add_trace(
-            go.Scatter(
-                x=rows["balls"], y=rows["theory"], mode="lines", line={"color": style.colour, "width": 2}, name=name,
-                legendgroup=name, showlegend=False, hoverinfo="skip",
-            )
+        figure.add_scatter(
+            x=rows["balls"], y=rows["theory"], mode="lines", line={"color": style.colour, "width": 2}, name=name,
+            legendgroup=name, showlegend=False, hoverinfo="skip",
         )  # fmt: skip
-        figure.add_trace(
-            go.Scatter(
-                x=rows["balls"], y=rows["share"], mode="markers", name=name, legendgroup=name,
-                marker={"color": style.colour, "size": 10, "symbol": SYMBOLS[number % 5]},
-                hovertemplate=f"{choices} choices: %{{y:.4%}} of the bins have at least %{{x}}<extra></extra>",
-            )
+        figure.add_scatter(
+            x=rows["balls"], y=rows["share"], mode="markers", name=name, legendgroup=name,
+            marker={"color": style.colour, "size": 10, "symbol": SYMBOLS[number % 5]},
+            hovertemplate=f"{choices} choices: %{{y:.4%}} of the bins have at least %{{x}}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(margin={"l": 84, "r": 24, "t": 20, "b": 56}, legend=LEGEND_RIGHT)
     ticks = [1, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6]

@@ -1,4 +1,7 @@
-"""Hashing as one sees it: a ring of arcs, the keys that move when a node joins or leaves, a Maglev table filling up."""
+"""Hashing as one sees it: a ring of arcs, the keys that move when a node joins or leaves, a Maglev table filling up.
+
+Each function raises ``ValueError`` for an empty table, a missing column, or more than can be read.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,13 @@ from distlib.figures.queueing import check_columns
 
 OUTER, BEFORE, AFTER = 1.0, 0.74, 1.0
 MOST_ARCS = 6000
-METHOD_WORDS = {"modulo": "hash mod n", "ring": "ring"}
 
 
 def ring(arcs: pd.DataFrame, shares: pd.DataFrame, expected_deviation: float) -> go.Figure:
     """A consistent hash ring: every virtual node owns the arc that ends at it; at the right what each node owns.
 
     ``arcs`` has the columns start, end (turns of the circle), node; ``shares`` node, share, keys.
-    ``expected_deviation`` (standard deviation of a share over its mean, by theory) is drawn as a band. Raises
-    ``ValueError`` for an empty table, a missing column or more than 6000 arcs.
+    ``expected_deviation`` (standard deviation of a share over its mean, by theory) is drawn as a band.
     """
     _check_arcs(arcs)
     check_columns(shares, "node", "share", "keys")
@@ -128,8 +129,7 @@ def _share_bars(shares: pd.DataFrame, deviation: float) -> list[Any]:
 def ring_change(before: pd.DataFrame, after: pd.DataFrame) -> go.Figure:
     """Two rings, before (inside) and after (outside) a node joined or left; what changes hands is filled in between.
 
-    Both have the columns start, end (turns of the circle), node. The title of the figure says how much of the circle
-    changes hands. Raises ``ValueError`` for an empty table, a missing column or more than 6000 arcs.
+    Both have the columns start, end (turns of the circle), node. In the middle stands how much changes hands.
     """
     _check_arcs(before)
     _check_arcs(after)
@@ -143,10 +143,10 @@ def ring_change(before: pd.DataFrame, after: pd.DataFrame) -> go.Figure:
         figure.add_trace(_arc_trace(after[after["node"] == node], int(node), AFTER, 14))
     now = after if len(nodes) <= 24 else after.iloc[:0]
     figure.add_trace(_names(now, pd.DataFrame({"node": sorted(set(after["node"]))})))
-    figure.add_trace(
-        go.Scatter(x=[0, 0], y=[0.05, -0.09], mode="text", hoverinfo="skip", showlegend=False,
-                   text=[f"<b>{share:.1%}</b> of the keys move", "inside before, outside after"],
-                   textfont={"size": [16, 12], "color": [theme.INK, theme.SOFT]})
+    figure.add_scatter(
+        x=[0, 0], y=[0.05, -0.09], mode="text", hoverinfo="skip", showlegend=False,
+        text=[f"<b>{share:.1%}</b> of the keys move", "inside before, outside after"],
+        textfont={"size": [16, 12], "color": [theme.INK, theme.SOFT]},
     )  # fmt: skip
     figure.update_layout(margin={"l": 8, "r": 8, "t": 44, "b": 8}, legend={"y": 1.0})
     _round_axes(figure)
@@ -176,9 +176,8 @@ def owner_at(arcs: pd.DataFrame, turns: np.ndarray) -> np.ndarray:
 def _wedges(moved: pd.DataFrame, share: float) -> go.Scatter:
     x: list[float | None] = []
     y: list[float | None] = []
-    for start, end in moved[["start", "end"]].to_numpy(float):
-        outer = arc_line(np.array([[start, end]]), AFTER - 0.03)
-        inner = arc_line(np.array([[start, end]]), BEFORE + 0.03)
+    for span in moved[["start", "end"]].to_numpy(float):
+        outer, inner = arc_line(span[None], AFTER - 0.03), arc_line(span[None], BEFORE + 0.03)
         x += [*outer[0][:-1], *inner[0][-2::-1], outer[0][0], None]
         y += [*outer[1][:-1], *inner[1][-2::-1], outer[1][0], None]
     return go.Scatter(x=x, y=y, fill="toself", mode="lines", line={"color": theme.INK, "width": 0.6},
@@ -196,28 +195,26 @@ def _round_axes(figure: go.Figure) -> None:
 def key_movement(table: pd.DataFrame) -> go.Figure:
     """Share of the keys that move when one node joins or leaves, by method; needless moves are hatched.
 
-    ``table`` has the columns method, moved, needless, least (what must move). Raises ``ValueError`` for an empty
-    table or a missing column.
+    ``table`` has the columns method, moved, needless, least (what must move).
     """
     check_columns(table, "method", "moved", "needless", "least")
     figure = theme.figure(height=100 + 56 * len(table))
-    names = [METHOD_WORDS.get(name, name) + "  " for name in table["method"]]
+    names = [{"modulo": "hash mod n"}.get(name, name) + "  " for name in table["method"]]
     hatch = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.VERMILLION, "size": 7, "solidity": 0.2}
-    figure.add_trace(
-        go.Bar(y=names, x=table["moved"] - table["needless"], orientation="h",
-               name="to the new node, or from the one that left",
-               marker={"color": theme.BLUE}, hovertemplate="%{y}: %{x:.2%}<extra></extra>")
+    figure.add_bar(
+        y=names, x=table["moved"] - table["needless"], orientation="h",
+        name="to the new node, or from the one that left", marker={"color": theme.BLUE}, hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )  # fmt: skip
-    figure.add_trace(
-        go.Bar(y=names, x=table["needless"], orientation="h", name="needlessly, between nodes that stayed",
-               marker={"color": theme.VERMILLION, "pattern": hatch}, text=[f"{one:.1%}" for one in table["moved"]],
-               textposition="outside", textfont={"size": 13, "color": theme.INK}, cliponaxis=False,
-               hovertemplate="%{y}: %{x:.2%} needlessly<extra></extra>")
+    figure.add_bar(
+        y=names, x=table["needless"], orientation="h", name="needlessly, between nodes that stayed",
+        marker={"color": theme.VERMILLION, "pattern": hatch}, text=[f"{one:.1%}" for one in table["moved"]],
+        textposition="outside", textfont={"size": 13, "color": theme.INK}, cliponaxis=False,
+        hovertemplate="%{y}: %{x:.2%} needlessly<extra></extra>",
     )  # fmt: skip
     least = float(table["least"].iloc[0])
-    figure.add_trace(
-        go.Scatter(x=[least, least], y=[names[0], names[-1]], mode="lines", name=f"the least possible, {least:.1%}",
-                   line={"color": theme.INK, "width": 1.4, "dash": "dash"}, hoverinfo="skip")
+    figure.add_scatter(
+        x=[least, least], y=[names[0], names[-1]], mode="lines", name=f"the least possible, {least:.1%}",
+        line={"color": theme.INK, "width": 1.4, "dash": "dash"}, hoverinfo="skip",
     )  # fmt: skip
     figure.update_layout(barmode="stack", bargap=0.45, margin={"l": 104, "r": 60, "t": 44, "b": 52},
                          legend={"y": 1.0, "traceorder": "normal"})  # fmt: skip
@@ -230,7 +227,7 @@ def maglev_table(claims: pd.DataFrame) -> go.Figure:
     """A Maglev lookup table as it fills up: node after node claims its next free slot, in turn.
 
     ``claims`` has the columns turn, node, slot, in order. Play button and slider step through the turns, in a static
-    page too. Raises ``ValueError`` for an empty table, a missing column or a table of more than 100 slots.
+    page too. At most 100 slots.
     """
     check_columns(claims, "turn", "node", "slot")
     size = len(claims)
@@ -239,12 +236,10 @@ def maglev_table(claims: pd.DataFrame) -> go.Figure:
     nodes = sorted(set(claims["node"]), key=str)
     figure = theme.figure(height=190)
     for number, (node, part) in enumerate(zip(nodes, _slots(claims, nodes, size), strict=True)):
-        figure.add_trace(
-            go.Bar(
-                name=str(node), marker={"color": theme.series_style(number).colour}, textposition="inside", textangle=0,
-                insidetextanchor="middle", textfont={"color": "#ffffff", "size": 15}, width=0.92,
-                hovertemplate=f"slot %{{x}} belongs to <b>{node}</b><extra></extra>", **part,
-            )
+        figure.add_bar(
+            name=str(node), marker={"color": theme.series_style(number).colour}, textposition="inside", textangle=0,
+            insidetextanchor="middle", textfont={"color": "#ffffff", "size": 15}, width=0.92,
+            hovertemplate=f"slot %{{x}} belongs to <b>{node}</b><extra></extra>", **part,
         )  # fmt: skip
     figure.update_layout(
         bargap=0.08, barmode="overlay", margin={"l": 24, "r": 24, "t": 52, "b": 48}, showlegend=False,

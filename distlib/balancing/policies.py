@@ -8,6 +8,8 @@ A policy is named by a frozen parameter class (``LeastRequest(choices=2)``); a n
 ``Policy`` with a ``choose`` method.
 """
 
+# ruff: noqa: D102 (methods that the base class documents)
+
 from __future__ import annotations
 
 import math
@@ -221,14 +223,6 @@ class RoundRobin(CompiledPolicy):
     needs_load: ClassVar[bool] = False
 
 
-def check_weights(weights: tuple[float, ...], *, whole: bool = False) -> None:
-    """``ValueError`` for a weight that is zero, negative, infinite or, where turns are counted, not whole."""
-    for backend, weight in enumerate(weights):
-        require.above(f"weights[{backend}]", weight)
-        if whole and weight != int(weight):
-            raise ValueError(f"weights[{backend}] is {weight!r}; turns are counted, so it takes a whole number")
-
-
 @dataclass(frozen=True)
 class WeightedRoundRobin(CompiledPolicy):
     """Each backend as many times in a row as its weight says."""
@@ -239,25 +233,21 @@ class WeightedRoundRobin(CompiledPolicy):
     needs_load: ClassVar[bool] = False
 
     def check(self) -> None:
-        """Weights are positive whole numbers."""
-        check_weights(self.weights, whole=True)
-
-    def share(self, backends: int, clients: int, popularity: Floats) -> Floats | None:
-        """In proportion to the weights."""
-        weights = self.backend_weights(backends)
-        return weights / weights.sum()
+        """Turns are counted."""
+        super().check()
+        for backend, weight in enumerate(self.weights):
+            if weight != int(weight):
+                raise ValueError(f"weights[{backend}] is {weight!r}; turns are counted, so it takes a whole number")
 
 
 @dataclass(frozen=True)
-class SmoothWeightedRoundRobin(WeightedRoundRobin):
+class SmoothWeightedRoundRobin(CompiledPolicy):
     """The same shares, spread evenly over time (nginx)."""
 
+    weights: tuple[float, ...] = field(default=())
     code: ClassVar[int] = SMOOTH
     label: ClassVar[str] = "smooth weighted round robin"
-
-    def check(self) -> None:
-        """Weights are positive numbers."""
-        check_weights(self.weights)
+    needs_load: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -274,13 +264,8 @@ class LeastRequest(CompiledPolicy):
 
     @property
     def label(self) -> str:  # type: ignore[override]
-        """Name in a legend."""
         again = ", with replacement" if self.with_replacement else ""
         return f"least request of {self.choices}{again}" if self.choices else "least request"
-
-    def check(self) -> None:
-        """Weights are positive numbers."""
-        check_weights(self.weights)
 
 
 @dataclass(frozen=True)
@@ -319,12 +304,10 @@ class KeyAffinity(CompiledPolicy):
 
     @property
     def label(self) -> str:  # type: ignore[override]
-        """Name in a legend."""
         return f"{self.method} hashing" + (f", loads bounded at {self.bound:g}" if self.bound else "")
 
     @property
     def needs_load(self) -> bool:  # type: ignore[override]
-        """Only with a bound."""
         return self.bound > 0
 
     def check(self) -> None:
@@ -332,15 +315,14 @@ class KeyAffinity(CompiledPolicy):
         if self.bound:
             require.above("KeyAffinity.bound (0 for no bound)", self.bound, 1)
 
-    def preference(self, backends: int, clients: int) -> NDArray[np.int32] | None:
-        """Every client's backends in the order in which it would use them."""
+    def preference(self, backends: int, clients: int) -> NDArray[np.int32]:
         return hashing.preference_order(self.method, backends, clients, virtual_nodes=self.virtual_nodes)
 
     def share(self, backends: int, clients: int, popularity: Floats) -> Floats | None:
         """Sum of the popularity of the keys that each backend owns."""
-        order = self.preference(backends, clients)
-        if self.bound > 0 or order is None:
+        if self.bound > 0:
             return None
+        order = self.preference(backends, clients)
         return np.bincount(order[:, 0], weights=popularity, minlength=backends).astype(np.float64)
 
 
@@ -361,7 +343,6 @@ class Subset(Policy):
 
     @property
     def label(self) -> str:  # type: ignore[override]
-        """Name in a legend."""
         return f"{self.inner.label} in subsets of {self.size}"
 
     def check(self) -> None:
@@ -370,7 +351,6 @@ class Subset(Policy):
             raise ValueError(f"Subset.inner is {self.inner!r}; it takes a policy that chooses among its members")
 
     def backend_weights(self, backends: int) -> Floats:
-        """The inner policy's weights."""
         return self.inner.backend_weights(backends)
 
     def members(self, balancer: int, backends: int) -> NDArray[np.int64]:
@@ -383,5 +363,4 @@ class Subset(Policy):
         return np.sort(shuffled[start : start + self.size])
 
     def share(self, backends: int, clients: int, popularity: Floats) -> Floats | None:
-        """Depends on the balancers; left to the run."""
         return None

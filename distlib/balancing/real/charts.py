@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -16,21 +16,14 @@ SIMULATED = "simulated"
 COLUMNS = 4
 """Panels side by side; more policies go into further rows."""
 PANEL_HEIGHT = 320
-
-
-class SourceStyle(NamedTuple):
-    """How the dots of one proxy look."""
-
-    colour: str
-    symbol: str
-
-
 STYLES = {
-    "own proxy": SourceStyle(theme.BLUE, "circle"),
-    "nginx": SourceStyle(theme.GREEN, "square"),
-    "HAProxy": SourceStyle(theme.VERMILLION, "diamond"),
+    SIMULATED: (theme.INK, "", ""),
+    "own proxy": (theme.BLUE, "circle", "/"),
+    "nginx": (theme.GREEN, "square", "x"),
+    "HAProxy": (theme.VERMILLION, "diamond", "."),
 }
-OTHER = SourceStyle(theme.PURPLE, "triangle-up")
+"""Colour, sign and hatch of each source."""
+OTHER = (theme.PURPLE, "triangle-up", "+")
 
 
 def measured_percentiles(
@@ -44,27 +37,35 @@ def measured_percentiles(
     """
     if percentiles.empty:
         raise ValueError("percentiles is empty; measure at least one policy first")
-    policies = list(dict.fromkeys(percentiles["policy"]))
     percents = sorted(percentiles["percent"].unique())
     sources = [one for one in dict.fromkeys(percentiles["source"]) if one != SIMULATED]
-    figure = _panels(policies)
-    for number, policy in enumerate(policies):
-        place = (number // COLUMNS + 1, number % COLUMNS + 1)
-        rows = percentiles[percentiles["policy"] == policy]
-        band = chance[chance["policy"] == policy].sort_values("percent")
-        figure.add_trace(_band(band, percents, first=number == 0), *place)
-        figure.add_trace(_line(rows[rows["source"] == SIMULATED], percents, first=number == 0), *place)
+    figure, panels = _panels(list(dict.fromkeys(percentiles["policy"])))
+    for policy, place in panels.items():
+        rows, band = percentiles[percentiles["policy"] == policy], chance[chance["policy"] == policy]
+        line = rows[rows["source"] == SIMULATED]
+        traces = [_band(band.sort_values("percent"), percents), _line(line, percents)]
         for which, source in enumerate(sources):
             shift = 0.16 * (which - (len(sources) - 1) / 2)
             mine = rows[rows["source"] == source]
-            figure.add_trace(_dots(mine, percents, source, "response_ms", shift, first=number == 0), *place)
+            traces.append(_dots(mine, percents, source, "response_ms", shift))
             if coordinated_omission:
-                figure.add_trace(_dots(mine, percents, source, "since_sent_ms", shift, first=number == 0), *place)
-    _axes(figure, percentiles, chance, percents, policies)
+                traces.append(_dots(mine, percents, source, "since_sent_ms", shift))
+        for trace in traces:
+            figure.add_trace(trace.update(showlegend=place == (1, 1)), *place)
+    every = pd.concat([percentiles["response_ms"], percentiles["since_sent_ms"], chance["low_ms"], chance["high_ms"]])
+    every = every[every > 0]
+    low, high = math.log10(every.min() / 1.15), math.log10(every.max() * 1.15)
+    ticks = [base * 10**power for power in range(-2, 6) for base in (1, 2, 5)]
+    figure.update_yaxes(type="log", range=[low, high], tickvals=ticks, ticktext=[f"{one:g}" for one in ticks])
+    figure.update_yaxes(title_text="response time (ms, log scale)", col=1)
+    names = [f"{one:g}" for one in percents]
+    figure.update_xaxes(tickvals=list(range(len(names))), ticktext=names, range=[-0.5, len(names) - 0.5])
+    figure.update_xaxes(title_text="percentile", row=math.ceil(len(panels) / COLUMNS))
     return figure
 
 
-def _panels(policies: Sequence[str]) -> go.Figure:
+def _panels(policies: Sequence[str]) -> tuple[go.Figure, dict[str, tuple[int, int]]]:
+    """A figure with one panel a policy, and the row and column of each."""
     columns = min(COLUMNS, len(policies))
     rows = math.ceil(len(policies) / columns)
     figure = make_subplots(
@@ -77,7 +78,7 @@ def _panels(policies: Sequence[str]) -> go.Figure:
         legend={"x": 0, "y": 1 + 46 / (PANEL_HEIGHT * rows), "yanchor": "bottom"},
     )
     figure.update_annotations(font_size=14)
-    return figure
+    return figure, {one: (at // COLUMNS + 1, at % COLUMNS + 1) for at, one in enumerate(policies)}
 
 
 def _at(percents: Sequence[float], of: pd.Series, shift: float = 0.0) -> list[float]:
@@ -85,57 +86,35 @@ def _at(percents: Sequence[float], of: pd.Series, shift: float = 0.0) -> list[fl
     return [percents.index(one) + shift for one in of]
 
 
-def _band(rows: pd.DataFrame, percents: Sequence[float], *, first: bool) -> go.Scatter:
+def _band(rows: pd.DataFrame, percents: Sequence[float]) -> go.Scatter:
     places = _at(percents, rows["percent"])
     return go.Scatter(
         x=[*places, *places[::-1]], y=[*rows["high_ms"], *rows["low_ms"][::-1]], fill="toself", mode="lines",
         line={"width": 0}, fillcolor="rgba(82, 96, 109, 0.16)", hoverinfo="skip", legendgroup="chance",
-        name="simulated, other random numbers (90 %)", showlegend=first,
+        name="simulated, other random numbers (90 %)",
     )  # fmt: skip
 
 
-def _line(rows: pd.DataFrame, percents: Sequence[float], *, first: bool) -> go.Scatter:
+def _line(rows: pd.DataFrame, percents: Sequence[float]) -> go.Scatter:
     return go.Scatter(
         x=_at(percents, rows["percent"]), y=rows["response_ms"], customdata=rows["percent"], mode="lines",
         line={"color": theme.INK, "width": 2}, legendgroup=SIMULATED, name="simulated, the same requests",
-        showlegend=first, hovertemplate="simulated p%{customdata:g}: %{y:.1f} ms<extra></extra>",
+        hovertemplate="simulated p%{customdata:g}: %{y:.1f} ms<extra></extra>",
     )  # fmt: skip
 
 
-def _dots(
-    rows: pd.DataFrame, percents: Sequence[float], source: str, column: str, shift: float, *, first: bool
-) -> go.Scatter:
-    style = STYLES.get(source, OTHER)
-    omits = column == "since_sent_ms"
-    name = f"{source}, counted from the sending" if omits else f"measured: {source}"
-    line = {"width": 2, "color": style.colour} if omits else {"width": 1, "color": theme.PAPER}
+def _dots(rows: pd.DataFrame, percents: Sequence[float], source: str, column: str, shift: float) -> go.Scatter:
+    colour, sign, _ = STYLES.get(source, OTHER)
+    marker: dict[str, Any] = {"symbol": sign, "size": 9, "color": colour, "line": {"width": 1, "color": theme.PAPER}}
+    name = f"measured: {source}"
+    if column == "since_sent_ms":
+        marker |= {"symbol": f"{sign}-open", "line": {"width": 2, "color": colour}}
+        name = f"{source}, counted from the sending"
     return go.Scatter(
         x=_at(percents, rows["percent"], shift), y=rows[column], customdata=rows["percent"], mode="markers",
-        marker={"symbol": style.symbol + ("-open" if omits else ""), "size": 9, "color": style.colour, "line": line},
-        legendgroup=name, name=name, showlegend=first,
+        marker=marker, legendgroup=name, name=name,
         hovertemplate=f"{name}<br>p%{{customdata:g}}: %{{y:.1f}} ms<extra></extra>",
     )  # fmt: skip
-
-
-def _axes(
-    figure: go.Figure,
-    percentiles: pd.DataFrame,
-    chance: pd.DataFrame,
-    percents: Sequence[float],
-    policies: Sequence[str],
-) -> None:
-    every = pd.concat([percentiles["response_ms"], percentiles["since_sent_ms"], chance["low_ms"], chance["high_ms"]])
-    every = every[every > 0]
-    low, high = math.log10(every.min() / 1.15), math.log10(every.max() * 1.15)
-    ticks = [base * 10**power for power in range(-2, 6) for base in (1, 2, 5)]
-    figure.update_yaxes(type="log", range=[low, high], tickvals=ticks, ticktext=[f"{one:g}" for one in ticks])
-    figure.update_yaxes(title_text="response time (ms, log scale)", col=1)
-    figure.update_xaxes(
-        tickvals=list(range(len(percents))),
-        ticktext=[f"{one:g}" for one in percents],
-        range=[-0.5, len(percents) - 0.5],
-    )
-    figure.update_xaxes(title_text="percentile", row=math.ceil(len(policies) / COLUMNS))
 
 
 def requests_by_backend(counts: pd.DataFrame) -> go.Figure:
@@ -145,26 +124,20 @@ def requests_by_backend(counts: pd.DataFrame) -> go.Figure:
     """
     if counts.empty:
         raise ValueError("counts is empty; measure at least one policy first")
-    policies = list(dict.fromkeys(counts["policy"]))
-    figure = _panels(policies)
-    hatches = {SIMULATED: "", "own proxy": "/", "nginx": "x", "HAProxy": "."}
-    for number, policy in enumerate(policies):
-        place = (number // COLUMNS + 1, number % COLUMNS + 1)
+    figure, panels = _panels(list(dict.fromkeys(counts["policy"])))
+    for policy, (row, column) in panels.items():
         for source in dict.fromkeys(counts["source"]):
             rows = counts[(counts["policy"] == policy) & (counts["source"] == source)]
-            colour = theme.INK if source == SIMULATED else STYLES.get(source, OTHER).colour
-            figure.add_trace(
-                go.Bar(
-                    x=rows["backend"], y=rows["requests"], name=source, legendgroup=source, showlegend=number == 0,
-                    marker={"color": colour, "pattern": {"shape": hatches.get(source, "+"), "fgcolor": theme.PAPER,
-                                                         "solidity": 0.2, "fillmode": "overlay"}},
-                    hovertemplate=f"{source}, worker %{{x}}: %{{y:,}} requests<extra></extra>",
-                ),
-                *place,
+            colour, _, hatch = STYLES.get(source, OTHER)
+            pattern = {"shape": hatch, "fgcolor": theme.PAPER, "solidity": 0.2, "fillmode": "overlay"}
+            figure.add_bar(
+                x=rows["backend"], y=rows["requests"], name=source, legendgroup=source, row=row, col=column,
+                marker={"color": colour, "pattern": pattern}, showlegend=(row, column) == (1, 1),
+                hovertemplate=f"{source}, worker %{{x}}: %{{y:,}} requests<extra></extra>",
             )  # fmt: skip
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="requests", col=1)
     figure.update_xaxes(dtick=1)
-    figure.update_xaxes(title_text="worker", row=math.ceil(len(policies) / COLUMNS))
+    figure.update_xaxes(title_text="worker", row=math.ceil(len(panels) / COLUMNS))
     return figure

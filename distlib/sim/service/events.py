@@ -145,8 +145,10 @@ def admit(known: BalancerState, world: ServiceState, me: int, station: int, job:
         slot = free_slot(world, station)
         if slot >= 0:
             start_service(known, world, station, slot, job, now)
+        elif world.discipline == LIFO or world.listed[station] == 0:
+            insert(world, station, job, -1)
         else:
-            enqueue(world, station, job)
+            insert(world, station, job, world.last[station])
 
 
 @compiled_apart
@@ -213,19 +215,16 @@ def speed_at(world: ServiceState, station: int, backend: int, now: float) -> flo
     return world.speed[backend] * warmth
 
 
-@compiled_apart
-def enqueue(world: ServiceState, station: int, job: int) -> None:
-    """Wait: at the end of the queue, or at its head when the last to come is served first."""
-    if world.listed[station] == 0:
-        world.first[station] = job
-        world.last[station] = job
-        world.behind[job] = -1
-    elif world.discipline == LIFO:
-        world.behind[job] = world.first[station]
+@compiled
+def insert(world: ServiceState, station: int, job: int, ahead: int) -> None:
+    """Put ``job`` into the station's list right behind ``ahead``, or at its head (-1)."""
+    after = world.first[station] if ahead < 0 else world.behind[ahead]
+    world.behind[job] = after
+    if ahead < 0:
         world.first[station] = job
     else:
-        world.behind[world.last[station]] = job
-        world.behind[job] = -1
+        world.behind[ahead] = job
+    if after < 0:
         world.last[station] = job
     world.listed[station] += 1
 
@@ -242,17 +241,11 @@ def pop(world: ServiceState, station: int) -> int:
 @compiled
 def share(known: BalancerState, world: ServiceState, station: int, job: int) -> None:
     """Insert ``job`` among the requests that share the station, in order of their virtual finish."""
-    finish = world.virtual[station] + known.service[job]
-    world.finish[job] = finish
-    ahead, after = -1, world.first[station] if world.listed[station] > 0 else -1
-    while after >= 0 and world.finish[after] <= finish:
+    world.finish[job] = world.virtual[station] + known.service[job]
+    ahead, after = -1, world.first[station]
+    while after >= 0 and world.finish[after] <= world.finish[job]:
         ahead, after = after, world.behind[after]
-    world.behind[job] = after
-    if ahead < 0:
-        world.first[station] = job
-    else:
-        world.behind[ahead] = job
-    world.listed[station] += 1
+    insert(world, station, job, ahead)
 
 
 @compiled

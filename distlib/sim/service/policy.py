@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from distlib.core import require
 from distlib.core.draw import compiled
 from distlib.core.parameter import Parameters
 from distlib.sim.service.balancer_state import BalancerState, Floats, PolicyConstants
@@ -62,6 +63,11 @@ class Policy(Parameters):
         """What the compiled functions know of the policy."""
         return PolicyConstants(**{name: getattr(self, name) for name in PolicyConstants._fields if hasattr(self, name)})
 
+    def check(self) -> None:
+        """Where a policy has weights, they are positive numbers."""
+        for backend, weight in enumerate(getattr(self, "weights", ())):
+            require.above(f"weights[{backend}]", weight)
+
     def backend_weights(self, backends: int) -> Floats:
         """One weight a backend; ``ValueError`` when their number does not fit."""
         weights: tuple[float, ...] = getattr(self, "weights", ())
@@ -79,7 +85,8 @@ class Policy(Parameters):
 
     def share(self, backends: int, clients: int, popularity: Floats) -> Floats | None:
         """Long-run share of requests of each backend where it is fixed in advance, else None."""
-        return None if self.needs_load or self.central else np.full(backends, 1.0 / backends)
+        weights = self.backend_weights(backends)
+        return None if self.needs_load or self.central else weights / weights.sum()
 
 
 @compiled
