@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from distlib.balancing.policies import JoinIdleQueue, KeyAffinity, LeastRequest, Random, RoundRobin
+from distlib.balancing.policies import KeyAffinity, LeastRequest
 from distlib.balancing.reader_policy import PolicyError, ReaderPolicy, chooser, watch_choices
+from distlib.balancing.scenarios import POLICIES
 from distlib.core import require
 from distlib.labs.grading import Grade, grade_apart
 from distlib.sim.service.params import Backends, ServiceParams, at_load, workload
-from distlib.sim.service.policy import CentralQueue, Policy
+from distlib.sim.service.policy import Policy
 from distlib.sim.service.result import ServiceResult
 from distlib.sim.service.service import simulate
 from distlib.sim.workload import Bursty, Deterministic, Exponential, Hyperexponential, ServiceTimes
@@ -33,14 +34,6 @@ Asked = Callable[[Results], list[tuple[str, bool]]]
 REQUESTS = 8000
 RUN_LIMIT_S = 180.0
 """For a whole contest; the reader's choices have limits of their own, which say more."""
-FIELD: dict[str, Policy] = {
-    "random": Random(),
-    "round robin": RoundRobin(),
-    "two choices": LeastRequest(2),
-    "least request": LeastRequest(),
-    "join idle queue": JoinIdleQueue(),
-    "central queue": CentralQueue(),
-}
 
 
 @dataclass(frozen=True)
@@ -134,8 +127,8 @@ def asked_open(results: Results) -> list[tuple[str, bool]]:
              mine < rival)]  # fmt: skip
 
 
-def _fields(*names: str) -> dict[str, Policy]:
-    return {name: FIELD[name] for name in names}
+def _field(*names: str) -> dict[str, Policy]:
+    return {name: POLICIES[name] for name in names}
 
 
 CONTESTS: dict[str, Contest] = {
@@ -145,7 +138,7 @@ CONTESTS: dict[str, Contest] = {
             "few giants, ρ = .7": setting(GIANTS, 0.7, 9002),
             "bursts, ρ = .6": setting(Exponential(), 0.6, 9003, bursts=True),
         },
-        _fields("random", "round robin", "two choices", "central queue"),
+        _field("random", "round robin", "two choices", "central queue"),
         as_good_as("two choices", at_most=1.1),
         most=2,
     ),
@@ -155,7 +148,7 @@ CONTESTS: dict[str, Contest] = {
             "constant, ρ = .8": setting(Deterministic(), 0.8, 9012),
             "few giants, ρ = .8": setting(GIANTS, 0.8, 9013),
         },
-        _fields("random", "round robin", "two choices", "least request", "central queue"),
+        _field("random", "round robin", "two choices", "least request", "central queue"),
         as_good_as("round robin", "least request", at_most=1.04),
     ),
     "fast and slow": Contest(
@@ -164,8 +157,7 @@ CONTESTS: dict[str, Contest] = {
             "few giants, ρ = .6": setting(GIANTS, 0.6, 9022, speeds=FAST),
             "quiet, ρ = .3": setting(Exponential(), 0.3, 9023, speeds=FAST),
         },
-        _fields("round robin", "two choices", "least request")
-        | {"least request, weighted": LeastRequest(weights=FAST)},
+        _field("round robin", "two choices", "least request") | {"least request, weighted": LeastRequest(weights=FAST)},
         as_good_as("least request, weighted", at_most=1.05),
     ),
     "sticky": Contest(
@@ -173,7 +165,7 @@ CONTESTS: dict[str, Contest] = {
             "a few hot clients, ρ = .7": setting(Exponential(), 0.7, 9031, popularity=0.9),
             "hotter still, ρ = .6": setting(Exponential(), 0.6, 9032, popularity=1.1),
         },
-        _fields("least request") | {"hashing": KeyAffinity("ring"), "hashing, bounded": KeyAffinity("ring", bound=1.5)},
+        _field("least request") | {"hashing": KeyAffinity("ring"), "hashing, bounded": KeyAffinity("ring", bound=1.5)},
         asked_sticky,
     ),
     "open": Contest(
@@ -185,7 +177,7 @@ CONTESTS: dict[str, Contest] = {
             "a half-dead backend, ρ = .7": setting(Exponential(), 0.7, 9045, speeds=(0.25,)),
             "five balancers, ρ = .8": setting(Exponential(), 0.8, 9046, balancers=5),
         },
-        FIELD,
+        _field("random", "round robin", "two choices", "least request", "join idle queue", "central queue"),
         asked_open,
     ),
 }
@@ -226,7 +218,7 @@ def run_contest(contest: Contest, mine: ReaderPolicy) -> Results:
     return results
 
 
-def standings(results: dict[str, dict[str, ServiceResult]]) -> pd.DataFrame:
+def standings(results: Results) -> pd.DataFrame:
     """Mean responses, best policy first (by their product over the workloads)."""
     means = pd.DataFrame({title: {name: one.mean_s for name, one in by.items()} for title, by in results.items()})
     order = np.log(means).sum(axis=1).sort_values().index

@@ -202,8 +202,8 @@ def key_movement(table: pd.DataFrame) -> go.Figure:
     names = [{"modulo": "hash mod n"}.get(name, name) + "  " for name in table["method"]]
     hatch = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.VERMILLION, "size": 7, "solidity": 0.2}
     figure.add_bar(
-        y=names, x=table["moved"] - table["needless"], orientation="h",
-        name="to the new node, or from the one that left", marker={"color": theme.BLUE}, hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+        y=names, x=table["moved"] - table["needless"], orientation="h", marker={"color": theme.BLUE},
+        name="to the new node, or from the one that left", hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )  # fmt: skip
     figure.add_bar(
         y=names, x=table["needless"], orientation="h", name="needlessly, between nodes that stayed",

@@ -20,9 +20,8 @@ class RingParams(Parameters):
     nodes: int = parameter(5, "nodes", low=1, high=1000, help="backends on the ring")
     virtual_nodes: int = parameter(10, "virtual nodes", low=1, high=1000, scale="log", help="points a node of weight 1")
     keys: int = parameter(10_000, "keys", low=1, high=1_000_000, scale="log", help="placed to count loads")
-    bound: float = parameter(
-        0.0, "load bound", low=0.0, high=10.0, help="most keys a node over the mean; 0 for no bound"
-    )
+    bound: float = parameter(0.0, "load bound", low=0.0, high=10.0,
+        help="most keys a node over the mean; 0 for no bound")  # fmt: skip
     weights: tuple[float, ...] = field(default=(), metadata={"help": "one a node; empty: all alike"})
     seed: int = parameter(0, "seed", low=0, high=2**31 - 1, help="another seed, another ring")
 
@@ -62,12 +61,10 @@ class MovementParams(Parameters):
 
     nodes: int = parameter(10, "nodes before", low=2, high=200, help="backends before the change")
     change: str = parameter("join", "change", choices=("join", "leave"), help="a new last node, or the last one gone")
-    methods: tuple[str, ...] = parameter(
-        METHODS, "methods", choices=METHODS, several=True, at_least=1, help="how to hash"
-    )
-    virtual_nodes: int = parameter(
-        100, "virtual nodes", low=1, high=1000, scale="log", help="points a node on the ring"
-    )
+    methods: tuple[str, ...] = parameter(METHODS, "methods", choices=METHODS, several=True, at_least=1,
+        help="how to hash")  # fmt: skip
+    virtual_nodes: int = parameter(100, "virtual nodes", low=1, high=1000, scale="log",
+        help="points a node on the ring")  # fmt: skip
     keys: int = parameter(50_000, "keys", low=100, high=5_000_000, scale="log", help="keys looked at")
 
 
@@ -94,9 +91,8 @@ class MaglevParams(Parameters):
     """Filling a Maglev lookup table."""
 
     nodes: tuple[Key, ...] = field(default=("A", "B", "C"), metadata={"help": "names of the backends"})
-    size: int = parameter(
-        13, "table size", low=2, high=655_373, help="a prime number; the paper's small table has 65537"
-    )
+    size: int = parameter(13, "table size", low=2, high=655_373,
+        help="a prime number; the paper's small table has 65537")  # fmt: skip
     seed: int = parameter(0, "seed", low=0, high=2**31 - 1, help="another seed, other preferences")
 
 

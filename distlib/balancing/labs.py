@@ -11,22 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from distlib.balancing import charts, hashing_charts
+from distlib.balancing import charts, hashing_charts, scenarios
 from distlib.balancing.hashing_scenarios import RingParams, RingView, ring_view
-from distlib.balancing.scenarios import (
-    Comparison,
-    ComparisonParams,
-    LiveQueues,
-    LiveQueuesParams,
-    LoadCurveParams,
-    StaleParams,
-    live_queues,
-    load_curve,
-    policy_comparison,
-    stale_information,
-    theory_curve,
-    theory_tails,
-)
+from distlib.balancing.scenarios import Comparison, ComparisonParams, LiveQueues, LoadCurveParams, StaleParams
 from distlib.core.parameter import Parameters, parameter
 from distlib.figures import queueing
 from distlib.labs.lab import Lab
@@ -46,19 +33,14 @@ def wasted(lengths: np.ndarray, waiting: np.ndarray) -> np.ndarray:
 def wasted_share(run: ServiceResult) -> float:
     """Share of ``MOMENTS`` instants at which a request waits although a backend (of one server) is idle."""
     times = np.linspace(0.1, 0.95, MOMENTS) * run.arrival_s[-1]
-    came, began, went = (np.searchsorted(times, one) for one in (run.arrival_s, run.start_s, run.departure_s))
-    size, shape = (MOMENTS + 1) * run.backends, (MOMENTS + 1, run.backends)
-    cells = [np.bincount(one * run.backends + run.backend, minlength=size).reshape(shape) for one in (began, went)]
-    busy = (cells[0] - cells[1]).cumsum(axis=0)[:MOMENTS]
-    changes = np.bincount(came, minlength=MOMENTS + 1) - np.bincount(began, minlength=MOMENTS + 1)
-    return float(wasted(busy, changes.cumsum()[:MOMENTS]).mean())
+    return float(wasted(run.queue_lengths(times), run.waiting(times)).mean())
 
 
 class LiveQueuesLab(Lab):
     """Queues as bars that grow and shrink: press play."""
 
     title = "Live queues"
-    params = LiveQueuesParams
+    params = scenarios.LiveQueuesParams
     figures = {"queues": lambda found: charts.live_queues(found.lengths, found.waiting, unstable=found.unstable)}
     presets = {
         "Random": {"policy": "random"},
@@ -68,8 +50,8 @@ class LiveQueuesLab(Lab):
         "A herd": {"policy": "least request", "refresh_interval_s": 5.0, "load": 0.9},
     }
 
-    def run(self, params: LiveQueuesParams, progress: Progress) -> LiveQueues:
-        return live_queues(params)
+    def run(self, params: scenarios.LiveQueuesParams, progress: Progress) -> LiveQueues:
+        return scenarios.live_queues(params)
 
     def table(self, result: LiveQueues) -> pd.DataFrame:
         lengths, waiting, _ = arrays_of(result)
@@ -114,7 +96,9 @@ def draw_percentiles(found: Comparison, log_scale: bool) -> Any:
 
 def draw_tail(found: Comparison) -> Any:
     """How many take longer than t; theory as thin dots."""
-    return queueing.response_tail(found.ccdf, theory_tails(found.params, float(found.ccdf["response_s"].max())))
+    return queueing.response_tail(
+        found.ccdf, scenarios.theory_tails(found.params, float(found.ccdf["response_s"].max()))
+    )
 
 
 class LoadBalancingLab(Lab):
@@ -137,7 +121,7 @@ class LoadBalancingLab(Lab):
     }
 
     def run(self, params: ComparisonParams, progress: Progress) -> Comparison:
-        return policy_comparison(params)
+        return scenarios.policy_comparison(params)
 
     def table(self, result: Comparison) -> pd.DataFrame:
         names = {
@@ -169,7 +153,7 @@ def draw_load_curve(found: tuple[LoadCurveParams, pd.DataFrame], log_scale: bool
         # the exact chain of two queues takes a second near saturation, so its points must do
         points.loc[points["policy"] == name, ["policy", "load", "theory_s"]]
         if params.backends == 2 and name == "least request"
-        else theory_curve(name, params.backends, params.service, params.cv2).assign(policy=name)
+        else scenarios.theory_curve(name, params.backends, params.service, params.cv2).assign(policy=name)
         for name in params.policies
     ]
     return queueing.response_against_load(points, pd.concat(theory), log_y=log_scale)
@@ -194,7 +178,7 @@ class LoadCurveLab(Lab):
     }  # fmt: skip
 
     def run(self, params: LoadCurveParams, progress: Progress) -> tuple[LoadCurveParams, pd.DataFrame]:
-        return params, load_curve(params)
+        return params, scenarios.load_curve(params)
 
     def table(self, result: tuple[LoadCurveParams, pd.DataFrame]) -> pd.DataFrame:
         params, points = result
@@ -215,7 +199,7 @@ class StaleLab(Lab):
     presets = {"Ten backends": {"backends": 10}, "A hundred": {"backends": 100}, "Half the load": {"load": 0.5}}
 
     def run(self, params: StaleParams, progress: Progress) -> pd.DataFrame:
-        return stale_information(params)
+        return scenarios.stale_information(params)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
         wide = result.pivot(index="policy", columns="interval_s", values="mean_s")

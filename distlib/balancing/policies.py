@@ -255,9 +255,8 @@ class LeastRequest(CompiledPolicy):
     """The backend with the fewest requests in flight, of all or of a few taken at random."""
 
     choices: int = parameter(0, "choices d", low=0, high=1000, help="backends compared per request; 0 compares all")
-    with_replacement: bool = parameter(
-        False, "with replacement", help="whether the same backend may be drawn twice for one request"
-    )
+    with_replacement: bool = parameter(False, "with replacement",
+        help="whether the same backend may be drawn twice for one request")  # fmt: skip
     weights: tuple[float, ...] = field(default=())
     code: ClassVar[int] = LEAST_REQUEST
     compiled_alone: ClassVar[Any] = staticmethod(choose_least_request)
@@ -296,9 +295,8 @@ class KeyAffinity(CompiledPolicy):
     method: str = parameter("ring", "hashing", choices=hashing.METHODS, help="how a key finds its backend")
     bound: float = parameter(0.0, "load bound", low=0.0, high=100.0,
         help="highest load over mean load (1.25: at most 25 % above); 0 for none")  # fmt: skip
-    virtual_nodes: int = parameter(
-        100, "virtual nodes", low=1, high=10_000, scale="log", help="points a backend on the ring"
-    )
+    virtual_nodes: int = parameter(100, "virtual nodes", low=1, high=10_000, scale="log",
+        help="points a backend on the ring")  # fmt: skip
     code: ClassVar[int] = AFFINITY
     needs_client: ClassVar[bool] = True
 

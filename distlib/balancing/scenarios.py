@@ -105,16 +105,13 @@ class ComparisonParams(Parameters):
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
     cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log",
         help="squared coefficient of variation of hyperexponential and log-normal")  # fmt: skip
-    slow_speed: float = parameter(
-        1.0, "speed of backend 0", low=0.05, high=1.0, step=0.05, help="the others have speed 1"
-    )
-    policies: tuple[str, ...] = parameter(
-        FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1, help="who takes part"
-    )
+    slow_speed: float = parameter(1.0, "speed of backend 0", low=0.05, high=1.0, step=0.05,
+        help="the others have speed 1")  # fmt: skip
+    policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1,
+        help="who takes part")  # fmt: skip
     requests: int = parameter(40_000, "requests", low=1000, high=5_000_000, scale="log", help="per policy")
-    allow_unstable: bool = parameter(
-        False, "allow unstable", help="also show queues that grow for ever, marked as such"
-    )
+    allow_unstable: bool = parameter(False, "allow unstable",
+        help="also show queues that grow for ever, marked as such")  # fmt: skip
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
 
@@ -155,7 +152,7 @@ def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparis
     return Comparison(params, results, *(pd.concat(frames, ignore_index=True) for frames in (rows, tails, counts)))
 
 
-def theory_tails(params: ComparisonParams, longest_s: float, points: int = 60) -> pd.DataFrame:
+def theory_tails(params: ComparisonParams, longest_s: float) -> pd.DataFrame:
     """Columns policy, response_s, tail: P(response > t) by theory, where there is a closed form.
 
     Exponential service, equal backends, a load below 1; d choices as the limit of many backends.
@@ -170,7 +167,7 @@ def theory_tails(params: ComparisonParams, longest_s: float, points: int = 60) -
     }
     if params.service != "exponential" or params.slow_speed != 1 or load >= 1:
         known = {}
-    times = np.linspace(0.0, longest_s, points)
+    times = np.linspace(0.0, longest_s, 60)
     rows = [(name, t, known[name](float(t))) for name in params.policies if name in known for t in times]
     return pd.DataFrame(rows, columns=["policy", "response_s", "tail"])
 
@@ -211,15 +208,9 @@ def load_curve(params: LoadCurveParams = LoadCurveParams()) -> pd.DataFrame:
         for load in params.loads:
             result = simulate(at_load(load, service, backends, policy=POLICIES[name], **common))
             expected = theory_s(POLICIES[name], params.backends, load, service)
-            row = {"policy": name, "load": load, **estimate_columns(result)}
-            rows.append({**row, "p99_s": result.percentile_s(99), "theory_s": expected})
-    return pd.DataFrame(rows)
-
-
-def estimate_columns(result: ServiceResult) -> dict[str, float]:
-    """Mean response, and its 95 % confidence interval."""
-    low, high = result.response.interval()
-    return {"mean_s": result.mean_s, "low_s": low, "high_s": high}
+            row = (name, load, result.mean_s, *result.response.interval(), result.percentile_s(99), expected)
+            rows.append(row)
+    return pd.DataFrame(rows, columns=["policy", "load", "mean_s", "low_s", "high_s", "p99_s", "theory_s"])
 
 
 def theory_curve(name: str, backends: int, service: str = "exponential", cv2: float = 4.0) -> pd.DataFrame:
@@ -257,10 +248,8 @@ def heat_map(params: HeatMapParams = HeatMapParams()) -> pd.DataFrame:
                 name: simulate(at_load(load, service_of_cv2(cv2), backends, policy=POLICIES[name], **common)).mean_s
                 for name in ("central queue", *params.policies)
             }
-            for name in params.policies:
-                slowdown = means[name] / means["central queue"]
-                rows.append({"policy": name, "cv2": cv2, "load": load, "mean_s": means[name], "slowdown": slowdown})
-    return pd.DataFrame(rows)
+            rows += [(name, cv2, load, means[name], means[name] / means["central queue"]) for name in params.policies]
+    return pd.DataFrame(rows, columns=["policy", "cv2", "load", "mean_s", "slowdown"])
 
 
 @dataclass(frozen=True)
@@ -289,8 +278,8 @@ def stale_information(params: StaleParams = StaleParams()) -> pd.DataFrame:
         for interval in params.intervals_s:
             more = {"policy": POLICIES[name], "refresh_interval_s": interval, **common}
             result = simulate(at_load(params.load, Exponential(), backends, **more))
-            rows.append({"policy": name, "interval_s": interval, **estimate_columns(result)})
-    return pd.DataFrame(rows)
+            rows.append((name, interval, result.mean_s, *result.response.interval()))
+    return pd.DataFrame(rows, columns=["policy", "interval_s", "mean_s", "low_s", "high_s"])
 
 
 @dataclass(frozen=True)
@@ -298,20 +287,16 @@ class LiveQueuesParams(Parameters):
     """Queues as they grow and shrink, for animated bars."""
 
     policy: str = parameter("random", "policy", choices=tuple(POLICIES), help="who chooses")
-    load: float = parameter(
-        0.9, "load ρ", low=0.01, high=2.0, step=0.01, help="1 and above: unstable, queues grow for ever"
-    )
+    load: float = parameter(0.9, "load ρ", low=0.01, high=2.0, step=0.01,
+        help="1 and above: unstable, queues grow for ever")  # fmt: skip
     backends: int = parameter(10, "backends", low=1, high=100, help="machines behind the balancer, one server each")
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
-    slow_speed: float = parameter(
-        1.0, "speed of backend 0", low=0.05, high=1.0, step=0.05, help="the others have speed 1"
-    )
-    refresh_interval_s: float = parameter(
-        0.0, "refresh interval", unit="s", low=0.0, high=100.0, help="age of information; 0: live"
-    )
-    start_s: float = parameter(
-        100.0, "first frame", unit="s", low=0.0, high=10_000.0, help="time for queues to fill up"
-    )
+    slow_speed: float = parameter(1.0, "speed of backend 0", low=0.05, high=1.0, step=0.05,
+        help="the others have speed 1")  # fmt: skip
+    refresh_interval_s: float = parameter(0.0, "refresh interval", unit="s", low=0.0, high=100.0,
+        help="age of information; 0: live")  # fmt: skip
+    start_s: float = parameter(100.0, "first frame", unit="s", low=0.0, high=10_000.0,
+        help="time for queues to fill up")  # fmt: skip
     frame_s: float = parameter(0.5, "time between frames", unit="s", low=0.01, high=100.0, help="virtual time")
     frames: int = parameter(60, "frames", low=1, high=1000, help="length of the film")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same film")
@@ -341,13 +326,8 @@ def live_queues(params: LiveQueuesParams = LiveQueuesParams()) -> LiveQueues:
             requests=math.ceil(expected + 10 * math.sqrt(expected) + 10),
         )
     )  # fmt: skip
-    table = pd.DataFrame(
-        {
-            "time_s": np.repeat(times, params.backends),
-            "backend": np.tile(np.arange(params.backends), params.frames),
-            "requests": result.queue_lengths(times).ravel(),
-        }
-    )
+    moments = {"time_s": np.repeat(times, params.backends), "backend": np.tile(range(params.backends), params.frames)}
+    table = pd.DataFrame({**moments, "requests": result.queue_lengths(times).ravel()})
     return LiveQueues(table, pd.DataFrame({"time_s": times, "waiting": result.waiting(times)}), result.unstable)
 
 
@@ -378,17 +358,9 @@ def supermarket_table(params: SupermarketParams = SupermarketParams()) -> pd.Dat
         for load in params.loads:
             result = simulate(at_load(load, Exponential(), backends, policy=LeastRequest(d), **common))
             limit = choices.supermarket_response(load, d)
-            rows.append(
-                {
-                    "choices": d,
-                    "load": load,
-                    "simulated_s": result.mean_s,
-                    "standard_error_s": result.response.standard_error,
-                    "limit_s": limit,
-                    "excess": result.mean_s / limit - 1.0,
-                }
-            )
-    return pd.DataFrame(rows)
+            simulated = (result.mean_s, result.response.standard_error)
+            rows.append((d, load, *simulated, limit, result.mean_s / limit - 1.0))
+    return pd.DataFrame(rows, columns=["choices", "load", "simulated_s", "standard_error_s", "limit_s", "excess"])
 
 
 @dataclass(frozen=True)
@@ -407,5 +379,5 @@ def fullest_bin(params: BinsParams = BinsParams()) -> pd.DataFrame:
         load = balls_into_bins(params.bins, d, seed=params.seed)
         at_least = np.bincount(load)[::-1].cumsum()[::-1] / params.bins
         expected = choices.bins_with_at_least(1.0, d)
-        rows += [{"choices": d, "balls": k, "share": share, "theory": expected[k]} for k, share in enumerate(at_least)]
-    return pd.DataFrame(rows)
+        rows += [(d, k, share, expected[k]) for k, share in enumerate(at_least)]
+    return pd.DataFrame(rows, columns=["choices", "balls", "share", "theory"])

@@ -55,9 +55,8 @@ def poisson_times(key: int, count: int, rate_per_s: float) -> Floats:
 class Arrivals(Parameters):
     """When requests arrive. ``rate_per_s`` is the long-run mean rate."""
 
-    rate_per_s: float = parameter(
-        9.0, "arrival rate", unit="1/s", low=1e-9, high=1e9, scale="log", help="mean number of requests a second"
-    )
+    rate_per_s: float = parameter(9.0, "arrival rate", unit="1/s", low=1e-9, high=1e9, scale="log",
+        help="mean number of requests a second")  # fmt: skip
 
     def times(self, key: int, count: int) -> Floats:
         """The first ``count`` arrival times in seconds, never decreasing."""
@@ -92,15 +91,12 @@ class Bursty(Arrivals):
     A share ``burst_share`` of the time is burst, in stretches of exponential length with mean ``burst_s``.
     """
 
-    peak: float = parameter(
-        5.0, "burst over calm", low=1.0, high=1000.0, scale="log", help="rate in a burst over rate in calm"
-    )
-    burst_s: float = parameter(
-        10.0, "mean burst", unit="s", low=1e-6, high=1e6, scale="log", help="mean length of a burst"
-    )
-    burst_share: float = parameter(
-        0.1, "share of bursts", low=0.001, high=0.999, help="share of the time spent in bursts"
-    )
+    peak: float = parameter(5.0, "burst over calm", low=1.0, high=1000.0, scale="log",
+        help="rate in a burst over rate in calm")  # fmt: skip
+    burst_s: float = parameter(10.0, "mean burst", unit="s", low=1e-6, high=1e6, scale="log",
+        help="mean length of a burst")  # fmt: skip
+    burst_share: float = parameter(0.1, "share of bursts", low=0.001, high=0.999,
+        help="share of the time spent in bursts")  # fmt: skip
 
     def times(self, key: int, count: int) -> Floats:
         calm_rate = self.rate_per_s / (1.0 - self.burst_share + self.peak * self.burst_share)
@@ -195,9 +191,8 @@ class Replay(Arrivals):
 class ServiceTimes(Parameters):
     """How much work a request brings, as time on a backend of speed 1."""
 
-    mean_s: float = parameter(
-        1.0, "mean service time", unit="s", low=1e-9, high=1e9, scale="log", help="on a backend of speed 1"
-    )
+    mean_s: float = parameter(1.0, "mean service time", unit="s", low=1e-9, high=1e9, scale="log",
+        help="on a backend of speed 1")  # fmt: skip
 
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
         """Service times of the first ``count`` requests, from two random streams."""
@@ -253,9 +248,8 @@ class Deterministic(ServiceTimes):
 class Hyperexponential(ServiceTimes):
     """Two kinds of requests, short and long, both exponential, with balanced means (each kind is half of the work)."""
 
-    variability: float = parameter(
-        4.0, "c²", low=1.0, high=1000.0, scale="log", help="squared coefficient of variation; 1 is exponential"
-    )
+    variability: float = parameter(4.0, "c²", low=1.0, high=1000.0, scale="log",
+        help="squared coefficient of variation; 1 is exponential")  # fmt: skip
 
     @property
     def cv2(self) -> float:
@@ -279,9 +273,8 @@ class Hyperexponential(ServiceTimes):
 class LogNormal(ServiceTimes):
     """exp of a normal number, as measured latencies often look."""
 
-    variability: float = parameter(
-        4.0, "c²", low=0.001, high=1000.0, scale="log", help="squared coefficient of variation"
-    )
+    variability: float = parameter(4.0, "c²", low=0.001, high=1000.0, scale="log",
+        help="squared coefficient of variation")  # fmt: skip
 
     @property
     def cv2(self) -> float:

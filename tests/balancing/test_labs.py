@@ -7,16 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distlib.balancing.labs import (
-    MOMENTS,
-    HashRingLab,
-    LiveQueuesLab,
-    LoadBalancingLab,
-    LoadCurveLab,
-    StaleLab,
-    wasted,
-    wasted_share,
-)
+from distlib.balancing.labs import HashRingLab, LiveQueuesLab, LoadBalancingLab, LoadCurveLab, StaleLab, wasted
 from distlib.balancing.scenarios import ComparisonParams, theory_tails
 from distlib.formulas.labs import FormulaLab
 from distlib.formulas.scenarios import FORMULAS
@@ -96,13 +87,6 @@ def test_a_film_of_more_moments_than_a_figure_takes_is_refused_in_words() -> Non
 def test_wasted_moments() -> None:
     lengths = np.array([[0, 3], [1, 2], [0, 1]])
     assert wasted(lengths, np.array([2, 1, 0])).tolist() == [True, False, False]
-
-
-@pytest.mark.parametrize("policy", ["random", "two choices", "central queue"])
-def test_the_quick_count_of_wasted_moments_is_the_result_of_looking(policy: str) -> None:
-    run = LoadBalancingLab(requests=5000, policies=(policy,)).result.results[policy]
-    times = np.linspace(0.1, 0.95, MOMENTS) * run.arrival_s[-1]
-    assert wasted_share(run) == wasted(run.queue_lengths(times), run.waiting(times)).mean()
 
 
 def test_a_herd_is_slower_than_chance() -> None:

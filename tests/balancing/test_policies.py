@@ -140,9 +140,9 @@ def test_least_response_time_avoids_the_slow_and_forgives_with_time():
     assert [balancer.choose(4.0) for _ in range(5)] == [1] * 5  # 0.1 · (k + 1) stays below 4 · 1
     for _ in range(5):
         balancer.answer(1, 0.1, 4.0)
-    assert balancer.latency_s[0] == pytest.approx(4.0)
+    assert balancer.known.latency[0, 0] == pytest.approx(4.0)
     balancer.choose(60.0)
-    assert balancer.latency_s[0] == pytest.approx(4.0 * np.exp(-56.0 / 5.0))
+    assert balancer.known.latency[0, 0] == pytest.approx(4.0 * np.exp(-56.0 / 5.0))
 
 
 def test_key_affinity_is_faithful_and_bounded():

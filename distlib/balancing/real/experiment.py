@@ -3,7 +3,7 @@
     schedule = Schedule(arrival_s, service_s)             # numpy arrays, for example a simulator's workload
     with Workers(speeds=(1.0, 1.0, 0.5)) as workers, ProxyThread(LeastRequest(2), workers.ports) as proxy:
         measured = measure(schedule, proxy.port)
-    measured.percentile_ms(99)
+    percentiles_ms(measured.response_s, (50, 99))
 
 Workers and load generator are processes of their own; everything listens on 127.0.0.1 only and ends with its ``with``
 block. A request carries its own service time, so a measurement and a simulation can meet the very same requests.
@@ -168,10 +168,6 @@ class Measurement:
     def overhead_s(self) -> Floats:
         """What a request spent neither in a worker's queue nor in service: generator, network, proxy, timers."""
         return self._observed(self.answered_s - self.schedule.arrival_s - self.queue_s - self.work_s)
-
-    def percentile_ms(self, percent: float) -> float:
-        """Response time that ``percent`` % of the requests do not exceed, from an HDR histogram; NaN without any."""
-        return percentiles_ms(self.response_s, (percent,))[0]
 
 
 def percentiles_ms(latency_s: Floats, percents: Sequence[float]) -> list[float]:

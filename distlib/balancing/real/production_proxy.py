@@ -23,12 +23,8 @@ from distlib.sim.service.policy import Policy
 ATTEMPTS = 5
 
 
-class NotInstalledError(RuntimeError):
-    """The program is not on this machine; the message says so and how to get it."""
-
-
-class NoSuchPolicyError(ValueError):
-    """The program cannot balance like this policy."""
+class CannotMeasureError(RuntimeError):
+    """The program is not on this machine, or cannot balance like this policy; the message says which."""
 
 
 METHODS: dict[Policy, tuple[str, str]] = {
@@ -112,12 +108,12 @@ PROGRAMS: dict[str, tuple[str, tuple[str, ...], Configuration]] = {
 
 
 def find(name: str) -> str:
-    """Path of the program; ``NotInstalledError`` when there is none, ``ValueError`` for an unknown name."""
+    """Path of the program; ``CannotMeasureError`` when there is none, ``ValueError`` for an unknown name."""
     program = PROGRAMS[require.choice("proxy", name, PROGRAMS)][0]
     beside = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
     path = shutil.which(program, path=beside)
     if path is None:
-        raise NotInstalledError(
+        raise CannotMeasureError(
             f"{name} is not installed, so nothing was measured through it "
             f"(to add it: apt-get install {program}, or brew install {program})"
         )
@@ -127,15 +123,14 @@ def find(name: str) -> str:
 class ProductionProxy(Closed):
     """A running nginx or HAProxy, ended on leaving the ``with`` block.
 
-    Raises ``NotInstalledError``, ``NoSuchPolicyError``, and ``ChildError`` with the program's own words when
-    it will not start.
+    Raises ``CannotMeasureError``, and ``ChildError`` with the program's own words when it will not start.
     """
 
     def __init__(self, name: str, policy: Policy, ports: Sequence[int]) -> None:
         self.name = name
         path = find(name)
         if policy not in METHODS:
-            raise NoSuchPolicyError(
+            raise CannotMeasureError(
                 f"{name} has no policy like {policy.label!r} here; it is set up for random, round robin, "
                 "least request and least request of 2"
             )

@@ -24,13 +24,7 @@ import numpy as np
 import pandas as pd
 
 from distlib.balancing.real.experiment import Measurement, Schedule, Workers, measure, percentiles_ms
-from distlib.balancing.real.production_proxy import (
-    PROGRAMS,
-    NoSuchPolicyError,
-    NotInstalledError,
-    ProductionProxy,
-    find,
-)
+from distlib.balancing.real.production_proxy import PROGRAMS, CannotMeasureError, ProductionProxy, find
 from distlib.balancing.real.proxy import ProxyThread
 from distlib.balancing.scenarios import LOAD_HELP, POLICIES, SERVICES, backends_of, service_times
 from distlib.core.parameter import Parameters, parameter
@@ -82,27 +76,22 @@ class RealBalancingParams(Parameters):
 
     policies: tuple[str, ...] = parameter(("random", "round robin", "two choices", "least request"), "policies",
         choices=MEASURABLE, several=True, at_least=1, help="the same code as in the simulator")  # fmt: skip
-    through: tuple[str, ...] = parameter(
-        (OWN,), "through", choices=FRONTS, several=True, at_least=1, help="which proxies to measure"
-    )
+    through: tuple[str, ...] = parameter((OWN,), "through", choices=FRONTS, several=True, at_least=1,
+        help="which proxies to measure")  # fmt: skip
     workers: int = parameter(4, "workers", low=1, high=16, help="HTTP servers, one request at a time each")
     load: float = parameter(0.8, "load ρ", low=0.05, high=1.3, step=0.05, help=LOAD_HELP)
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
     mean_ms: float = parameter(20.0, "mean service time", unit="ms", low=2.0, high=500.0, scale="log",
         help="long, beside the millisecond that proxy and sockets cost")  # fmt: skip
     cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
-    slow_speed: float = parameter(
-        1.0, "speed of worker 0", low=0.1, high=1.0, step=0.05, help="the others have speed 1"
-    )
-    stall_ms: float = parameter(
-        0.0, "stall", unit="ms", low=0.0, high=5000.0, step=100.0, help="extra time of one request mid-run"
-    )
-    connections: int = parameter(
-        256, "connections", low=1, high=256, scale="log", help="that the load generator may open"
-    )
-    duration_s: float = parameter(
-        4.0, "duration", unit="s", low=0.5, high=60.0, step=0.5, help="real time, per policy and proxy"
-    )
+    slow_speed: float = parameter(1.0, "speed of worker 0", low=0.1, high=1.0, step=0.05,
+        help="the others have speed 1")  # fmt: skip
+    stall_ms: float = parameter(0.0, "stall", unit="ms", low=0.0, high=5000.0, step=100.0,
+        help="extra time of one request mid-run")  # fmt: skip
+    connections: int = parameter(256, "connections", low=1, high=256, scale="log",
+        help="that the load generator may open")  # fmt: skip
+    duration_s: float = parameter(4.0, "duration", unit="s", low=0.5, high=60.0, step=0.5,
+        help="real time, per policy and proxy")  # fmt: skip
     seed: int = parameter(4, "seed", low=0, high=2**31 - 1, help="same seed, same requests")
 
     @property
@@ -155,7 +144,8 @@ class RealBalancingParams(Parameters):
 class Run:
     """One policy through one proxy: measured, or the reason why not."""
 
-    policy: str
+    name: str
+    policy: Policy
     through: str
     measured: Measurement | None
     why_not: str = ""
@@ -166,8 +156,8 @@ def measure_policy(
 ) -> Measurement:
     """Start workers and proxy, send the requests of ``params``, end everything.
 
-    ``progress(done, total)`` may raise to stop. Raises ``NotInstalledError`` or ``NoSuchPolicyError`` where
-    the proxy is a program that is not there or cannot balance like that.
+    ``progress(done, total)`` may raise to stop. Raises ``CannotMeasureError`` where the proxy is a program that is not
+    there or cannot balance like that.
     """
     run = params.service_params(policy)
     load = workload(run)
@@ -186,8 +176,14 @@ def measure_policy(
 def runs(
     params: RealBalancingParams, own: Mapping[str, Policy] | None = None, progress: Progress = lambda *_: None
 ) -> Iterator[Run]:
-    """One run after the other, so that a reader who stops keeps those that are done."""
-    policies = chosen(params, own)
+    """One run after the other, so that a reader who stops keeps those that are done.
+
+    ``own`` adds policies of the reader's by name. Raises ``ValueError`` for a name that is taken.
+    """
+    own = own or {}
+    if taken := set(own) & set(params.policies):
+        raise ValueError(f"there is a policy {min(taken)!r} already; give your own another name")
+    policies = {name: POLICIES[name] for name in params.policies} | dict(own)
     total = len(policies) * len(params.through) * params.requests
     for number, (through, name) in enumerate(product(params.through, policies)):
 
@@ -197,17 +193,9 @@ def runs(
         try:
             if through != OWN:
                 find(through)
-            yield Run(name, through, measure_policy(params, policies[name], through, tell))
-        except (NotInstalledError, NoSuchPolicyError) as reason:
-            yield Run(name, through, None, str(reason))
-
-
-def chosen(params: RealBalancingParams, own: Mapping[str, Policy] | None = None) -> dict[str, Policy]:
-    """The policies of ``params`` by name, then the reader's ``own``. ``ValueError`` for a name that is taken."""
-    taken = set(own or {}) & set(params.policies)
-    if taken:
-        raise ValueError(f"there is a policy {min(taken)!r} already; give your own another name")
-    return {**{name: POLICIES[name] for name in params.policies}, **(own or {})}
+            yield Run(name, policies[name], through, measure_policy(params, policies[name], through, tell))
+        except CannotMeasureError as reason:
+            yield Run(name, policies[name], through, None, str(reason))
 
 
 def real_balancing(
@@ -215,12 +203,12 @@ def real_balancing(
     own: Mapping[str, Policy] | None = None,
     progress: Progress = lambda *_: None,
 ) -> RealBalancing:
-    """Measure and simulate; ``own`` adds policies of the reader's by name.
+    """Measure and simulate; see ``runs``.
 
     Takes ``duration_s`` and about a second for every policy and proxy. ``progress(done, total)`` is called about ten
     times a second and may raise to stop; nothing keeps running then.
     """
-    return RealBalancing(params, tuple(runs(params, own, progress)), own or {})
+    return RealBalancing(params, tuple(runs(params, own, progress)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,27 +217,25 @@ class RealBalancing:
 
     params: RealBalancingParams
     runs: tuple[Run, ...] = field(repr=False)
-    own: Mapping[str, Policy] = field(default_factory=dict)
 
     @property
     def measured(self) -> dict[tuple[str, str], Measurement]:
         """By (policy, proxy)."""
-        return {(run.policy, run.through): run.measured for run in self.runs if run.measured is not None}
+        return {(run.name, run.through): run.measured for run in self.runs if run.measured is not None}
 
     @property
     def not_measured(self) -> dict[str, str]:
         """Reason by proxy, or by proxy and policy where it is about that policy."""
         return {
-            (run.through if "not installed" in run.why_not else f"{run.through}, {run.policy}"): run.why_not
+            (run.through if "not installed" in run.why_not else f"{run.through}, {run.name}"): run.why_not
             for run in self.runs
             if run.why_not
         }
 
-    @cached_property
+    @property
     def policies(self) -> dict[str, Policy]:
         """The policies that were run, by name."""
-        every, run = chosen(self.params, self.own), {run.policy for run in self.runs}
-        return {name: policy for name, policy in every.items() if name in run}
+        return {run.name: run.policy for run in self.runs}
 
     @cached_property
     def simulated(self) -> dict[str, ServiceResult]:
@@ -263,24 +249,14 @@ class RealBalancing:
         ``response_ms`` counts from the intended time, ``since_sent_ms`` from the actual sending (as a tool with
         coordinated omission would; NaN when simulated).
         """
-        never = np.zeros(0)
-        runs = [(policy, SIMULATED, one.observed_s, never) for policy, one in self.simulated.items()]
+        runs = [(policy, SIMULATED, one.observed_s, np.zeros(0)) for policy, one in self.simulated.items()]
         runs += [(*names, one.response_s, one.since_sent_s) for names, one in self.measured.items()]
-        return pd.concat(
-            [
-                pd.DataFrame(
-                    {
-                        "policy": policy,
-                        "source": source,
-                        "percent": PERCENTS,
-                        "response_ms": percentiles_ms(response_s, PERCENTS),
-                        "since_sent_ms": percentiles_ms(since_sent_s, PERCENTS),
-                    }
-                )
-                for policy, source, response_s, since_sent_s in runs
-            ],
-            ignore_index=True,
-        )
+        rows = [
+            (policy, source, *row)
+            for policy, source, *both in runs
+            for row in zip(PERCENTS, *(percentiles_ms(one, PERCENTS) for one in both), strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["policy", "source", "percent", "response_ms", "since_sent_ms"])
 
     @cached_property
     def chance(self) -> pd.DataFrame:
@@ -300,15 +276,14 @@ class RealBalancing:
     @cached_property
     def counts(self) -> pd.DataFrame:
         """Columns policy, source, backend, requests."""
-        size = self.params.workers
         every: dict[tuple[str, str], Any] = {(policy, SIMULATED): one.backend for policy, one in self.simulated.items()}
         every |= {names: one.backend[one.backend >= 0] for names, one in self.measured.items()}
-        frames = [
-            pd.DataFrame({"policy": policy, "source": source, "backend": range(size),
-                          "requests": np.bincount(backend, minlength=size)})
-            for (policy, source), backend in every.items()
-        ]  # fmt: skip
-        return pd.concat(frames, ignore_index=True)
+        rows = [
+            (policy, source, backend, requests)
+            for (policy, source), chosen in every.items()
+            for backend, requests in enumerate(np.bincount(chosen, minlength=self.params.workers))
+        ]
+        return pd.DataFrame(rows, columns=["policy", "source", "backend", "requests"])
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -319,18 +294,12 @@ class RealBalancing:
             simulated_p50, simulated_p99 = percentiles_ms(self.simulated[policy].observed_s, (50, 99))
             rows.append(
                 {
-                    "policy": policy,
-                    "through": through,
-                    "requests": one.requests,
-                    "lost": one.lost,
-                    "p50_ms": p50,
-                    "simulated_p50_ms": simulated_p50,
-                    "p99_ms": p99,
-                    "simulated_p99_ms": simulated_p99,
+                    "policy": policy, "through": through, "requests": one.requests, "lost": one.lost,
+                    "p50_ms": p50, "simulated_p50_ms": simulated_p50, "p99_ms": p99, "simulated_p99_ms": simulated_p99,
                     "overhead_p50_ms": percentiles_ms(one.overhead_s, (50,))[0],
                     "late_p99_ms": percentiles_ms(one.late_s, (99,))[0],
                 }
-            )
+            )  # fmt: skip
         return pd.DataFrame(rows)
 
     def verdicts(self) -> list[tuple[str, bool | None, str]]:

@@ -56,11 +56,6 @@ class Balancer:
         """Backends that may be chosen, in order."""
         return np.flatnonzero(self.known.available[0]).tolist()
 
-    @property
-    def latency_s(self) -> list[float]:
-        """Peak EWMA of each backend's response time, as of its last answer or look (0 where none is kept)."""
-        return self.known.latency[0].tolist()
-
     def draw(self, size: int) -> int:
         """The next random whole number from 0 to ``size`` − 1 of this balancer's stream."""
         return int(draw_below(self.known, 0, size))
@@ -142,39 +137,20 @@ def new_balancer_state(
     following[jobs:] = -1
     heads = np.arange(jobs, jobs + n)
     known = BalancerState(
-        key=choice_keys(seed, first, m),
-        draws=np.zeros(m, np.int64),
-        members=np.tile(np.arange(n), (m, 1)),
-        size=np.full(m, n),
-        available=np.ones((m, n), np.bool_),
-        weight=weights,
-        share=1.0 / weights,
-        in_flight=np.zeros((m, n), np.int64),
-        posted=np.zeros(n, np.int64),
-        credit=np.zeros((m, n)),
-        cursor=np.full(m, -1),
-        latency=np.zeros((m, n)),
-        latency_at=np.zeros((m, n)),
+        key=choice_keys(seed, first, m), draws=np.zeros(m, np.int64),
+        members=np.tile(np.arange(n), (m, 1)), size=np.full(m, n), available=np.ones((m, n), np.bool_),
+        weight=weights, share=1.0 / weights,
+        in_flight=np.zeros((m, n), np.int64), posted=np.zeros(n, np.int64),
+        credit=np.zeros((m, n)), cursor=np.full(m, -1), latency=np.zeros((m, n)), latency_at=np.zeros((m, n)),
         failures=np.zeros((m, n), np.int64),
-        token=np.arange(n) % m,
-        token_key=np.array([Seeds(seed).number("idle queue")], np.uint64),
+        token=np.arange(n) % m, token_key=np.array([Seeds(seed).number("idle queue")], np.uint64),
         preference=np.zeros((1, n), np.int32) if preference is None else preference,
-        servers=np.full(n, servers),
-        in_system=np.zeros(n, np.int64),
-        heard=heads.copy(),
-        left=heads.copy(),
-        last=heads.copy(),
-        arrival=arrival,
-        service=service,
-        sender=sender,
-        client=client,
-        start=np.empty(jobs),
-        departure=departure,
-        backend=np.empty(jobs, np.int32),
-        status=np.zeros(jobs, np.int8),
-        following=following,
-        preceding=np.full(1 if ordered else jobs + n, -1, np.int32),
-    )
+        servers=np.full(n, servers), in_system=np.zeros(n, np.int64),
+        heard=heads.copy(), left=heads.copy(), last=heads.copy(),
+        arrival=arrival, service=service, sender=sender, client=client,
+        start=np.empty(jobs), departure=departure, backend=np.empty(jobs, np.int32), status=np.zeros(jobs, np.int8),
+        following=following, preceding=np.full(1 if ordered else jobs + n, -1, np.int32),
+    )  # fmt: skip
     for me in range(m):
         for left_out in np.setdiff1d(np.arange(n), policy.members(first + me, n)):
             set_available(known, me, left_out, False)

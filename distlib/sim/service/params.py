@@ -36,15 +36,12 @@ class OutlierEjection(Parameters):
     """A balancer stops using a backend that failed several times in a row (defaults: Envoy's outlier detection)."""
 
     consecutive_failures: int = parameter(5, "failures in a row", low=1, high=1000, help="as many eject the backend")
-    base_s: float = parameter(
-        30.0, "ejection time", unit="s", low=0.001, high=1e6, scale="log", help="times the number of ejections so far"
-    )
-    longest_s: float = parameter(
-        300.0, "longest ejection", unit="s", low=0.001, high=1e6, scale="log", help="upper limit"
-    )
-    max_share: float = parameter(
-        0.1, "ejected at most", low=0.0, high=1.0, help="share of the backends; one may always be ejected"
-    )
+    base_s: float = parameter(30.0, "ejection time", unit="s", low=0.001, high=1e6, scale="log",
+        help="times the number of ejections so far")  # fmt: skip
+    longest_s: float = parameter(300.0, "longest ejection", unit="s", low=0.001, high=1e6, scale="log",
+        help="upper limit")  # fmt: skip
+    max_share: float = parameter(0.1, "ejected at most", low=0.0, high=1.0,
+        help="share of the backends; one may always be ejected")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,18 +49,16 @@ class Backends(Parameters):
     """The backends: how many, and how each of them serves."""
 
     count: int = parameter(10, "backends", low=1, high=10_000, scale="log", help="machines behind the balancer")
-    servers: int = parameter(
-        1, "servers per backend", low=1, high=1000, help="requests that one backend serves at a time"
-    )
+    servers: int = parameter(1, "servers per backend", low=1, high=1000,
+        help="requests that one backend serves at a time")  # fmt: skip
     discipline: str = parameter("fifo", "discipline", choices=DISCIPLINES,
         help="first come first served, last come first served, processor sharing")  # fmt: skip
     queue_limit: int = parameter(-1, "queue limit", low=-1, high=10**9,
         help="requests that may wait at one backend; further ones are rejected; -1: no limit")  # fmt: skip
     slow_start_s: float = parameter(0.0, "slow start", unit="s", low=0.0, high=1e6,
         help="time after a return in which the speed rises to the full one")  # fmt: skip
-    cold_speed: float = parameter(
-        0.1, "cold speed", low=0.001, high=1.0, help="speed right after a return, share of the full one"
-    )
+    cold_speed: float = parameter(0.1, "cold speed", low=0.001, high=1.0,
+        help="speed right after a return, share of the full one")  # fmt: skip
     speeds: tuple[float, ...] = field(default=(), metadata={
         "help": "work done a second by each backend; empty: 1 for all; given short, the rest have 1"})  # fmt: skip
     outages: tuple[Outage, ...] = field(default=(), metadata={"help": "when which backend is down"})
@@ -103,15 +98,12 @@ class ServiceParams(Parameters):
     backends: Backends = field(default_factory=Backends)
     ejection: OutlierEjection | None = None
     balancers: int = parameter(1, "balancers", low=1, high=1000, help="each knows its own traffic only")
-    clients: int = parameter(
-        1000, "clients", low=1, high=1_000_000, scale="log", help="different keys, for key affinity"
-    )
-    popularity: float = parameter(
-        0.0, "popularity", low=0.0, high=5.0, help="Zipf exponent of the clients' activity; 0: all alike"
-    )
-    information_delay_s: float = parameter(
-        0.0, "information delay", unit="s", low=0.0, high=1e6, help="time until a balancer hears of an answer"
-    )
+    clients: int = parameter(1000, "clients", low=1, high=1_000_000, scale="log",
+        help="different keys, for key affinity")  # fmt: skip
+    popularity: float = parameter(0.0, "popularity", low=0.0, high=5.0,
+        help="Zipf exponent of the clients' activity; 0: all alike")  # fmt: skip
+    information_delay_s: float = parameter(0.0, "information delay", unit="s", low=0.0, high=1e6,
+        help="time until a balancer hears of an answer")  # fmt: skip
     refresh_interval_s: float = parameter(0.0, "refresh interval", unit="s", low=0.0, high=1e6,
         help="loads are read from a board that is refreshed so often; 0: live")  # fmt: skip
     requests: int = parameter(100_000, "requests", low=1, high=10**9, scale="log", help="length of the run")

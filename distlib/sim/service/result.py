@@ -46,6 +46,12 @@ def batch_means(values: Floats) -> Estimate:
     return Estimate(float(values.mean()), float(means.std(ddof=1) / math.sqrt(BATCHES)))
 
 
+def present_at(times_s: Sequence[float] | Floats, came_s: Floats, went_s: Floats) -> NDArray[np.int64]:
+    """How many have come and not gone at the given times."""
+    came, went = (np.searchsorted(np.sort(one), times_s, side="right") for one in (came_s, went_s))
+    return came - went
+
+
 @dataclass(frozen=True, eq=False)
 class ServiceResult:
     """One run, as arrays with one entry a request in order of arrival; times in seconds.
@@ -128,12 +134,12 @@ class ServiceResult:
         high = min(low + 1, ordered.size - 1)
         return float(ordered[low] + (at - low) * (ordered[high] - ordered[low]))
 
-    def ccdf(self, points: int = 200) -> tuple[Floats, Floats]:
-        """(t, P(response > t)) at ``points`` response times, spaced so that the far tail is seen."""
+    def ccdf(self) -> tuple[Floats, Floats]:
+        """(t, P(response > t)) at 200 response times, spaced so that the far tail is seen."""
         ordered = self._ordered_s
         if ordered.size == 0:
             return np.zeros(0), np.zeros(0)
-        tail = np.geomspace(1.0, 1.0 / ordered.size, points)
+        tail = np.geomspace(1.0, 1.0 / ordered.size, 200)
         rank = np.clip(np.ceil((1.0 - tail) * ordered.size).astype(np.int64) - 1, 0, ordered.size - 1)
         return ordered[rank], 1.0 - (rank + 1) / ordered.size
 
@@ -167,31 +173,20 @@ class ServiceResult:
         With a central queue a request belongs to a backend from the begin of its service on; see ``waiting``.
         """
         entered = self.start_s if self.params.policy.central else self.arrival_s
-        out = np.empty((len(times_s), self.backends), np.int64)
-        for backend in range(self.backends):
-            here = (self.backend == backend) & self._present
-            came, went = np.sort(entered[here]), np.sort(self.departure_s[here])
-            out[:, backend] = np.searchsorted(came, times_s, side="right") - np.searchsorted(
-                went, times_s, side="right"
-            )
-        return out
+        here = [(self.backend == backend) & self._present for backend in range(self.backends)]
+        return np.column_stack([present_at(times_s, entered[one], self.departure_s[one]) for one in here])
 
     def waiting(self, times_s: Sequence[float] | Floats) -> NDArray[np.int64]:
         """Requests that wait for a server anywhere at the given times."""
-        came, began = np.sort(self.arrival_s[self._present]), np.sort(self.start_s[self._present])
-        return np.searchsorted(came, times_s, side="right") - np.searchsorted(began, times_s, side="right")
+        return present_at(times_s, self.arrival_s[self._present], self.start_s[self._present])
 
     def summary(self) -> pd.DataFrame:
         """One row: the numbers that a table under a figure shows."""
         row = {
-            "policy": self.label,
-            "requests": self.status.size,
-            "mean_s": self.mean_s,
-            "standard_error_s": self.response.standard_error,
+            "policy": self.label, "requests": self.status.size,
+            "mean_s": self.mean_s, "standard_error_s": self.response.standard_error,
             **{f"p{percent:g}_s": self.percentile_s(percent) for percent in (50, 95, 99, 99.9)},
-            "rejected": self.rejected,
-            "failed": self.failed,
-            "unavailable": self.unavailable,
+            "rejected": self.rejected, "failed": self.failed, "unavailable": self.unavailable,
             "unstable": self.unstable,
-        }
+        }  # fmt: skip
         return pd.DataFrame([row])

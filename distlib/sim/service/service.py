@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distlib.sim.service.balancer import new_balancer_state
 from distlib.sim.service.balancer_state import BalancerState, PolicyConstants
 from distlib.sim.service.events import Ejection, Outages, ServiceState, event_engine
-from distlib.sim.service.params import DISCIPLINES, Outage, ServiceParams, workload
+from distlib.sim.service.params import DISCIPLINES, ServiceParams, workload
 from distlib.sim.service.policy import Policy
 from distlib.sim.service.recurrence import Stations, recurrence, run_central
 from distlib.sim.service.result import ServiceResult
@@ -55,14 +55,8 @@ def run_event_driven(params: ServiceParams) -> ServiceResult:
     """The event-driven engine; with first come first served and no outages it repeats the other one exactly."""
     machine = server_layout(params)
     known = start_state(params, machine, ordered=True)
-    run = event_engine(params.policy.compiled)
-    run(
-        rule_of(params),
-        known,
-        idle_service(params, machine),
-        outages_of(params.backends.outages),
-        nobody_ejected(params),
-    )
+    world, outages, ejection = idle_service(params, machine), outages_of(params), nobody_ejected(params)
+    event_engine(params.policy.compiled)(rule_of(params), known, world, outages, ejection)
     return result_of(params, known)
 
 
@@ -98,37 +92,25 @@ def rule_of(params: ServiceParams) -> PolicyConstants:
 
 def idle_service(params: ServiceParams, machine: NDArray[np.int32]) -> ServiceState:
     """Idle stations, all up and warm."""
-    stations, jobs = machine.shape[0], params.requests
+    backends, stations, jobs = params.backends, machine.shape[0], params.requests
     return ServiceState(
-        discipline=DISCIPLINES.index(params.backends.discipline),
-        waiting_room=waiting_room_of(params),
-        slow_start_s=params.backends.slow_start_s,
-        cold_speed=params.backends.cold_speed,
-        speed=params.backends.speed,
-        up=np.ones(stations, np.bool_),
-        up_since=np.full(stations, -np.inf),
-        machine=machine,
-        serving=np.full(machine.shape, -1, np.int32),
-        done_at=np.full(machine.shape, np.inf),
-        idle_since=np.zeros(machine.shape),
-        due=np.full(stations, np.inf),
-        first=np.full(stations, -1, np.int32),
-        last=np.full(stations, -1, np.int32),
-        listed=np.zeros(stations, np.int64),
-        behind=np.empty(jobs, np.int32),
-        finish=np.empty(jobs),
-        virtual=np.zeros(stations),
-        virtual_at=np.zeros(stations),
-    )
+        discipline=DISCIPLINES.index(backends.discipline), waiting_room=waiting_room_of(params),
+        slow_start_s=backends.slow_start_s, cold_speed=backends.cold_speed, speed=backends.speed,
+        up=np.ones(stations, np.bool_), up_since=np.full(stations, -np.inf),
+        machine=machine, serving=np.full(machine.shape, -1, np.int32),
+        done_at=np.full(machine.shape, np.inf), idle_since=np.zeros(machine.shape), due=np.full(stations, np.inf),
+        first=np.full(stations, -1, np.int32), last=np.full(stations, -1, np.int32),
+        listed=np.zeros(stations, np.int64), behind=np.empty(jobs, np.int32),
+        finish=np.empty(jobs), virtual=np.zeros(stations), virtual_at=np.zeros(stations),
+    )  # fmt: skip
 
 
-def outages_of(outages: tuple[Outage, ...]) -> Outages:
+def outages_of(params: ServiceParams) -> Outages:
     """Crashes and returns in order of time, a return before a crash at the same instant."""
-    changes = [(one.start_s, one.backend, False) for one in outages]
-    changes += [(one.end_s, one.backend, True) for one in outages]
+    every = params.backends.outages
+    changes = [(one.start_s, one.backend, False) for one in every] + [(one.end_s, one.backend, True) for one in every]
     changes.sort(key=lambda change: (change[0], not change[2]))
-    changes.append((math.inf, 0, True))
-    at, station, up = zip(*changes, strict=True)
+    at, station, up = zip(*changes, (math.inf, 0, True), strict=True)
     return Outages(np.array(at), np.array(station, np.int64), np.array(up, np.bool_))
 
 

@@ -148,13 +148,13 @@ def test_a_stalled_worker_shows_up_in_the_percentiles_of_intended_times() -> Non
 
 
 def test_a_stall_holds_up_only_those_behind_it(workers: Workers) -> None:
-    """The same with free connections and round robin over four: every fourth request meets the stall."""
+    """The same with free connections and round robin over four: a fourth of the requests meets the stall."""
     work = np.full(120, 0.0005)
     work[40] = 0.6
     measured = run(RoundRobin(), workers, Schedule(np.arange(120) / 200, work))
     behind = np.flatnonzero(measured.queue_s > 0.1)
     assert len(behind) >= 15
-    assert (behind % 4 == 0).all()
+    assert (measured.backend[behind] == measured.backend[40]).all()  # two that arrive together may swap their turns
 
 
 # --- workers -----------------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ def test_lost_requests_are_counted_and_not_invented() -> None:
         closed = taken.getsockname()[1]
     measured = measure(schedule(5), closed)
     assert measured.lost == 5 and measured.answers.tolist() == [0] * 5
-    assert np.isnan(measured.percentile_ms(99))
+    assert np.isnan(percentiles_ms(measured.response_s, (99,)))
 
 
 def test_percentiles_have_three_digits_and_the_nearest_rank() -> None:

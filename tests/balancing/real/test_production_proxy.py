@@ -14,8 +14,7 @@ from distlib.balancing.real import production_proxy
 from distlib.balancing.real.experiment import Workers, measure
 from distlib.balancing.real.production_proxy import (
     METHODS,
-    NoSuchPolicyError,
-    NotInstalledError,
+    CannotMeasureError,
     ProductionProxy,
     find,
     haproxy_configuration,
@@ -29,7 +28,7 @@ from tests.balancing.real.test_experiment import alive, all_gone, schedule
 def installed(name: str) -> bool:
     try:
         return bool(find(name))
-    except NotInstalledError:
+    except CannotMeasureError:
         return False
 
 
@@ -55,7 +54,7 @@ def test_the_same_load_through_it(name: str) -> None:
 @pytest.mark.parametrize("name", ["nginx", "HAProxy"])
 def test_an_absent_program_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(production_proxy.shutil, "which", lambda *_, **__: None)
-    with pytest.raises(NotInstalledError, match=f"{name} is not installed, so nothing was measured through it"):
+    with pytest.raises(CannotMeasureError, match=f"{name} is not installed, so nothing was measured through it"):
         ProductionProxy(name, RoundRobin(), [1])
 
 
@@ -66,7 +65,7 @@ def test_an_unknown_program_is_named() -> None:
 
 def test_a_policy_that_they_do_not_have_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(production_proxy.shutil, "which", lambda *_, **__: "/bin/true")
-    with pytest.raises(NoSuchPolicyError, match="nginx has no policy like 'ring hashing' here"):
+    with pytest.raises(CannotMeasureError, match="nginx has no policy like 'ring hashing' here"):
         ProductionProxy("nginx", KeyAffinity(), [1])
 
 

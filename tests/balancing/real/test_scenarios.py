@@ -115,7 +115,7 @@ def test_stopping_keeps_what_is_done() -> None:
     with pytest.raises(InterruptedError):
         for one in runs(params, progress=stop):
             done.append(one)
-    assert [one.policy for one in done] == ["random"]
+    assert [one.name for one in done] == ["random"]
     assert list(RealBalancing(params, tuple(done)).simulated) == ["random"]
 
 
