@@ -94,9 +94,11 @@ class Connection:
         """Send a whole message. A response to HEAD has a length, but no body."""
         if isinstance(message.head, h11.Request):
             self._method = message.head.method
-        body = b"" if self._method == b"HEAD" else message.body
-        parts = (message.head, h11.Data(data=body), h11.EndOfMessage())
-        self.writer.write(b"".join(self._protocol.send(part) or b"" for part in parts))
+        parts: list[h11.Event] = [message.head]
+        if message.body and self._method != b"HEAD":
+            parts.append(h11.Data(data=message.body))
+        sent = [self._protocol.send(part) or b"" for part in (*parts, h11.EndOfMessage())]
+        self.writer.write(b"".join(sent))
         self._finish_exchange()
         await self.writer.drain()
 
