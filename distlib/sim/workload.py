@@ -327,3 +327,13 @@ class Empirical(ServiceTimes):
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
         values = np.asarray(self.values_s, np.float64)
         return values[(uniforms(keys[0], count) * values.size).astype(np.int64)]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The random input of a run; the same for every policy."""
+
+    arrival_s: Floats
+    service_s: Floats
+    sender: NDArray[np.int32]  # balancer of each request; one entry when there is one balancer
+    client: NDArray[np.int32]  # client of each request; one entry when keys do not matter

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from distlib.core import require
 from distlib.core.seeds import Seeds
-from distlib.sim.service.balancer_state import BalancerState, Floats, answered, draw_below, enter, send, set_available
+from distlib.sim.service.balancer_state import BalancerState, answered, draw_below, enter, send, set_available
 from distlib.sim.service.policy import Policy
+from distlib.sim.workload import Workload
 
-NO_TIMES: Floats = np.zeros(0)
-ALL_ZERO = np.zeros(1, np.int32)
+NO_REQUESTS = Workload(np.zeros(0), np.zeros(0), np.zeros(1, np.int32), np.zeros(1, np.int32))
 
 
 class NoBackendError(RuntimeError):
@@ -116,19 +116,15 @@ def new_balancer_state(
     balancers: int = 1,
     clients: int = 1,
     servers: int = 1,
-    arrival: Floats = NO_TIMES,
-    service: Floats = NO_TIMES,
-    sender: NDArray[np.int32] = ALL_ZERO,
-    client: NDArray[np.int32] = ALL_ZERO,
+    load: Workload = NO_REQUESTS,
     ordered: bool = True,
 ) -> BalancerState:
     """State before the first request: all backends of a balancer's members idle, available and unknown.
 
-    The balancers are numbers ``first``, ``first`` + 1, ... The engines, which list answers, give the requests' arrays;
-    ``ordered`` says that every backend answers in order of arrival. A balancer that is told its answers step by step
-    needs neither.
+    The balancers are numbers ``first``, ``first`` + 1, ... The engines, which list answers, give the requests, and
+    ``ordered`` says that every backend answers in order of arrival; a balancer that is told its answers needs neither.
     """
-    m, n, jobs = balancers, backends, arrival.size
+    m, n, jobs = balancers, backends, load.arrival_s.size
     weights = policy.backend_weights(n)
     preference = policy.preference(n, clients)
     departure = np.empty(jobs + n)
@@ -147,7 +143,7 @@ def new_balancer_state(
         preference=np.zeros((1, n), np.int32) if preference is None else preference,
         servers=np.full(n, servers), in_system=np.zeros(n, np.int64),
         heard=heads.copy(), left=heads.copy(), last=heads.copy(),
-        arrival=arrival, service=service, sender=sender, client=client,
+        arrival=load.arrival_s, service=load.service_s, sender=load.sender, client=load.client,
         start=np.empty(jobs), departure=departure, backend=np.empty(jobs, np.int32), status=np.zeros(jobs, np.int8),
         following=following, preceding=np.full(1 if ordered else jobs + n, -1, np.int32),
     )  # fmt: skip

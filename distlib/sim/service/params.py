@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from distlib.core import require
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.sim.service.policy import CentralQueue, Policy
-from distlib.sim.workload import Arrivals, Exponential, Floats, Poisson, ServiceTimes, uniforms
+from distlib.sim.workload import Arrivals, Exponential, Floats, Poisson, ServiceTimes, Workload, uniforms
 
 DISCIPLINES = ("fifo", "lifo", "sharing")
 
@@ -172,16 +171,6 @@ def at_load(load: float, service: ServiceTimes, backends: Backends, **more: Any)
     """A Poisson stream that gives ``load`` = ρ on these backends; ``more`` are further fields of ``ServiceParams``."""
     rate_per_s = load * backends.capacity / service.expected_s
     return ServiceParams(arrivals=Poisson(rate_per_s), service=service, backends=backends, **more)
-
-
-@dataclass(frozen=True)
-class Workload:
-    """The random input of a run; the same for every policy."""
-
-    arrival_s: Floats
-    service_s: Floats
-    sender: NDArray[np.int32]  # balancer of each request; one entry when there is one balancer
-    client: NDArray[np.int32]  # client of each request; one entry when keys do not matter
 
 
 def workload(params: ServiceParams) -> Workload:

@@ -74,10 +74,9 @@ def waiting_room_of(params: ServiceParams) -> int:
 
 def start_state(params: ServiceParams, machine: NDArray[np.int32], *, ordered: bool) -> BalancerState:
     """Balancers, backends and requests before the first request."""
-    load, (stations, servers) = workload(params), machine.shape
     return new_balancer_state(
-        params.policy, stations, params.seed, balancers=params.balancers, clients=params.clients, servers=servers,
-        arrival=load.arrival_s, service=load.service_s, sender=load.sender, client=load.client, ordered=ordered,
+        params.policy, machine.shape[0], params.seed, balancers=params.balancers, clients=params.clients,
+        servers=machine.shape[1], load=workload(params), ordered=ordered,
     )  # fmt: skip
 
 

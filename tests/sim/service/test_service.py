@@ -1,7 +1,10 @@
 """The service: three engines that agree, sensible results, clear refusals."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +27,7 @@ from distlib.sim.service.steps import simulate_step_by_step
 from distlib.sim.workload import Deterministic, Exponential, Hyperexponential, Pareto, Poisson, Regular, Replay
 from tests.sim.service.plain import uncompiled
 
+ROOT = Path(__file__).parents[3]
 POLICIES = [
     CentralQueue(),
     Random(),
@@ -83,6 +87,22 @@ def test_the_compiled_engine_equals_plain_python_step_by_step(policy, backends):
         run = params(policy, backends, requests=400, balancers=balancers)
         assert same(simulate(run), simulate_step_by_step(run))
     assert same(simulate(run), simulate_step_by_step(replace(run, policy=uncompiled(policy))))
+
+
+def test_an_engine_that_was_compiled_once_is_found_again_by_the_next_process():
+    """Its machine code holds a policy's choice, which is another object in every process."""
+    simulate(params(RoundRobin(), Backends(4)))
+    program = """
+from distlib.balancing.policies import RoundRobin
+from distlib.sim.service.params import ServiceParams
+from distlib.sim.service.recurrence import recurrence
+from distlib.sim.service.service import simulate
+simulate(ServiceParams(RoundRobin(), requests=10))
+found = recurrence(RoundRobin().compiled).stats
+print(sum(found.cache_hits.values()), sum(found.cache_misses.values()))
+"""
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["1", "0"]
 
 
 def test_all_policies_meet_the_same_requests():
