@@ -1,8 +1,7 @@
 """The load-balancing experiment for real: HTTP workers, a proxy with a policy, an open-loop load generator.
 
-    schedule = Schedule(arrival_s, service_s)             # numpy arrays, for example a simulator's workload
     with Workers(speeds=(1.0, 1.0, 0.5)) as workers, ProxyThread(LeastRequest(2), workers.ports) as proxy:
-        measured = measure(schedule, proxy.port)
+        measured = measure(workload(params), proxy.port)  # the requests that simulate(params) meets
     percentiles_ms(measured.response_s, (50, 99))
 
 Workers and load generator are processes of their own; everything listens on 127.0.0.1 only and ends with its ``with``
@@ -23,8 +22,8 @@ from numpy.typing import NDArray
 from distlib.balancing.real.workers import LONGEST_WORK_S
 from distlib.core import require
 from distlib.real.child import Child
+from distlib.sim.workload import Floats, Workload
 
-Floats = NDArray[np.float64]
 MOST_WORKERS, MOST_SERVERS, MOST_CONNECTIONS = 16, 64, 256
 MOST_REQUESTS, LONGEST_RUN_S = 100_000, 120.0
 WARM_UP = 0.1
@@ -32,39 +31,26 @@ WARM_UP = 0.1
 LONGEST_LATENCY_S = 3600.0
 
 
-@dataclass(frozen=True, eq=False)
-class Schedule:
-    """When each request leaves and how much work it brings (seconds, on a worker of speed 1), fixed before the run.
-
-    ``client`` has one number a request, for key affinity. Raises ``ValueError`` for an empty schedule, arrays of
-    different lengths, times that decrease or are not finite, more than 100,000 requests, a run longer than 120 s, or a
-    request of more than 60 s.
-    """
-
-    arrival_s: Floats
-    service_s: Floats
-    client: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    def __post_init__(self) -> None:
-        for name, dtype in (("arrival_s", np.float64), ("service_s", np.float64), ("client", np.int64)):
-            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype))
-        arrival, service, client = self.arrival_s, self.service_s, self.client
-        if not 0 < arrival.size <= MOST_REQUESTS:
-            raise ValueError(f"arrival_s has {arrival.size} requests; it takes from 1 to {MOST_REQUESTS:,}")
-        if service.size != arrival.size or client.size not in (0, arrival.size):
-            raise ValueError(
-                f"{arrival.size} arrival times, {service.size} service times and {client.size} clients: "
-                "give one of each a request (or no clients)"
-            )
-        if not np.isfinite(arrival).all() or arrival[0] < 0 or (np.diff(arrival) < 0).any():
-            raise ValueError("arrival_s takes finite times of at least 0 s that never decrease")
-        if arrival[-1] > LONGEST_RUN_S:
-            raise ValueError(
-                f"the last request leaves after {arrival[-1]:g} s; a real run takes at most {LONGEST_RUN_S:g} s "
-                "(real seconds: simulate longer ones)"
-            )
-        if not ((service >= 0) & (service <= LONGEST_WORK_S)).all():
-            raise ValueError(f"service_s takes times from 0 to {LONGEST_WORK_S:g} s")
+def check_load(load: Workload) -> None:
+    """``ValueError`` for a workload that no real run can follow: arrival times that decrease or are not finite, more
+    than 100,000 requests, a run longer than 120 s, a request of more than 60 s."""
+    arrival, service = load.arrival_s, load.service_s
+    if not 0 < arrival.size <= MOST_REQUESTS:
+        raise ValueError(f"arrival_s has {arrival.size} requests; it takes from 1 to {MOST_REQUESTS:,}")
+    if service.size != arrival.size or load.client.size not in (1, arrival.size):
+        raise ValueError(
+            f"{arrival.size} arrival times, {service.size} service times and {load.client.size} clients: "
+            "give one of each a request (or one client for all)"
+        )
+    if not np.isfinite(arrival).all() or arrival[0] < 0 or (np.diff(arrival) < 0).any():
+        raise ValueError("arrival_s takes finite times of at least 0 s that never decrease")
+    if arrival[-1] > LONGEST_RUN_S:
+        raise ValueError(
+            f"the last request leaves after {arrival[-1]:g} s; a real run takes at most {LONGEST_RUN_S:g} s "
+            "(real seconds: simulate longer ones)"
+        )
+    if not ((service >= 0) & (service <= LONGEST_WORK_S)).all():
+        raise ValueError(f"service_s takes times from 0 to {LONGEST_WORK_S:g} s")
 
 
 class Workers(Child):
@@ -83,25 +69,26 @@ class Workers(Child):
 
 
 def measure(
-    schedule: Schedule,
+    load: Workload,
     port: int,
     *,
     connections: int = MOST_CONNECTIONS,
     progress: Callable[[float, float], object] = lambda done, total: None,
 ) -> Measurement:
-    """Send ``schedule`` to a proxy at ``port``, over at most so many ``connections``, and collect what came back.
+    """Send the requests of ``load`` to a proxy at ``port`` over at most so many ``connections``; what came back.
 
     ``progress(answered, requests)`` is called about ten times a second; it may raise to stop the run, which then leaves
-    nothing behind. Raises ``ValueError`` for a bad number of connections, ``ChildError`` when the load generator fails.
+    nothing behind. Raises ``ValueError`` for a bad number of connections or workload, ``ChildError`` when the load
+    generator fails.
     """
     require.whole("connections", connections, 1, MOST_CONNECTIONS)
-    count = schedule.arrival_s.size
-    client = schedule.client if schedule.client.size else np.zeros(count, np.int64)
-    arrays = {"arrival_s": schedule.arrival_s, "service_s": schedule.service_s, "client": client}
-    task = {"port": port, "connections": connections, **{name: one.tolist() for name, one in arrays.items()}}
+    check_load(load)
+    count = load.arrival_s.size
+    task = {"port": port, "connections": connections, "client": np.resize(load.client, count).tolist()}
+    task |= {"arrival_s": load.arrival_s.tolist(), "service_s": load.service_s.tolist()}
     progress(0, count)
-    with Child("distlib.balancing.real.load", task) as load:
-        while "outcome" not in (told := load.hear()):
+    with Child("distlib.balancing.real.load", task) as generator:
+        while "outcome" not in (told := generator.hear()):
             progress(told["done"], count)
     progress(count, count)
     found: dict[str, Any] = {
@@ -109,7 +96,7 @@ def measure(
         for name in ("sent_s", "answered_s", "queue_s", "work_s")
     }
     found |= {name: np.array(told["outcome"][name], np.int64) for name in ("status", "answers", "backend")}
-    return Measurement(schedule=schedule, **found)
+    return Measurement(load=load, **found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +108,7 @@ class Measurement:
     count requests answered with 200 after the warm-up, and latency from the *intended* time.
     """
 
-    schedule: Schedule = field(repr=False)
+    load: Workload = field(repr=False)
     sent_s: Floats = field(repr=False)
     answered_s: Floats = field(repr=False)
     queue_s: Floats = field(repr=False)
@@ -132,7 +119,7 @@ class Measurement:
 
     @property
     def requests(self) -> int:
-        """Requests of the schedule."""
+        """Requests of the workload."""
         return self.status.size
 
     @property
@@ -152,7 +139,7 @@ class Measurement:
     @cached_property
     def response_s(self) -> Floats:
         """From the intended time to the answer: what a user waits."""
-        return self._observed(self.answered_s - self.schedule.arrival_s)
+        return self._observed(self.answered_s - self.load.arrival_s)
 
     @cached_property
     def since_sent_s(self) -> Floats:
@@ -162,12 +149,12 @@ class Measurement:
     @cached_property
     def late_s(self) -> Floats:
         """How long after its intended time each request left."""
-        return self._observed(self.sent_s - self.schedule.arrival_s)
+        return self._observed(self.sent_s - self.load.arrival_s)
 
     @cached_property
     def overhead_s(self) -> Floats:
         """What a request spent neither in a worker's queue nor in service: generator, network, proxy, timers."""
-        return self._observed(self.answered_s - self.schedule.arrival_s - self.queue_s - self.work_s)
+        return self._observed(self.answered_s - self.load.arrival_s - self.queue_s - self.work_s)
 
 
 def percentiles_ms(latency_s: Floats, percents: Sequence[float]) -> list[float]:

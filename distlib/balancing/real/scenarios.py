@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from distlib.balancing.real.experiment import Measurement, Schedule, Workers, measure, percentiles_ms
+from distlib.balancing.real.experiment import Measurement, Workers, measure, percentiles_ms
 from distlib.balancing.real.production_proxy import PROGRAMS, CannotMeasureError, ProductionProxy, find
 from distlib.balancing.real.proxy import ProxyThread
 from distlib.balancing.scenarios import LOAD_HELP, POLICIES, SERVICES, backends_of, service_times
@@ -160,8 +160,6 @@ def measure_policy(
     there or cannot balance like that.
     """
     run = params.service_params(policy)
-    load = workload(run)
-    schedule = Schedule(load.arrival_s, load.service_s, np.resize(load.client, params.requests))
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(tuple(run.backends.speed), run.backends.servers))
         front: ProxyThread | ProductionProxy
@@ -170,7 +168,7 @@ def measure_policy(
         else:
             front = ProductionProxy(through, policy, workers.ports)
         stack.enter_context(front)
-        return measure(schedule, front.port, connections=params.connections, progress=progress)
+        return measure(workload(run), front.port, connections=params.connections, progress=progress)
 
 
 def runs(

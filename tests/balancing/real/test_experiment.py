@@ -16,9 +16,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from distlib.balancing.policies import JoinIdleQueue, KeyAffinity, LeastRequest, LeastResponseTime, Random, RoundRobin
-from distlib.balancing.real.experiment import MOST_CONNECTIONS, Measurement, Schedule, Workers, measure, percentiles_ms
+from distlib.balancing.real.experiment import (
+    MOST_CONNECTIONS,
+    Measurement,
+    Workers,
+    check_load,
+    measure,
+    percentiles_ms,
+)
 from distlib.balancing.real.production_proxy import free_port
 from distlib.balancing.real.proxy import ProxyThread
 from distlib.balancing.real.workers import Worker
@@ -28,18 +36,20 @@ from distlib.sim.service.balancer import Balancer
 from distlib.sim.service.params import Backends, ServiceParams
 from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.service import simulate
-from distlib.sim.workload import Exponential, Poisson
+from distlib.sim.workload import Exponential, Floats, Poisson, Workload
 
 CLIENTS = 50
 
 
-def schedule(requests: int = 120, rate_per_s: float = 400.0, work_s: float = 0.002) -> Schedule:
+def schedule(requests: int = 120, rate_per_s: float = 400.0, work_s: float = 0.002) -> Workload:
     rng = np.random.default_rng(7)
-    return Schedule(
-        np.cumsum(rng.exponential(1 / rate_per_s, requests)),
-        rng.exponential(work_s, requests),
-        rng.integers(0, CLIENTS, requests),
-    )
+    arrival, work = np.cumsum(rng.exponential(1 / rate_per_s, requests)), rng.exponential(work_s, requests)
+    return given(arrival, work, rng.integers(0, CLIENTS, requests).astype(np.int32))
+
+
+def given(arrival: Floats, work: Floats, client: NDArray[np.int32] | None = None) -> Workload:
+    one = np.zeros(1, np.int32)
+    return Workload(arrival, work, one, one if client is None else client)
 
 
 def alive(pid: int) -> bool:
@@ -68,7 +78,7 @@ def workers() -> Iterator[Workers]:
         yield running
 
 
-def run(policy: Policy, workers: Workers, load: Schedule) -> Measurement:
+def run(policy: Policy, workers: Workers, load: Workload) -> Measurement:
     with ProxyThread(policy, workers.ports, seed=3, clients=CLIENTS) as proxy:
         return measure(load, proxy.port)
 
@@ -138,7 +148,7 @@ def test_a_stalled_worker_shows_up_in_the_percentiles_of_intended_times() -> Non
     work = np.full(150, 0.0005)
     work[30] = 0.8
     with Workers((1.0,)) as one, ProxyThread(RoundRobin(), one.ports) as proxy:
-        measured = measure(Schedule(arrival, work), proxy.port, connections=1)
+        measured = measure(given(arrival, work), proxy.port, connections=1)
     assert measured.lost == 0
     slow, reported = (measured.response_s > 0.05).sum(), (measured.since_sent_s > 0.05).sum()
     assert slow >= 70
@@ -151,7 +161,7 @@ def test_a_stall_holds_up_only_those_behind_it(workers: Workers) -> None:
     """The same with free connections and round robin over four: a fourth of the requests meets the stall."""
     work = np.full(120, 0.0005)
     work[40] = 0.6
-    measured = run(RoundRobin(), workers, Schedule(np.arange(120) / 200, work))
+    measured = run(RoundRobin(), workers, given(np.arange(120) / 200, work))
     behind = np.flatnonzero(measured.queue_s > 0.1)
     assert len(behind) >= 15
     assert (measured.backend[behind] == measured.backend[40]).all()  # two that arrive together may swap their turns
@@ -341,12 +351,12 @@ def test_a_killed_parent_leaves_no_child(tmp_path: Path) -> None:
         (lambda: Workers((1.0,) * 17), "the number of workers is 17"),
         (lambda: Workers((1.0, 0.0)), r"speeds\[1\] is 0.0; it takes a number above 0"),
         (lambda: Workers((1.0,), servers=0), "servers is 0"),
-        (lambda: Schedule(np.zeros(0), np.zeros(0)), "arrival_s has 0 requests; it takes from 1 to 100,000"),
-        (lambda: Schedule(np.zeros(2), np.zeros(3)), "2 arrival times, 3 service times"),
-        (lambda: Schedule(np.array([1.0, 0.5]), np.zeros(2)), "never decrease"),
-        (lambda: Schedule(np.array([np.inf]), np.zeros(1)), "finite times"),
-        (lambda: Schedule(np.array([9e9]), np.zeros(1)), r"leaves after 9e\+09 s; a real run takes at most 120 s"),
-        (lambda: Schedule(np.zeros(1), np.array([-1.0])), "service_s takes times from 0 to 60 s"),
+        (lambda: check_load(given(np.zeros(0), np.zeros(0))), "arrival_s has 0 requests; it takes from 1 to 100,000"),
+        (lambda: check_load(given(np.zeros(2), np.zeros(3))), "2 arrival times, 3 service times"),
+        (lambda: check_load(given(np.array([1.0, 0.5]), np.zeros(2))), "never decrease"),
+        (lambda: check_load(given(np.array([np.inf]), np.zeros(1))), "finite times"),
+        (lambda: check_load(given(np.array([9e9]), np.zeros(1))), r"after 9e\+09 s; a real run takes at most 120 s"),
+        (lambda: check_load(given(np.zeros(1), np.array([-1.0]))), "service_s takes times from 0 to 60 s"),
         (lambda: ProxyThread(RoundRobin(), []), "backends is 0; a balancer needs at least one"),
         (lambda: ProxyThread(RoundRobin(), [1], port=70_000), "port is 70000; it takes a whole number from 0"),
         (lambda: ProxyThread(CentralQueue(), [1]), "a central queue makes no choice"),

@@ -55,7 +55,7 @@ def test_requests_bring_the_simulators_times_and_work(result: RealBalancing) -> 
     for policy, simulated in result.simulated.items():
         measured = result.measured[policy, OWN]
         assert measured.lost == 0
-        np.testing.assert_array_equal(measured.schedule.arrival_s, simulated.arrival_s)
+        np.testing.assert_array_equal(measured.load.arrival_s, simulated.arrival_s)
         np.testing.assert_allclose(measured.work_s, simulated.service_s, atol=1e-6)
 
 
