@@ -241,9 +241,10 @@ def pop(world: ServiceState, station: int) -> int:
 @compiled
 def share(known: BalancerState, world: ServiceState, station: int, job: int) -> None:
     """Insert ``job`` among the requests that share the station, in order of their virtual finish."""
-    world.finish[job] = world.virtual[station] + known.service[job]
+    finish = world.virtual[station] + known.service[job]
+    world.finish[job] = finish
     ahead, after = -1, world.first[station]
-    while after >= 0 and world.finish[after] <= world.finish[job]:
+    while after >= 0 and world.finish[after] <= finish:
         ahead, after = after, world.behind[after]
     insert(world, station, job, ahead)
 
