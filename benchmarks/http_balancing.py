@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import statistics
 
-from distlib.balancing.production_proxy import NotInstalledError, find
-from distlib.balancing.real_experiment import percentiles_ms
-from distlib.balancing.real_scenarios import FRONTS, OWN, RealBalancingParams, measure_policy, real_balancing
+from distlib.balancing.real.experiment import percentiles_ms
+from distlib.balancing.real.production_proxy import CannotMeasureError, find
+from distlib.balancing.real.scenarios import FRONTS, OWN, RealBalancingParams, measure_policy, real_balancing
 from distlib.balancing.scenarios import POLICIES
 
 ROUNDS = 3
@@ -27,7 +27,7 @@ def present() -> list[str]:
         try:
             find(name)
             fronts.append(name)
-        except NotInstalledError as absent:
+        except CannotMeasureError as absent:
             print(absent)
     return fronts
 

@@ -21,19 +21,23 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from distlib.balancing.balancer import choice_keys
-from distlib.balancing.policies import CentralQueue, LeastRequest, Policy
+from distlib.balancing.policies import LeastRequest
 from distlib.balancing.scenarios import ComparisonParams, policy_comparison
 from distlib.core.seeds import Seeds
-from distlib.sim.service.service import Backends, ServiceParams, simulate
+from distlib.sim.service.balancer import choice_keys
+from distlib.sim.service.params import Backends, ServiceParams
+from distlib.sim.service.policy import CentralQueue, Policy
+from distlib.sim.service.service import simulate
 from distlib.sim.workload import Poisson
 
 HERE = Path(__file__).parent
 LOAD, SERVERS, BACKENDS = 0.9, 10, 100
 FIRST_CALL = """
 import time
-from distlib.balancing.policies import CentralQueue, LeastRequest, RoundRobin
-from distlib.sim.service.service import Backends, ServiceParams, simulate
+from distlib.sim.service.policy import CentralQueue
+from distlib.balancing.policies import LeastRequest, RoundRobin
+from distlib.sim.service.params import Backends, ServiceParams
+from distlib.sim.service.service import simulate
 for name, run in (
     ("central queue", ServiceParams(policy=CentralQueue(), requests=10)),
     ("least request", ServiceParams(policy=LeastRequest(2), requests=10)),

@@ -1,4 +1,7 @@
-"""Load balancing as one sees it: queues that live, who got how much, which policy where, herds, balls in bins."""
+"""Load balancing as one sees it: queues that live, who got how much, which policy where, herds, balls in bins.
+
+Each function raises ``ValueError`` for an empty table or a missing column.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,28 @@ from distlib.figures.theme import SYMBOLS
 
 MOST_ROWS = 40
 """Bars get no taller than this many requests; a longer queue shows its number."""
+IN_SERVICE: dict[str, Any] = {
+    "name": "in service", "marker": {"color": theme.BLUE}, "textposition": "outside",
+    "textfont": {"color": theme.ALARM, "size": 12}, "cliponaxis": False,
+    "hovertemplate": "%{x}: %{y} in service<extra></extra>",
+}  # fmt: skip
+HATCH = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.ORANGE, "size": 7, "solidity": 0.2}
+WAITING: dict[str, Any] = {
+    "name": "waiting",
+    "marker": {"color": theme.ORANGE, "pattern": HATCH, "line": {"color": theme.ORANGE, "width": 1}},
+    "textposition": "outside", "textfont": {"color": theme.SOFT, "size": 12}, "cliponaxis": False,
+    "hovertemplate": "%{x}: %{y} waiting<extra></extra>",
+}  # fmt: skip
+LEGEND_RIGHT = {"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"}
 SHADES = [[0.0, "#ffffff"], [0.25, "#d6e6f2"], [0.5, "#8fbfe0"], [0.75, "#2f83bd"], [1.0, "#08324f"]]
 
 
-def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str = "", title: str = "") -> go.Figure:
+def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str = "") -> go.Figure:
     """Every backend's queue as a bar that grows and shrinks: one request in service, the others waiting.
 
     ``lengths`` has the columns time_s, backend, requests; ``waiting`` time_s, waiting. Requests that wait in front
     of all backends (a central queue) get a bar of their own. Play button and slider are in the figure, so it lives
-    in a static page too. ``unstable`` says why queues grow for ever. Raises ``ValueError`` for an empty table or a
-    missing column, or more than 400 moments.
+    in a static page too. ``unstable`` says why queues grow for ever. At most 400 moments.
     """
     check_columns(lengths, "time_s", "backend", "requests")
     check_columns(waiting, "time_s", "waiting")
@@ -40,10 +55,11 @@ def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str =
         names, counts = ["queue", *names], np.column_stack([in_front, counts])
     shared = bool(in_front.any())
     top = int(min(MOST_ROWS, max(4, counts.max())))
-    figure = theme.figure(title=title, height=430)
-    figure.add_traces([go.Bar(**part) for part in _bars(counts[0], names, shared, top, styled=True)])
+    figure = theme.figure(height=430)
+    bars = zip(_bars(counts[0], shared, top), (IN_SERVICE, WAITING), strict=True)
+    figure.add_traces([go.Bar(x=names, **part, **look) for part, look in bars])
     figure.update_layout(
-        barmode="stack", bargap=0.25, margin={"l": 64, "r": 24, "t": 92 if title else 64, "b": 48},
+        barmode="stack", bargap=0.25, margin={"l": 64, "r": 24, "t": 64, "b": 48},
         legend={"y": 1.0, "x": 1, "xanchor": "right", "traceorder": "normal"},
         annotations=_says(counts[0], shared, unstable),
     )  # fmt: skip
@@ -51,7 +67,7 @@ def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str =
     figure.update_yaxes(title_text="requests at the backend", range=[0, top * 1.09], tickformat="d", nticks=9)
     frames = [
         go.Frame(
-            data=[go.Bar(**part) for part in _bars(row, names, shared, top)], traces=[0, 1],
+            data=[go.Bar(**part) for part in _bars(row, shared, top)], traces=[0, 1],
             layout={"annotations": _says(row, shared, unstable)},
         )
         for row in counts
@@ -61,25 +77,14 @@ def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str =
     return drawn
 
 
-def _bars(row: np.ndarray, names: list[str], shared: bool, top: int, styled: bool = False) -> list[dict[str, Any]]:
+def _bars(row: np.ndarray, shared: bool, top: int) -> list[dict[str, Any]]:
+    """Heights and words of the bars for requests in service and for those that wait."""
     busy = np.minimum(row, 1)
     if shared:
         busy[0] = 0
-    rest = np.minimum(row - busy, top - busy)
-    says = ["idle" if one == 0 and not (shared and at == 0) else "" for at, one in enumerate(row)]
+    idle = ["idle" if one == 0 and not (shared and at == 0) else "" for at, one in enumerate(row)]
     tall = [f"{one}" if one > 1 or (shared and at == 0) else "" for at, one in enumerate(row)]
-    served: dict[str, Any] = {"y": busy, "text": says}
-    waits: dict[str, Any] = {"y": rest, "text": tall}
-    if styled:
-        served |= {"x": names, "name": "in service", "marker": {"color": theme.BLUE}, "textposition": "outside",
-                   "textfont": {"color": theme.ALARM, "size": 12}, "cliponaxis": False,
-                   "hovertemplate": "%{x}: %{y} in service<extra></extra>"}  # fmt: skip
-        hatch = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.ORANGE, "size": 7, "solidity": 0.2}
-        look = {"color": theme.ORANGE, "pattern": hatch, "line": {"color": theme.ORANGE, "width": 1}}
-        waits |= {"x": names, "name": "waiting", "marker": look,
-                  "textposition": "outside", "textfont": {"color": theme.SOFT, "size": 12}, "cliponaxis": False,
-                  "hovertemplate": "%{x}: %{y} waiting<extra></extra>"}  # fmt: skip
-    return [served, waits]
+    return [{"y": busy, "text": idle}, {"y": np.minimum(row - busy, top - busy), "text": tall}]
 
 
 def _says(row: np.ndarray, shared: bool, unstable: str) -> list[dict[str, Any]]:
@@ -90,47 +95,50 @@ def _says(row: np.ndarray, shared: bool, unstable: str) -> list[dict[str, Any]]:
     text = f"<b>{waiting}</b> waiting, <b>{idle}</b> of {backends.size} backends idle"
     if unstable:
         text += " · <b>unstable</b>: the queues grow for ever"
-    return [{"text": text, "x": 0, "xref": "paper", "xanchor": "left", "y": 1.02, "yref": "paper", "yanchor": "bottom",
-             "showarrow": False, "font": {"size": 15, "color": theme.INK}}]  # fmt: skip
+    return [words_above(text, 1.02, 15)]
 
 
-def backend_shares(counts: pd.DataFrame, *, title: str = "") -> go.Figure:
+def words_above(text: str, y: float, size: int) -> dict[str, Any]:
+    """An annotation over the left end of the axes."""
+    return {"text": text, "x": 0, "xref": "paper", "xanchor": "left", "y": y, "yref": "paper", "yanchor": "bottom",
+            "showarrow": False, "font": {"size": size, "color": theme.INK}}  # fmt: skip
+
+
+def backend_shares(counts: pd.DataFrame) -> go.Figure:
     """How many requests each backend got under each policy, against an even share.
 
-    ``counts`` has the columns policy, backend, requests. Raises ``ValueError`` for an empty table or a missing column.
+    ``counts`` has the columns policy, backend, requests.
     """
     check_columns(counts, "policy", "backend", "requests")
     names = list(counts["policy"].unique())
-    figure = theme.figure(title=title, height=400)
+    figure = theme.figure(height=400)
     for name in names:
         rows = counts[counts["policy"] == name]
         style = policy_style(name, names)
-        figure.add_trace(
-            go.Scatter(
-                x=rows["backend"], y=rows["requests"] / rows["requests"].mean(), mode="lines+markers", name=name,
-                line={"color": style.colour, "dash": style.dash, "width": 1.2},
-                marker={"color": style.colour, "symbol": SYMBOLS[names.index(name) % 5], "size": 9},
-                customdata=rows["requests"],
-                hovertemplate=f"<b>{name}</b>, backend %{{x}}<br>%{{customdata:,}} requests, "
-                "%{y:.3f} of an even share<extra></extra>",
-            )
+        figure.add_scatter(
+            x=rows["backend"], y=rows["requests"] / rows["requests"].mean(), mode="lines+markers", name=name,
+            line={"color": style.colour, "dash": style.dash, "width": 1.2},
+            marker={"color": style.colour, "symbol": SYMBOLS[names.index(name) % 5], "size": 9},
+            customdata=rows["requests"],
+            hovertemplate=f"<b>{name}</b>, backend %{{x}}<br>%{{customdata:,}} requests, "
+            "%{y:.3f} of an even share<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(margin={"l": 70, "r": 24, "t": 76 if title else 44, "b": 56})
+    figure.update_layout(margin={"l": 70, "r": 24, "t": 44, "b": 56})
     figure.update_xaxes(title_text="backend", tickformat="d", nticks=20)
     figure.update_yaxes(title_text="requests, as a multiple of an even share", rangemode="tozero")
     return figure
 
 
-def policy_heat_map(table: pd.DataFrame, *, title: str = "") -> go.Figure:
+def policy_heat_map(table: pd.DataFrame) -> go.Figure:
     """Policy × service variability × load: how many times the central queue's response each policy takes.
 
     ``table`` has the columns policy, cv2, load, slowdown. Darker is slower; the best policy of each cell is in bold
-    and marked ★. Raises ``ValueError`` for an empty table or a missing column.
+    and marked ★.
     """
     check_columns(table, "policy", "cv2", "load", "slowdown")
     names = list(table["policy"].unique())
     best = table.loc[table.groupby(["cv2", "load"])["slowdown"].idxmin()].set_index(["cv2", "load"])["policy"]
-    base = theme.figure(title=title, height=330 if len(names) <= 4 else 560)
+    base = theme.figure(height=330 if len(names) <= 4 else 560)
     figure = make_subplots(
         rows=-(-len(names) // 4), cols=min(4, len(names)), subplot_titles=names, horizontal_spacing=0.035,
         vertical_spacing=0.2, shared_yaxes=True,
@@ -138,20 +146,18 @@ def policy_heat_map(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     for number, name in enumerate(names):
         grid = table[table["policy"] == name].pivot(index="cv2", columns="load", values="slowdown")
         text = [[_cell(value, best[cv2, load] == name) for load, value in row.items()] for cv2, row in grid.iterrows()]
-        figure.add_trace(
-            go.Heatmap(
-                x=[f"{load:g}" for load in grid.columns], y=[_variability(cv2) for cv2 in grid.index],
-                z=np.log10(grid.to_numpy()), text=text, texttemplate="%{text}", textfont={"size": 12}, zmin=0, zmax=1.3,
-                colorscale=SHADES, xgap=1, ygap=1, showscale=number == 0,
-                colorbar={"tickvals": [0, 0.301, 0.699, 1, 1.3], "ticktext": ["1×", "2×", "5×", "10×", "20×"],
-                          "outlinewidth": 0, "thickness": 12, "len": 1, "title": {"text": ""}},
-                hovertemplate=f"<b>{name}</b><br>c² %{{y}}, ρ = %{{x}}: %{{text}} times"
-                " the central queue<extra></extra>",
-            ),
-            number // 4 + 1, number % 4 + 1,
+        figure.add_heatmap(
+            x=[f"{load:g}" for load in grid.columns], y=[_variability(cv2) for cv2 in grid.index],
+            z=np.log10(grid.to_numpy()), text=text, texttemplate="%{text}", textfont={"size": 12}, zmin=0, zmax=1.3,
+            colorscale=SHADES, xgap=1, ygap=1, showscale=number == 0,
+            colorbar={"tickvals": [0, 0.301, 0.699, 1, 1.3], "ticktext": ["1×", "2×", "5×", "10×", "20×"],
+                      "outlinewidth": 0, "thickness": 12, "len": 1, "title": {"text": ""}},
+            hovertemplate=f"<b>{name}</b><br>c² %{{y}}, ρ = %{{x}}: %{{text}} times"
+            " the central queue<extra></extra>",
+            row=number // 4 + 1, col=number % 4 + 1,
         )  # fmt: skip
     figure.update_layout(base.layout)
-    figure.update_layout(margin={"l": 110, "r": 70, "t": 84 if title else 44, "b": 52})
+    figure.update_layout(margin={"l": 110, "r": 70, "t": 44, "b": 52})
     figure.update_xaxes(title_text="load ρ", showgrid=False, ticks="", type="category", linecolor=theme.PAPER)
     figure.update_yaxes(showgrid=False, ticks="", type="category", linecolor=theme.PAPER)
     return figure
@@ -167,14 +173,13 @@ def _variability(cv2: float) -> str:
     return f"c² = {cv2:g}" if cv2 not in names else f"{names[cv2]} ({cv2:g})"
 
 
-def herd_curve(table: pd.DataFrame, *, title: str = "") -> go.Figure:
+def herd_curve(table: pd.DataFrame) -> go.Figure:
     """Mean response against the age of the load information: everybody runs to the backend that *was* idle.
 
-    ``table`` has the columns policy, interval_s (0: live), mean_s, low_s, high_s. Raises ``ValueError`` for an
-    empty table or a missing column.
+    ``table`` has the columns policy, interval_s (0: live), mean_s, low_s, high_s.
     """
     check_columns(table, "policy", "interval_s", "mean_s", "low_s", "high_s")
-    figure = theme.figure(title=title, height=430)
+    figure = theme.figure(height=430)
     names = list(table["policy"].unique())
     given = sorted(table["interval_s"].unique())
     positive = [one for one in given if one > 0]
@@ -183,26 +188,19 @@ def herd_curve(table: pd.DataFrame, *, title: str = "") -> go.Figure:
         style, rows = policy_style(name, names), table[table["policy"] == name]
         x = rows["interval_s"].where(rows["interval_s"] > 0, live).to_numpy(float)
         band = np.concatenate([rows["high_s"], np.maximum(rows["low_s"], 0.5 * rows["mean_s"])[::-1]])
-        figure.add_trace(
-            go.Scatter(
-                x=np.concatenate([x, x[::-1]]), y=band, fill="toself", mode="lines", line={"width": 0},
-                hoverinfo="skip",
-                fillcolor=translucent(style.colour, 0.15), showlegend=False, legendgroup=name,
-            )
+        figure.add_scatter(
+            x=np.concatenate([x, x[::-1]]), y=band, fill="toself", mode="lines", line={"width": 0},
+            hoverinfo="skip",
+            fillcolor=translucent(style.colour, 0.15), showlegend=False, legendgroup=name,
         )  # fmt: skip
-        figure.add_trace(
-            go.Scatter(
-                x=x, y=rows["mean_s"], mode="lines+markers", name=name, legendgroup=name,
-                line={"color": style.colour, "dash": style.dash, "width": 2.2},
-                marker={"symbol": SYMBOLS[names.index(name) % 5], "size": 9, "color": style.colour},
-                hovertemplate=f"<b>{name}</b><br>refreshed every %{{text}}: mean response %{{y:.2f}}<extra></extra>",
-                text=["always" if one == 0 else f"{one:g}" for one in rows["interval_s"]],
-            )
+        figure.add_scatter(
+            x=x, y=rows["mean_s"], mode="lines+markers", name=name, legendgroup=name,
+            line={"color": style.colour, "dash": style.dash, "width": 2.2},
+            marker={"symbol": SYMBOLS[names.index(name) % 5], "size": 9, "color": style.colour},
+            hovertemplate=f"<b>{name}</b><br>refreshed every %{{text}}: mean response %{{y:.2f}}<extra></extra>",
+            text=["always" if one == 0 else f"{one:g}" for one in rows["interval_s"]],
         )  # fmt: skip
-    figure.update_layout(
-        margin={"l": 70, "r": 24, "t": 48 if title else 20, "b": 58},
-        legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"},
-    )
+    figure.update_layout(margin={"l": 70, "r": 24, "t": 20, "b": 58}, legend=LEGEND_RIGHT)
     figure.update_xaxes(
         type="log", title_text="time between two refreshes of the load information (mean service times)",
         tickvals=[live if one == 0 else one for one in given],
@@ -213,41 +211,28 @@ def herd_curve(table: pd.DataFrame, *, title: str = "") -> go.Figure:
     return figure
 
 
-def fullest_bins(table: pd.DataFrame, *, title: str = "") -> go.Figure:
+def fullest_bins(table: pd.DataFrame) -> go.Figure:
     """Balls into bins: the share of bins with at least k balls, by the number of choices; lines are theory.
 
-    ``table`` has the columns choices, balls, share, theory. Raises ``ValueError`` for an empty table or a missing
-    column.
+    ``table`` has the columns choices, balls, share, theory.
     """
     check_columns(table, "choices", "balls", "share", "theory")
-    figure = theme.figure(title=title, height=400)
+    figure = theme.figure(height=400)
     for number, (choices, rows) in enumerate(table[table["share"] > 0].groupby("choices")):
         style = theme.series_style(number)
         name = f"{choices} choice{'' if choices == 1 else 's'}, fullest bin {int(rows['balls'].max())}"
-        figure.add_trace(
-            go.Scatter(
-                x=rows["balls"], y=rows["theory"], mode="lines", line={"color": style.colour, "width": 2}, name=name,
-                legendgroup=name, showlegend=False, hoverinfo="skip",
-            )
+        figure.add_scatter(
+            x=rows["balls"], y=rows["theory"], mode="lines", line={"color": style.colour, "width": 2}, name=name,
+            legendgroup=name, showlegend=False, hoverinfo="skip",
         )  # fmt: skip
-        figure.add_trace(
-            go.Scatter(
-                x=rows["balls"], y=rows["share"], mode="markers", name=name, legendgroup=name,
-                marker={"color": style.colour, "size": 10, "symbol": SYMBOLS[number % 5]},
-                hovertemplate=f"{choices} choices: %{{y:.4%}} of the bins have at least %{{x}}<extra></extra>",
-            )
+        figure.add_scatter(
+            x=rows["balls"], y=rows["share"], mode="markers", name=name, legendgroup=name,
+            marker={"color": style.colour, "size": 10, "symbol": SYMBOLS[number % 5]},
+            hovertemplate=f"{choices} choices: %{{y:.4%}} of the bins have at least %{{x}}<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(
-        margin={"l": 84, "r": 24, "t": 48 if title else 20, "b": 56},
-        legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"},
-    )
+    figure.update_layout(margin={"l": 84, "r": 24, "t": 20, "b": 56}, legend=LEGEND_RIGHT)
     ticks = [1, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6]
-    figure.update_yaxes(
-        type="log",
-        range=[-6.3, 0.2],
-        title_text="share of bins",
-        tickvals=ticks,
-        ticktext=[f"{100 * t:g} %" for t in ticks],
-    )
+    names = [f"{100 * tick:g} %" for tick in ticks]
+    figure.update_yaxes(type="log", range=[-6.3, 0.2], title_text="share of bins", tickvals=ticks, ticktext=names)
     figure.update_xaxes(title_text="at least so many balls", dtick=1)
     return figure

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distlib.core import require
 from distlib.core.draw import bits, compiled, compiled_allocating, uniform
 
 Key = int | str
@@ -55,75 +56,40 @@ def check_nodes(nodes: Sequence[Key]) -> tuple[Key, ...]:
     nodes = tuple(nodes)
     if not nodes:
         raise ValueError("nodes is empty; a key needs at least one node to go to")
-    twice = next((node for i, node in enumerate(nodes) if node in nodes[:i]), None) if len(nodes) < 50 else None
-    if twice is not None or len(set(nodes)) < len(nodes):
-        raise ValueError(
-            f"nodes holds {twice if twice is not None else 'a name'!r} twice; each node has a name of its own"
-        )
+    twice = next((node for node, times in Counter(nodes).items() if times > 1), None)
+    if twice is not None:
+        raise ValueError(f"nodes holds {twice!r} twice; each node has a name of its own")
     return nodes
 
 
-def check_node_weights(nodes: tuple[Key, ...], weights: Sequence[float]) -> NDArray[np.float64]:
-    """One positive weight a node (1 when none are given); else ``ValueError``."""
-    if not weights:
-        return np.ones(len(nodes))
-    if len(weights) != len(nodes):
-        raise ValueError(f"weights has {len(weights)} values for {len(nodes)} nodes; give one a node")
-    for node, weight in zip(nodes, weights, strict=True):
-        if not (math.isfinite(weight) and weight > 0):
-            raise ValueError(
-                f"weight of node {node!r} is {weight!r}; it takes a positive number (leave a node out instead)"
-            )
-    return np.array(weights, np.float64)
-
-
-def modulo(key_hash: int, nodes: int) -> int:
-    """``hash mod n``: even, but nearly all keys move when n changes."""
-    if nodes < 1:
-        raise ValueError(f"nodes is {nodes}; it takes a whole number of at least 1")
-    return (key_hash & MASK) % nodes
-
-
-@dataclass(frozen=True)
 class Ring:
     """Consistent hashing (Karger et al., STOC 1997): a key belongs to the next virtual node clockwise.
 
-    A node of weight w has w times as many virtual nodes as one of weight 1. ``points`` are the virtual nodes'
-    positions in order, as fractions of 2**64; ``owner_at[i]`` is the index in ``nodes`` of the owner of ``points[i]``.
+    A node of weight w has w times as many virtual nodes as one of weight 1, which is what all have when no weights are
+    given. ``points`` are the virtual nodes' positions in order, as fractions of 2**64; ``owner_at[i]`` is the index in
+    ``nodes`` of the owner of ``points[i]``.
     """
 
-    nodes: tuple[Key, ...]
-    virtual_nodes: int = 100
-    weights: tuple[float, ...] = ()
-    seed: int = 0
-    points: Hashes = field(init=False, repr=False, compare=False)
-    owner_at: NDArray[np.int32] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        nodes = check_nodes(self.nodes)
-        weights = check_node_weights(nodes, self.weights)
-        if self.virtual_nodes < 1:
-            raise ValueError(f"virtual_nodes is {self.virtual_nodes}; it takes a whole number of at least 1")
-        counts = np.maximum(1, np.rint(weights * self.virtual_nodes)).astype(np.int64)
-        points = np.concatenate(
-            [
-                hash_range(np.uint64(hash64(node, self.seed)), 0, count)
-                for node, count in zip(nodes, counts, strict=True)
-            ]
-        )
-        owners = np.repeat(np.arange(len(nodes), dtype=np.int32), counts)
+    def __init__(
+        self, nodes: Sequence[Key], virtual_nodes: int = 100, weights: Sequence[float] = (), seed: int = 0
+    ) -> None:
+        self.nodes = check_nodes(nodes)
+        require.whole("virtual_nodes", virtual_nodes, 1)
+        if weights and len(weights) != len(self.nodes):
+            raise ValueError(f"weights has {len(weights)} values for {len(self.nodes)} nodes; give one a node")
+        for node, weight in zip(self.nodes, weights, strict=False):
+            require.above(f"weight of node {node!r}", weight)
+        wanted = np.array(weights or (1.0,) * len(self.nodes)) * virtual_nodes
+        counts = np.maximum(1, np.rint(wanted)).astype(np.int64)
+        seeds = hash_keys(self.nodes, seed)
+        points = np.concatenate([hash_range(one, 0, count) for one, count in zip(seeds, counts, strict=True)])
         order = np.argsort(points, kind="stable")
-        object.__setattr__(self, "nodes", nodes)
-        object.__setattr__(self, "points", points[order])
-        object.__setattr__(self, "owner_at", owners[order])
+        self.points = points[order]
+        self.owner_at = np.repeat(np.arange(len(self.nodes), dtype=np.int32), counts)[order]
 
     def owners(self, hashes: Hashes) -> NDArray[np.int32]:
         """Index in ``nodes`` of the owner of each hash."""
         return self.owner_at[np.searchsorted(self.points, hashes) % self.points.size]
-
-    def owner(self, key: Key) -> Key:
-        """The node that owns ``key``."""
-        return self.nodes[self.owners(hash_keys([key]))[0]]
 
     def shares(self) -> NDArray[np.float64]:
         """Fraction of the circle that each node owns; sums to 1."""
@@ -142,9 +108,7 @@ class Ring:
 
         A node is full at ⌈``bound`` · keys / nodes⌉ keys (Mirrokni, Thorup & Zadimoghaddam, SODA 2018).
         """
-        if not bound > 1:
-            raise ValueError(f"bound is {bound!r}; it takes a number above 1 (1.25: at most 25 % above the mean)")
-        capacity = math.ceil(bound * hashes.size / len(self.nodes))
+        capacity = math.ceil(require.above("bound", bound, 1) * hashes.size / len(self.nodes))
         start = np.searchsorted(self.points, hashes) % self.points.size
         return fill_bounded(self.owner_at, start, len(self.nodes), capacity)
 
@@ -180,47 +144,16 @@ def fill_bounded(owner_at: NDArray[np.int32], start: NDArray[np.int64], nodes: i
     return placed
 
 
-@dataclass(frozen=True)
-class Rendezvous:
-    """Highest random weight (Thaler & Ravishankar 1998): every node bids for the key, the highest bid wins.
-
-    With u = hash(node, key) uniform on (0, 1), a node of weight w bids −w / ln u, which makes its share exactly
-    proportional to w (Schindelhauer & Schomaker, SPAA 2005, logarithmic method).
-    """
-
-    nodes: tuple[Key, ...]
-    weights: tuple[float, ...] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "nodes", check_nodes(self.nodes))
-        check_node_weights(self.nodes, self.weights)
-
-    def bids(self, hashes: Hashes) -> NDArray[np.float64]:
-        """Every node's bid for every key, shape (hashes, nodes)."""
-        seeds = hash_keys(self.nodes, self.seed)
-        return node_bids(seeds, check_node_weights(self.nodes, self.weights), hashes)
-
-    def owners(self, hashes: Hashes) -> NDArray[np.int32]:
-        """Index in ``nodes`` of the highest bidder for each hash."""
-        return self.bids(hashes).argmax(axis=1).astype(np.int32)
-
-    def owner(self, key: Key) -> Key:
-        """The node that owns ``key``."""
-        return self.nodes[self.owners(hash_keys([key]))[0]]
-
-    def orders(self, hashes: Hashes) -> NDArray[np.int32]:
-        """For each hash all nodes from the highest bid down, shape (hashes, nodes)."""
-        return np.argsort(-self.bids(hashes), axis=1, kind="stable").astype(np.int32)
-
-
 @compiled_allocating
-def node_bids(seeds: Hashes, weights: NDArray[np.float64], hashes: Hashes) -> NDArray[np.float64]:
-    """−w / ln u for every key and node."""
+def rendezvous_bids(seeds: Hashes, hashes: Hashes) -> NDArray[np.float64]:
+    """Every node's bid for every key, shape (hashes, nodes): a number from 0 to 1 that node and key give together.
+
+    The highest bid wins (*highest random weight*, Thaler & Ravishankar 1998).
+    """
     out = np.empty((hashes.size, seeds.size))
     for i in range(hashes.size):
         for j in range(seeds.size):
-            out[i, j] = -weights[j] / math.log(uniform(seeds[j], hashes[i]))
+            out[i, j] = uniform(seeds[j], hashes[i])
     return out
 
 
@@ -244,23 +177,11 @@ def jump_owners(hashes: Hashes, buckets: int) -> NDArray[np.int32]:
     return out
 
 
-def jump(key_hash: int, buckets: int) -> int:
-    """Jump consistent hash: the bucket, 0 to ``buckets`` − 1, of a 64-bit key (taken modulo 2**64).
-
-    Needs no table and moves the least possible number of keys, but only the last bucket can go away. Raises
-    ``ValueError`` for a number of buckets that does not fit the published function's ``int32_t``.
-    """
-    if not 1 <= buckets < 2**31:
-        raise ValueError(f"buckets is {buckets}; it takes a whole number from 1 to 2**31 - 1")
-    return int(jump_steps(np.uint64(key_hash & MASK), buckets))
-
-
 def is_prime(number: int) -> bool:
     """By trial division."""
     return number > 1 and all(number % divisor for divisor in range(2, math.isqrt(number) + 1))
 
 
-@dataclass(frozen=True)
 class Maglev:
     """Google's lookup table (Eisenbud et al., NSDI 2016, §3.4): nodes take turns to claim slots of a prime-sized table.
 
@@ -269,41 +190,19 @@ class Maglev:
     0 first, then node 1 and so on, in turn.
     """
 
-    nodes: tuple[Key, ...]
-    size: int = 65537
-    seed: int = 0
-    table: NDArray[np.int32] = field(init=False, repr=False, compare=False)
-    claims: NDArray[np.int64] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        nodes = check_nodes(self.nodes)
-        if not is_prime(self.size):
-            raise ValueError(f"size is {self.size}; it takes a prime number, so that every skip reaches every slot")
-        if self.size < len(nodes):
-            raise ValueError(f"size is {self.size} for {len(nodes)} nodes; it takes a table larger than their number")
-        offsets, skips = self.orders_of_slots(nodes)
-        table, claims = maglev_fill(offsets, skips, self.size)
-        object.__setattr__(self, "nodes", nodes)
-        object.__setattr__(self, "table", table)
-        object.__setattr__(self, "claims", claims)
-
-    def orders_of_slots(self, nodes: tuple[Key, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Every node's (offset, skip) from two hashes of its name."""
-        offsets = hash_keys(nodes, self.seed) % np.uint64(self.size)
-        skips = hash_keys(nodes, self.seed + 1) % np.uint64(max(self.size - 1, 1)) + np.uint64(1)
-        return offsets.astype(np.int64), skips.astype(np.int64)
+    def __init__(self, nodes: Sequence[Key], size: int = 65537, seed: int = 0) -> None:
+        self.nodes = check_nodes(nodes)
+        if not is_prime(size):
+            raise ValueError(f"size is {size}; it takes a prime number, so that every skip reaches every slot")
+        if size < len(self.nodes):
+            raise ValueError(f"size is {size} for {len(self.nodes)} nodes; it takes a table larger than their number")
+        self.offsets = (hash_keys(self.nodes, seed) % np.uint64(size)).astype(np.int64)
+        self.skips = (hash_keys(self.nodes, seed + 1) % np.uint64(max(size - 1, 1)) + np.uint64(1)).astype(np.int64)
+        self.table, self.claims = maglev_fill(self.offsets, self.skips, size)
 
     def owners(self, hashes: Hashes) -> NDArray[np.int32]:
         """Index in ``nodes`` of the owner of each hash."""
-        return self.table[hashes % np.uint64(self.size)]
-
-    def owner(self, key: Key) -> Key:
-        """The node that owns ``key``."""
-        return self.nodes[self.owners(hash_keys([key]))[0]]
-
-    def entries(self) -> NDArray[np.int64]:
-        """Slots of each node: ⌊size/nodes⌋ or ⌈size/nodes⌉."""
-        return np.bincount(self.table, minlength=len(self.nodes))
+        return self.table[hashes % np.uint64(self.table.size)]
 
 
 @compiled_allocating
@@ -326,22 +225,18 @@ def maglev_fill(
                 return table, claims
 
 
-def owners(
-    method: str, nodes: Sequence[Key], hashes: Hashes, *, virtual_nodes: int = 100, table_size: int = 65537
-) -> NDArray[np.int32]:
+def owners(method: str, nodes: Sequence[Key], hashes: Hashes, *, virtual_nodes: int = 100) -> NDArray[np.int32]:
     """Index in ``nodes`` of the owner of each hash, by one of ``METHODS``."""
     nodes = check_nodes(nodes)
-    if method == "modulo":
+    if require.choice("method", method, METHODS) == "modulo":  # even, but nearly all keys move with their number
         return (hashes % np.uint64(len(nodes))).astype(np.int32)
     if method == "ring":
         return Ring(nodes, virtual_nodes).owners(hashes)
     if method == "rendezvous":
-        return Rendezvous(nodes).owners(hashes)
+        return rendezvous_bids(hash_keys(nodes), hashes).argmax(axis=1).astype(np.int32)
     if method == "jump":
         return jump_owners(hashes, len(nodes))
-    if method == "maglev":
-        return Maglev(nodes, table_size).owners(hashes)
-    raise ValueError(f"method is {method!r}; choose one of {', '.join(map(repr, METHODS))}")
+    return Maglev(nodes).owners(hashes)
 
 
 @lru_cache(maxsize=16)
@@ -352,8 +247,8 @@ def preference_order(method: str, nodes: int, keys: int, virtual_nodes: int = 10
     """
     hashes = hash_keys(range(keys))
     if method == "ring":
-        return Ring(tuple(range(nodes)), virtual_nodes).orders(hashes)
+        return Ring(range(nodes), virtual_nodes).orders(hashes)
     if method == "rendezvous":
-        return Rendezvous(tuple(range(nodes))).orders(hashes)
-    first = owners(method, range(nodes), hashes, virtual_nodes=virtual_nodes)
+        return np.argsort(-rendezvous_bids(hash_keys(range(nodes)), hashes), axis=1, kind="stable").astype(np.int32)
+    first = owners(method, range(nodes), hashes)
     return ((first[:, None] + np.arange(nodes, dtype=np.int32)) % nodes).astype(np.int32)

@@ -1,4 +1,7 @@
-"""Hashing as one sees it: a ring of arcs, the keys that move when a node joins or leaves, a Maglev table filling up."""
+"""Hashing as one sees it: a ring of arcs, the keys that move when a node joins or leaves, a Maglev table filling up.
+
+Each function raises ``ValueError`` for an empty table, a missing column, or more than can be read.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +13,24 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from distlib.balancing.charts import words_above
 from distlib.figures import theme
 from distlib.figures.columns import check_columns
 from distlib.figures.player import add_player
 
 OUTER, BEFORE, AFTER = 1.0, 0.74, 1.0
 MOST_ARCS = 6000
-METHOD_WORDS = {"modulo": "hash mod n", "ring": "ring"}
 
 
-def node_style(node: int) -> theme.LineStyle:
-    """Colour (and dash, from the sixth node on) of a node."""
-    return theme.series_style(node)
-
-
-def ring(
-    arcs: pd.DataFrame, shares: pd.DataFrame, *, expected_deviation: float | None = None, title: str = ""
-) -> go.Figure:
+def ring(arcs: pd.DataFrame, shares: pd.DataFrame, expected_deviation: float) -> go.Figure:
     """A consistent hash ring: every virtual node owns the arc that ends at it; at the right what each node owns.
 
     ``arcs`` has the columns start, end (turns of the circle), node; ``shares`` node, share, keys.
-    ``expected_deviation`` (standard deviation of a share over its mean, by theory) is drawn as a band. Raises
-    ``ValueError`` for an empty table, a missing column or more than 6000 arcs.
+    ``expected_deviation`` (standard deviation of a share over its mean, by theory) is drawn as a band.
     """
-    check_columns(arcs, "start", "end", "node")
+    _check_arcs(arcs)
     check_columns(shares, "node", "share", "keys")
-    _check_size(arcs)
-    base = theme.figure(title=title, height=460)
+    base = theme.figure(height=460)
     figure = make_subplots(rows=1, cols=2, column_widths=[0.46, 0.54], horizontal_spacing=0.08)
     for node in shares["node"]:
         figure.add_trace(_arc_trace(arcs[arcs["node"] == node], int(node), OUTER, 16), 1, 1)
@@ -45,7 +39,7 @@ def ring(
     figure.add_traces(_share_bars(shares, expected_deviation), rows=1, cols=2)
     figure.update_layout(base.layout)
     figure.update_layout(
-        margin={"l": 8, "r": 24, "t": 84 if title else 44, "b": 56}, bargap=0.25, barmode="overlay",
+        margin={"l": 8, "r": 24, "t": 44, "b": 56}, bargap=0.25, barmode="overlay",
         legend={"x": 0.54, "y": 1.0},
     )  # fmt: skip
     _round_axes(figure)
@@ -56,17 +50,16 @@ def ring(
     return figure
 
 
-def _check_size(arcs: pd.DataFrame) -> None:
+def _check_arcs(arcs: pd.DataFrame) -> None:
+    check_columns(arcs, "start", "end", "node")
     if len(arcs) > MOST_ARCS:
-        raise ValueError(
-            f"there are {len(arcs):,} arcs; a ring that one can still read has at most {MOST_ARCS:,}: "
-            "take fewer nodes or fewer virtual nodes"
-        )
+        most = f"a ring that one can still read has at most {MOST_ARCS:,}: take fewer nodes or fewer virtual nodes"
+        raise ValueError(f"there are {len(arcs):,} arcs; {most}")
 
 
 def _arc_trace(arcs: pd.DataFrame, node: int, radius: float, width: float) -> go.Scatter:
     x, y = arc_line(arcs[["start", "end"]].to_numpy(float), radius)
-    style = node_style(node)
+    style = theme.series_style(node)
     return go.Scatter(x=x, y=y, mode="lines", line={"color": style.colour, "width": width}, name=f"N{node}",
                       showlegend=False, opacity=0.9 if style.dash == "solid" else 0.55,
                       hovertemplate=f"owned by <b>N{node}</b><extra></extra>")  # fmt: skip
@@ -110,14 +103,14 @@ def _names(arcs: pd.DataFrame, shares: pd.DataFrame) -> go.Scatter:
     )  # fmt: skip
 
 
-def _share_bars(shares: pd.DataFrame, deviation: float | None) -> list[Any]:
+def _share_bars(shares: pd.DataFrame, deviation: float) -> list[Any]:
     """Arc by node as bars, keys as dots, an even share as a line and what theory expects of its spread as a band."""
     n, positions = len(shares), list(range(len(shares)))
-    mean, spread = 1.0 / n, (deviation or 0.0) / n
+    mean, spread = 1.0 / n, deviation / n
     keys = shares["keys"] / max(int(shares["keys"].sum()), 1)
     ends = [-0.5, n - 0.5, n - 0.5, -0.5]
     low, high = max(mean - spread, 0.0), mean + spread
-    colours = [node_style(int(node)).colour for node in shares["node"]]
+    colours = [theme.series_style(int(node)).colour for node in shares["node"]]
     return [
         go.Scatter(x=ends, y=[low, low, high, high], fill="toself", mode="lines", line={"width": 0}, hoverinfo="skip",
                    fillcolor="rgba(31,41,51,0.10)", name="even share ± 1 standard deviation, by theory"),
@@ -133,18 +126,16 @@ def _share_bars(shares: pd.DataFrame, deviation: float | None) -> list[Any]:
     ]  # fmt: skip
 
 
-def ring_change(before: pd.DataFrame, after: pd.DataFrame, *, title: str = "") -> go.Figure:
+def ring_change(before: pd.DataFrame, after: pd.DataFrame) -> go.Figure:
     """Two rings, before (inside) and after (outside) a node joined or left; what changes hands is filled in between.
 
-    Both have the columns start, end (turns of the circle), node. The title of the figure says how much of the circle
-    changes hands. Raises ``ValueError`` for an empty table, a missing column or more than 6000 arcs.
+    Both have the columns start, end (turns of the circle), node. In the middle stands how much changes hands.
     """
-    for arcs in (before, after):
-        check_columns(arcs, "start", "end", "node")
-        _check_size(arcs)
+    _check_arcs(before)
+    _check_arcs(after)
     moved = changed_arcs(before, after)
-    share = float(((moved["end"] - moved["start"]) % 1.0).sum())
-    figure = theme.figure(title=title, height=520, width=620)
+    share = share_of(moved)
+    figure = theme.figure(height=520, width=620)
     figure.add_trace(_wedges(moved, share))
     nodes = sorted({*before["node"], *after["node"]})
     for node in nodes:
@@ -152,12 +143,12 @@ def ring_change(before: pd.DataFrame, after: pd.DataFrame, *, title: str = "") -
         figure.add_trace(_arc_trace(after[after["node"] == node], int(node), AFTER, 14))
     now = after if len(nodes) <= 24 else after.iloc[:0]
     figure.add_trace(_names(now, pd.DataFrame({"node": sorted(set(after["node"]))})))
-    figure.add_trace(
-        go.Scatter(x=[0, 0], y=[0.05, -0.09], mode="text", hoverinfo="skip", showlegend=False,
-                   text=[f"<b>{share:.1%}</b> of the keys move", "inside before, outside after"],
-                   textfont={"size": [16, 12], "color": [theme.INK, theme.SOFT]})
+    figure.add_scatter(
+        x=[0, 0], y=[0.05, -0.09], mode="text", hoverinfo="skip", showlegend=False,
+        text=[f"<b>{share:.1%}</b> of the keys move", "inside before, outside after"],
+        textfont={"size": [16, 12], "color": [theme.INK, theme.SOFT]},
     )  # fmt: skip
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 76 if title else 44, "b": 8}, legend={"y": 1.0})
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 44, "b": 8}, legend={"y": 1.0})
     _round_axes(figure)
     return figure
 
@@ -170,6 +161,11 @@ def changed_arcs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     return pieces[pieces["old"] != pieces["new"]].reset_index(drop=True)
 
 
+def share_of(arcs: pd.DataFrame) -> float:
+    """What part of the circle these arcs are together."""
+    return float(((arcs["end"] - arcs["start"]) % 1.0).sum())
+
+
 def owner_at(arcs: pd.DataFrame, turns: np.ndarray) -> np.ndarray:
     """Who owns each of these positions: the first virtual node at or after it, clockwise."""
     ordered = arcs.sort_values("end")
@@ -180,9 +176,8 @@ def owner_at(arcs: pd.DataFrame, turns: np.ndarray) -> np.ndarray:
 def _wedges(moved: pd.DataFrame, share: float) -> go.Scatter:
     x: list[float | None] = []
     y: list[float | None] = []
-    for start, end in moved[["start", "end"]].to_numpy(float):
-        outer = arc_line(np.array([[start, end]]), AFTER - 0.03)
-        inner = arc_line(np.array([[start, end]]), BEFORE + 0.03)
+    for span in moved[["start", "end"]].to_numpy(float):
+        outer, inner = arc_line(span[None], AFTER - 0.03), arc_line(span[None], BEFORE + 0.03)
         x += [*outer[0][:-1], *inner[0][-2::-1], outer[0][0], None]
         y += [*outer[1][:-1], *inner[1][-2::-1], outer[1][0], None]
     return go.Scatter(x=x, y=y, fill="toself", mode="lines", line={"color": theme.INK, "width": 0.6},
@@ -197,54 +192,57 @@ def _round_axes(figure: go.Figure) -> None:
     figure.update_yaxes(**hidden, scaleanchor="x", **subplot)
 
 
-def key_movement(table: pd.DataFrame, *, title: str = "") -> go.Figure:
+def key_movement(table: pd.DataFrame) -> go.Figure:
     """Share of the keys that move when one node joins or leaves, by method; needless moves are hatched.
 
-    ``table`` has the columns method, moved, needless, least (what must move), peak. Raises ``ValueError`` for an empty
-    table or a missing column.
+    ``table`` has the columns method, moved, needless, least (what must move).
     """
-    check_columns(table, "method", "moved", "needless", "least", "peak")
-    figure = theme.figure(title=title, height=100 + 56 * len(table))
-    names = [METHOD_WORDS.get(name, name) + "  " for name in table["method"]]
+    check_columns(table, "method", "moved", "needless", "least")
+    figure = theme.figure(height=100 + 56 * len(table))
+    names = [{"modulo": "hash mod n"}.get(name, name) + "  " for name in table["method"]]
     hatch = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.VERMILLION, "size": 7, "solidity": 0.2}
-    figure.add_trace(
-        go.Bar(y=names, x=table["moved"] - table["needless"], orientation="h",
-               name="to the new node, or from the one that left",
-               marker={"color": theme.BLUE}, hovertemplate="%{y}: %{x:.2%}<extra></extra>")
+    figure.add_bar(
+        y=names, x=table["moved"] - table["needless"], orientation="h", marker={"color": theme.BLUE},
+        name="to the new node, or from the one that left", hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )  # fmt: skip
-    figure.add_trace(
-        go.Bar(y=names, x=table["needless"], orientation="h", name="needlessly, between nodes that stayed",
-               marker={"color": theme.VERMILLION, "pattern": hatch}, text=[f"{one:.1%}" for one in table["moved"]],
-               textposition="outside", textfont={"size": 13, "color": theme.INK}, cliponaxis=False,
-               hovertemplate="%{y}: %{x:.2%} needlessly<extra></extra>")
+    figure.add_bar(
+        y=names, x=table["needless"], orientation="h", name="needlessly, between nodes that stayed",
+        marker={"color": theme.VERMILLION, "pattern": hatch}, text=[f"{one:.1%}" for one in table["moved"]],
+        textposition="outside", textfont={"size": 13, "color": theme.INK}, cliponaxis=False,
+        hovertemplate="%{y}: %{x:.2%} needlessly<extra></extra>",
     )  # fmt: skip
     least = float(table["least"].iloc[0])
-    figure.add_trace(
-        go.Scatter(x=[least, least], y=[names[0], names[-1]], mode="lines", name=f"the least possible, {least:.1%}",
-                   line={"color": theme.INK, "width": 1.4, "dash": "dash"}, hoverinfo="skip")
+    figure.add_scatter(
+        x=[least, least], y=[names[0], names[-1]], mode="lines", name=f"the least possible, {least:.1%}",
+        line={"color": theme.INK, "width": 1.4, "dash": "dash"}, hoverinfo="skip",
     )  # fmt: skip
-    figure.update_layout(barmode="stack", bargap=0.45, margin={"l": 104, "r": 60, "t": 76 if title else 44, "b": 52},
+    figure.update_layout(barmode="stack", bargap=0.45, margin={"l": 104, "r": 60, "t": 44, "b": 52},
                          legend={"y": 1.0, "traceorder": "normal"})  # fmt: skip
     figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont={"size": 13, "color": theme.INK})
     figure.update_xaxes(title_text="share of all keys that move", tickformat=".0%", rangemode="tozero")
     return figure
 
 
-def maglev_table(claims: pd.DataFrame, *, title: str = "") -> go.Figure:
+def maglev_table(claims: pd.DataFrame) -> go.Figure:
     """A Maglev lookup table as it fills up: node after node claims its next free slot, in turn.
 
     ``claims`` has the columns turn, node, slot, in order. Play button and slider step through the turns, in a static
-    page too. Raises ``ValueError`` for an empty table, a missing column or a table of more than 100 slots.
+    page too. At most 100 slots.
     """
     check_columns(claims, "turn", "node", "slot")
     size = len(claims)
     if size > 100:
         raise ValueError(f"the table has {size:,} slots; one that can be drawn has at most 100, for example 13 or 31")
     nodes = sorted(set(claims["node"]), key=str)
-    figure = theme.figure(title=title, height=190)
-    figure.add_traces([go.Bar(**part) for part in _slots(claims, nodes, size, styled=True)])
+    figure = theme.figure(height=190)
+    for number, (node, part) in enumerate(zip(nodes, _slots(claims, nodes, size), strict=True)):
+        figure.add_bar(
+            name=str(node), marker={"color": theme.series_style(number).colour}, textposition="inside", textangle=0,
+            insidetextanchor="middle", textfont={"color": "#ffffff", "size": 15}, width=0.92,
+            hovertemplate=f"slot %{{x}} belongs to <b>{node}</b><extra></extra>", **part,
+        )  # fmt: skip
     figure.update_layout(
-        bargap=0.08, barmode="overlay", margin={"l": 24, "r": 24, "t": 84 if title else 52, "b": 48}, showlegend=False,
+        bargap=0.08, barmode="overlay", margin={"l": 24, "r": 24, "t": 52, "b": 48}, showlegend=False,
         annotations=_turn(claims, size), uniformtext={"minsize": 8, "mode": "show"},
     )  # fmt: skip
     figure.update_xaxes(
@@ -262,30 +260,19 @@ def maglev_table(claims: pd.DataFrame, *, title: str = "") -> go.Figure:
     return drawn
 
 
-def _slots(claims: pd.DataFrame, nodes: list[Any], filled: int, styled: bool = False) -> list[dict[str, Any]]:
+def _slots(claims: pd.DataFrame, nodes: list[Any], filled: int) -> list[dict[str, Any]]:
     """One trace a node: its slots after so many turns."""
-    parts = []
-    for number, node in enumerate(nodes):
-        taken = claims["slot"][:filled][claims["node"][:filled] == node].tolist()
-        part: dict[str, Any] = {"x": taken, "y": [1] * len(taken), "text": [str(node)] * len(taken)}
-        if styled:
-            style = node_style(number)
-            part |= {"name": str(node), "marker": {"color": style.colour}, "textposition": "inside", "textangle": 0,
-                     "insidetextanchor": "middle", "textfont": {"color": "#ffffff", "size": 15}, "width": 0.92,
-                     "hovertemplate": f"slot %{{x}} belongs to <b>{node}</b><extra></extra>"}  # fmt: skip
-        parts.append(part)
-    return parts
+    slots = [claims["slot"][:filled][claims["node"][:filled] == node].tolist() for node in nodes]
+    return [
+        {"x": taken, "y": [1] * len(taken), "text": [str(node)] * len(taken)}
+        for node, taken in zip(nodes, slots, strict=True)
+    ]
 
 
 def _turn(claims: pd.DataFrame, filled: int) -> list[dict[str, Any]]:
     """In words: what the last turn did, and what everybody has."""
     counts = claims["node"][:filled].value_counts()
     has = ", ".join(f"{node} has {counts.get(node, 0)}" for node in sorted(set(claims["node"]), key=str))
-    last = claims.iloc[filled - 1] if filled else None
-    text = (
-        f"turn {filled}: <b>{last['node']}</b> claims slot <b>{last['slot']}</b> · {has}"
-        if last is not None
-        else "empty"
-    )
-    return [{"text": text, "x": 0, "xref": "paper", "xanchor": "left", "y": 1.04, "yref": "paper", "yanchor": "bottom",
-             "showarrow": False, "font": {"size": 14, "color": theme.INK}}]  # fmt: skip
+    last = claims.iloc[max(filled - 1, 0)]
+    text = f"turn {filled}: <b>{last['node']}</b> claims slot <b>{last['slot']}</b> · {has}" if filled else "empty"
+    return [words_above(text, 1.04, 14)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from distlib.balancing import hashing_theory as theory
+from distlib.balancing import theory
 from distlib.balancing.hashing import METHODS, Key, Maglev, Ring, hash_keys, owners
+from distlib.core import require
 from distlib.core.parameter import Parameters, parameter
 
 
@@ -20,16 +20,15 @@ class RingParams(Parameters):
     nodes: int = parameter(5, "nodes", low=1, high=1000, help="backends on the ring")
     virtual_nodes: int = parameter(10, "virtual nodes", low=1, high=1000, scale="log", help="points a node of weight 1")
     keys: int = parameter(10_000, "keys", low=1, high=1_000_000, scale="log", help="placed to count loads")
-    bound: float = parameter(
-        0.0, "load bound", low=0.0, high=10.0, help="most keys a node over the mean; 0 for no bound"
-    )
+    bound: float = parameter(0.0, "load bound", low=0.0, high=10.0,
+        help="most keys a node over the mean; 0 for no bound")  # fmt: skip
     weights: tuple[float, ...] = field(default=(), metadata={"help": "one a node; empty: all alike"})
     seed: int = parameter(0, "seed", low=0, high=2**31 - 1, help="another seed, another ring")
 
     def check(self) -> None:
         """A bound is above 1."""
-        if 0 < self.bound <= 1:
-            raise ValueError(f"bound is {self.bound!r}; it takes a number above 1, or 0 for no bound")
+        if self.bound:
+            require.above("bound (0 for no bound)", self.bound, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +44,13 @@ class RingView:
 
 def ring_view(params: RingParams = RingParams()) -> RingView:
     """Virtual nodes, arcs, shares and loads of one ring."""
-    ring = Ring(tuple(range(params.nodes)), params.virtual_nodes, params.weights, params.seed)
+    ring = Ring(range(params.nodes), params.virtual_nodes, params.weights, params.seed)
     hashes = hash_keys(range(params.keys))
     placed = ring.bounded(hashes, params.bound) if params.bound else ring.owners(hashes)
     end = ring.points.astype(np.float64) / 2.0**64
     arcs = pd.DataFrame({"start": np.roll(end, 1), "end": end, "node": ring.owner_at})
-    share = ring.shares()
-    shares = pd.DataFrame(
-        {"node": range(params.nodes), "share": share, "keys": np.bincount(placed, minlength=params.nodes)}
-    )
+    share, keys = ring.shares(), np.bincount(placed, minlength=params.nodes)
+    shares = pd.DataFrame({"node": range(params.nodes), "share": share, "keys": keys})
     expected = theory.ring_share_deviation(params.nodes, params.virtual_nodes)
     return RingView(arcs, shares, float(share.std() * params.nodes), expected)
 
@@ -64,20 +61,17 @@ class MovementParams(Parameters):
 
     nodes: int = parameter(10, "nodes before", low=2, high=200, help="backends before the change")
     change: str = parameter("join", "change", choices=("join", "leave"), help="a new last node, or the last one gone")
-    methods: tuple[str, ...] = parameter(
-        METHODS, "methods", choices=METHODS, several=True, at_least=1, help="how to hash"
-    )
-    virtual_nodes: int = parameter(
-        100, "virtual nodes", low=1, high=1000, scale="log", help="points a node on the ring"
-    )
+    methods: tuple[str, ...] = parameter(METHODS, "methods", choices=METHODS, several=True, at_least=1,
+        help="how to hash")  # fmt: skip
+    virtual_nodes: int = parameter(100, "virtual nodes", low=1, high=1000, scale="log",
+        help="points a node on the ring")  # fmt: skip
     keys: int = parameter(50_000, "keys", low=100, high=5_000_000, scale="log", help="keys looked at")
 
 
 def key_movement(params: MovementParams = MovementParams()) -> pd.DataFrame:
-    """Columns method, moved, needless (moved between nodes that were there before and after), least, peak.
+    """Columns method, moved, needless (moved between nodes that were there before and after), least.
 
-    ``moved`` and ``needless`` are shares of all keys, ``least`` the share that must move, ``peak`` the fullest node's
-    keys over the mean afterwards.
+    ``moved`` and ``needless`` are shares of all keys, ``least`` the share that must move.
     """
     after = params.nodes + (1 if params.change == "join" else -1)
     hashes = hash_keys(range(params.keys))
@@ -88,16 +82,8 @@ def key_movement(params: MovementParams = MovementParams()) -> pd.DataFrame:
         changed = params.nodes if params.change == "join" else after  # the node that came or went
         moved = old != new
         needless = moved & (old != changed) & (new != changed)
-        rows.append(
-            {
-                "method": method,
-                "moved": moved.mean(),
-                "needless": needless.mean(),
-                "least": theory.moved_consistent(params.nodes, after),
-                "peak": np.bincount(new, minlength=after).max() * after / params.keys,
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append({"method": method, "moved": moved.mean(), "needless": needless.mean()})
+    return pd.DataFrame(rows).assign(least=theory.moved_consistent(params.nodes, after))
 
 
 @dataclass(frozen=True)
@@ -105,9 +91,8 @@ class MaglevParams(Parameters):
     """Filling a Maglev lookup table."""
 
     nodes: tuple[Key, ...] = field(default=("A", "B", "C"), metadata={"help": "names of the backends"})
-    size: int = parameter(
-        13, "table size", low=2, high=655_373, help="a prime number; the paper's small table has 65537"
-    )
+    size: int = parameter(13, "table size", low=2, high=655_373,
+        help="a prime number; the paper's small table has 65537")  # fmt: skip
     seed: int = parameter(0, "seed", low=0, high=2**31 - 1, help="another seed, other preferences")
 
 
@@ -119,13 +104,3 @@ def maglev_fill(params: MaglevParams = MaglevParams()) -> pd.DataFrame:
     table = Maglev(params.nodes, params.size, params.seed)
     names = [table.nodes[index] for index in table.table[table.claims]]
     return pd.DataFrame({"turn": range(params.size), "node": names, "slot": table.claims})
-
-
-def maglev_disruption(nodes: Sequence[Key], gone: Key, size: int = 65537) -> float:
-    """Share of slots that change hands between nodes that stay when ``gone`` leaves; 0 would be perfect."""
-    if gone not in nodes:
-        raise ValueError(f"gone is {gone!r}; it takes one of the nodes {list(nodes)!r}")
-    before, after = Maglev(tuple(nodes), size), Maglev(tuple(node for node in nodes if node != gone), size)
-    old = np.array(before.nodes, dtype=object)[before.table]
-    new = np.array(after.nodes, dtype=object)[after.table]
-    return float(((old != new) & (old != gone)).mean())

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from distlib.balancing import charts as balancing
-from distlib.balancing.scenarios import (
-    Comparison,
-    ComparisonParams,
-    LiveQueues,
-    LiveQueuesParams,
-    LoadCurveParams,
-    StaleParams,
-    live_queues,
-    load_curve,
-    policy_comparison,
-    stale_information,
-    theory_curve,
-)
+from distlib.balancing import charts, hashing_charts, scenarios
+from distlib.balancing.hashing_scenarios import RingParams, RingView, ring_view
+from distlib.balancing.scenarios import Comparison, ComparisonParams, LiveQueues, LoadCurveParams, StaleParams
 from distlib.core.parameter import Parameters, parameter
 from distlib.figures import queueing
-from distlib.formulas.scenarios import theory_tails
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress
 from distlib.sim.service.result import ServiceResult
 
+Verdicts = Sequence[tuple[str, bool | None, str]]
 MOMENTS = 200
 """Instants at which a run is looked at for requests that wait while a backend is idle."""
 
@@ -42,20 +31,15 @@ def wasted(lengths: np.ndarray, waiting: np.ndarray) -> np.ndarray:
 def wasted_share(run: ServiceResult) -> float:
     """Share of ``MOMENTS`` instants at which a request waits although a backend (of one server) is idle."""
     times = np.linspace(0.1, 0.95, MOMENTS) * run.arrival_s[-1]
-    came, began, went = (np.searchsorted(times, one) for one in (run.arrival_s, run.start_s, run.departure_s))
-    size, shape = (MOMENTS + 1) * run.backends, (MOMENTS + 1, run.backends)
-    cells = [np.bincount(one * run.backends + run.backend, minlength=size).reshape(shape) for one in (began, went)]
-    busy = (cells[0] - cells[1]).cumsum(axis=0)[:MOMENTS]
-    changes = np.bincount(came, minlength=MOMENTS + 1) - np.bincount(began, minlength=MOMENTS + 1)
-    return float(wasted(busy, changes.cumsum()[:MOMENTS]).mean())
+    return float(wasted(run.queue_lengths(times), run.waiting(times)).mean())
 
 
 class LiveQueuesLab(Lab):
     """Queues as bars that grow and shrink: press play."""
 
     title = "Live queues"
-    params = LiveQueuesParams
-    figures = {"queues": lambda found: balancing.live_queues(found.lengths, found.waiting, unstable=found.unstable)}
+    params = scenarios.LiveQueuesParams
+    figures = {"queues": lambda found: charts.live_queues(found.lengths, found.waiting, unstable=found.unstable)}
     presets = {
         "Random": {"policy": "random"},
         "Round robin": {"policy": "round robin"},
@@ -64,14 +48,11 @@ class LiveQueuesLab(Lab):
         "A herd": {"policy": "least request", "refresh_interval_s": 5.0, "load": 0.9},
     }
 
-    def run(self, params: LiveQueuesParams, progress: Progress) -> LiveQueues:
-        """One run, looked at frame by frame."""
-        return live_queues(params)
+    def run(self, params: scenarios.LiveQueuesParams, progress: Progress) -> LiveQueues:
+        return scenarios.live_queues(params)
 
     def table(self, result: LiveQueues) -> pd.DataFrame:
-        """Averages over the film."""
-        lengths = result.lengths.pivot(index="time_s", columns="backend", values="requests").to_numpy()
-        waiting = result.waiting["waiting"].to_numpy()
+        lengths, waiting, _ = arrays_of(result)
         rows = {
             "requests waiting, mean": waiting.mean(),
             "longest queue at a backend": int(lengths.max()),
@@ -80,19 +61,23 @@ class LiveQueuesLab(Lab):
         }
         return pd.DataFrame({"over the film": list(rows), "value": list(rows.values())})
 
-    def verdicts(self, result: LiveQueues) -> Sequence[tuple[str, bool | None, str]]:
-        """Whether queues stay finite, and whether work is left lying."""
-        lengths = result.lengths.pivot(index="time_s", columns="backend", values="requests").to_numpy()
-        lost = wasted(lengths, result.waiting["waiting"].to_numpy())
-        when = f"not at t = {result.waiting['time_s'].to_numpy()[lost.argmax()]:g}, for one" if lost.any() else ""
+    def verdicts(self, result: LiveQueues) -> Verdicts:
+        lengths, waiting, times = arrays_of(result)
+        lost = wasted(lengths, waiting)
+        when = f"not at t = {times[lost.argmax()]:g}, for one" if lost.any() else ""
         return [
             ("Queues stay finite", not result.unstable, result.unstable),
             ("No request waits while a backend is idle", not lost.any(), when),
         ]
 
     def data(self, result: LiveQueues) -> dict[str, pd.DataFrame]:
-        """Every queue at every moment."""
         return {"queues": result.lengths, "waiting": result.waiting}
+
+
+def arrays_of(film: LiveQueues) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Requests by moment and backend, requests that wait by moment, and the moments."""
+    lengths = film.lengths.pivot(index="time_s", columns="backend", values="requests").to_numpy()
+    return lengths, film.waiting["waiting"].to_numpy(), film.waiting["time_s"].to_numpy()
 
 
 @dataclass(frozen=True)
@@ -102,21 +87,16 @@ class ScaleView(Parameters):
     log_scale: bool = parameter(True, "logarithmic", help="equal steps are equal factors")
 
 
-def draw_percentiles(found: tuple[ComparisonParams, Comparison], log_scale: bool) -> Any:
+def draw_percentiles(found: Comparison, log_scale: bool) -> Any:
     """Median, mean, 95, 99 and 99.9 percent of each policy."""
-    return queueing.percentile_dots(found[1].summary, log_x=log_scale)
+    return queueing.percentile_dots(found.summary, log_x=log_scale)
 
 
-def draw_tail(found: tuple[ComparisonParams, Comparison]) -> Any:
+def draw_tail(found: Comparison) -> Any:
     """How many take longer than t; theory as thin dots."""
-    params, comparison = found
-    ccdf = comparison.ccdf
-    return queueing.response_tail(ccdf, theory_tails(params, float(ccdf["response_s"].max())))
-
-
-def draw_shares(found: tuple[ComparisonParams, Comparison]) -> Any:
-    """Who got how many requests."""
-    return balancing.backend_shares(found[1].counts)
+    return queueing.response_tail(
+        found.ccdf, scenarios.theory_tails(found.params, float(found.ccdf["response_s"].max()))
+    )
 
 
 class LoadBalancingLab(Lab):
@@ -125,7 +105,11 @@ class LoadBalancingLab(Lab):
     title = "The same requests under five policies"
     params = ComparisonParams
     view = ScaleView
-    figures = {"percentiles": draw_percentiles, "tail": draw_tail, "requests per backend": draw_shares}
+    figures = {
+        "percentiles": draw_percentiles,
+        "tail": draw_tail,
+        "requests per backend": lambda found: charts.backend_shares(found.counts),
+    }
     presets = {
         "Quiet": {"load": 0.5},
         "Busy": {"load": 0.9},
@@ -134,23 +118,20 @@ class LoadBalancingLab(Lab):
         "A slow backend": {"slow_speed": 0.5, "load": 0.8, "allow_unstable": True},
     }
 
-    def run(self, params: ComparisonParams, progress: Progress) -> tuple[ComparisonParams, Comparison]:
-        """One run a policy."""
-        return params, policy_comparison(params)
+    def run(self, params: ComparisonParams, progress: Progress) -> Comparison:
+        return scenarios.policy_comparison(params)
 
-    def table(self, result: tuple[ComparisonParams, Comparison]) -> pd.DataFrame:
-        """Means with their errors, theory, percentiles."""
-        summary = result[1].summary
+    def table(self, result: Comparison) -> pd.DataFrame:
         names = {
             "policy": "policy", "mean_s": "mean", "standard_error_s": "± (1 SE)", "theory_s": "theory",
             "p50_s": "median", "p99_s": "99 %", "p99.9_s": "99.9 %",
         }  # fmt: skip
-        return summary[list(names)].rename(columns=names)
+        return result.summary[list(names)].rename(columns=names)
 
-    def verdicts(self, result: tuple[ComparisonParams, Comparison]) -> Sequence[tuple[str, bool | None, str]]:
+    def verdicts(self, result: Comparison) -> Verdicts:
         """By policy: whether a request ever waits while a backend is idle, and whether queues stay finite."""
         found: list[tuple[str, bool | None, str]] = []
-        for name, one in result[1].results.items():
+        for name, one in result.results.items():
             if one.unstable:
                 found.append((f"{name}: queues stay finite", False, one.unstable))
                 continue
@@ -159,9 +140,8 @@ class LoadBalancingLab(Lab):
             found.append((f"{name}: no request waits while a backend is idle", not share, seen))
         return found
 
-    def data(self, result: tuple[ComparisonParams, Comparison]) -> dict[str, pd.DataFrame]:
-        """Summary, tails and counts."""
-        return {"summary": result[1].summary, "tail": result[1].ccdf, "counts": result[1].counts}
+    def data(self, result: Comparison) -> dict[str, pd.DataFrame]:
+        return {"summary": result.summary, "tail": result.ccdf, "counts": result.counts}
 
 
 def draw_load_curve(found: tuple[LoadCurveParams, pd.DataFrame], log_scale: bool) -> Any:
@@ -171,7 +151,7 @@ def draw_load_curve(found: tuple[LoadCurveParams, pd.DataFrame], log_scale: bool
         # the exact chain of two queues takes a second near saturation, so its points must do
         points.loc[points["policy"] == name, ["policy", "load", "theory_s"]]
         if params.backends == 2 and name == "least request"
-        else theory_curve(name, params.backends, params.service, params.cv2).assign(policy=name)
+        else scenarios.theory_curve(name, params.backends, params.service, params.cv2).assign(policy=name)
         for name in params.policies
     ]
     return queueing.response_against_load(points, pd.concat(theory), log_y=log_scale)
@@ -196,24 +176,16 @@ class LoadCurveLab(Lab):
     }  # fmt: skip
 
     def run(self, params: LoadCurveParams, progress: Progress) -> tuple[LoadCurveParams, pd.DataFrame]:
-        """One run a policy and load."""
-        return params, load_curve(params)
+        return params, scenarios.load_curve(params)
 
     def table(self, result: tuple[LoadCurveParams, pd.DataFrame]) -> pd.DataFrame:
-        """Mean response by load and policy."""
-        points = result[1]
+        params, points = result
         rows = points[points["load"].isin((0.5, 0.8, 0.9, 0.95))]
-        wide = rows.pivot(index="policy", columns="load", values="mean_s").reindex(list(result[0].policies))
+        wide = rows.pivot(index="policy", columns="load", values="mean_s").reindex(list(params.policies))
         return wide.rename(columns=lambda load: f"ρ = {load:g}").reset_index()
 
     def data(self, result: tuple[LoadCurveParams, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-        """Every point."""
         return {"load curve": result[1]}
-
-
-def draw_herd(found: pd.DataFrame) -> Any:
-    """Response against the age of the information."""
-    return balancing.herd_curve(found)
 
 
 class StaleLab(Lab):
@@ -221,20 +193,18 @@ class StaleLab(Lab):
 
     title = "Stale information, and the herd"
     params = StaleParams
-    figures = {"age of information": draw_herd}
+    figures = {"age of information": charts.herd_curve}
     presets = {"Ten backends": {"backends": 10}, "A hundred": {"backends": 100}, "Half the load": {"load": 0.5}}
 
     def run(self, params: StaleParams, progress: Progress) -> pd.DataFrame:
-        """One run a policy and refresh interval."""
-        return stale_information(params)
+        return scenarios.stale_information(params)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
-        """Mean response by policy and interval."""
         wide = result.pivot(index="policy", columns="interval_s", values="mean_s")
         wide = wide.reindex(list(dict.fromkeys(result["policy"])))
         return wide.rename(columns=lambda s: "live" if s == 0 else f"every {s:g}").reset_index()
 
-    def verdicts(self, result: pd.DataFrame) -> Sequence[tuple[str, bool | None, str]]:
+    def verdicts(self, result: pd.DataFrame) -> Verdicts:
         """Whether looking at everybody pays, with the oldest information."""
         oldest = result[result["interval_s"] == result["interval_s"].max()].set_index("policy")["mean_s"]
         if not {"random", "least request"} <= set(oldest.index):
@@ -243,3 +213,67 @@ class StaleLab(Lab):
         said = f"{oldest['least request']:.3g} against {oldest['random']:.3g}, {every}"
         holds = bool(oldest["least request"] < oldest["random"])
         return [("Least request beats random even with the oldest information", holds, said)]
+
+
+@dataclass(frozen=True, eq=False)
+class RingSteps:
+    """A ring, the same with one node more, and with one node fewer (None where it has only one)."""
+
+    now: RingView
+    more: RingView
+    fewer: RingView | None
+
+
+def draw_ring(steps: RingSteps) -> Any:
+    """Arcs and shares."""
+    return hashing_charts.ring(steps.now.arcs, steps.now.shares, steps.now.expected_deviation)
+
+
+def draw_leave(steps: RingSteps) -> Any:
+    """What moves when the last node leaves."""
+    if steps.fewer is None:
+        raise ValueError("nodes is 1; the only node cannot leave, take at least 2")
+    return hashing_charts.ring_change(steps.now.arcs, steps.fewer.arcs)
+
+
+class HashRingLab(Lab):
+    """A consistent hash ring: virtual nodes, shares, and what moves when a node comes or goes."""
+
+    title = "A consistent hash ring"
+    params = RingParams
+    figures = {
+        "ring": draw_ring,
+        "a node joins": lambda steps: hashing_charts.ring_change(steps.now.arcs, steps.more.arcs),
+        "the last node leaves": draw_leave,
+    }
+    presets = {
+        "One point a node": {"virtual_nodes": 1},
+        "100 points a node": {"virtual_nodes": 100},
+        "Bounded loads": {"virtual_nodes": 10, "bound": 1.1},
+    }
+
+    def run(self, params: RingParams, progress: Progress) -> RingSteps:
+        fewer = ring_view(_with_nodes(params, params.nodes - 1)) if params.nodes > 1 else None
+        return RingSteps(ring_view(params), ring_view(_with_nodes(params, params.nodes + 1)), fewer)
+
+    def table(self, result: RingSteps) -> pd.DataFrame:
+        """Evenness, measured and expected; what moves."""
+        shares, now = result.now.shares, result.now
+        moved = hashing_charts.changed_arcs(now.arcs, result.more.arcs)
+        rows = {
+            "standard deviation of a share over its mean, this ring": now.deviation,
+            "the same, by theory √((n − 1)/(nv + 1))": now.expected_deviation,
+            "largest share over the mean": float(shares["share"].max() * len(shares)),
+            "most keys on a node over the mean": float(shares["keys"].max() / shares["keys"].mean()),
+            "keys that move when a node joins": hashing_charts.share_of(moved),
+            "… of which the least possible": 1 / (len(shares) + 1),
+        }
+        return pd.DataFrame({"ring": list(rows), "value": list(rows.values())})
+
+    def data(self, result: RingSteps) -> dict[str, pd.DataFrame]:
+        return {"arcs": result.now.arcs, "shares": result.now.shares}
+
+
+def _with_nodes(params: RingParams, nodes: int) -> RingParams:
+    weights = (params.weights + (1.0,) * nodes)[:nodes] if params.weights else ()
+    return replace(params, nodes=nodes, weights=weights)

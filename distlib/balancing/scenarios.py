@@ -8,26 +8,22 @@ scenario meet the same arrivals and the same service times. Times are in units o
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from distlib.balancing import theory as choice_theory
-from distlib.balancing.policies import (
-    CentralQueue,
-    JoinIdleQueue,
-    KeyAffinity,
-    LeastRequest,
-    LeastResponseTime,
-    Policy,
-    Random,
-    RoundRobin,
-)
+from distlib.balancing import theory as choices
+from distlib.balancing.balls import balls_into_bins
+from distlib.balancing.policies import JoinIdleQueue, KeyAffinity, LeastRequest, LeastResponseTime, Random, RoundRobin
+from distlib.core import require
 from distlib.core.parameter import Parameters, parameter
+from distlib.sim.service.params import Backends, at_load
+from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.result import ServiceResult
-from distlib.sim.service.service import Backends, ServiceParams, simulate
-from distlib.sim.workload import Deterministic, Exponential, Hyperexponential, LogNormal, Pareto, Poisson, ServiceTimes
+from distlib.sim.service.service import simulate
+from distlib.sim.workload import Deterministic, Exponential, Hyperexponential, LogNormal, Pareto, ServiceTimes
 from distlib.theory import queueing
 
 POLICIES: dict[str, Policy] = {
@@ -45,22 +41,20 @@ POLICIES: dict[str, Policy] = {
 FIVE = ("random", "round robin", "two choices", "least request", "central queue")
 SERVICES = ("deterministic", "exponential", "hyperexponential", "log-normal", "pareto")
 LOADS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+LOAD_HELP = "work that arrives over work that can be done"
+SEED_HELP = "same seed, same arrivals and service times"
 
 
 def service_times(name: str, cv2: float = 4.0) -> ServiceTimes:
     """Service times of mean 1 by name; ``cv2`` is c² of the hyperexponential and the log-normal."""
-    if name == "hyperexponential":
-        return Hyperexponential(variability=cv2)
-    if name == "log-normal":
-        return LogNormal(variability=cv2)
-    plain: dict[str, ServiceTimes] = {
-        "deterministic": Deterministic(),
-        "exponential": Exponential(),
-        "pareto": Pareto(),
+    known: dict[str, Callable[[], ServiceTimes]] = {
+        "deterministic": Deterministic,
+        "exponential": Exponential,
+        "hyperexponential": lambda: Hyperexponential(variability=cv2),
+        "log-normal": lambda: LogNormal(variability=cv2),
+        "pareto": Pareto,
     }
-    if name not in plain:
-        raise ValueError(f"service is {name!r}; choose one of {', '.join(map(repr, SERVICES))}")
-    return plain[name]
+    return known[require.choice("service", name, SERVICES)]()
 
 
 def service_of_cv2(cv2: float) -> ServiceTimes:
@@ -72,6 +66,11 @@ def service_of_cv2(cv2: float) -> ServiceTimes:
     return LogNormal(variability=cv2) if cv2 < 1 else Hyperexponential(variability=cv2)
 
 
+def backends_of(count: int, slow_speed: float) -> Backends:
+    """``count`` backends of speed 1, but for the first."""
+    return Backends(count, speeds=(slow_speed,) if slow_speed != 1 else ())
+
+
 def theory_s(policy: Policy, backends: int, load: float, service: ServiceTimes) -> float:
     """Mean response that theory gives for FIFO backends of speed 1, or NaN where there is no closed form.
 
@@ -80,74 +79,40 @@ def theory_s(policy: Policy, backends: int, load: float, service: ServiceTimes) 
     if not 0 <= load < 1 or not math.isfinite(service.cv2):
         return math.nan
     unit = service.expected_s
-    memoryless, constant = isinstance(service, Exponential), isinstance(service, Deterministic)
     if backends == 1 or isinstance(policy, Random):
         return queueing.mg1_response(load, service.cv2, unit)
-    if constant and isinstance(policy, (RoundRobin, CentralQueue)):
+    if isinstance(service, Deterministic) and isinstance(policy, (RoundRobin, CentralQueue)):
         return queueing.mdc_response(backends, load, unit)
-    if not memoryless:
+    if not isinstance(service, Exponential):
         return math.nan
     if isinstance(policy, RoundRobin):
         return queueing.round_robin_response(backends, load, unit)
     if isinstance(policy, CentralQueue):
         return queueing.mmc_response(backends, load, unit)
     if isinstance(policy, LeastRequest) and policy.choices == 0 and backends == 2:
-        return choice_theory.shorter_of_two_response(load, unit)
+        return choices.shorter_of_two_response(load, unit)
     if isinstance(policy, LeastRequest) and policy.choices >= 1:
-        return choice_theory.supermarket_response(load, policy.choices, unit)
+        return choices.supermarket_response(load, policy.choices, unit)
     return math.nan
-
-
-def service_params(
-    policy: Policy,
-    load: float,
-    backends: Backends,
-    service: ServiceTimes,
-    requests: int,
-    seed: int,
-    unstable: bool = False,
-) -> ServiceParams:
-    """A Poisson stream that gives ``load`` = ρ on these backends."""
-    rate = load * backends.capacity / service.expected_s
-    return ServiceParams(
-        policy=policy,
-        arrivals=Poisson(rate),
-        service=service,
-        backends=backends,
-        requests=requests,
-        seed=seed,
-        allow_unstable=unstable,
-    )
 
 
 @dataclass(frozen=True)
 class ComparisonParams(Parameters):
     """Several policies at one load."""
 
-    load: float = parameter(
-        0.9, "load ρ", low=0.01, high=1.5, step=0.01, help="work that arrives over work that can be done"
-    )
+    load: float = parameter(0.9, "load ρ", low=0.01, high=1.5, step=0.01, help=LOAD_HELP)
     backends: int = parameter(10, "backends", low=1, high=200, help="machines behind the balancer, one server each")
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
-    cv2: float = parameter(
-        4.0,
-        "c²",
-        low=1.0,
-        high=50.0,
-        scale="log",
-        help="squared coefficient of variation of hyperexponential and log-normal",
-    )
-    slow_speed: float = parameter(
-        1.0, "speed of backend 0", low=0.05, high=1.0, step=0.05, help="the others have speed 1"
-    )
-    policies: tuple[str, ...] = parameter(
-        FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1, help="who takes part"
-    )
+    cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log",
+        help="squared coefficient of variation of hyperexponential and log-normal")  # fmt: skip
+    slow_speed: float = parameter(1.0, "speed of backend 0", low=0.05, high=1.0, step=0.05,
+        help="the others have speed 1")  # fmt: skip
+    policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1,
+        help="who takes part")  # fmt: skip
     requests: int = parameter(40_000, "requests", low=1000, high=5_000_000, scale="log", help="per policy")
-    allow_unstable: bool = parameter(
-        False, "allow unstable", help="also show queues that grow for ever, marked as such"
-    )
-    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same arrivals and service times")
+    allow_unstable: bool = parameter(False, "allow unstable",
+        help="also show queues that grow for ever, marked as such")  # fmt: skip
+    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +123,7 @@ class Comparison:
     ``ccdf`` the columns policy, response_s, tail; ``counts`` the columns policy, backend, requests.
     """
 
+    params: ComparisonParams
     results: dict[str, ServiceResult] = field(repr=False)
     summary: pd.DataFrame
     ccdf: pd.DataFrame = field(repr=False)
@@ -169,14 +135,12 @@ def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparis
 
     Raises ``ValueError`` when a policy would be unstable, unless ``allow_unstable`` is set.
     """
-    service = service_times(params.service, params.cv2)
-    backends = Backends(params.backends, speeds=(params.slow_speed,) if params.slow_speed != 1 else ())
-    results = {}
-    for name in params.policies:
-        run = service_params(
-            POLICIES[name], params.load, backends, service, params.requests, params.seed, params.allow_unstable
-        )
-        results[name] = simulate(run)
+    service, backends = service_times(params.service, params.cv2), backends_of(params.backends, params.slow_speed)
+    common = {"requests": params.requests, "seed": params.seed, "allow_unstable": params.allow_unstable}
+    results = {
+        name: simulate(at_load(params.load, service, backends, policy=POLICIES[name], **common))
+        for name in params.policies
+    }
     rows, tails, counts = [], [], []
     for name, result in results.items():
         even = params.slow_speed == 1
@@ -185,12 +149,37 @@ def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparis
         time_s, tail = result.ccdf()
         tails.append(pd.DataFrame({"policy": name, "response_s": time_s, "tail": tail}))
         counts.append(pd.DataFrame({"policy": name, "backend": range(params.backends), "requests": result.counts}))
-    return Comparison(
-        results,
-        pd.concat(rows, ignore_index=True),
-        pd.concat(tails, ignore_index=True),
-        pd.concat(counts, ignore_index=True),
-    )
+    return Comparison(params, results, *(pd.concat(frames, ignore_index=True) for frames in (rows, tails, counts)))
+
+
+def theory_tails(params: ComparisonParams, longest_s: float) -> pd.DataFrame:
+    """Columns policy, response_s, tail: P(response > t) by theory, where there is a closed form.
+
+    Exponential service, equal backends, a load below 1; d choices as the limit of many backends.
+    """
+    n, load = params.backends, params.load
+    known: dict[str, Callable[[float], float]] = {
+        "random": lambda t: queueing.mm1_response_tail(t, load),
+        "round robin": lambda t: math.exp(-t / queueing.round_robin_response(n, load)),
+        "two choices": lambda t: choices.supermarket_response_tail(t, load, 2),
+        "three choices": lambda t: choices.supermarket_response_tail(t, load, 3),
+        "central queue": lambda t: queueing.mmc_response_tail(t, n, load),
+    }
+    if params.service != "exponential" or params.slow_speed != 1 or load >= 1:
+        known = {}
+    times = np.linspace(0.0, longest_s, 60)
+    rows = [(name, t, known[name](float(t))) for name in params.policies if name in known for t in times]
+    return pd.DataFrame(rows, columns=["policy", "response_s", "tail"])
+
+
+def check_each(name: str, values: tuple[float, ...], low: float, below: float = math.inf) -> None:
+    """``ValueError`` unless there are values, each finite, from ``low`` on and below ``below``."""
+    if not values:
+        raise ValueError(f"{name} is empty; give at least one number")
+    end = f" and below {below:g}" if math.isfinite(below) else ""
+    for value in values:
+        if not low <= value < below:
+            raise ValueError(f"{name} holds {value!r}; each takes a number of at least {low:g}{end}")
 
 
 @dataclass(frozen=True)
@@ -203,56 +192,30 @@ class LoadCurveParams(Parameters):
     cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1)
     requests: int = parameter(40_000, "requests", low=1000, high=50_000_000, scale="log", help="per point")
-    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same arrivals and service times")
+    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
         """Loads within the stable range."""
-        check_loads(self.loads)
-
-
-def check_loads(loads: tuple[float, ...]) -> None:
-    """``ValueError`` unless there are loads, each from .01 to below 1."""
-    if not loads:
-        raise ValueError("loads is empty; give at least one load, for example (0.5, 0.9)")
-    for load in loads:
-        if not 0.01 <= load < 1:
-            raise ValueError(
-                f"loads holds {load!r}; each takes a number from 0.01 to below 1, where queues stay finite"
-            )
+        check_each("loads", self.loads, 0.01, 1)
 
 
 def load_curve(params: LoadCurveParams = LoadCurveParams()) -> pd.DataFrame:
     """Columns policy, load, mean_s, low_s, high_s (95 % confidence by batch means), p99_s, theory_s."""
     service, backends = service_times(params.service, params.cv2), Backends(params.backends)
+    common = {"requests": params.requests, "seed": params.seed}
     rows = []
     for name in params.policies:
-        policy = POLICIES[name]
         for load in params.loads:
-            result = simulate(service_params(policy, load, backends, service, params.requests, params.seed))
-            rows.append(
-                {
-                    "policy": name,
-                    "load": load,
-                    **estimate_columns(result),
-                    "p99_s": result.percentile_s(99),
-                    "theory_s": theory_s(policy, params.backends, load, service),
-                }
-            )
-    return pd.DataFrame(rows)
+            result = simulate(at_load(load, service, backends, policy=POLICIES[name], **common))
+            expected = theory_s(POLICIES[name], params.backends, load, service)
+            row = (name, load, result.mean_s, *result.response.interval(), result.percentile_s(99), expected)
+            rows.append(row)
+    return pd.DataFrame(rows, columns=["policy", "load", "mean_s", "low_s", "high_s", "p99_s", "theory_s"])
 
 
-def estimate_columns(result: ServiceResult) -> dict[str, float]:
-    """Mean response, and its 95 % confidence interval."""
-    low, high = result.response.interval()
-    return {"mean_s": result.mean_s, "low_s": low, "high_s": high}
-
-
-def theory_curve(
-    name: str, backends: int, service: str = "exponential", cv2: float = 4.0, points: int = 100
-) -> pd.DataFrame:
+def theory_curve(name: str, backends: int, service: str = "exponential", cv2: float = 4.0) -> pd.DataFrame:
     """Columns load and theory_s on a fine grid of loads up to .99, to draw through the simulated points."""
-    loads = np.linspace(0.01, 0.99, points)
-    times = service_times(service, cv2)
+    loads, times = np.linspace(0.01, 0.99, 100), service_times(service, cv2)
     return pd.DataFrame({"load": loads, "theory_s": [theory_s(POLICIES[name], backends, x, times) for x in loads]})
 
 
@@ -267,79 +230,56 @@ class HeatMapParams(Parameters):
     loads: tuple[float, ...] = field(default=(0.5, 0.7, 0.8, 0.9, 0.95), metadata={"help": "loads ρ below 1"})
     backends: int = parameter(10, "backends", low=1, high=200, help="machines behind the balancer, one server each")
     requests: int = parameter(20_000, "requests", low=1000, high=10_000_000, scale="log", help="per cell")
-    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same arrivals and service times")
+    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
         """Loads within the stable range, c² of at least 0."""
-        check_loads(self.loads)
-        for cv2 in self.cv2s:
-            if not 0 <= cv2 <= 1000:
-                raise ValueError(f"cv2s holds {cv2!r}; each takes a number from 0 (constant) to 1000")
+        check_each("loads", self.loads, 0.01, 1)
+        check_each("cv2s", self.cv2s, 0)
 
 
 def heat_map(params: HeatMapParams = HeatMapParams()) -> pd.DataFrame:
     """Columns policy, cv2, load, mean_s and slowdown (mean response over that of the central queue)."""
-    backends = Backends(params.backends)
+    backends, common = Backends(params.backends), {"requests": params.requests, "seed": params.seed}
     rows = []
     for cv2 in params.cv2s:
-        service = service_of_cv2(cv2)
         for load in params.loads:
-            means = {}
-            for name in ("central queue", *params.policies):
-                run = service_params(POLICIES[name], load, backends, service, params.requests, params.seed)
-                means[name] = simulate(run).mean_s
-            for name in params.policies:
-                slowdown = means[name] / means["central queue"]
-                rows.append({"policy": name, "cv2": cv2, "load": load, "mean_s": means[name], "slowdown": slowdown})
-    return pd.DataFrame(rows)
+            means = {
+                name: simulate(at_load(load, service_of_cv2(cv2), backends, policy=POLICIES[name], **common)).mean_s
+                for name in ("central queue", *params.policies)
+            }
+            rows += [(name, cv2, load, means[name], means[name] / means["central queue"]) for name in params.policies]
+    return pd.DataFrame(rows, columns=["policy", "cv2", "load", "mean_s", "slowdown"])
 
 
 @dataclass(frozen=True)
 class StaleParams(Parameters):
     """Balancers that read loads from a board refreshed now and then (Mitzenmacher 2000, periodic updates)."""
 
-    intervals_s: tuple[float, ...] = field(
-        default=(0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
-        metadata={"help": "refresh intervals in mean service times; 0 is live"},
-    )
-    load: float = parameter(
-        0.9, "load ρ", low=0.01, high=0.99, step=0.01, help="work that arrives over work that can be done"
-    )
+    intervals_s: tuple[float, ...] = field(default=(0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+        metadata={"help": "refresh intervals in mean service times; 0 is live"})  # fmt: skip
+    load: float = parameter(0.9, "load ρ", low=0.01, high=0.99, step=0.01, help=LOAD_HELP)
     backends: int = parameter(100, "backends", low=2, high=500, help="machines behind the balancer, one server each")
-    policies: tuple[str, ...] = parameter(
-        ("random", "two choices", "three choices", "least request"),
-        "policies",
-        choices=tuple(POLICIES),
-        several=True,
-        at_least=1,
-    )
+    policies: tuple[str, ...] = parameter(("random", "two choices", "three choices", "least request"), "policies",
+        choices=tuple(POLICIES), several=True, at_least=1)  # fmt: skip
     requests: int = parameter(40_000, "requests", low=1000, high=10_000_000, scale="log", help="per point")
-    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same arrivals and service times")
+    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
         """Intervals of at least 0."""
-        for interval in self.intervals_s:
-            if not (math.isfinite(interval) and interval >= 0):
-                raise ValueError(f"intervals_s holds {interval!r}; each takes a number of seconds of at least 0")
+        check_each("intervals_s", self.intervals_s, 0)
 
 
 def stale_information(params: StaleParams = StaleParams()) -> pd.DataFrame:
     """Columns policy, interval_s, mean_s, low_s, high_s: everybody runs to the backend that *was* idle."""
+    backends, common = Backends(params.backends), {"requests": params.requests, "seed": params.seed}
     rows = []
     for name in params.policies:
         for interval in params.intervals_s:
-            result = simulate(
-                ServiceParams(
-                    policy=POLICIES[name],
-                    arrivals=Poisson(params.load * params.backends),
-                    backends=Backends(params.backends),
-                    refresh_interval_s=interval,
-                    requests=params.requests,
-                    seed=params.seed,
-                )
-            )
-            rows.append({"policy": name, "interval_s": interval, **estimate_columns(result)})
-    return pd.DataFrame(rows)
+            more = {"policy": POLICIES[name], "refresh_interval_s": interval, **common}
+            result = simulate(at_load(params.load, Exponential(), backends, **more))
+            rows.append((name, interval, result.mean_s, *result.response.interval()))
+    return pd.DataFrame(rows, columns=["policy", "interval_s", "mean_s", "low_s", "high_s"])
 
 
 @dataclass(frozen=True)
@@ -347,20 +287,16 @@ class LiveQueuesParams(Parameters):
     """Queues as they grow and shrink, for animated bars."""
 
     policy: str = parameter("random", "policy", choices=tuple(POLICIES), help="who chooses")
-    load: float = parameter(
-        0.9, "load ρ", low=0.01, high=2.0, step=0.01, help="1 and above: unstable, queues grow for ever"
-    )
+    load: float = parameter(0.9, "load ρ", low=0.01, high=2.0, step=0.01,
+        help="1 and above: unstable, queues grow for ever")  # fmt: skip
     backends: int = parameter(10, "backends", low=1, high=100, help="machines behind the balancer, one server each")
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
-    slow_speed: float = parameter(
-        1.0, "speed of backend 0", low=0.05, high=1.0, step=0.05, help="the others have speed 1"
-    )
-    refresh_interval_s: float = parameter(
-        0.0, "refresh interval", unit="s", low=0.0, high=100.0, help="age of information; 0: live"
-    )
-    start_s: float = parameter(
-        100.0, "first frame", unit="s", low=0.0, high=10_000.0, help="time for queues to fill up"
-    )
+    slow_speed: float = parameter(1.0, "speed of backend 0", low=0.05, high=1.0, step=0.05,
+        help="the others have speed 1")  # fmt: skip
+    refresh_interval_s: float = parameter(0.0, "refresh interval", unit="s", low=0.0, high=100.0,
+        help="age of information; 0: live")  # fmt: skip
+    start_s: float = parameter(100.0, "first frame", unit="s", low=0.0, high=10_000.0,
+        help="time for queues to fill up")  # fmt: skip
     frame_s: float = parameter(0.5, "time between frames", unit="s", low=0.01, high=100.0, help="virtual time")
     frames: int = parameter(60, "frames", low=1, high=1000, help="length of the film")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same film")
@@ -381,26 +317,67 @@ class LiveQueues:
 def live_queues(params: LiveQueuesParams = LiveQueuesParams()) -> LiveQueues:
     """Requests at every backend, frame by frame."""
     times = params.start_s + params.frame_s * np.arange(params.frames, dtype=np.float64)
-    backends = Backends(params.backends, speeds=(params.slow_speed,) if params.slow_speed != 1 else ())
-    rate = params.load * backends.capacity
+    backends = backends_of(params.backends, params.slow_speed)
+    expected = params.load * backends.capacity * times[-1]
     result = simulate(
-        ServiceParams(
-            policy=POLICIES[params.policy],
-            arrivals=Poisson(rate),
-            service=service_times(params.service),
-            backends=backends,
-            refresh_interval_s=params.refresh_interval_s,
-            requests=math.ceil(rate * times[-1] + 10 * math.sqrt(rate * times[-1]) + 10),
-            seed=params.seed,
-            allow_unstable=True,
+        at_load(
+            params.load, service_times(params.service), backends, policy=POLICIES[params.policy],
+            refresh_interval_s=params.refresh_interval_s, seed=params.seed, allow_unstable=True,
+            requests=math.ceil(expected + 10 * math.sqrt(expected) + 10),
         )
-    )
-    lengths = result.queue_lengths(times)
-    table = pd.DataFrame(
-        {
-            "time_s": np.repeat(times, params.backends),
-            "backend": np.tile(np.arange(params.backends), params.frames),
-            "requests": lengths.ravel(),
-        }
-    )
+    )  # fmt: skip
+    moments = {"time_s": np.repeat(times, params.backends), "backend": np.tile(range(params.backends), params.frames)}
+    table = pd.DataFrame({**moments, "requests": result.queue_lengths(times).ravel()})
     return LiveQueues(table, pd.DataFrame({"time_s": times, "waiting": result.waiting(times)}), result.unstable)
+
+
+@dataclass(frozen=True)
+class SupermarketParams(Parameters):
+    """The table of d choices: λ × d, simulated with a finite number of servers beside the limit."""
+
+    loads: tuple[float, ...] = field(default=(0.5, 0.7, 0.8, 0.9, 0.95, 0.99), metadata={"help": "λ per server"})
+    choices: tuple[int, ...] = field(default=(1, 2, 3, 5), metadata={"help": "d"})
+    servers: int = parameter(100, "servers", low=2, high=10_000, scale="log", help="the published table has 100")
+    requests: int = parameter(200_000, "requests", low=1000, high=100_000_000, scale="log", help="per cell")
+    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
+
+    def check(self) -> None:
+        """Loads within the stable range."""
+        check_each("loads", self.loads, 0.01, 1)
+
+
+def supermarket_table(params: SupermarketParams = SupermarketParams()) -> pd.DataFrame:
+    """Columns choices, load, simulated_s, standard_error_s, limit_s (n → ∞) and excess (simulated over limit − 1).
+
+    The layout of Mitzenmacher (IEEE TPDS 2001), table 1: distinct servers, exponential service of mean 1. His column
+    "prediction" is ``limit_s``.
+    """
+    backends, common = Backends(params.servers), {"requests": params.requests, "seed": params.seed}
+    rows = []
+    for d in params.choices:
+        for load in params.loads:
+            result = simulate(at_load(load, Exponential(), backends, policy=LeastRequest(d), **common))
+            limit = choices.supermarket_response(load, d)
+            simulated = (result.mean_s, result.response.standard_error)
+            rows.append((d, load, *simulated, limit, result.mean_s / limit - 1.0))
+    return pd.DataFrame(rows, columns=["choices", "load", "simulated_s", "standard_error_s", "limit_s", "excess"])
+
+
+@dataclass(frozen=True)
+class BinsParams(Parameters):
+    """Balls into bins."""
+
+    bins: int = parameter(100_000, "bins", low=1000, high=10_000_000, scale="log", help="and as many balls")
+    choices: tuple[int, ...] = field(default=(1, 2, 3), metadata={"help": "d"})
+    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same throws")
+
+
+def fullest_bin(params: BinsParams = BinsParams()) -> pd.DataFrame:
+    """Columns choices, balls (in a bin), share (of bins with at least so many), theory."""
+    rows = []
+    for d in params.choices:
+        load = balls_into_bins(params.bins, d, seed=params.seed)
+        at_least = np.bincount(load)[::-1].cumsum()[::-1] / params.bins
+        expected = choices.bins_with_at_least(1.0, d)
+        rows += [(d, k, share, expected[k]) for k, share in enumerate(at_least)]
+    return pd.DataFrame(rows, columns=["choices", "balls", "share", "theory"])

@@ -1,4 +1,4 @@
-"""Closed forms of choosing among queues or bins: the supermarket model, the shorter of two queues, balls into bins."""
+"""Closed forms: the supermarket model, the shorter of two queues, balls into bins, shares of a ring, keys that move."""
 
 from __future__ import annotations
 
@@ -12,13 +12,8 @@ from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import spsolve
 from scipy.special import gammaincc
 
-from distlib.theory.queueing import check_load, check_service
-
-
-def check_choices(choices: int) -> None:
-    """``ValueError`` unless d is a whole number of at least 1."""
-    if choices < 1 or choices != int(choices):
-        raise ValueError(f"choices is {choices!r}; it takes a whole number of at least 1")
+from distlib.core import require
+from distlib.theory.queueing import check_load
 
 
 def supermarket_tail(length: int, load: float, choices: int) -> float:
@@ -28,7 +23,7 @@ def supermarket_tail(length: int, load: float, choices: int) -> float:
     first come first served (Mitzenmacher, IEEE TPDS 12(10), 2001; Vvedenskaya, Dobrushin & Karpelevich 1996).
     """
     check_load(load)
-    check_choices(choices)
+    require.whole("choices", choices, 1)
     if length <= 0:
         return 1.0
     if load == 0.0:
@@ -42,9 +37,9 @@ def supermarket_response(load: float, choices: int, service_s: float = 1.0) -> f
 
     A finite number of servers always takes longer: with 100 of them and d = 2, by 1.2 % at λ = .9, 9 % at λ = .99.
     """
-    check_service(service_s)
+    require.above("service_s", service_s)
     check_load(load)
-    check_choices(choices)
+    require.whole("choices", choices, 1)
     if choices == 1:
         return service_s / (1.0 - load)
     total, k = 0.0, 0
@@ -55,7 +50,7 @@ def supermarket_response(load: float, choices: int, service_s: float = 1.0) -> f
 
 def supermarket_response_tail(time_s: float, load: float, choices: int, service_s: float = 1.0) -> float:
     """P(response > t) with infinitely many servers: with k requests ahead the response is a sum of k + 1 services."""
-    check_service(service_s)
+    require.above("service_s", service_s)
     t = max(0.0, time_s) / service_s
     total, k, here = 0.0, 0, 1.0
     while here > 1e-18 and k < 100_000:
@@ -74,7 +69,7 @@ def shorter_of_two_response(load: float, service_s: float = 1.0) -> float:
     queue falls off as ρ²ᵏ, the difference as (ρ²/(2 + ρ))ᵏ. Loads up to .995.
     """
     check_load(load)
-    check_service(service_s)
+    require.above("service_s", service_s)
     if load > 0.995:
         raise ValueError(f"load is {load!r}; the chain is solved for loads up to .995, beyond it grows too large")
     if load == 0:
@@ -122,9 +117,8 @@ def bins_with_at_least(balls_per_bin: float, choices: int, most: int = 60) -> ND
 
     One choice: a Poisson tail. d choices: the solution of ds_i/dt = s_{i−1}^d − s_i^d (Mitzenmacher 2001, §2).
     """
-    check_choices(choices)
-    if not (math.isfinite(balls_per_bin) and balls_per_bin >= 0):
-        raise ValueError(f"balls_per_bin is {balls_per_bin!r}; it takes a number of at least 0")
+    require.whole("choices", choices, 1)
+    require.number("balls_per_bin", balls_per_bin, 0)
     if choices == 1:
         level = np.arange(1, most + 1)
         return np.concatenate([[1.0], 1.0 - gammaincc(level, balls_per_bin)])
@@ -137,13 +131,29 @@ def bins_with_at_least(balls_per_bin: float, choices: int, most: int = 60) -> ND
     return np.concatenate([[1.0], np.clip(solved.y[:, -1], 0.0, 1.0)])
 
 
-def maximum_load(bins: int, choices: int, balls: int | None = None) -> float:
-    """Approximate mean of the highest number of balls in a bin: Σ_k P(some bin has at least k) ≈ Σ_k 1 − exp(−n s_k).
+def ring_share_deviation(nodes: int, virtual_nodes: int = 1) -> float:
+    """Standard deviation of a share over its mean: √((n − 1)/(nv + 1)) (Lamping & Veach 2014, table 1).
 
-    For at least 1000 bins. With n = 10⁶ balls and bins: about 9 (d = 1), 4 (d = 2), 3 (d = 3). Azar et al. (SIAM J.
-    Comput. 1999): ln n/ln ln n for one choice, ln ln n/ln d + O(1) for d ≥ 2.
+    nv points at random cut the circle into arcs that are jointly Dirichlet(1, ..., 1), and a node owns v of them, so
+    its share is Beta(v, (n − 1)v).
     """
-    if bins < 1000:
-        raise ValueError(f"bins is {bins!r}; the approximation is for at least 1000 bins")
-    share = bins_with_at_least((bins if balls is None else balls) / bins, choices)
-    return float(-np.expm1(-bins * share[1:]).sum())
+    require.whole("nodes", nodes, 1)
+    require.whole("virtual_nodes", virtual_nodes, 1)
+    return math.sqrt((nodes - 1) / (nodes * virtual_nodes + 1))
+
+
+def moved_consistent(before: int, after: int) -> float:
+    """Least share of keys that must move between ``before`` and ``after`` equal nodes: |after − before| / larger.
+
+    What a ring, rendezvous and jump hashing reach: 1/(n + 1) when one node joins n, all of it to the new one.
+    """
+    require.whole("before", before, 1)
+    require.whole("after", after, 1)
+    return abs(after - before) / max(before, after)
+
+
+def moved_modulo(before: int, after: int) -> float:
+    """Share of keys that move under ``hash mod n``: 1 − min/lcm; n/(n + 1) when one node joins n."""
+    require.whole("before", before, 1)
+    require.whole("after", after, 1)
+    return 1.0 - min(before, after) / math.lcm(before, after)

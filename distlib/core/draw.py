@@ -61,10 +61,15 @@ def fresh(dispatcher: Any) -> Any:
 
     Numba looks at the function's own file only, so an edited policy would otherwise go on running in its old form. The
     digest stands where numba keeps its version: an index of another version is not read, for it may name types that
-    are gone.
+    are gone. A function that closes over compiled ones of the library (an engine with a policy's choice in its loop) is
+    found again by their names; numba would look for an object that is another in every process.
     """
-    file = dispatcher._cache._cache_file
-    file._version = f"{file._version} {SOURCES}"
+    cache = dispatcher._cache
+    cache._cache_file._version = f"{cache._cache_file._version} {SOURCES}"
+    parts = [cell.cell_contents.py_func for cell in dispatcher.py_func.__closure__ or ()]
+    if parts and all(part.__module__.startswith("distlib.") for part in parts):
+        names = tuple(f"{part.__module__}.{part.__qualname__}" for part in parts)
+        cache._index_key = lambda signature, codegen: (signature, codegen.magic_tuple(), names)
     return dispatcher
 
 

@@ -28,11 +28,9 @@ class FormulaLab(Lab):
     presets = {"Few requests": {"requests": 2000}, "Many requests": {"requests": 1_000_000}}
 
     def run(self, params: FormulaParams, progress: Progress) -> FormulaData:
-        """The curve, and five or so simulations for each setting."""
         return formula_data(params)
 
     def table(self, result: FormulaData) -> pd.DataFrame:
-        """Formula, simulated, and their distance in standard errors."""
         return result.table()
 
     def verdicts(self, result: FormulaData) -> Sequence[tuple[str, bool | None, str]]:
@@ -42,5 +40,4 @@ class FormulaLab(Lab):
         return [("Simulation within three standard errors", inside == len(apart), f"{inside} of {len(apart)} points")]
 
     def data(self, result: FormulaData) -> dict[str, pd.DataFrame]:
-        """Curve and points."""
         return {"curve": result.curve, "points": result.points}

@@ -1,7 +1,7 @@
 """Chapter 03.6, the queueing half: every closed form as a curve, and simulations that put it to the test.
 
 ``formula_data("M/M/c")`` gives the two tables that ``distlib.figures.queueing.formula_curve`` draws. A formula is
-listed once, in ``FORMULAS``, with the functions of ``distlib.theory`` that state it.
+listed once, in ``FORMULAS``.
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from distlib.balancing import hashing_theory as hashing
-from distlib.balancing import theory as choices
+from distlib.balancing import theory
 from distlib.balancing.balls import balls_into_bins
 from distlib.balancing.hashing import Ring, hash_keys, owners
-from distlib.balancing.policies import CentralQueue, LeastRequest, Policy, Random, RoundRobin
-from distlib.balancing.scenarios import ComparisonParams, service_of_cv2
+from distlib.balancing.policies import LeastRequest, Random, RoundRobin
+from distlib.balancing.scenarios import service_of_cv2
 from distlib.core.parameter import Parameters, parameter
 from distlib.sim.service.balancer_state import REJECTED
+from distlib.sim.service.params import Backends, at_load
+from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.result import Estimate, ServiceResult, batch_means
-from distlib.sim.service.service import Backends, ServiceParams, simulate
-from distlib.sim.workload import Deterministic, Exponential, Pareto, Poisson, ServiceTimes
+from distlib.sim.service.service import simulate
+from distlib.sim.workload import Deterministic, Exponential, Pareto, ServiceTimes
 from distlib.theory import queueing
 
 LOADS = tuple(float(x) for x in np.round(1.0 - np.geomspace(0.98, 0.04, 60), 4))  # dense where curves are steep
 POINTS = (0.2, 0.4, 0.6, 0.75, 0.9)
 STATISTICS: dict[str, float] = {"median": 0.5, "p90": 0.9, "p99": 0.99}
+EXPONENTIAL = Exponential()
 SHARED: dict[str, ServiceTimes] = {
     "constant": Deterministic(),
-    "exponential": Exponential(),
+    "exponential": EXPONENTIAL,
     "c² = 4": service_of_cv2(4.0),
     "Pareto 2.5": Pareto(shape=2.5),
 }
@@ -41,20 +43,25 @@ RING_SAMPLES = 60
 """Rings per point: the spread of shares differs from ring to ring."""
 
 
+RESPONSE = "mean response (mean service times)"
+TURNED_AWAY = "share of requests turned away"
+SERVERS = (1, 2, 5, 10, 50)
+BALLS = tuple(float(k) for k in range(7))
+
+
 @dataclass(frozen=True)
 class Formula:
-    """A closed form: what states it, over which values it is drawn, and how it is simulated.
+    """A closed form: over which values it is drawn, and how it is simulated.
 
     ``value(setting, x)`` is the formula, ``simulated(setting, x, requests, seed)`` its estimate with a standard error.
     """
 
-    functions: tuple[Callable[..., Any], ...]
-    x: str
-    y: str
     setting: str
     settings: tuple[Any, ...]
     value: Callable[[Any, float], float]
     simulated: Callable[[Any, float, int, int], Estimate]
+    y: str = RESPONSE
+    x: str = "load ρ"
     grid: tuple[float, ...] = LOADS
     at: tuple[float, ...] = POINTS
 
@@ -65,20 +72,14 @@ class Formula:
 
 
 def run(
-    policy: Policy,
-    backends: Backends,
-    load: float,
-    requests: int,
-    seed: int,
-    service: ServiceTimes = Exponential(),  # noqa: B008 (frozen)
+    policy: Policy, backends: Backends, load: float, requests: int, seed: int, service: ServiceTimes = EXPONENTIAL
 ) -> ServiceResult:
     """A Poisson stream of ``load`` = ρ at these backends (any load, where the queue is bounded).
 
     Many backends share the requests among them, so up to four times as many are simulated.
     """
     requests *= max(1, min(4, backends.count // 5))
-    rate = load * backends.capacity / service.expected_s
-    return simulate(ServiceParams(policy, Poisson(rate), service, backends, requests=requests, seed=seed))
+    return simulate(at_load(load, service, backends, policy=policy, requests=requests, seed=seed))
 
 
 def quantile_estimate(result: ServiceResult, probability: float) -> Estimate:
@@ -105,39 +106,28 @@ def single_simulated(statistic: str, load: float, requests: int, seed: int) -> E
 def waiting_share(servers: int, load: float, requests: int, seed: int) -> Estimate:
     """Share of requests of M/M/c that must wait."""
     result = run(CentralQueue(), Backends(servers), load, requests, seed)
-    waits = result.wait_s[math.floor(result.warm_up * result.wait_s.size) :]
-    return batch_means((waits > 1e-12).astype(np.float64))
+    return batch_means((result.warmed_up(result.wait_s) > 1e-12).astype(np.float64))
 
 
 def rejected_share(backends: Backends, load: float, requests: int, seed: int) -> Estimate:
     """Share of requests that find no room."""
     result = run(CentralQueue(), backends, load, requests, seed)
-    return batch_means((result.status == REJECTED)[math.floor(result.warm_up * result.status.size) :].astype(float))
+    return batch_means((result.warmed_up(result.status) == REJECTED).astype(np.float64))
 
 
-def two_backends_value(policy: str, load: float) -> float:
-    """Four ways to share two servers."""
-    known: dict[str, Callable[[float], float]] = {
-        "random": queueing.mm1_response,
-        "round robin": lambda load: queueing.round_robin_response(2, load),
-        "shorter queue": choices.shorter_of_two_response,
-        "central queue": lambda load: queueing.mmc_response(2, load),
-    }
-    return known[policy](load)
-
-
-TWO: dict[str, Policy] = {
-    "random": Random(),
-    "round robin": RoundRobin(),
-    "shorter queue": LeastRequest(),
-    "central queue": CentralQueue(),
+TWO: dict[str, tuple[Policy, Callable[[float], float]]] = {
+    "random": (Random(), queueing.mm1_response),
+    "round robin": (RoundRobin(), lambda load: queueing.round_robin_response(2, load)),
+    "shorter queue": (LeastRequest(), theory.shorter_of_two_response),
+    "central queue": (CentralQueue(), lambda load: queueing.mmc_response(2, load)),
 }
+"""Four ways to share two servers."""
 
 
 def ring_deviation(nodes: int, virtual_nodes: float, requests: int, seed: int) -> Estimate:
     """Root mean square deviation of the shares of many rings, over the mean share."""
     rings = [
-        Ring(tuple(range(nodes)), round(virtual_nodes), seed=seed * RING_SAMPLES + number).shares()
+        Ring(range(nodes), round(virtual_nodes), seed=seed * RING_SAMPLES + number).shares()
         for number in range(RING_SAMPLES)
     ]
     variances = np.array([float(((shares * nodes - 1.0) ** 2).mean()) for shares in rings])
@@ -159,89 +149,74 @@ def moved_keys(method: str, nodes: float, requests: int, seed: int) -> Estimate:
     share = float((before != after).mean())
     variance = share * (1.0 - share) / requests
     if method == "ring":  # what the new node's virtual nodes happen to cut off
-        variance += (share * hashing.ring_share_deviation(round(nodes) + 1, 100)) ** 2
+        variance += (share * theory.ring_share_deviation(round(nodes) + 1, 100)) ** 2
     return Estimate(share, math.sqrt(variance))
 
 
 def moved_value(method: str, nodes: float) -> float:
     """What must move, or what moves under ``hash mod n``."""
-    move = hashing.moved_modulo if method == "modulo" else hashing.moved_consistent
+    move = theory.moved_modulo if method == "modulo" else theory.moved_consistent
     return move(round(nodes), round(nodes) + 1)
 
 
-RESPONSE = "mean response (mean service times)"
-BALLS = tuple(float(k) for k in range(7))
-
 FORMULAS: dict[str, Formula] = {
     "M/M/1": Formula(
-        (queueing.mm1_response, queueing.mm1_response_quantile),
-        "load ρ", "response (mean service times)", "statistic", ("median", "mean", "p90", "p99"),
-        single_value, single_simulated,
+        "statistic", ("median", "mean", "p90", "p99"), single_value, single_simulated, "response (mean service times)",
     ),
     "M/M/c": Formula(
-        (queueing.mmc_wait, queueing.mmc_response), "load ρ", RESPONSE, "servers c", (1, 2, 5, 10, 50),
-        queueing.mmc_response,
+        "servers c", SERVERS, queueing.mmc_response,
         lambda c, load, n, seed: run(CentralQueue(), Backends(c), load, n, seed).response,
     ),
-    "Erlang C": Formula(
-        (queueing.erlang_c,), "load ρ", "share of requests that wait", "servers c", (1, 2, 5, 10, 50),
-        queueing.erlang_c, waiting_share,
-    ),
+    "Erlang C": Formula("servers c", SERVERS, queueing.erlang_c, waiting_share, "share of requests that wait"),
     "Erlang B": Formula(
-        (queueing.erlang_b,), "offered traffic per server, a / c", "share of requests turned away", "servers c",
-        (1, 2, 5, 10, 50), lambda c, x: queueing.erlang_b(c, c * x),
+        "servers c", SERVERS, lambda c, x: queueing.erlang_b(c, c * x),
         lambda c, x, n, seed: rejected_share(Backends(c, queue_limit=0), x, n, seed),
+        TURNED_AWAY, "offered traffic per server, a / c",
         tuple(np.round(np.linspace(0.02, 1.6, 60), 3).tolist()), (0.3, 0.6, 0.8, 1.0, 1.5),
     ),
     "M/M/1/K": Formula(
-        (queueing.mm1k_blocking,), "load ρ", "share of requests turned away", "room K", (1, 2, 5, 10, 20),
-        lambda k, load: queueing.mm1k_blocking(load, k),
+        "room K", (1, 2, 5, 10, 20), lambda k, load: queueing.mm1k_blocking(load, k),
         lambda k, load, n, seed: rejected_share(Backends(1, queue_limit=k - 1), load, n, seed),
-        tuple(np.round(np.linspace(0.02, 2.0, 60), 3).tolist()), (0.3, 0.6, 0.9, 1.2, 1.8),
+        TURNED_AWAY, grid=tuple(np.round(np.linspace(0.02, 2.0, 60), 3).tolist()), at=(0.3, 0.6, 0.9, 1.2, 1.8),
     ),
     "M/G/1": Formula(
-        (queueing.mg1_wait, queueing.mg1_response), "load ρ", RESPONSE, "c²", (0.0, 0.5, 1.0, 4.0, 10.0),
-        lambda cv2, load: queueing.mg1_response(load, cv2),
+        "c²", (0.0, 0.5, 1.0, 4.0, 10.0), lambda cv2, load: queueing.mg1_response(load, cv2),
         lambda cv2, load, n, seed: run(Random(), Backends(1), load, n, seed, service_of_cv2(cv2)).response,
     ),
     "M/G/1, processor sharing": Formula(
-        (queueing.mg1_sharing_response,), "load ρ", RESPONSE, "service times", tuple(SHARED),
-        lambda name, load: queueing.mg1_sharing_response(load),
+        "service times", tuple(SHARED), lambda name, load: queueing.mg1_sharing_response(load),
         lambda name, load, n, seed: run(
             Random(), Backends(1, discipline="sharing"), load, n, seed, SHARED[name]
         ).response,
     ),
     "round robin": Formula(
-        (queueing.gim1_sigma, queueing.erlang_sigma, queueing.round_robin_response), "load ρ", RESPONSE, "backends n",
-        (1, 2, 5, 10, 100), queueing.round_robin_response,
+        "backends n", (1, 2, 5, 10, 100), queueing.round_robin_response,
         lambda n, load, count, seed: run(RoundRobin(), Backends(n), load, count, seed).response,
     ),
     "round robin, constant service": Formula(
-        (queueing.mdc_wait,), "load ρ", RESPONSE, "backends c", (1, 2, 5, 10, 50),
-        queueing.mdc_response,
+        "backends c", SERVERS, queueing.mdc_response,
         lambda c, load, n, seed: run(RoundRobin(), Backends(c), load, n, seed, Deterministic()).response,
     ),
     "two backends": Formula(
-        (choices.shorter_of_two_response,), "load ρ", RESPONSE, "policy", tuple(TWO), two_backends_value,
-        lambda name, load, n, seed: run(TWO[name], Backends(2), load, n, seed).response, LOADS[::5],
+        "policy", tuple(TWO), lambda name, load: TWO[name][1](load),
+        lambda name, load, n, seed: run(TWO[name][0], Backends(2), load, n, seed).response, grid=LOADS[::5],
     ),
     "d choices": Formula(
-        (choices.supermarket_tail, choices.supermarket_response), "load ρ", RESPONSE, "choices d", (1, 2, 3, 5),
-        lambda d, load: choices.supermarket_response(load, d),
+        "choices d", (1, 2, 3, 5), lambda d, load: theory.supermarket_response(load, d),
         lambda d, load, n, seed: run(LeastRequest(d), Backends(200), load, n, seed).response,
     ),
     "balls into bins": Formula(
-        (choices.bins_with_at_least,), "balls", "share of bins with at least so many", "choices d", (1, 2, 3),
-        lambda d, balls: float(choices.bins_with_at_least(1.0, d)[round(balls)]), filled_bins, BALLS, BALLS,
+        "choices d", (1, 2, 3), lambda d, balls: float(theory.bins_with_at_least(1.0, d)[round(balls)]), filled_bins,
+        "share of bins with at least so many", "balls", BALLS, BALLS,
     ),
     "share of a ring": Formula(
-        (hashing.ring_share_deviation,), "virtual nodes per node", "standard deviation of a share over its mean",
-        "nodes n", (2, 5, 10, 100), lambda n, v: hashing.ring_share_deviation(n, round(v)), ring_deviation,
+        "nodes n", (2, 5, 10, 100), lambda n, v: theory.ring_share_deviation(n, round(v)), ring_deviation,
+        "standard deviation of a share over its mean", "virtual nodes per node",
         tuple(float(v) for v in range(1, 101)), (1.0, 5.0, 10.0, 25.0, 50.0, 100.0),
     ),
     "keys that move": Formula(
-        (hashing.moved_modulo, hashing.moved_consistent), "nodes before one more joins", "share of keys that move",
         "method", ("modulo", "ring", "rendezvous", "jump"), moved_value, moved_keys,
+        "share of keys that move", "nodes before one more joins",
         tuple(float(n) for n in range(1, 31)), (2.0, 4.0, 7.0, 10.0, 20.0, 30.0),
     ),
 }  # fmt: skip
@@ -252,9 +227,8 @@ class FormulaParams(Parameters):
     """A formula put to the test."""
 
     formula: str = parameter("M/M/c", "formula", choices=tuple(FORMULAS), help="which closed form")
-    requests: int = parameter(
-        100_000, "requests", low=2000, high=2_000_000, scale="log", help="simulated per point (or bins, or keys)"
-    )
+    requests: int = parameter(100_000, "requests", low=2000, high=2_000_000, scale="log",
+        help="simulated per point (or bins, or keys)")  # fmt: skip
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="another seed, other samples")
 
 
@@ -298,23 +272,3 @@ def formula_data(params: FormulaParams | str = FormulaParams()) -> FormulaData:
         pd.DataFrame(curve, columns=["setting", "x", "value"]),
         pd.DataFrame(points, columns=["setting", "x", "value", "error"]),
     )
-
-
-def theory_tails(params: ComparisonParams, longest_s: float, points: int = 60) -> pd.DataFrame:
-    """Columns policy, response_s, tail: P(response > t) by theory, where there is a closed form.
-
-    Exponential service, equal backends, a load below 1; d choices as the limit of many backends.
-    """
-    n, load = params.backends, params.load
-    known: dict[str, Callable[[float], float]] = {
-        "random": lambda t: queueing.mm1_response_tail(t, load),
-        "round robin": lambda t: math.exp(-t / queueing.round_robin_response(n, load)),
-        "two choices": lambda t: choices.supermarket_response_tail(t, load, 2),
-        "three choices": lambda t: choices.supermarket_response_tail(t, load, 3),
-        "central queue": lambda t: queueing.mmc_response_tail(t, n, load),
-    }
-    if params.service != "exponential" or params.slow_speed != 1 or load >= 1:
-        known = {}
-    times = np.linspace(0.0, longest_s, points)
-    rows = [(name, t, known[name](float(t))) for name in params.policies if name in known for t in times]
-    return pd.DataFrame(rows, columns=["policy", "response_s", "tail"])

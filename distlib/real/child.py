@@ -19,7 +19,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 Tell = Callable[[Mapping[str, Any]], None]
 PATIENCE_S = 3.0
@@ -30,8 +30,22 @@ class ChildError(RuntimeError):
     """A child process ended before its work was done; the message holds the last thing it said."""
 
 
-class Child:
-    """A running ``python -m module``, ended on leaving the ``with`` block."""
+class Closed:
+    """Something that leaving the ``with`` block closes."""
+
+    def close(self) -> None:
+        """End it, and what belongs to it."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Child(Closed):
+    """A running ``python -m module``."""
 
     def __init__(self, module: str, task: Mapping[str, Any]) -> None:
         self.name = module.rpartition(".")[2]
@@ -66,18 +80,12 @@ class Child:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
-            raise ChildError(
-                f"{self.name} ended with code {self._process.returncode}: {self._last_words() or 'no word'}"
-            )
+            code = self._process.wait()
+            self._errors.seek(0)
+            said = self._errors.read().decode(errors="replace").strip()[-800:]
+            raise ChildError(f"{self.name} ended with code {code}: {said or 'no word'}")
         told: dict[str, Any] = json.loads(line)
-        if "error" in told:
-            raise ChildError(f"{self.name}: {told['error']}")
         return told
-
-    def _last_words(self) -> str:
-        self._errors.seek(0)
-        return self._errors.read().decode(errors="replace").strip()[-800:]
 
     def close(self) -> None:
         """End the child and wait until it is gone: politely, then by signal to this one process id."""
@@ -98,12 +106,6 @@ class Child:
                 process.wait()
             process.stdout.close()
             self._errors.close()
-
-    def __enter__(self) -> Child:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def run_child(work: Callable[[dict[str, Any], Tell], Awaitable[None]]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +53,8 @@ def poisson_times(key: int, count: int, rate_per_s: float) -> Floats:
 class Arrivals(Parameters):
     """When requests arrive. ``rate_per_s`` is the long-run mean rate."""
 
-    rate_per_s: float = parameter(
-        9.0, "arrival rate", unit="1/s", low=1e-9, high=1e9, scale="log", help="mean number of requests a second"
-    )
+    rate_per_s: float = parameter(9.0, "arrival rate", unit="1/s", low=1e-9, high=1e9, scale="log",
+        help="mean number of requests a second")  # fmt: skip
 
     def times(self, key: int, count: int) -> Floats:
         """The first ``count`` arrival times in seconds, never decreasing."""
@@ -73,7 +71,6 @@ class Poisson(Arrivals):
     """Independent users: exponential gaps."""
 
     def times(self, key: int, count: int) -> Floats:
-        """Running sum of exponential gaps."""
         return poisson_times(key, count, self.rate_per_s)
 
 
@@ -82,7 +79,6 @@ class Regular(Arrivals):
     """Deterministic: one request every 1/rate seconds."""
 
     def times(self, key: int, count: int) -> Floats:
-        """Multiples of the gap."""
         return np.arange(1, count + 1) / self.rate_per_s
 
 
@@ -93,23 +89,18 @@ class Bursty(Arrivals):
     A share ``burst_share`` of the time is burst, in stretches of exponential length with mean ``burst_s``.
     """
 
-    peak: float = parameter(
-        5.0, "burst over calm", low=1.0, high=1000.0, scale="log", help="rate in a burst over rate in calm"
-    )
-    burst_s: float = parameter(
-        10.0, "mean burst", unit="s", low=1e-6, high=1e6, scale="log", help="mean length of a burst"
-    )
-    burst_share: float = parameter(
-        0.1, "share of bursts", low=0.001, high=0.999, help="share of the time spent in bursts"
-    )
+    peak: float = parameter(5.0, "burst over calm", low=1.0, high=1000.0, scale="log",
+        help="rate in a burst over rate in calm")  # fmt: skip
+    burst_s: float = parameter(10.0, "mean burst", unit="s", low=1e-6, high=1e6, scale="log",
+        help="mean length of a burst")  # fmt: skip
+    burst_share: float = parameter(0.1, "share of bursts", low=0.001, high=0.999,
+        help="share of the time spent in bursts")  # fmt: skip
 
     def times(self, key: int, count: int) -> Floats:
-        """Simulated state by state."""
         calm_rate = self.rate_per_s / (1.0 - self.burst_share + self.peak * self.burst_share)
         calm_s = self.burst_s * (1.0 - self.burst_share) / self.burst_share
-        return modulated_poisson(
-            np.uint64(key), count, np.array([calm_rate, calm_rate * self.peak]), np.array([calm_s, self.burst_s])
-        )
+        rates, stays_s = np.array([calm_rate, calm_rate * self.peak]), np.array([calm_s, self.burst_s])
+        return modulated_poisson(np.uint64(key), count, rates, stays_s)
 
 
 @compiled_allocating
@@ -146,8 +137,7 @@ class Diurnal(Arrivals):
 
     def times(self, key: int, count: int) -> Floats:
         """Unit Poisson times, mapped through the inverse of the expected number of arrivals."""
-        expected = poisson_times(key, count, 1.0)
-        return invert_diurnal(expected, self.rate_per_s, self.swing, self.period_s)
+        return invert_diurnal(poisson_times(key, count, 1.0), self.rate_per_s, self.swing, self.period_s)
 
 
 @compiled_allocating
@@ -179,24 +169,18 @@ class Replay(Arrivals):
     rate_per_s: float = field(default=0.0, init=False)
 
     def check(self) -> None:
-        """At least two times, in order, not all the same."""
         if len(self.recorded_s) < 2:
             raise ValueError(f"recorded_s has {len(self.recorded_s)} times; a series needs at least two")
         times = np.asarray(self.recorded_s, np.float64)
         if not np.isfinite(times).all() or (np.diff(times) < 0).any() or times[0] == times[-1]:
-            raise ValueError(
-                "recorded_s must be finite arrival times in seconds that never decrease and span some time"
-            )
+            raise ValueError("recorded_s takes finite arrival times in seconds that never decrease and span some time")
 
     @property
     def mean_rate_per_s(self) -> float:
-        """Arrivals a second over the recorded span."""
         return (len(self.recorded_s) - 1) / (self.recorded_s[-1] - self.recorded_s[0])
 
     def times(self, key: int, count: int) -> Floats:
-        """The gaps of the record, from its first arrival on."""
-        gaps = np.diff(np.asarray(self.recorded_s, np.float64))
-        times = np.resize(gaps, count)
+        times = np.resize(np.diff(np.asarray(self.recorded_s, np.float64)), count)
         running_sum(times, 1.0, 0.0)
         return times
 
@@ -205,10 +189,8 @@ class Replay(Arrivals):
 class ServiceTimes(Parameters):
     """How much work a request brings, as time on a backend of speed 1."""
 
-    mean_s: float = parameter(
-        1.0, "mean service time", unit="s", low=1e-9, high=1e9, scale="log", help="on a backend of speed 1"
-    )
-    label: ClassVar[str] = ""
+    mean_s: float = parameter(1.0, "mean service time", unit="s", low=1e-9, high=1e9, scale="log",
+        help="on a backend of speed 1")  # fmt: skip
 
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
         """Service times of the first ``count`` requests, from two random streams."""
@@ -236,10 +218,7 @@ def uniforms(key: int, count: int) -> Floats:
 class Exponential(ServiceTimes):
     """Memoryless; c² = 1."""
 
-    label: ClassVar[str] = "exponential"
-
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
-        """−mean · ln u."""
         times = np.empty(count)
         unit_exponentials(keys[0], 0, times)
         if self.mean_s != 1.0:
@@ -248,7 +227,6 @@ class Exponential(ServiceTimes):
 
     @property
     def cv2(self) -> float:
-        """1."""
         return 1.0
 
 
@@ -256,15 +234,11 @@ class Exponential(ServiceTimes):
 class Deterministic(ServiceTimes):
     """Every request brings the same work; c² = 0."""
 
-    label: ClassVar[str] = "deterministic"
-
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
-        """The mean, again and again."""
         return np.full(count, self.mean_s)
 
     @property
     def cv2(self) -> float:
-        """0."""
         return 0.0
 
 
@@ -272,14 +246,11 @@ class Deterministic(ServiceTimes):
 class Hyperexponential(ServiceTimes):
     """Two kinds of requests, short and long, both exponential, with balanced means (each kind is half of the work)."""
 
-    variability: float = parameter(
-        4.0, "c²", low=1.0, high=1000.0, scale="log", help="squared coefficient of variation; 1 is exponential"
-    )
-    label: ClassVar[str] = "hyperexponential"
+    variability: float = parameter(4.0, "c²", low=1.0, high=1000.0, scale="log",
+        help="squared coefficient of variation; 1 is exponential")  # fmt: skip
 
     @property
     def cv2(self) -> float:
-        """The parameter c²."""
         return self.variability
 
     @property
@@ -288,7 +259,6 @@ class Hyperexponential(ServiceTimes):
         return 0.5 * (1.0 + math.sqrt((self.variability - 1.0) / (self.variability + 1.0)))
 
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
-        """An exponential of the mean of its kind."""
         p = self.short_share
         short = uniforms(keys[1], count) < p
         times = np.empty(count)
@@ -301,14 +271,11 @@ class Hyperexponential(ServiceTimes):
 class LogNormal(ServiceTimes):
     """exp of a normal number, as measured latencies often look."""
 
-    variability: float = parameter(
-        4.0, "c²", low=0.001, high=1000.0, scale="log", help="squared coefficient of variation"
-    )
-    label: ClassVar[str] = "log-normal"
+    variability: float = parameter(4.0, "c²", low=0.001, high=1000.0, scale="log",
+        help="squared coefficient of variation")  # fmt: skip
 
     @property
     def cv2(self) -> float:
-        """The parameter c²."""
         return self.variability
 
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
@@ -321,15 +288,8 @@ class LogNormal(ServiceTimes):
 class Pareto(ServiceTimes):
     """Heavy tail: P(S > x) = (x_min/x)^shape; infinite variance for a shape of 2 or less."""
 
-    shape: float = parameter(
-        2.5,
-        "shape",
-        low=1.01,
-        high=100.0,
-        scale="log",
-        help="the smaller, the heavier the tail; variance is infinite up to 2",
-    )
-    label: ClassVar[str] = "Pareto"
+    shape: float = parameter(2.5, "shape", low=1.01, high=100.0, scale="log",
+        help="the smaller, the heavier the tail; variance is infinite up to 2")  # fmt: skip
 
     @property
     def cv2(self) -> float:
@@ -348,25 +308,30 @@ class Empirical(ServiceTimes):
 
     values_s: tuple[float, ...] = field(default=(), repr=False)
     mean_s: float = field(default=0.0, init=False)
-    label: ClassVar[str] = "empirical"
 
     def check(self) -> None:
-        """At least one value; none negative; not all zero."""
         values = np.asarray(self.values_s, np.float64)
         if values.size == 0 or not np.isfinite(values).all() or (values < 0).any() or values.sum() == 0:
             raise ValueError("values_s takes measured service times in seconds: at least one, none negative, not all 0")
 
     @property
     def expected_s(self) -> float:
-        """Mean of the values."""
         return float(np.mean(self.values_s))
 
     @property
     def cv2(self) -> float:
-        """Variance over squared mean of the values."""
         return float(np.var(self.values_s)) / self.expected_s**2
 
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
-        """With replacement."""
         values = np.asarray(self.values_s, np.float64)
         return values[(uniforms(keys[0], count) * values.size).astype(np.int64)]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The random input of a run; the same for every policy."""
+
+    arrival_s: Floats
+    service_s: Floats
+    sender: NDArray[np.int32]  # balancer of each request; one entry when there is one balancer
+    client: NDArray[np.int32]  # client of each request; one entry when keys do not matter

@@ -16,6 +16,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import lambertw
 
+from distlib.core import require
+
 
 def check_load(load: float) -> None:
     """``ValueError`` unless 0 ≤ load < 1: from 1 on the queue grows without bound and no mean exists."""
@@ -26,18 +28,6 @@ def check_load(load: float) -> None:
             f"load is {load!r}: work arrives as fast as it can be done or faster, so the queue grows for ever "
             "and has no mean; the formula holds for a load below 1"
         )
-
-
-def check_service(service_s: float) -> None:
-    """``ValueError`` unless the mean service time is positive."""
-    if not (math.isfinite(service_s) and service_s > 0):
-        raise ValueError(f"service_s is {service_s!r}; a mean service time is a positive number")
-
-
-def check_servers(servers: int) -> None:
-    """``ValueError`` unless there is at least one server."""
-    if servers < 1 or servers != int(servers):
-        raise ValueError(f"servers is {servers!r}; it takes a whole number of at least 1")
 
 
 def check_probability(probability: float) -> None:
@@ -52,13 +42,8 @@ def mm1_response(load: float, service_s: float = 1.0) -> float:
     Holds for any order of service that does not look at service times (Kleinrock I, §3.2).
     """
     check_load(load)
-    check_service(service_s)
+    require.above("service_s", service_s)
     return service_s / (1.0 - load)
-
-
-def mm1_wait(load: float, service_s: float = 1.0) -> float:
-    """M/M/1: Wq = ρ E[S]/(1 − ρ)."""
-    return load * mm1_response(load, service_s)
 
 
 def mm1_response_tail(time_s: float, load: float, service_s: float = 1.0) -> float:
@@ -72,22 +57,15 @@ def mm1_response_quantile(probability: float, load: float, service_s: float = 1.
     return -mm1_response(load, service_s) * math.log1p(-probability)
 
 
-def mm1_queue_probability(length: int, load: float) -> float:
-    """M/M/1: P(n in system) = (1 − ρ) ρⁿ."""
-    check_load(load)
-    return (1.0 - load) * load**length
-
-
 def erlang_b(servers: int, offered: float) -> float:
     """Erlang's loss formula: blocking of M/G/c/c (c servers, no queue) under ``offered`` = λ E[S] erlangs.
 
     Any service distribution, any offered traffic (A. K. Erlang 1917). By the recursion B(k) = aB/(k + aB).
     """
-    check_servers(servers)
-    if not (math.isfinite(offered) and offered >= 0):
-        raise ValueError(f"offered is {offered!r}; traffic in erlangs is a number of at least 0")
+    require.whole("servers", servers, 1)
+    require.number("offered", offered, 0, unit="erlangs")
     blocking = 1.0
-    for k in range(1, int(servers) + 1):
+    for k in range(1, servers + 1):
         blocking = offered * blocking / (k + offered * blocking)
     return blocking
 
@@ -101,7 +79,7 @@ def erlang_c(servers: int, load: float) -> float:
 
 def mmc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
     """M/M/c: Wq = C E[S]/(c(1 − ρ))."""
-    check_service(service_s)
+    require.above("service_s", service_s)
     return erlang_c(servers, load) * service_s / (servers * (1.0 - load))
 
 
@@ -112,7 +90,7 @@ def mmc_response(servers: int, load: float, service_s: float = 1.0) -> float:
 
 def mmc_response_tail(time_s: float, servers: int, load: float, service_s: float = 1.0) -> float:
     """M/M/c, first come first served: P(response > t), service time and (with probability C) an exponential wait."""
-    check_service(service_s)
+    require.above("service_s", service_s)
     waits = erlang_c(servers, load)
     t = max(0.0, time_s) / service_s
     spare = servers * (1.0 - load) - 1.0  # rate of the wait minus rate of the service
@@ -133,14 +111,11 @@ def mmc_response_quantile(probability: float, servers: int, load: float, service
 def mg1_wait(load: float, cv2: float, service_s: float = 1.0) -> float:
     """M/G/1, first come first served (Pollaczek–Khinchine): Wq = ρ/(1 − ρ) · (1 + c²)/2 · E[S].
 
-    ``cv2`` is the service times' squared coefficient of variation; it must be finite.
+    ``cv2`` is the service times' squared coefficient of variation; with an infinite one the mean wait is infinite.
     """
     check_load(load)
-    check_service(service_s)
-    if not (math.isfinite(cv2) and cv2 >= 0):
-        raise ValueError(
-            f"cv2 is {cv2!r}; with an infinite variance the mean wait is infinite; it takes a number of at least 0"
-        )
+    require.above("service_s", service_s)
+    require.number("cv2", cv2, 0)
     return load / (1.0 - load) * (1.0 + cv2) / 2.0 * service_s
 
 
@@ -155,7 +130,7 @@ def mg1_sharing_response(load: float, service_s: float = 1.0) -> float:
     Called with ``service_s`` = x for one size, or with the mean for all (Kleinrock II, 1976, §4.4).
     """
     check_load(load)
-    check_service(service_s)
+    require.above("service_s", service_s)
     return service_s / (1.0 - load)
 
 
@@ -164,20 +139,9 @@ def mm1k_blocking(load: float, capacity: int) -> float:
 
     Any load of at least 0, since a bounded queue is always stable; 1/(K + 1) at ρ = 1.
     """
-    check_servers(capacity)
-    if not (math.isfinite(load) and load >= 0):
-        raise ValueError(f"load is {load!r}; it takes a number of at least 0")
+    require.whole("capacity", capacity, 1)
+    require.number("load", load, 0)
     return load**capacity / sum(load**k for k in range(capacity + 1))
-
-
-def mm1k_response(load: float, capacity: int, service_s: float = 1.0) -> float:
-    """M/M/1/K: mean response of the requests that get in, by Little's law."""
-    check_service(service_s)
-    if load == 0:
-        return service_s
-    weights = [load**k for k in range(capacity + 1)]
-    mean_length = sum(k * weight for k, weight in enumerate(weights)) / sum(weights)
-    return mean_length * service_s / (load * (1.0 - mm1k_blocking(load, capacity)))
 
 
 def gim1_sigma(interarrival_transform: Callable[[float], float], load: float) -> float:
@@ -192,36 +156,16 @@ def gim1_sigma(interarrival_transform: Callable[[float], float], load: float) ->
     return float(brentq(lambda sigma: interarrival_transform(1.0 - sigma) - sigma, 0.0, high, xtol=1e-15, rtol=1e-14))
 
 
-def gim1_response(interarrival_transform: Callable[[float], float], load: float, service_s: float = 1.0) -> float:
-    """GI/M/1, first come first served: the response is exponential with mean E[S]/(1 − σ)."""
-    check_service(service_s)
-    return service_s / (1.0 - gim1_sigma(interarrival_transform, load))
-
-
 def erlang_sigma(stages: int, load: float) -> float:
     """E_n/M/1: σ = (nρ/(nρ + 1 − σ))ⁿ."""
-    check_servers(stages)
+    require.whole("stages", stages, 1)
     return gim1_sigma(lambda s: (stages * load / (stages * load + s)) ** stages, load)
 
 
 def round_robin_response(backends: int, load: float, service_s: float = 1.0) -> float:
     """Round robin over n exponential servers = E_n/M/1: each sees every n-th arrival of a Poisson stream."""
-    check_service(service_s)
+    require.above("service_s", service_s)
     return service_s / (1.0 - erlang_sigma(backends, load))
-
-
-def round_robin_response_quantile(probability: float, backends: int, load: float, service_s: float = 1.0) -> float:
-    """Round robin over n exponential servers: −W ln(1 − p), as the response of GI/M/1 is exponential."""
-    check_probability(probability)
-    return -round_robin_response(backends, load, service_s) * math.log1p(-probability)
-
-
-def dm1_response(load: float, service_s: float = 1.0) -> float:
-    """D/M/1, the limit of round robin over many servers: σ = exp(−(1 − σ)/ρ)."""
-    if load == 0:
-        check_service(service_s)
-        return service_s
-    return gim1_response(lambda s: math.exp(-s / load), load, service_s)
 
 
 def mdc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
@@ -233,8 +177,8 @@ def mdc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
     z_k = −W₀(−ρ e^(−ρ) e^(2πik/c))/ρ by Lambert's W.
     """
     check_load(load)
-    check_service(service_s)
-    check_servers(servers)
+    require.above("service_s", service_s)
+    require.whole("servers", servers, 1)
     if load == 0:
         return 0.0
     turn = np.exp(2j * np.pi * np.arange(1, servers) / servers)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from distlib.balancing import policy_guard
+from distlib.balancing import reader_policy
 from distlib.balancing.exercises import CONTESTS, grade_capacity, judge_policy
-from distlib.balancing.policies import LeastRequest, Policy
-from distlib.balancing.policy_guard import CallWatch, PolicyError, watched
+from distlib.balancing.policies import LeastRequest
+from distlib.balancing.reader_policy import PolicyError
+from distlib.sim.service.policy import Policy
 
 
 def two(seen: Any, now: float, client: int) -> int:
@@ -133,20 +135,22 @@ def slow(seen: Any, now: float, client: int) -> int:
     return 0
 
 
+@pytest.fixture
+def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_policy, "CHOICE_LIMIT_S", 0.2)
+    monkeypatch.setattr(reader_policy, "RUN_LIMIT_S", 0.4)
+
+
+@pytest.mark.usefixtures("short_limits")
 @pytest.mark.parametrize(("policy", "words"), [(loops, "is there an endless loop?"), (slow, "make choose faster")])
-def test_a_policy_that_does_not_end_is_ended(policy: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("distlib.balancing.exercises.watched", lambda: watched(choice_limit_s=0.2, run_limit_s=0.4))
+def test_a_policy_that_does_not_end_is_ended(policy: Any, words: str) -> None:
     judgement = judge_policy(policy, "two choices")
     assert not judgement and words in str(judgement)
 
 
-def test_the_watch_leaves_quick_choices_alone() -> None:
-    with watched(choice_limit_s=0.05) as watch:
-        for _ in range(3):
-            watch.begin()
-            watch.end()
-            time.sleep(0.08)
-    assert isinstance(watch, CallWatch) and watch.reason == ""
+def test_a_policy_that_ends_the_process_ends_its_own() -> None:
+    judgement = judge_policy(lambda seen, now, client: os._exit(3), "two choices")
+    assert not judgement and "the process ended (exit code 3)" in str(judgement)
 
 
 def test_an_unknown_contest_is_named() -> None:
@@ -154,9 +158,9 @@ def test_an_unknown_contest_is_named() -> None:
         judge_policy(two, "tennis")
 
 
-def test_errors_of_the_guard_are_one_kind() -> None:
+def test_what_may_be_chosen() -> None:
     with pytest.raises(PolicyError, match="which is not available"):
-        policy_guard.check_choice(1, 3, [0, 2])
+        reader_policy.check_choice(1, 3, [0, 2])
 
 
 def test_capacity() -> None:

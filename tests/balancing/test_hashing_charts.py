@@ -36,7 +36,7 @@ def test_a_single_point_owns_the_whole_circle() -> None:
 
 def test_the_ring_has_a_trace_a_node_and_names_each() -> None:
     view = ring_view(RingParams(nodes=4, virtual_nodes=5))
-    figure = hashing.ring(view.arcs, view.shares, expected_deviation=view.expected_deviation)
+    figure = hashing.ring(view.arcs, view.shares, view.expected_deviation)
     assert [trace.name for trace in figure.data[:4]] == ["N0", "N1", "N2", "N3"]
     names = next(trace for trace in figure.data if trace.mode == "text")
     assert sorted(names.text) == ["N0", "N1", "N2", "N3"]
@@ -61,7 +61,7 @@ def test_nothing_moves_between_equal_rings() -> None:
 def test_a_ring_too_fine_to_read_is_refused() -> None:
     view = ring_view(RingParams(nodes=100, virtual_nodes=100))
     with pytest.raises(ValueError, match="at most 6,000"):
-        hashing.ring(view.arcs, view.shares)
+        hashing.ring(view.arcs, view.shares, view.expected_deviation)
     with pytest.raises(ValueError, match="at most 6,000"):
         hashing.ring_change(view.arcs, view.arcs)
 

@@ -7,19 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distlib.balancing.hashing_labs import HashRingLab
-from distlib.balancing.labs import (
-    MOMENTS,
-    LiveQueuesLab,
-    LoadBalancingLab,
-    LoadCurveLab,
-    StaleLab,
-    wasted,
-    wasted_share,
-)
-from distlib.balancing.scenarios import ComparisonParams
+from distlib.balancing.labs import HashRingLab, LiveQueuesLab, LoadBalancingLab, LoadCurveLab, StaleLab, wasted
+from distlib.balancing.scenarios import ComparisonParams, theory_tails
 from distlib.formulas.labs import FormulaLab
-from distlib.formulas.scenarios import FORMULAS, theory_tails
+from distlib.formulas.scenarios import FORMULAS
 from distlib.labs.lab import Lab
 from distlib.labs.question import prediction, quiz
 
@@ -49,7 +40,7 @@ def test_every_picture_and_every_preset_of_every_lab(kind: type[Lab]) -> None:
 
 def test_all_policies_of_a_lab_meet_the_same_requests() -> None:
     lab = LoadBalancingLab(requests=2000)
-    runs = list(lab.result[1].results.values())
+    runs = list(lab.result.results.values())
     assert len(runs) == 5
     for one in runs[1:]:
         assert np.array_equal(one.arrival_s, runs[0].arrival_s)
@@ -96,13 +87,6 @@ def test_a_film_of_more_moments_than_a_figure_takes_is_refused_in_words() -> Non
 def test_wasted_moments() -> None:
     lengths = np.array([[0, 3], [1, 2], [0, 1]])
     assert wasted(lengths, np.array([2, 1, 0])).tolist() == [True, False, False]
-
-
-@pytest.mark.parametrize("policy", ["random", "two choices", "central queue"])
-def test_the_quick_count_of_wasted_moments_is_the_result_of_looking(policy: str) -> None:
-    run = LoadBalancingLab(requests=5000, policies=(policy,)).result[1].results[policy]
-    times = np.linspace(0.1, 0.95, MOMENTS) * run.arrival_s[-1]
-    assert wasted_share(run) == wasted(run.queue_lengths(times), run.waiting(times)).mean()
 
 
 def test_a_herd_is_slower_than_chance() -> None:

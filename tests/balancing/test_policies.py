@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from distlib.balancing.balancer import Balancer, NoBackendError
 from distlib.balancing.policies import (
-    CentralQueue,
     JoinIdleQueue,
     KeyAffinity,
     LeastRequest,
     LeastResponseTime,
-    Policy,
     Random,
     RoundRobin,
     SmoothWeightedRoundRobin,
     Subset,
     WeightedRoundRobin,
 )
+from distlib.sim.service.balancer import Balancer, NoBackendError
+from distlib.sim.service.policy import CentralQueue, Policy
+from tests.sim.service.plain import uncompiled
 
 EVERY = [
     Random(),
@@ -47,7 +47,7 @@ def sequence(policy, backends, count):
 @pytest.mark.parametrize("policy", EVERY, ids=lambda policy: policy.label)
 def test_the_readable_source_and_the_compiled_policy_choose_alike(policy):
     compiled = Balancer(policy, 4, seed=5, clients=9)
-    plain = Balancer(policy, 4, seed=5, clients=9, compiled=False)
+    plain = Balancer(uncompiled(policy), 4, seed=5, clients=9)
     for step in range(200):
         chosen = compiled.choose(step * 0.5, step % 9)
         assert plain.choose(step * 0.5, step % 9) == chosen
@@ -140,9 +140,9 @@ def test_least_response_time_avoids_the_slow_and_forgives_with_time():
     assert [balancer.choose(4.0) for _ in range(5)] == [1] * 5  # 0.1 · (k + 1) stays below 4 · 1
     for _ in range(5):
         balancer.answer(1, 0.1, 4.0)
-    assert balancer.latency_s[0] == pytest.approx(4.0)
+    assert balancer.known.latency[0, 0] == pytest.approx(4.0)
     balancer.choose(60.0)
-    assert balancer.latency_s[0] == pytest.approx(4.0 * np.exp(-56.0 / 5.0))
+    assert balancer.known.latency[0, 0] == pytest.approx(4.0 * np.exp(-56.0 / 5.0))
 
 
 def test_key_affinity_is_faithful_and_bounded():
@@ -191,7 +191,7 @@ def test_a_policy_of_ones_own_that_answers_nonsense_is_told():
     ("build", "message"),
     [
         (lambda: Balancer(Random(), 0), "backends is 0; a balancer needs at least one"),
-        (lambda: WeightedRoundRobin((1, 0)), r"weights\[1\] is 0; it takes a positive number"),
+        (lambda: WeightedRoundRobin((1, 0)), r"weights\[1\] is 0; it takes a number above 0"),
         (lambda: SmoothWeightedRoundRobin((0, 0)), r"weights\[0\] is 0"),
         (lambda: LeastRequest(weights=(1, -2)), r"weights\[1\] is -2"),
         (lambda: WeightedRoundRobin((1.5, 1)), "takes a whole number"),

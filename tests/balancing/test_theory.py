@@ -1,12 +1,14 @@
-"""The supermarket model, the shorter of two queues, balls into bins, against independent solutions."""
+"""The supermarket model, two queues, balls into bins, rings and moved keys, against independent solutions."""
 
 import math
 
 import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
+from scipy.stats import beta
 
 from distlib.balancing import theory as c
+from distlib.balancing.hashing import Ring
 from distlib.theory.queueing import mm1_response
 
 
@@ -69,7 +71,24 @@ def test_bins():
     assert one[:3] == pytest.approx([1, 1 - math.exp(-1), 1 - 2 * math.exp(-1)])
     assert c.bins_with_at_least(1.0, 2)[1:].sum() == pytest.approx(1.0, abs=1e-7)  # the mean load
     assert c.bins_with_at_least(2.0, 3)[1:].sum() == pytest.approx(2.0, abs=1e-7)
-    assert c.maximum_load(10**6, 1) > c.maximum_load(10**6, 2) > c.maximum_load(10**6, 3)
+
+
+def test_the_share_of_a_ring_is_beta():
+    """nv points at random cut the circle; a node owns v of the arcs, which are jointly Dirichlet(1, ..., 1)."""
+    share = beta(4, 49 * 4)
+    assert share.std() * 50 == pytest.approx(c.ring_share_deviation(50, 4))
+    drawn = np.concatenate([Ring(range(50), 4, seed=seed).shares() for seed in range(200)])
+    for quantile in (0.1, 0.5, 0.9):  # 10,000 weakly dependent shares: four standard deviations of a binomial
+        assert (drawn <= share.ppf(quantile)).mean() == pytest.approx(
+            quantile, abs=4 * math.sqrt(quantile * (1 - quantile) / 10_000)
+        )
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (10, 11), (11, 10), (4, 6), (3, 9)])
+def test_movement_by_counting_residues(before, after):
+    numbers = np.arange(math.lcm(before, after))
+    assert c.moved_modulo(before, after) == pytest.approx((numbers % before != numbers % after).mean())
+    assert c.moved_consistent(before, after) == pytest.approx(abs(1 - min(before, after) / max(before, after)))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +100,9 @@ def test_bins():
         (lambda: c.shorter_of_two_response(1.0), "grows for ever"),
         (lambda: c.shorter_of_two_response(0.999), "up to .995"),
         (lambda: c.bins_with_at_least(-1, 2), "balls_per_bin is -1"),
-        (lambda: c.maximum_load(10, 2), "at least 1000 bins"),
+        (lambda: c.ring_share_deviation(0), "nodes is 0"),
+        (lambda: c.ring_share_deviation(3, 0), "virtual_nodes is 0"),
+        (lambda: c.moved_modulo(0, 1), "before is 0"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -21,24 +21,24 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 OK, REJECTED, FAILED, UNAVAILABLE = 0, 1, 2, 3  # how a request ended
-UNKNOWN_LATENCY = 1e9  # cost of a busy backend that has never answered (Finagle calls it the penalty)
 
 
 class PolicyConstants(NamedTuple):
     """A policy's constants."""
 
-    kind: int  # which policy
-    choices: int  # backends sampled for one request; 0 for all
-    with_replacement: bool
-    decay_s: float  # peak EWMA: time after which an old latency has lost 63 % of its weight
-    bound: float  # bounded loads: highest load over mean load; 0 for no bound
-    delay_s: float  # an answer is heard this much after it left the backend
-    refresh_s: float  # loads are read from a bulletin board that is refreshed so often; 0: live
+    code: int = 0  # which of several policies that share a compiled choice
+    choices: int = 0  # backends sampled for one request; 0 for all
+    with_replacement: bool = False
+    decay_s: float = 0.0  # peak EWMA: time after which an old latency has lost 63 % of its weight
+    bound: float = 0.0  # bounded loads: highest load over mean load; 0 for no bound
+    reports_idle: bool = False  # idle backends report to a balancer
+    delay_s: float = 0.0  # an answer is heard this much after it left the backend
+    refresh_s: float = 0.0  # loads are read from a bulletin board that is refreshed so often; 0: live
     ejects: bool = False  # failures in a row are counted
 
 
 class BalancerState(NamedTuple):
-    """State of m balancers over n backends; times in seconds, ``-1`` for "none" in lists of requests."""
+    """State of m balancers over n backends, and of all requests; times in seconds, ``-1`` for "none" in lists."""
 
     key: NDArray[np.uint64]  # (m,) random stream of each balancer's choices
     draws: Ints  # (m,) draws taken from it
@@ -63,9 +63,13 @@ class BalancerState(NamedTuple):
     left: Ints  # (n,) last request that has left
     last: Ints  # (n,) end of the list of answers
     arrival: Floats  # (jobs,)
-    departure: Floats  # (jobs + n,) the last n entries are the list heads
-    status: NDArray[np.int8]  # (jobs,)
+    service: Floats  # (jobs,) work, as time on a backend of speed 1
     sender: NDArray[np.int32]  # (jobs,) or (1,) when there is one balancer
+    client: NDArray[np.int32]  # (jobs,) or (1,) when keys do not matter
+    start: Floats  # (jobs,) begin of service
+    departure: Floats  # (jobs + n,) the last n entries are the list heads
+    backend: NDArray[np.int32]  # (jobs,) -1 where none was left
+    status: NDArray[np.int8]  # (jobs,)
     following: NDArray[np.int32]  # (jobs + n,) next answer of the same backend
     preceding: NDArray[np.int32]  # (jobs + n,) or (1,) where answers always come in order of arrival
 
@@ -191,62 +195,3 @@ def set_available(known: BalancerState, me: int, backend: int, available: bool) 
             size += 1
     known.size[me] = size
     known.credit[me, backend] = 0.0
-
-
-def new_balancer_state(
-    backends: int,
-    *,
-    balancers: int = 1,
-    keys: NDArray[np.uint64],
-    token_key: int = 0,
-    weights: Floats | None = None,
-    preference: NDArray[np.int32] | None = None,
-    servers: int = 1,
-    arrival: Floats | None = None,
-    sender: NDArray[np.int32] | None = None,
-    ordered: bool = True,
-) -> BalancerState:
-    """State before the first request: all backends idle, available and unknown.
-
-    ``arrival`` (seconds, one a request) is given by the engines, which list answers; ``ordered`` says that every
-    backend answers in order of arrival. A balancer that is told its answers step by step needs neither.
-    """
-    m, n = balancers, backends
-    arrival = np.zeros(0) if arrival is None else arrival
-    weights = np.ones(n) if weights is None else weights
-    jobs = arrival.size
-    departure = np.empty(jobs + n)
-    departure[jobs:] = -np.inf
-    following = np.empty(jobs + n, np.int32)
-    following[jobs:] = -1
-    heads = np.arange(jobs, jobs + n)
-    return BalancerState(
-        key=keys,
-        draws=np.zeros(m, np.int64),
-        members=np.tile(np.arange(n), (m, 1)),
-        size=np.full(m, n),
-        available=np.ones((m, n), np.bool_),
-        weight=weights,
-        share=1.0 / weights,
-        in_flight=np.zeros((m, n), np.int64),
-        posted=np.zeros(n, np.int64),
-        credit=np.zeros((m, n)),
-        cursor=np.full(m, -1),
-        latency=np.zeros((m, n)),
-        latency_at=np.zeros((m, n)),
-        failures=np.zeros((m, n), np.int64),
-        token=np.arange(n) % m,
-        token_key=np.array([token_key], np.uint64),
-        preference=np.zeros((1, n), np.int32) if preference is None else preference,
-        servers=np.full(n, servers),
-        in_system=np.zeros(n, np.int64),
-        heard=heads.copy(),
-        left=heads.copy(),
-        last=heads.copy(),
-        arrival=arrival,
-        departure=departure,
-        status=np.zeros(jobs, np.int8),
-        sender=np.zeros(1, np.int32) if sender is None else sender,
-        following=following,
-        preceding=np.full(1 if ordered else jobs + n, -1, np.int32),
-    )

@@ -7,18 +7,20 @@ in this order. The balancers' knowledge and policies are those of the fast engin
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distlib.balancing.policies import CENTRAL, choose
 from distlib.core.draw import compiled, compiled_apart
 from distlib.sim.service.balancer_state import (
     FAILED,
     REJECTED,
     UNAVAILABLE,
     BalancerState,
+    Floats,
+    Ints,
     PolicyConstants,
     enter,
     hear,
@@ -27,10 +29,8 @@ from distlib.sim.service.balancer_state import (
     send,
     set_available,
 )
-from distlib.sim.service.recurrence import RequestOutcomes, refresh_board, turn_away
+from distlib.sim.service.recurrence import refresh_board, turn_away
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 FIFO, LIFO, SHARING = 0, 1, 2
 
 
@@ -77,42 +77,38 @@ class Ejection(NamedTuple):
     times: Ints  # (m, n) how often so far
 
 
-@compiled
-def run_events(
-    rule: PolicyConstants,
-    known: BalancerState,
-    world: ServiceState,
-    outages: Outages,
-    ejection: Ejection,
-    service: Floats,
-    client: NDArray[np.int32],
-    outcome: RequestOutcomes,
-) -> None:
-    """Run until every request has left."""
-    job, change, next_post = 0, 0, 0.0
-    jobs = known.arrival.size
-    while True:
-        station = earliest(world.due)
-        arrival = known.arrival[job] if job < jobs else np.inf
-        if world.due[station] <= min(outages.at[change], arrival):
-            if world.due[station] == np.inf:
-                return
-            depart(known, world, service, outcome, station, world.due[station])
-        elif outages.at[change] <= arrival:
-            if job == jobs and world.due[station] == np.inf:
-                return
-            set_up(known, world, outages.station[change], outages.up[change], outages.at[change])
-            change += 1
-        else:
-            next_post = refresh_board(rule, known, arrival, next_post)
-            me = known.sender[job] if known.sender.size > 1 else 0
-            if ejection.after > 0:
-                review_members(rule, known, ejection, me, arrival)
-            station = 0
-            if rule.kind != CENTRAL:
-                station = choose(rule, known, me, arrival, client[job] if client.size > 1 else 0)
-            admit(known, world, service, outcome, me, station, job, arrival)
-            job += 1
+@lru_cache
+def event_engine(choose: Any) -> Any:
+    """The engine with a policy's compiled ``choose`` in its loop; it runs until every request has left."""
+
+    @compiled
+    def run(
+        rule: PolicyConstants, known: BalancerState, world: ServiceState, outages: Outages, ejection: Ejection
+    ) -> None:
+        job, change, next_post = 0, 0, 0.0
+        jobs = known.arrival.size
+        while True:
+            station = earliest(world.due)
+            arrival = known.arrival[job] if job < jobs else np.inf
+            if world.due[station] <= min(outages.at[change], arrival):
+                if world.due[station] == np.inf:
+                    return
+                depart(known, world, station, world.due[station])
+            elif outages.at[change] <= arrival:
+                if job == jobs and world.due[station] == np.inf:
+                    return
+                set_up(known, world, outages.station[change], outages.up[change], outages.at[change])
+                change += 1
+            else:
+                next_post = refresh_board(rule, known, arrival, next_post)
+                me = known.sender[job] if known.sender.size > 1 else 0
+                if ejection.after > 0:
+                    review_members(rule, known, ejection, me, arrival)
+                station = choose(rule, known, me, arrival, known.client[job] if known.client.size > 1 else 0)
+                admit(known, world, me, station, job)
+                job += 1
+
+    return run
 
 
 @compiled
@@ -126,39 +122,33 @@ def earliest(due: Floats) -> int:
 
 
 @compiled_apart
-def admit(
-    known: BalancerState,
-    world: ServiceState,
-    service: Floats,
-    outcome: RequestOutcomes,
-    me: int,
-    station: int,
-    job: int,
-    now: float,
-) -> None:
+def admit(known: BalancerState, world: ServiceState, me: int, station: int, job: int) -> None:
     """An arrival reaches its station: served, queued, turned away, or failed because the backend is down."""
+    now = known.arrival[job]
     if station < 0:
-        turn_away(known, outcome, job, -1, UNAVAILABLE)
+        turn_away(known, job, -1, UNAVAILABLE)
         return
     if 0 <= world.waiting_room <= known.in_system[station] - known.servers[station]:
-        turn_away(known, outcome, job, station, REJECTED)
+        turn_away(known, job, station, REJECTED)
         return
     send(known, me, station)
     enter(known, station)
-    outcome.backend[job] = station
-    outcome.start[job] = now
+    known.backend[job] = station
+    known.start[job] = now
     if not world.up[station]:
         finish_job(known, station, job, now, True)
     elif world.discipline == SHARING:
         advance_sharing(known, world, station, now)
-        share(world, service, station, job)
+        share(known, world, station, job)
         plan_sharing(known, world, station, now)
     else:
         slot = free_slot(world, station)
         if slot >= 0:
-            start_service(world, service, outcome, station, slot, job, now)
+            start_service(known, world, station, slot, job, now)
+        elif world.discipline == LIFO or world.listed[station] == 0:
+            insert(world, station, job, -1)
         else:
-            enqueue(world, station, job)
+            insert(world, station, job, world.last[station])
 
 
 @compiled_apart
@@ -172,9 +162,7 @@ def finish_job(known: BalancerState, station: int, job: int, now: float, failed:
 
 
 @compiled_apart
-def depart(
-    known: BalancerState, world: ServiceState, service: Floats, outcome: RequestOutcomes, station: int, now: float
-) -> None:
+def depart(known: BalancerState, world: ServiceState, station: int, now: float) -> None:
     """The station's next request is finished; a waiting one takes its server."""
     if world.discipline == SHARING:
         job = pop(world, station)
@@ -189,7 +177,7 @@ def depart(
     world.done_at[station, slot] = np.inf
     world.idle_since[station, slot] = now
     if world.listed[station] > 0:
-        start_service(world, service, outcome, station, slot, pop(world, station), now)
+        start_service(known, world, station, slot, pop(world, station), now)
     world.due[station] = world.done_at[station, earliest(world.done_at[station])]
 
 
@@ -206,17 +194,15 @@ def free_slot(world: ServiceState, station: int) -> int:
 
 
 @compiled_apart
-def start_service(
-    world: ServiceState, service: Floats, outcome: RequestOutcomes, station: int, slot: int, job: int, now: float
-) -> None:
+def start_service(known: BalancerState, world: ServiceState, station: int, slot: int, job: int, now: float) -> None:
     """Serve ``job`` on one server, at the speed that this server has at the start."""
     backend = world.machine[station, slot]
-    done_at = now + service[job] / speed_at(world, station, backend, now)
+    done_at = now + known.service[job] / speed_at(world, station, backend, now)
     world.serving[station, slot] = job
     world.done_at[station, slot] = done_at
     world.due[station] = min(world.due[station], done_at)
-    outcome.start[job] = now
-    outcome.backend[job] = backend
+    known.start[job] = now
+    known.backend[job] = backend
 
 
 @compiled
@@ -229,19 +215,16 @@ def speed_at(world: ServiceState, station: int, backend: int, now: float) -> flo
     return world.speed[backend] * warmth
 
 
-@compiled_apart
-def enqueue(world: ServiceState, station: int, job: int) -> None:
-    """Wait: at the end of the queue, or at its head when the last to come is served first."""
-    if world.listed[station] == 0:
-        world.first[station] = job
-        world.last[station] = job
-        world.behind[job] = -1
-    elif world.discipline == LIFO:
-        world.behind[job] = world.first[station]
+@compiled
+def insert(world: ServiceState, station: int, job: int, ahead: int) -> None:
+    """Put ``job`` into the station's list right behind ``ahead``, or at its head (-1)."""
+    after = world.first[station] if ahead < 0 else world.behind[ahead]
+    world.behind[job] = after
+    if ahead < 0:
         world.first[station] = job
     else:
-        world.behind[world.last[station]] = job
-        world.behind[job] = -1
+        world.behind[ahead] = job
+    if after < 0:
         world.last[station] = job
     world.listed[station] += 1
 
@@ -256,19 +239,14 @@ def pop(world: ServiceState, station: int) -> int:
 
 
 @compiled
-def share(world: ServiceState, service: Floats, station: int, job: int) -> None:
+def share(known: BalancerState, world: ServiceState, station: int, job: int) -> None:
     """Insert ``job`` among the requests that share the station, in order of their virtual finish."""
-    finish = world.virtual[station] + service[job]
+    finish = world.virtual[station] + known.service[job]
     world.finish[job] = finish
-    ahead, after = -1, world.first[station] if world.listed[station] > 0 else -1
+    ahead, after = -1, world.first[station]
     while after >= 0 and world.finish[after] <= finish:
         ahead, after = after, world.behind[after]
-    world.behind[job] = after
-    if ahead < 0:
-        world.first[station] = job
-    else:
-        world.behind[ahead] = job
-    world.listed[station] += 1
+    insert(world, station, job, ahead)
 
 
 @compiled

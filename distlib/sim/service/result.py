@@ -6,19 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from distlib.sim.service.balancer_state import FAILED, OK, REJECTED, UNAVAILABLE
+from distlib.core import require
+from distlib.sim.service.balancer_state import FAILED, OK, REJECTED, UNAVAILABLE, Floats
+from distlib.sim.service.params import ServiceParams
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from distlib.sim.service.service import ServiceParams
-
-Floats = NDArray[np.float64]
+WARM_UP = 0.1  # share of the requests that statistics leave out, because the service starts empty
 BATCHES = 40  # batch means: enough for a stable error estimate, few enough to be nearly independent
 
 
@@ -34,27 +32,33 @@ class Estimate:
         return self.mean - errors * self.standard_error, self.mean + errors * self.standard_error
 
 
-def batch_means(values: Floats, batches: int = BATCHES) -> Estimate:
+def batch_means(values: Floats) -> Estimate:
     """Mean and standard error of a correlated series (Law & Kelton, *Simulation Modeling*, batch means).
 
     NaN as error when there are fewer than two values a batch.
     """
     if values.size == 0:
         return Estimate(math.nan, math.nan)
-    length = values.size // batches
+    length = values.size // BATCHES
     if length < 2:
         return Estimate(float(values.mean()), math.nan)
-    means = values[: length * batches].reshape(batches, length).mean(axis=1)
-    return Estimate(float(values.mean()), float(means.std(ddof=1) / math.sqrt(batches)))
+    means = values[: length * BATCHES].reshape(BATCHES, length).mean(axis=1)
+    return Estimate(float(values.mean()), float(means.std(ddof=1) / math.sqrt(BATCHES)))
+
+
+def present_at(times_s: Sequence[float] | Floats, came_s: Floats, went_s: Floats) -> NDArray[np.int64]:
+    """How many have come and not gone at the given times."""
+    came, went = (np.searchsorted(np.sort(one), times_s, side="right") for one in (came_s, went_s))
+    return came - went
 
 
 @dataclass(frozen=True, eq=False)
 class ServiceResult:
     """One run, as arrays with one entry a request in order of arrival; times in seconds.
 
-    Statistics leave out the first ``warm_up`` share of the requests, because the service starts empty, and count
-    response times of answered requests only; ``status`` is 0 answered, 1 rejected (queue full), 2 failed (backend
-    down), 3 unavailable (no backend left). ``unstable`` says why queues grow for ever, and is empty when they do not.
+    Statistics leave out the first tenth of the requests, because the service starts empty, and count response times of
+    answered requests only; ``status`` is 0 answered, 1 rejected (queue full), 2 failed (backend down), 3 unavailable
+    (no backend left).
     """
 
     params: ServiceParams = field(repr=False)
@@ -64,36 +68,45 @@ class ServiceResult:
     departure_s: Floats = field(repr=False)
     backend: NDArray[np.int32] = field(repr=False)
     status: NDArray[np.int8] = field(repr=False)
-    unstable: str
-    central: bool
-    backends: int
-    warm_up: float = 0.1
+
+    @property
+    def backends(self) -> int:
+        """Number of backends."""
+        return self.params.backends.count
+
+    @cached_property
+    def unstable(self) -> str:
+        """Why queues grow for ever, or an empty string."""
+        return self.params.unstable()
 
     @property
     def label(self) -> str:
         """The policy's name, marked when the system is unstable."""
         return self.params.policy.label + (" (unstable)" if self.unstable else "")
 
+    def _answered(self, values: Floats) -> Floats:
+        if self.status.any():
+            values[self.status != OK] = np.nan
+        return values
+
     @cached_property
     def response_s(self) -> Floats:
         """Time from arrival to departure; NaN for requests that were not answered."""
-        response = self.departure_s - self.arrival_s
-        if self.status.any():
-            response[self.status != OK] = np.nan
-        return response
+        return self._answered(self.departure_s - self.arrival_s)
 
     @cached_property
     def wait_s(self) -> Floats:
         """Time from arrival to the begin of service; NaN for requests that were not answered."""
-        wait = self.start_s - self.arrival_s
-        if self.status.any():
-            wait[self.status != OK] = np.nan
-        return wait
+        return self._answered(self.start_s - self.arrival_s)
+
+    def warmed_up(self, values: NDArray[Any]) -> NDArray[Any]:
+        """What is left of one value a request after the warm-up."""
+        return values[math.floor(WARM_UP * values.size) :]
 
     @cached_property
     def observed_s(self) -> Floats:
         """Response times of the answered requests after the warm-up, in order of arrival."""
-        response = self.response_s[math.floor(self.warm_up * self.response_s.size) :]
+        response = self.warmed_up(self.response_s)
         return response[~np.isnan(response)] if self.status.any() else response
 
     @cached_property
@@ -112,8 +125,7 @@ class ServiceResult:
 
     def percentile_s(self, percent: float) -> float:
         """Response time that ``percent`` % of the answered requests do not exceed; NaN when there are none."""
-        if not 0 <= percent <= 100:
-            raise ValueError(f"percent is {percent!r}; it takes a number from 0 to 100")
+        require.number("percent", percent, 0, 100)
         ordered = self._ordered_s
         if ordered.size == 0:
             return math.nan
@@ -122,12 +134,12 @@ class ServiceResult:
         high = min(low + 1, ordered.size - 1)
         return float(ordered[low] + (at - low) * (ordered[high] - ordered[low]))
 
-    def ccdf(self, points: int = 200) -> tuple[Floats, Floats]:
-        """(t, P(response > t)) at ``points`` response times, spaced so that the far tail is seen."""
+    def ccdf(self) -> tuple[Floats, Floats]:
+        """(t, P(response > t)) at 200 response times, spaced so that the far tail is seen."""
         ordered = self._ordered_s
         if ordered.size == 0:
             return np.zeros(0), np.zeros(0)
-        tail = np.geomspace(1.0, 1.0 / ordered.size, points)
+        tail = np.geomspace(1.0, 1.0 / ordered.size, 200)
         rank = np.clip(np.ceil((1.0 - tail) * ordered.size).astype(np.int64) - 1, 0, ordered.size - 1)
         return ordered[rank], 1.0 - (rank + 1) / ordered.size
 
@@ -151,11 +163,6 @@ class ServiceResult:
         """Requests that found every backend ejected."""
         return int((self.status == UNAVAILABLE).sum())
 
-    @property
-    def rejected_share(self) -> float:
-        """Share of all requests that found the queue full."""
-        return self.rejected / self.status.size
-
     @cached_property
     def _present(self) -> NDArray[np.bool_]:
         return (self.status == OK) | (self.status == FAILED)
@@ -165,34 +172,21 @@ class ServiceResult:
 
         With a central queue a request belongs to a backend from the begin of its service on; see ``waiting``.
         """
-        entered = self.start_s if self.central else self.arrival_s
-        out = np.empty((len(times_s), self.backends), np.int64)
-        for backend in range(self.backends):
-            here = (self.backend == backend) & self._present
-            came, went = np.sort(entered[here]), np.sort(self.departure_s[here])
-            out[:, backend] = np.searchsorted(came, times_s, side="right") - np.searchsorted(
-                went, times_s, side="right"
-            )
-        return out
+        entered = self.start_s if self.params.policy.central else self.arrival_s
+        here = [(self.backend == backend) & self._present for backend in range(self.backends)]
+        return np.column_stack([present_at(times_s, entered[one], self.departure_s[one]) for one in here])
 
     def waiting(self, times_s: Sequence[float] | Floats) -> NDArray[np.int64]:
         """Requests that wait for a server anywhere at the given times."""
-        came, began = np.sort(self.arrival_s[self._present]), np.sort(self.start_s[self._present])
-        return np.searchsorted(came, times_s, side="right") - np.searchsorted(began, times_s, side="right")
+        return present_at(times_s, self.arrival_s[self._present], self.start_s[self._present])
 
     def summary(self) -> pd.DataFrame:
         """One row: the numbers that a table under a figure shows."""
-        import pandas as pd
-
         row = {
-            "policy": self.label,
-            "requests": self.status.size,
-            "mean_s": self.mean_s,
-            "standard_error_s": self.response.standard_error,
+            "policy": self.label, "requests": self.status.size,
+            "mean_s": self.mean_s, "standard_error_s": self.response.standard_error,
             **{f"p{percent:g}_s": self.percentile_s(percent) for percent in (50, 95, 99, 99.9)},
-            "rejected": self.rejected,
-            "failed": self.failed,
-            "unavailable": self.unavailable,
+            "rejected": self.rejected, "failed": self.failed, "unavailable": self.unavailable,
             "unstable": self.unstable,
-        }
+        }  # fmt: skip
         return pd.DataFrame([row])

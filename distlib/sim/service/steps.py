@@ -10,39 +10,27 @@ import heapq
 
 import numpy as np
 
-from distlib.balancing.balancer import Balancer
-from distlib.sim.service import service
-from distlib.sim.service.balancer_state import OK, REJECTED
+from distlib.sim.service.balancer import Balancer
+from distlib.sim.service.balancer_state import REJECTED
+from distlib.sim.service.params import ServiceParams, workload
 from distlib.sim.service.result import ServiceResult
 
 
-def simulate_step_by_step(params: service.ServiceParams, *, compiled: bool = True) -> ServiceResult:
-    """Run with ``Balancer`` objects (about ten thousand requests a second).
-
-    ``compiled=False`` runs the policy's own Python source for every choice.
-    """
-    load = service.workload(params)
+def simulate_step_by_step(params: ServiceParams) -> ServiceResult:
+    """Run with ``Balancer`` objects (about ten thousand requests a second)."""
+    load, count, servers = workload(params), params.backends.count, params.backends.servers
     balancers = [
-        Balancer(
-            params.policy,
-            params.backends.count,
-            params.seed,
-            number=me,
-            clients=params.clients,
-            servers=params.backends.servers,
-            compiled=compiled,
-        )
+        Balancer(params.policy, count, params.seed, number=me, clients=params.clients, servers=servers)
         for me in range(params.balancers)
     ]
     speed = params.backends.speed
-    free = [[0.0] * params.backends.servers for _ in speed]  # when each server is free again
-    in_system = [0] * params.backends.count
+    free = [[0.0] * servers for _ in speed]  # when each server is free again
+    in_system = [0] * count
     under_way: list[tuple[float, int]] = []  # (departure, request)
-    count = params.requests
-    start, departure = np.empty(count), np.empty(count)
-    backend, status = np.empty(count, np.int32), np.zeros(count, np.int8)
+    start, departure = np.empty(params.requests), np.empty(params.requests)
+    backend, status = np.empty(params.requests, np.int32), np.zeros(params.requests, np.int8)
 
-    for job in range(count):
+    for job in range(params.requests):
         now = float(load.arrival_s[job])
         while under_way and under_way[0][0] <= now:
             gone_at, gone = heapq.heappop(under_way)
@@ -52,7 +40,7 @@ def simulate_step_by_step(params: service.ServiceParams, *, compiled: bool = Tru
         me = balancers[load.sender[job % load.sender.size]]
         chosen = me.choose(now, int(load.client[job % load.client.size]))
         backend[job], start[job], departure[job] = chosen, now, now
-        if 0 <= params.backends.queue_limit <= in_system[chosen] - params.backends.servers:
+        if 0 <= params.backends.queue_limit <= in_system[chosen] - servers:
             status[job] = REJECTED
             me.answer(chosen, 0.0, now)
             continue
@@ -61,17 +49,5 @@ def simulate_step_by_step(params: service.ServiceParams, *, compiled: bool = Tru
         heapq.heapreplace(free[chosen], float(departure[job]))
         heapq.heappush(under_way, (float(departure[job]), job))
         in_system[chosen] += 1
-        status[job] = OK
 
-    return ServiceResult(
-        params=params,
-        arrival_s=load.arrival_s,
-        service_s=load.service_s,
-        start_s=start,
-        departure_s=departure,
-        backend=backend,
-        status=status,
-        unstable=params.unstable(),
-        central=False,
-        backends=params.backends.count,
-    )
+    return ServiceResult(params, load.arrival_s, load.service_s, start, departure, backend, status)

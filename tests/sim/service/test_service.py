@@ -1,36 +1,33 @@
 """The service: three engines that agree, sensible results, clear refusals."""
 
 import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from distlib.balancing.policies import (
-    CentralQueue,
     JoinIdleQueue,
     KeyAffinity,
     LeastRequest,
     LeastResponseTime,
-    Policy,
     Random,
     RoundRobin,
     SmoothWeightedRoundRobin,
     Subset,
     WeightedRoundRobin,
 )
-from distlib.sim.service.service import (
-    Backends,
-    Outage,
-    OutlierEjection,
-    ServiceParams,
-    compare,
-    run_event_driven,
-    run_recurrence,
-    simulate,
-)
+from distlib.sim.service.params import Backends, Outage, OutlierEjection, ServiceParams
+from distlib.sim.service.policy import CentralQueue, Policy
+from distlib.sim.service.service import compare, run_event_driven, run_recurrence, simulate
 from distlib.sim.service.steps import simulate_step_by_step
 from distlib.sim.workload import Deterministic, Exponential, Hyperexponential, Pareto, Poisson, Regular, Replay
+from tests.sim.service.plain import uncompiled
 
+ROOT = Path(__file__).parents[3]
 POLICIES = [
     CentralQueue(),
     Random(),
@@ -89,7 +86,23 @@ def test_the_compiled_engine_equals_plain_python_step_by_step(policy, backends):
     for balancers in (1,) if isinstance(policy, JoinIdleQueue) else (1, 3):
         run = params(policy, backends, requests=400, balancers=balancers)
         assert same(simulate(run), simulate_step_by_step(run))
-    assert same(simulate(run), simulate_step_by_step(run, compiled=False))
+    assert same(simulate(run), simulate_step_by_step(replace(run, policy=uncompiled(policy))))
+
+
+def test_an_engine_that_was_compiled_once_is_found_again_by_the_next_process():
+    """Its machine code holds a policy's choice, which is another object in every process."""
+    simulate(params(RoundRobin(), Backends(4)))
+    program = """
+from distlib.balancing.policies import RoundRobin
+from distlib.sim.service.params import ServiceParams
+from distlib.sim.service.recurrence import recurrence
+from distlib.sim.service.service import simulate
+simulate(ServiceParams(RoundRobin(), requests=10))
+found = recurrence(RoundRobin().compiled).stats
+print(sum(found.cache_hits.values()), sum(found.cache_misses.values()))
+"""
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["1", "0"]
 
 
 def test_all_policies_meet_the_same_requests():
@@ -209,7 +222,7 @@ def test_a_policy_of_ones_own_is_simulated():
 def test_an_unstable_system_is_refused_unless_asked_for_and_labelled():
     with pytest.raises(ValueError, match=r"load is 1.2: .*grows for ever; lower the rate.*allow_unstable=True"):
         ServiceParams(arrivals=Poisson(12.0))
-    result = simulate(ServiceParams(arrivals=Poisson(12.0), requests=1000, allow_unstable=True))
+    result = simulate(ServiceParams(policy=RoundRobin(), arrivals=Poisson(12.0), requests=1000, allow_unstable=True))
     assert "grows for ever" in result.unstable
     assert result.label == "round robin (unstable)"
     assert simulate(ServiceParams(requests=10)).unstable == ""

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import simpy
 
-from distlib.balancing.policies import CentralQueue, LeastRequest, RoundRobin
-from distlib.sim.service.service import Backends, ServiceParams, simulate
+from distlib.balancing.policies import LeastRequest, RoundRobin
+from distlib.sim.service.params import Backends, ServiceParams
+from distlib.sim.service.policy import CentralQueue
+from distlib.sim.service.service import simulate
 from distlib.sim.workload import Exponential, Hyperexponential, Poisson
 
 REQUESTS = 3000

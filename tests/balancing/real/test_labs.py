@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from distlib.balancing import production_proxy
-from distlib.balancing.real_labs import RealBalancingLab
+from distlib.balancing.real import production_proxy
+from distlib.balancing.real.labs import RealBalancingLab
 
 QUICK = {"policies": ("round robin",), "workers": 2, "mean_ms": 5.0, "load": 0.4, "duration_s": 0.5}
 

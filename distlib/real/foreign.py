@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from distlib.real.child import Tell, run_child
-from distlib.real.http_message import BadMessageError, Connection, Message
+import h11
 
-HOST = "127.0.0.1"
+from distlib.real.child import Tell, run_child
+from distlib.real.http_connection import HOST, Connection, request
+
 READY_S = 10.0
 ANSWER_S = 1.0
 END_S = 2.0
@@ -42,27 +43,24 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
 
 async def _is_ready(port: int, token: str) -> bool:
     """Whether what listens there is our program and no other: its configuration makes it repeat the token."""
-    request = Message(f"GET /ready/{token} HTTP/1.1", (("Host", HOST),))
     try:
         async with asyncio.timeout(ANSWER_S):
             connection = await Connection.open(HOST, port)
             try:
-                return token.encode() in (await connection.ask(request)).body
+                return token.encode() in (await connection.ask(request(f"/ready/{token}", HOST))).body
             finally:
                 connection.close()
-    except (OSError, BadMessageError):  # a timeout is an OSError too
+    except (OSError, h11.RemoteProtocolError):  # a timeout is an OSError too
         return False
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    for harder in (signal.SIGTERM, signal.SIGKILL):
-        if process.returncode is None:
-            process.send_signal(harder)
-        try:
+    for harder in (process.terminate, process.kill):
+        with suppress(ProcessLookupError):
+            harder()
+        with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), END_S)
             return
-        except TimeoutError:
-            continue
 
 
 if __name__ == "__main__":

@@ -11,24 +11,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from distlib.balancing.policies import Policy
-from distlib.balancing.production_proxy import PROGRAMS, NoSuchPolicyError, NotInstalledError, ProductionProxy, find
-from distlib.balancing.proxy import ProxyThread
-from distlib.balancing.real_experiment import Measurement, Schedule, Workers, measure, percentiles_ms
-from distlib.balancing.scenarios import POLICIES, SERVICES, service_times
+from distlib.balancing.real.experiment import Measurement, Workers, measure, percentiles_ms
+from distlib.balancing.real.production_proxy import PROGRAMS, CannotMeasureError, ProductionProxy, find
+from distlib.balancing.real.proxy import ProxyThread
+from distlib.balancing.scenarios import LOAD_HELP, POLICIES, SERVICES, backends_of, service_times
 from distlib.core.parameter import Parameters, parameter
+from distlib.sim.service.params import Backends, ServiceParams, at_load, workload
+from distlib.sim.service.policy import Policy
 from distlib.sim.service.result import ServiceResult
-from distlib.sim.service.service import Backends, ServiceParams, simulate, workload
-from distlib.sim.workload import Floats, Poisson, ServiceTimes
+from distlib.sim.service.service import simulate
+from distlib.sim.workload import Floats, ServiceTimes
 
 OWN = ProxyThread.name
 FRONTS = (OWN, *PROGRAMS)
@@ -52,14 +54,12 @@ class Stalled(ServiceTimes):
     stall_s: float = 0.0
 
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
-        """As ``inner``, but for that request."""
         times = self.inner.sample(keys, count)
         times[self.request] += self.stall_s
         return times
 
     @property
     def cv2(self) -> float:
-        """Of ``inner``."""
         return self.inner.cv2
 
     @property
@@ -72,50 +72,30 @@ class Stalled(ServiceTimes):
 class RealBalancingParams(Parameters):
     """One experiment; it takes ``duration_s`` real seconds for each policy and each proxy."""
 
-    policies: tuple[str, ...] = parameter(
-        ("random", "round robin", "two choices", "least request"),
-        "policies",
-        choices=MEASURABLE,
-        several=True,
-        at_least=1,
-        help="the same code as in the simulator",
-    )
-    through: tuple[str, ...] = parameter(
-        (OWN,), "through", choices=FRONTS, several=True, at_least=1, help="which proxies to measure"
-    )
+    policies: tuple[str, ...] = parameter(("random", "round robin", "two choices", "least request"), "policies",
+        choices=MEASURABLE, several=True, at_least=1, help="the same code as in the simulator")  # fmt: skip
+    through: tuple[str, ...] = parameter((OWN,), "through", choices=FRONTS, several=True, at_least=1,
+        help="which proxies to measure")  # fmt: skip
     workers: int = parameter(4, "workers", low=1, high=16, help="HTTP servers, one request at a time each")
-    load: float = parameter(
-        0.8, "load ρ", low=0.05, high=1.3, step=0.05, help="work that arrives over work that can be done"
-    )
+    load: float = parameter(0.8, "load ρ", low=0.05, high=1.3, step=0.05, help=LOAD_HELP)
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
-    mean_ms: float = parameter(
-        20.0,
-        "mean service time",
-        unit="ms",
-        low=2.0,
-        high=500.0,
-        scale="log",
-        help="long, beside the millisecond that proxy and sockets cost",
-    )
+    mean_ms: float = parameter(20.0, "mean service time", unit="ms", low=2.0, high=500.0, scale="log",
+        help="long, beside the millisecond that proxy and sockets cost")  # fmt: skip
     cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
-    slow_speed: float = parameter(
-        1.0, "speed of worker 0", low=0.1, high=1.0, step=0.05, help="the others have speed 1"
-    )
-    stall_ms: float = parameter(
-        0.0, "stall", unit="ms", low=0.0, high=5000.0, step=100.0, help="extra time of one request mid-run"
-    )
-    connections: int = parameter(
-        256, "connections", low=1, high=256, scale="log", help="that the load generator may open"
-    )
-    duration_s: float = parameter(
-        4.0, "duration", unit="s", low=0.5, high=60.0, step=0.5, help="real time, per policy and proxy"
-    )
+    slow_speed: float = parameter(1.0, "speed of worker 0", low=0.1, high=1.0, step=0.05,
+        help="the others have speed 1")  # fmt: skip
+    stall_ms: float = parameter(0.0, "stall", unit="ms", low=0.0, high=5000.0, step=100.0,
+        help="extra time of one request mid-run")  # fmt: skip
+    connections: int = parameter(256, "connections", low=1, high=256, scale="log",
+        help="that the load generator may open")  # fmt: skip
+    duration_s: float = parameter(4.0, "duration", unit="s", low=0.5, high=60.0, step=0.5,
+        help="real time, per policy and proxy")  # fmt: skip
     seed: int = parameter(4, "seed", low=0, high=2**31 - 1, help="same seed, same requests")
 
     @property
     def backends(self) -> Backends:
         """The workers, as the simulator names them."""
-        return Backends(self.workers, speeds=(self.slow_speed,) if self.slow_speed != 1 else ())
+        return backends_of(self.workers, self.slow_speed)
 
     @property
     def rate_per_s(self) -> float:
@@ -152,22 +132,18 @@ class RealBalancingParams(Parameters):
         service = dataclasses.replace(service_times(self.service, self.cv2), mean_s=self.mean_ms / 1e3)
         if self.stall_ms:
             service = Stalled(inner=service, request=self.requests // 2, stall_s=self.stall_ms / 1e3)
-        return ServiceParams(
-            policy=policy,
-            arrivals=Poisson(self.rate_per_s),
-            service=service,
-            backends=self.backends,
-            requests=self.requests,
-            seed=self.seed if seed is None else seed,
-            allow_unstable=True,  # a run is finite, and an overload worth seeing
-        )
+        return at_load(
+            self.load, service, self.backends, policy=policy, requests=self.requests,
+            seed=self.seed if seed is None else seed, allow_unstable=True,  # a run is finite, an overload worth seeing
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """One policy through one proxy: measured, or the reason why not."""
 
-    policy: str
+    name: str
+    policy: Policy
     through: str
     measured: Measurement | None
     why_not: str = ""
@@ -178,13 +154,10 @@ def measure_policy(
 ) -> Measurement:
     """Start workers and proxy, send the requests of ``params``, end everything.
 
-    ``progress(done, total)`` may raise to stop. Raises ``NotInstalledError`` or ``NoSuchPolicyError`` where
-    the proxy is a program that is not there or cannot balance like that.
+    ``progress(done, total)`` may raise to stop. Raises ``CannotMeasureError`` where the proxy is a program that is not
+    there or cannot balance like that.
     """
     run = params.service_params(policy)
-    load = workload(run)
-    client = np.resize(load.client, params.requests).astype(np.int64)
-    schedule = Schedule(load.arrival_s, load.service_s, client)
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(tuple(run.backends.speed), run.backends.servers))
         front: ProxyThread | ProductionProxy
@@ -193,14 +166,20 @@ def measure_policy(
         else:
             front = ProductionProxy(through, policy, workers.ports)
         stack.enter_context(front)
-        return measure(schedule, front, connections=params.connections, progress=progress)
+        return measure(workload(run), front.port, connections=params.connections, progress=progress)
 
 
 def runs(
     params: RealBalancingParams, own: Mapping[str, Policy] | None = None, progress: Progress = lambda *_: None
 ) -> Iterator[Run]:
-    """One run after the other, so that a reader who stops keeps those that are done."""
-    policies = chosen(params, own)
+    """One run after the other, so that a reader who stops keeps those that are done.
+
+    ``own`` adds policies of the reader's by name. Raises ``ValueError`` for a name that is taken.
+    """
+    own = own or {}
+    if taken := set(own) & set(params.policies):
+        raise ValueError(f"there is a policy {min(taken)!r} already; give your own another name")
+    policies = {name: POLICIES[name] for name in params.policies} | dict(own)
     total = len(policies) * len(params.through) * params.requests
     for number, (through, name) in enumerate(product(params.through, policies)):
 
@@ -210,17 +189,9 @@ def runs(
         try:
             if through != OWN:
                 find(through)
-            yield Run(name, through, measure_policy(params, policies[name], through, tell))
-        except (NotInstalledError, NoSuchPolicyError) as reason:
-            yield Run(name, through, None, str(reason))
-
-
-def chosen(params: RealBalancingParams, own: Mapping[str, Policy] | None = None) -> dict[str, Policy]:
-    """The policies of ``params`` by name, then the reader's ``own``. ``ValueError`` for a name that is taken."""
-    taken = set(own or {}) & set(params.policies)
-    if taken:
-        raise ValueError(f"there is a policy {min(taken)!r} already; give your own another name")
-    return {**{name: POLICIES[name] for name in params.policies}, **(own or {})}
+            yield Run(name, policies[name], through, measure_policy(params, policies[name], through, tell))
+        except CannotMeasureError as reason:
+            yield Run(name, policies[name], through, None, str(reason))
 
 
 def real_balancing(
@@ -228,12 +199,12 @@ def real_balancing(
     own: Mapping[str, Policy] | None = None,
     progress: Progress = lambda *_: None,
 ) -> RealBalancing:
-    """Measure and simulate; ``own`` adds policies of the reader's by name.
+    """Measure and simulate; see ``runs``.
 
     Takes ``duration_s`` and about a second for every policy and proxy. ``progress(done, total)`` is called about ten
     times a second and may raise to stop; nothing keeps running then.
     """
-    return RealBalancing(params, tuple(runs(params, own, progress)), own or {})
+    return RealBalancing(params, tuple(runs(params, own, progress)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,18 +213,17 @@ class RealBalancing:
 
     params: RealBalancingParams
     runs: tuple[Run, ...] = field(repr=False)
-    own: Mapping[str, Policy] = field(default_factory=dict)
 
     @property
     def measured(self) -> dict[tuple[str, str], Measurement]:
         """By (policy, proxy)."""
-        return {(run.policy, run.through): run.measured for run in self.runs if run.measured is not None}
+        return {(run.name, run.through): run.measured for run in self.runs if run.measured is not None}
 
     @property
     def not_measured(self) -> dict[str, str]:
         """Reason by proxy, or by proxy and policy where it is about that policy."""
         return {
-            (run.through if "not installed" in run.why_not else f"{run.through}, {run.policy}"): run.why_not
+            (run.through if "not installed" in run.why_not else f"{run.through}, {run.name}"): run.why_not
             for run in self.runs
             if run.why_not
         }
@@ -261,8 +231,7 @@ class RealBalancing:
     @property
     def policies(self) -> dict[str, Policy]:
         """The policies that were run, by name."""
-        every = chosen(self.params, self.own)
-        return {name: every[name] for name in every if any(run.policy == name for run in self.runs)}
+        return {run.name: run.policy for run in self.runs}
 
     @cached_property
     def simulated(self) -> dict[str, ServiceResult]:
@@ -276,13 +245,14 @@ class RealBalancing:
         ``response_ms`` counts from the intended time, ``since_sent_ms`` from the actual sending (as a tool with
         coordinated omission would; NaN when simulated).
         """
-        frames = []
-        for policy, result in self.simulated.items():
-            frames.append(_percentile_rows(policy, SIMULATED, result.observed_s))
-        for (policy, through), one in self.measured.items():
-            rows = _percentile_rows(policy, through, one.response_s)
-            frames.append(rows.assign(since_sent_ms=percentiles_ms(one.since_sent_s, PERCENTS)))
-        return pd.concat(frames, ignore_index=True)
+        runs = [(policy, SIMULATED, one.observed_s, np.zeros(0)) for policy, one in self.simulated.items()]
+        runs += [(*names, one.response_s, one.since_sent_s) for names, one in self.measured.items()]
+        rows = [
+            (policy, source, *row)
+            for policy, source, *both in runs
+            for row in zip(PERCENTS, *(percentiles_ms(one, PERCENTS) for one in both), strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["policy", "source", "percent", "response_ms", "since_sent_ms"])
 
     @cached_property
     def chance(self) -> pd.DataFrame:
@@ -302,67 +272,42 @@ class RealBalancing:
     @cached_property
     def counts(self) -> pd.DataFrame:
         """Columns policy, source, backend, requests."""
-        every = {(policy, SIMULATED): result.counts for policy, result in self.simulated.items()}
-        every |= {key: np.bincount(one.backend[one.backend >= 0], minlength=self.params.workers)
-                  for key, one in self.measured.items()}  # fmt: skip
-        frames = [
-            pd.DataFrame({"policy": policy, "source": source, "backend": range(len(counts)), "requests": counts})
-            for (policy, source), counts in every.items()
+        every: dict[tuple[str, str], Any] = {(policy, SIMULATED): one.backend for policy, one in self.simulated.items()}
+        every |= {names: one.backend[one.backend >= 0] for names, one in self.measured.items()}
+        rows = [
+            (policy, source, backend, requests)
+            for (policy, source), chosen in every.items()
+            for backend, requests in enumerate(np.bincount(chosen, minlength=self.params.workers))
         ]
-        return pd.concat(frames, ignore_index=True)
+        return pd.DataFrame(rows, columns=["policy", "source", "backend", "requests"])
 
     @cached_property
     def summary(self) -> pd.DataFrame:
         """One row a run: median and 99th percentile measured and simulated (ms), and what explains the difference."""
         rows = []
         for (policy, through), one in self.measured.items():
-            simulated = percentiles_ms(self.simulated[policy].observed_s, (50, 99))
-            row = one.summary().iloc[0].to_dict()
+            p50, p99 = percentiles_ms(one.response_s, (50, 99))
+            simulated_p50, simulated_p99 = percentiles_ms(self.simulated[policy].observed_s, (50, 99))
             rows.append(
                 {
-                    "policy": policy,
-                    "through": through,
-                    "requests": row["requests"],
-                    "lost": row["lost"],
-                    "p50_ms": one.percentile_ms(50),
-                    "simulated_p50_ms": simulated[0],
-                    "p99_ms": one.percentile_ms(99),
-                    "simulated_p99_ms": simulated[1],
-                    "overhead_p50_ms": row["overhead_p50_ms"],
-                    "late_p99_ms": row["late_p99_ms"],
+                    "policy": policy, "through": through, "requests": one.requests, "lost": one.lost,
+                    "p50_ms": p50, "simulated_p50_ms": simulated_p50, "p99_ms": p99, "simulated_p99_ms": simulated_p99,
+                    "overhead_p50_ms": percentiles_ms(one.overhead_s, (50,))[0],
+                    "late_p99_ms": percentiles_ms(one.late_s, (99,))[0],
                 }
-            )
+            )  # fmt: skip
         return pd.DataFrame(rows)
 
     def verdicts(self) -> list[tuple[str, bool | None, str]]:
         """What must hold in every run, with a witness where it does not; None where nothing could be measured."""
-        found: list[tuple[str, bool | None, str]] = [
-            ("every request got exactly one answer", *_all(self.measured, _unanswered)),
-            (f"99 % of the requests left within {LATE_MS:g} ms of their time", *_all(self.measured, _late)),
-        ]
+        claims = {"every request got exactly one answer": _unanswered,
+                  f"99 % of the requests left within {LATE_MS:g} ms of their time": _late}  # fmt: skip
+        found: list[tuple[str, bool | None, str]] = []
+        for claim, fault in claims.items():
+            said = {f"{policy} through {through}": fault(one) for (policy, through), one in self.measured.items()}
+            holds = not any(said.values()) if said else None
+            found.append((claim, holds, "; ".join(f"{run}: {why}" for run, why in said.items() if why)))
         return found + [(f"measured through {name}", None, why) for name, why in self.not_measured.items()]
-
-
-def _percentile_rows(policy: str, source: str, latency_s: Floats) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "policy": policy,
-            "source": source,
-            "percent": PERCENTS,
-            "response_ms": percentiles_ms(latency_s, PERCENTS),
-            "since_sent_ms": math.nan,
-        }
-    )
-
-
-def _all(
-    measured: Mapping[tuple[str, str], Measurement], fault: Callable[[Measurement], str]
-) -> tuple[bool | None, str]:
-    """Whether no measurement has the fault (None: there is none), and those that have it."""
-    witnesses: Iterable[str] = [
-        f"{policy} through {through}: {said}" for (policy, through), one in measured.items() if (said := fault(one))
-    ]
-    return (not witnesses if measured else None), "; ".join(witnesses)
 
 
 def _unanswered(one: Measurement) -> str:

@@ -13,43 +13,34 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from distlib.balancing.policies import LeastRequest, Policy, Random, RoundRobin
-from distlib.balancing.proxy import HOST, IDLE_CONNECTIONS
-from distlib.real.child import Child, ChildError
+from distlib.balancing.policies import LeastRequest, Random, RoundRobin
+from distlib.balancing.real.proxy import IDLE_CONNECTIONS
+from distlib.core import require
+from distlib.real.child import Child, ChildError, Closed
+from distlib.real.http_connection import HOST
+from distlib.sim.service.policy import Policy
 
 ATTEMPTS = 5
 
 
-class NotInstalledError(RuntimeError):
-    """The program is not on this machine; the message says so and how to get it."""
+class CannotMeasureError(RuntimeError):
+    """The program is not on this machine, or cannot balance like this policy; the message says which."""
 
 
-class NoSuchPolicyError(ValueError):
-    """The program cannot balance like this policy."""
-
-
-NGINX = {"random": "random;", "round robin": "", "least": "least_conn;", "two": "random two least_conn;"}
-HAPROXY = {"random": "random(1)", "round robin": "roundrobin", "least": "leastconn", "two": "random(2)"}
-
-
-def method_of(policy: Policy) -> str | None:
-    """Which of the four methods that both programs have does what ``policy`` does; None if none does."""
-    if getattr(policy, "weights", ()):
-        return None
-    if isinstance(policy, Random):
-        return "random"
-    if isinstance(policy, RoundRobin):
-        return "round robin"
-    if isinstance(policy, LeastRequest) and not policy.with_replacement:
-        return {0: "least", 2: "two"}.get(policy.choices)
-    return None
+METHODS: dict[Policy, tuple[str, str]] = {
+    Random(): ("random;", "random(1)"),
+    RoundRobin(): ("", "roundrobin"),
+    LeastRequest(): ("least_conn;", "leastconn"),
+    LeastRequest(2): ("random two least_conn;", "random(2)"),
+}
+"""The policies that both programs have, and their words for them: nginx, HAProxy."""
 
 
 def nginx_configuration(method: str, ports: Sequence[int], port: int, home: Path) -> str:
     """``nginx.conf``: one worker process, so that it knows all traffic; failures are not held against a backend."""
     servers = "\n".join(f"        server {HOST}:{one} max_fails=0;" for one in ports)
     temporary = "\n".join(
-        f"    {kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"    {use}_temp_path {home}/{use};" for use in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     return f"""\
 daemon off;
@@ -63,7 +54,7 @@ http {{
     keepalive_requests 1000000;
 {temporary}
     upstream backends {{
-        {NGINX[method]}
+        {method}
 {servers}
         keepalive {IDLE_CONNECTIONS * len(ports)};
         keepalive_requests 1000000;
@@ -103,7 +94,7 @@ frontend front
     http-request return status 200 content-type text/plain string {home.name} if {{ path /ready/{home.name} }}
     default_backend backends
 backend backends
-    balance {HAPROXY[method]}
+    balance {method}
 {servers}
 """
 
@@ -113,44 +104,40 @@ PROGRAMS: dict[str, tuple[str, tuple[str, ...], Configuration]] = {
     "nginx": ("nginx", ("-p", "{home}", "-e", "stderr", "-c"), nginx_configuration),
     "HAProxy": ("haproxy", ("-db", "-f"), haproxy_configuration),
 }
-"""Name: (program, arguments before the configuration's path, what writes the configuration)."""
+"""Name: (program, arguments before the configuration's path, what writes the configuration), as in ``METHODS``."""
 
 
 def find(name: str) -> str:
-    """Path of the program; ``NotInstalledError`` when there is none, ``ValueError`` for an unknown name."""
-    if name not in PROGRAMS:
-        raise ValueError(f"there is no proxy {name!r}; choose one of {', '.join(map(repr, PROGRAMS))}")
-    program = PROGRAMS[name][0]
+    """Path of the program; ``CannotMeasureError`` when there is none, ``ValueError`` for an unknown name."""
+    program = PROGRAMS[require.choice("proxy", name, PROGRAMS)][0]
     beside = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
     path = shutil.which(program, path=beside)
     if path is None:
-        raise NotInstalledError(
+        raise CannotMeasureError(
             f"{name} is not installed, so nothing was measured through it "
             f"(to add it: apt-get install {program}, or brew install {program})"
         )
     return path
 
 
-class ProductionProxy:
+class ProductionProxy(Closed):
     """A running nginx or HAProxy, ended on leaving the ``with`` block.
 
-    Raises ``NotInstalledError``, ``NoSuchPolicyError``, and ``ChildError`` with the program's own words when
-    it will not start.
+    Raises ``CannotMeasureError``, and ``ChildError`` with the program's own words when it will not start.
     """
 
     def __init__(self, name: str, policy: Policy, ports: Sequence[int]) -> None:
         self.name = name
         path = find(name)
-        method = method_of(policy)
-        if method is None:
-            raise NoSuchPolicyError(
+        if policy not in METHODS:
+            raise CannotMeasureError(
                 f"{name} has no policy like {policy.label!r} here; it is set up for random, round robin, "
                 "least request and least request of 2"
             )
         self._home = tempfile.TemporaryDirectory(prefix="balancing")
         self._child: Child | None = None
         try:
-            self._start(path, method, ports)
+            self._start(path, METHODS[policy][list(PROGRAMS).index(name)], ports)
         except BaseException:
             self.close()
             raise
@@ -160,12 +147,12 @@ class ProductionProxy:
         home = Path(self._home.name)
         for attempt in range(ATTEMPTS):  # another program may take the free port before this one does
             self.port = free_port()
-            home.mkdir(exist_ok=True)  # the guard of a failed attempt has removed it
+            home.mkdir(exist_ok=True)  # the child of a failed attempt has removed it
             file = home / "configuration"
             file.write_text(configuration(method, ports, self.port, home))
             command = [path, *(one.format(home=home) for one in arguments), str(file)]
             task = {"command": command, "port": self.port, "token": home.name, "home": str(home)}
-            self._child = Child("distlib.real.guard", task)
+            self._child = Child("distlib.real.foreign", task)
             try:
                 self.pid = int(self._child.hear()["pid"])
                 return
@@ -179,12 +166,6 @@ class ProductionProxy:
         if self._child is not None:
             self._child.close()
         self._home.cleanup()
-
-    def __enter__(self) -> ProductionProxy:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def free_port() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from distlib.balancing.real_charts import measured_percentiles, requests_by_backend
+from distlib.balancing.real.charts import measured_percentiles, requests_by_backend
 
 PERCENTS = (50.0, 99.0)
 

@@ -1,21 +1,19 @@
-"""Run a reader's policy with care: what it does wrong becomes a sentence, and an endless loop ends."""
+"""A reader's policy in the simulator: what it may look at, and what it does wrong said in a sentence."""
 
 from __future__ import annotations
 
-import ctypes
 import inspect
-import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import FrozenInstanceError, dataclass, field
-from typing import Any
+from time import monotonic
+from typing import Any, ClassVar
 
 import numpy as np
 
-from distlib.balancing.balancer import Balancer
-from distlib.balancing.policies import Policy
+from distlib.core.node import Endless
+from distlib.labs.sandbox import watch_calls
+from distlib.sim.service.policy import Policy, Seen
 
 CHOICE_LIMIT_S, RUN_LIMIT_S = 2.0, 60.0
 
@@ -24,14 +22,10 @@ class PolicyError(Exception):
     """What is wrong with a reader's policy, in words for the reader."""
 
 
-class Interrupted(BaseException):
-    """Raised in the reader's code when its time is up; no ``except Exception`` stops it."""
-
-
 class Looked(Sequence[int]):
     """Requests in flight by backend; remembers at which backends somebody looked."""
 
-    def __init__(self, values: list[int], seen: set[int]) -> None:
+    def __init__(self, values: Sequence[int], seen: set[int]) -> None:
         self._values, self._seen = values, seen
 
     def __getitem__(self, at: Any) -> Any:
@@ -49,7 +43,7 @@ class Looked(Sequence[int]):
 class PolicyView:
     """What a policy sees of its balancer: ``available``, ``in_flight``, ``backends``, ``memory``, ``draw(size)``."""
 
-    def __init__(self, balancer: Balancer) -> None:
+    def __init__(self, balancer: Seen) -> None:
         self.backends = balancer.backends
         self.available = balancer.available
         self.memory = balancer.memory
@@ -62,31 +56,29 @@ class PolicyView:
 
 
 @dataclass(frozen=True)
-class Guarded(Policy):
-    """A reader's ``choose`` as a policy. ``watch`` times its choices; ``most`` is how many backends it may look at."""
+class ReaderPolicy(Policy):
+    """A reader's ``choose`` as a policy; ``most`` is how many backends it may look at for one request (0: all).
+
+    ``spent_s[0]`` is how long all choices together took so far.
+    """
 
     choose_one: Callable[..., Any] = field(default=lambda seen, now, client: 0)
-    watch: Any = None
     most: int = 0
-    name: str = "your policy"
+    spent_s: list[float] = field(default_factory=lambda: [0.0])
+    label: ClassVar[str] = "your policy"
 
-    @property
-    def label(self) -> str:  # type: ignore[override]
-        """Its name in tables."""
-        return self.name
-
-    def choose(self, seen: Balancer, now: float, client: int) -> int:
+    def choose(self, seen: Seen, now: float, client: int) -> int:
         """One choice, checked. Raises ``PolicyError``."""
-        view = PolicyView(seen)
-        self.watch.begin()
+        view, begun_s = PolicyView(seen), monotonic()
         try:
             backend = self.choose_one(view, now, client)
-        except Interrupted:
-            raise PolicyError(self.watch.reason) from None
+        except Endless as error:
+            raise PolicyError(str(error)) from None
         except Exception as error:
             raise PolicyError(explain(error)) from error
-        finally:
-            self.watch.end()
+        self.spent_s[0] += monotonic() - begun_s
+        if self.spent_s[0] > RUN_LIMIT_S:
+            raise PolicyError(f"the choices together took more than {RUN_LIMIT_S:g} s; make choose faster")
         check_choice(backend, seen.backends, view.available)
         if self.most and len(view.looked) > self.most:
             raise PolicyError(
@@ -94,6 +86,15 @@ class Guarded(Policy):
                 f"in this exercise it may look at {self.most} for one request"
             )
         return int(backend)
+
+
+def watch_choices() -> None:
+    """From now on, a choice that does not come back is ended; in the main thread of a process of its own."""
+    watch_calls(
+        CHOICE_LIMIT_S,
+        lambda frame: frame.f_code is ReaderPolicy.choose.__code__,
+        lambda _call, _now: f"one choice took more than {CHOICE_LIMIT_S:g} s; is there an endless loop?",
+    )
 
 
 def check_choice(backend: Any, backends: int, available: Sequence[int]) -> None:
@@ -124,69 +125,8 @@ def explain(error: Exception) -> str:
     return text
 
 
-class CallWatch:
-    """Interrupts the thread that made it when one choice, or all of them together, take too long."""
-
-    def __init__(self, choice_limit_s: float = CHOICE_LIMIT_S, run_limit_s: float = RUN_LIMIT_S) -> None:
-        self.choice_limit_s, self.run_limit_s = choice_limit_s, run_limit_s
-        self.thread = threading.get_ident()
-        self.reason = ""
-        self._began: float | None = None
-        self._spent = 0.0
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-
-    def begin(self) -> None:
-        """A choice begins."""
-        self._began = time.monotonic()
-
-    def end(self) -> None:
-        """It has ended."""
-        with self._lock:
-            self._spent += time.monotonic() - (self._began or time.monotonic())
-            self._began = None
-
-    def guard(self) -> None:
-        """Look again and again, until ``stop``."""
-        while not self._over.wait(0.05):
-            with self._lock:
-                if self._began is None:
-                    continue
-                now = time.monotonic() - self._began
-                if now > self.choice_limit_s:
-                    self.reason = f"one choice took more than {self.choice_limit_s:g} s; is there an endless loop?"
-                elif self._spent + now > self.run_limit_s:
-                    self.reason = f"the choices together took more than {self.run_limit_s:g} s; make choose faster"
-                else:
-                    continue
-                interrupt(self.thread)
-            self._over.wait(0.5)  # once more later, should the code catch everything and go on
-
-    def stop(self) -> None:
-        """No more interruptions."""
-        self._over.set()
-
-
-def interrupt(thread: int) -> None:
-    """Raise ``Interrupted`` in a thread that runs Python code."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Interrupted))
-
-
-@contextmanager
-def watched(choice_limit_s: float = CHOICE_LIMIT_S, run_limit_s: float = RUN_LIMIT_S) -> Iterator[CallWatch]:
-    """A ``CallWatch`` at work."""
-    watch = CallWatch(choice_limit_s, run_limit_s)
-    guard = threading.Thread(target=watch.guard, name="policy watch", daemon=True)
-    guard.start()
-    try:
-        yield watch
-    finally:
-        watch.stop()
-        guard.join()
-
-
-def chooser(policy: Any) -> tuple[Callable[..., Any], str]:
-    """The ``choose`` of a class, an instance or a function, and a name for it. Raises ``PolicyError``."""
+def chooser(policy: Any) -> Callable[..., Any]:
+    """The ``choose`` of a class, an instance or a function. Raises ``PolicyError``."""
     if isinstance(policy, type):
         if not hasattr(policy, "choose"):
             raise PolicyError(f"{policy.__name__} has no method choose(self, seen, now, client)")
@@ -205,4 +145,4 @@ def chooser(policy: Any) -> tuple[Callable[..., Any], str]:
     except TypeError as error:
         wanted = "(seen, now, client)" if inspect.isfunction(policy) else "(self, seen, now, client)"
         raise PolicyError(f"choose takes {inspect.signature(choose)}; write choose{wanted} ({error})") from error
-    return choose, name
+    return choose

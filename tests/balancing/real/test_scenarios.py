@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distlib.balancing import production_proxy
-from distlib.balancing.balancer import Balancer
-from distlib.balancing.policies import Policy
-from distlib.balancing.real_scenarios import (
+from distlib.balancing.real import production_proxy
+from distlib.balancing.real.scenarios import (
     OWN,
     PERCENTS,
     RealBalancing,
@@ -17,7 +15,9 @@ from distlib.balancing.real_scenarios import (
     real_balancing,
     runs,
 )
-from distlib.sim.service.service import workload
+from distlib.sim.service.balancer import Balancer
+from distlib.sim.service.params import workload
+from distlib.sim.service.policy import Policy
 from distlib.sim.workload import Exponential
 
 
@@ -55,7 +55,7 @@ def test_requests_bring_the_simulators_times_and_work(result: RealBalancing) -> 
     for policy, simulated in result.simulated.items():
         measured = result.measured[policy, OWN]
         assert measured.lost == 0
-        np.testing.assert_array_equal(measured.schedule.arrival_s, simulated.arrival_s)
+        np.testing.assert_array_equal(measured.load.arrival_s, simulated.arrival_s)
         np.testing.assert_allclose(measured.work_s, simulated.service_s, atol=1e-6)
 
 
@@ -115,7 +115,7 @@ def test_stopping_keeps_what_is_done() -> None:
     with pytest.raises(InterruptedError):
         for one in runs(params, progress=stop):
             done.append(one)
-    assert [one.policy for one in done] == ["random"]
+    assert [one.name for one in done] == ["random"]
     assert list(RealBalancing(params, tuple(done)).simulated) == ["random"]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from distlib.balancing.real_charts import measured_percentiles, requests_by_backend
-from distlib.balancing.real_scenarios import FRONTS, RealBalancing, RealBalancingParams, Run, runs
+from distlib.balancing.real import charts
+from distlib.balancing.real.scenarios import FRONTS, RealBalancing, RealBalancingParams, Run, runs
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress, Stopped
@@ -19,21 +19,14 @@ from distlib.labs.work import Progress, Stopped
 class RealBalancingView(Parameters):
     """How to look at a measurement."""
 
-    coordinated_omission: bool = parameter(
-        False,
-        "coordinated omission",
-        help="also show what a tool reports that counts from the actual sending, not from the intended time",
-    )
+    coordinated_omission: bool = parameter(False, "coordinated omission",
+        help="also show what a tool reports that counts from the actual sending, not from the intended time"
+    )  # fmt: skip
 
 
 def draw_percentiles(result: RealBalancing, coordinated_omission: bool) -> Any:
     """Measured and simulated percentiles."""
-    return measured_percentiles(result.percentiles, result.chance, coordinated_omission=coordinated_omission)
-
-
-def draw_counts(result: RealBalancing) -> Any:
-    """Who got how many requests."""
-    return requests_by_backend(result.counts)
+    return charts.measured_percentiles(result.percentiles, result.chance, coordinated_omission=coordinated_omission)
 
 
 class RealBalancingLab(Lab):
@@ -42,7 +35,10 @@ class RealBalancingLab(Lab):
     title = "Load balancing for real: measured and simulated"
     params = RealBalancingParams
     view = RealBalancingView
-    figures = {"percentiles": draw_percentiles, "requests per worker": draw_counts}
+    figures = {
+        "percentiles": draw_percentiles,
+        "requests per worker": lambda result: charts.requests_by_backend(result.counts),
+    }
     presets = {
         "A slow worker": {"slow_speed": 0.4, "load": 0.6},
         "A stall, eight connections": {
@@ -67,18 +63,11 @@ class RealBalancingLab(Lab):
         return RealBalancing(params, tuple(done))
 
     def table(self, result: RealBalancing) -> pd.DataFrame:
-        """Measured beside simulated, and what explains the difference."""
         return result.summary.round(1)
 
     def verdicts(self, result: RealBalancing) -> Sequence[tuple[str, bool | None, str]]:
-        """Every request answered once; the generator on time; what was not installed."""
         return result.verdicts()
 
     def data(self, result: RealBalancing) -> dict[str, pd.DataFrame]:
-        """Percentiles, the band of chance, requests per worker, statistics."""
-        return {
-            "percentiles": result.percentiles,
-            "chance": result.chance,
-            "counts": result.counts,
-            "statistics": result.summary,
-        }
+        tables = {"percentiles": result.percentiles, "chance": result.chance, "counts": result.counts}
+        return {**tables, "statistics": result.summary}

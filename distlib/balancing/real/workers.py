@@ -7,7 +7,7 @@ two cores, and all live in one process: waiting costs nothing, and no worker slo
 A server is free again when its work *should* have ended, not when the process woke up to say so. The delay of a timer
 thus falls on one answer and does not pile up in the queue, as it would with one sleep after the other.
 
-Run as ``python -m distlib.balancing.workers``.
+Run as ``python -m distlib.balancing.real.workers``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import h11
+
 from distlib.real.child import Tell, run_child
-from distlib.real.http_message import LONGEST_HEAD, BadMessageError, Message, read_message, response, without_delay
+from distlib.real.http_connection import HOST, LONGEST_HEAD, Message, response, serve
 
 LONGEST_WORK_S = 60.0
 
@@ -40,64 +42,37 @@ class Worker:
         heapq.heapreplace(self.free_at, end)
         return begin, end
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """All requests of one connection, one after the other."""
-        without_delay(writer)
-        try:
-            while (request := await read_message(reader)) is not None:
-                writer.write((await self.answer(request)).encode())
-                if not request.keeps_alive:
-                    break
-        except BadMessageError as bad:
-            writer.write(response(bad.status, f"{bad}\n", ("Connection", "close")).encode())
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
     async def answer(self, request: Message) -> Message:
         """Wait for a server and for the work; say in ``Server-Timing`` (ms) how long each took."""
         now = asyncio.get_running_loop().time()
         begin, end = self.take(now, work_of(request))
-        if (left := end - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(left)
+        await asyncio.sleep(max(0.0, end - asyncio.get_running_loop().time()))
         timing = f"queue;dur={(begin - now) * 1e3:.4f}, work;dur={(end - begin) * 1e3:.4f}"
-        return response(
-            HTTPStatus.OK, f"backend {self.number}\n", ("Backend", str(self.number)), ("Server-Timing", timing)
-        )
+        return response(200, f"backend {self.number}\n", ("Backend", str(self.number)), ("Server-Timing", timing))
 
 
 def work_of(request: Message) -> float:
-    """Seconds of work in the ``Service-Time`` header, 0 without one; ``BadMessageError`` for anything else."""
+    """Seconds of work in the ``Service-Time`` header, 0 without one; a request with anything else is refused."""
     text = request.get("service-time", "0")
     try:
         work_s = float(text)
     except ValueError:
         work_s = math.nan
     if not 0 <= work_s <= LONGEST_WORK_S:
-        raise BadMessageError(
-            HTTPStatus.BAD_REQUEST, f"Service-Time is {text[:40]!r}; it takes seconds from 0 to {LONGEST_WORK_S:g}"
-        )
+        why = f"Service-Time is {text[:40]!r}; it takes seconds from 0 to {LONGEST_WORK_S:g}"
+        raise h11.RemoteProtocolError(why, error_status_hint=HTTPStatus.BAD_REQUEST)
     return work_s
 
 
 async def work(task: Mapping[str, Any], tell: Tell) -> None:
     """Start one server a speed in ``task``, tell their ports, serve until nobody wants us any more."""
-    servers = []
+    ports = []
     for number, speed in enumerate(task["speeds"]):
-        worker = Worker(number, speed, task["servers"])
-        servers.append(
-            await asyncio.start_server(partial(_guarded, worker), "127.0.0.1", 0, limit=LONGEST_HEAD, backlog=1024)
-        )
-    tell({"ports": [server.sockets[0].getsockname()[1] for server in servers]})
+        answer = Worker(number, speed, task["servers"]).answer
+        server = await asyncio.start_server(partial(serve, answer), HOST, 0, limit=LONGEST_HEAD, backlog=1024)
+        ports.append(server.sockets[0].getsockname()[1])
+    tell({"ports": ports})
     await asyncio.Event().wait()
-
-
-async def _guarded(worker: Worker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        await worker.serve(reader, writer)
-    except asyncio.CancelledError:  # the process ends; nothing to report
-        writer.transport.abort()
 
 
 if __name__ == "__main__":

@@ -9,26 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distlib.balancing import production_proxy
-from distlib.balancing.policies import KeyAffinity, LeastRequest, Policy, Random, RoundRobin
-from distlib.balancing.production_proxy import (
-    NoSuchPolicyError,
-    NotInstalledError,
+from distlib.balancing.policies import KeyAffinity, LeastRequest, Random, RoundRobin
+from distlib.balancing.real import production_proxy
+from distlib.balancing.real.experiment import Workers, measure
+from distlib.balancing.real.production_proxy import (
+    METHODS,
+    CannotMeasureError,
     ProductionProxy,
     find,
     haproxy_configuration,
-    method_of,
     nginx_configuration,
 )
-from distlib.balancing.real_experiment import Workers, measure
 from distlib.real.child import ChildError
-from tests.balancing.test_real_experiment import alive, all_gone, schedule
+from distlib.sim.service.policy import Policy
+from tests.balancing.real.test_experiment import alive, all_gone, schedule
 
 
 def installed(name: str) -> bool:
     try:
         return bool(find(name))
-    except NotInstalledError:
+    except CannotMeasureError:
         return False
 
 
@@ -39,12 +39,11 @@ def test_the_same_load_through_it(name: str) -> None:
     load = schedule(80)
     with Workers((1.0, 1.0, 1.0, 1.0)) as workers:
         with ProductionProxy(name, RoundRobin(), workers.ports) as front:
-            turns = measure(load, front)
+            turns = measure(load, front.port)
         with ProductionProxy(name, LeastRequest(2), workers.ports) as second:
-            two = measure(load, second)
+            two = measure(load, second.port)
             assert alive(second.pid)
     for measured in (turns, two):
-        assert measured.through == name
         assert measured.lost == 0 and (measured.answers == 1).all()
         np.testing.assert_allclose(measured.work_s, load.service_s, atol=1e-6)
     assert turns.counts.tolist() == [20, 20, 20, 20]
@@ -55,42 +54,41 @@ def test_the_same_load_through_it(name: str) -> None:
 @pytest.mark.parametrize("name", ["nginx", "HAProxy"])
 def test_an_absent_program_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(production_proxy.shutil, "which", lambda *_, **__: None)
-    with pytest.raises(NotInstalledError, match=f"{name} is not installed, so nothing was measured through it"):
+    with pytest.raises(CannotMeasureError, match=f"{name} is not installed, so nothing was measured through it"):
         ProductionProxy(name, RoundRobin(), [1])
 
 
 def test_an_unknown_program_is_named() -> None:
-    with pytest.raises(ValueError, match="there is no proxy 'apache'; choose one of 'nginx', 'HAProxy'"):
+    with pytest.raises(ValueError, match="proxy is 'apache'; choose one of 'nginx', 'HAProxy'"):
         find("apache")
 
 
 def test_a_policy_that_they_do_not_have_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(production_proxy.shutil, "which", lambda *_, **__: "/bin/true")
-    with pytest.raises(NoSuchPolicyError, match="nginx has no policy like 'ring hashing' here"):
+    with pytest.raises(CannotMeasureError, match="nginx has no policy like 'ring hashing' here"):
         ProductionProxy("nginx", KeyAffinity(), [1])
 
 
 def test_a_program_that_will_not_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(production_proxy.shutil, "which", lambda *_, **__: "/bin/false")
-    with pytest.raises(ChildError, match="guard ended with code 1"):
+    with pytest.raises(ChildError, match="foreign ended with code 1"):
         ProductionProxy("nginx", RoundRobin(), [1])
 
 
 @pytest.mark.parametrize(
-    ("policy", "method", "nginx", "haproxy"),
+    ("policy", "nginx", "haproxy"),
     [
-        (Random(), "random", "random;", "balance random(1)"),
-        (RoundRobin(), "round robin", "upstream", "balance roundrobin"),
-        (LeastRequest(), "least", "least_conn;", "balance leastconn"),
-        (LeastRequest(2), "two", "random two least_conn;", "balance random(2)"),
+        (Random(), "random;", "balance random(1)"),
+        (RoundRobin(), "upstream", "balance roundrobin"),
+        (LeastRequest(), "least_conn;", "balance leastconn"),
+        (LeastRequest(2), "random two least_conn;", "balance random(2)"),
     ],
 )
-def test_each_policy_has_its_line(policy: Policy, method: str, nginx: str, haproxy: str) -> None:
-    assert method_of(policy) == method
-    for text, line in (
-        (nginx_configuration(method, [5001, 5002], 4000, Path("home")), nginx),
-        (haproxy_configuration(method, [5001, 5002], 4000, Path("home")), haproxy),
+def test_each_policy_has_its_line(policy: Policy, nginx: str, haproxy: str) -> None:
+    for method, configuration, line in zip(
+        METHODS[policy], (nginx_configuration, haproxy_configuration), (nginx, haproxy), strict=True
     ):
+        text = configuration(method, [5001, 5002], 4000, Path("home"))
         assert line in text
         for port in (4000, 5001, 5002):
             assert f"127.0.0.1:{port}" in text
@@ -100,10 +98,10 @@ def test_each_policy_has_its_line(policy: Policy, method: str, nginx: str, hapro
     "policy", [LeastRequest(3), LeastRequest(2, with_replacement=True), LeastRequest(weights=(1.0, 2.0)), KeyAffinity()]
 )
 def test_no_line_stands_for_something_else(policy: Policy) -> None:
-    assert method_of(policy) is None
+    assert policy not in METHODS
 
 
-def test_a_guard_that_is_told_to_end_takes_its_program_along() -> None:
+def test_a_watching_child_that_is_told_to_end_takes_its_program_along() -> None:
     if not installed("nginx"):
         pytest.skip("nginx is not installed; test_an_absent_program_is_named holds what happens then")
     with ProductionProxy("nginx", RoundRobin(), [1]) as front:
@@ -121,4 +119,4 @@ def test_a_port_that_somebody_else_took_is_not_mistaken_for_ready(monkeypatch: p
         monkeypatch.setattr(production_proxy, "free_port", lambda: next(ports))
         with ProductionProxy("HAProxy", RoundRobin(), workers.ports) as front:
             assert front.port != workers.ports[0]
-            assert measure(schedule(5), front).lost == 0
+            assert measure(schedule(5), front.port).lost == 0
