@@ -12,10 +12,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from distlib.balancing.response_charts import policy_style
 from distlib.figures import theme
 from distlib.figures.columns import check_columns
 from distlib.figures.player import add_player
-from distlib.figures.queueing import policy_style, translucent
 from distlib.figures.theme import SYMBOLS
 
 MOST_ROWS = 40
@@ -32,7 +32,6 @@ WAITING: dict[str, Any] = {
     "textposition": "outside", "textfont": {"color": theme.SOFT, "size": 12}, "cliponaxis": False,
     "hovertemplate": "%{x}: %{y} waiting<extra></extra>",
 }  # fmt: skip
-LEGEND_RIGHT = {"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"}
 SHADES = [[0.0, "#ffffff"], [0.25, "#d6e6f2"], [0.5, "#8fbfe0"], [0.75, "#2f83bd"], [1.0, "#08324f"]]
 
 
@@ -191,7 +190,7 @@ def herd_curve(table: pd.DataFrame) -> go.Figure:
         figure.add_scatter(
             x=np.concatenate([x, x[::-1]]), y=band, fill="toself", mode="lines", line={"width": 0},
             hoverinfo="skip",
-            fillcolor=translucent(style.colour, 0.15), showlegend=False, legendgroup=name,
+            fillcolor=theme.translucent(style.colour, 0.15), showlegend=False, legendgroup=name,
         )  # fmt: skip
         figure.add_scatter(
             x=x, y=rows["mean_s"], mode="lines+markers", name=name, legendgroup=name,
@@ -200,7 +199,7 @@ def herd_curve(table: pd.DataFrame) -> go.Figure:
             hovertemplate=f"<b>{name}</b><br>refreshed every %{{text}}: mean response %{{y:.2f}}<extra></extra>",
             text=["always" if one == 0 else f"{one:g}" for one in rows["interval_s"]],
         )  # fmt: skip
-    figure.update_layout(margin={"l": 70, "r": 24, "t": 20, "b": 58}, legend=LEGEND_RIGHT)
+    figure.update_layout(margin={"l": 70, "r": 24, "t": 20, "b": 58}, legend=theme.legend_beside())
     figure.update_xaxes(
         type="log", title_text="time between two refreshes of the load information (mean service times)",
         tickvals=[live if one == 0 else one for one in given],
@@ -230,7 +229,7 @@ def fullest_bins(table: pd.DataFrame) -> go.Figure:
             marker={"color": style.colour, "size": 10, "symbol": SYMBOLS[number % 5]},
             hovertemplate=f"{choices} choices: %{{y:.4%}} of the bins have at least %{{x}}<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(margin={"l": 84, "r": 24, "t": 20, "b": 56}, legend=LEGEND_RIGHT)
+    figure.update_layout(margin={"l": 84, "r": 24, "t": 20, "b": 56}, legend=theme.legend_beside())
     ticks = [1, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6]
     names = [f"{100 * tick:g} %" for tick in ticks]
     figure.update_yaxes(type="log", range=[-6.3, 0.2], title_text="share of bins", tickvals=ticks, ticktext=names)

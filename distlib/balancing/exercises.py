@@ -197,7 +197,7 @@ def judge_here(policy: Any, contest: Contest) -> ContestGrade:
     """The same in this process, whose alarm clock it takes."""
     watch_choices()
     try:
-        results = run_contest(contest, ReaderPolicy(chooser(policy), contest.most))
+        results = run_contest(contest, ReaderPolicy(choose_one=chooser(policy), most=contest.most))
     except PolicyError as error:
         return ContestGrade(False, (str(error),))
     asked = contest.asked(results)

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from distlib.balancing import charts, hashing_charts, scenarios
+from distlib.balancing import charts, hashing_charts, response_charts, scenarios
 from distlib.balancing.hashing_scenarios import RingParams, RingView, ring_view
 from distlib.balancing.scenarios import Comparison, ComparisonParams, LiveQueues, LoadCurveParams, StaleParams
 from distlib.core.parameter import Parameters, parameter
-from distlib.figures import queueing
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress
 from distlib.sim.service.result import ServiceResult
@@ -89,12 +88,12 @@ class ScaleView(Parameters):
 
 def draw_percentiles(found: Comparison, log_scale: bool) -> Any:
     """Median, mean, 95, 99 and 99.9 percent of each policy."""
-    return queueing.percentile_dots(found.summary, log_x=log_scale)
+    return response_charts.percentile_dots(found.summary, log_x=log_scale)
 
 
 def draw_tail(found: Comparison) -> Any:
     """How many take longer than t; theory as thin dots."""
-    return queueing.response_tail(
+    return response_charts.response_tail(
         found.ccdf, scenarios.theory_tails(found.params, float(found.ccdf["response_s"].max()))
     )
 
@@ -154,7 +153,7 @@ def draw_load_curve(found: tuple[LoadCurveParams, pd.DataFrame], log_scale: bool
         else scenarios.theory_curve(name, params.backends, params.service, params.cv2).assign(policy=name)
         for name in params.policies
     ]
-    return queueing.response_against_load(points, pd.concat(theory), log_y=log_scale)
+    return response_charts.response_against_load(points, pd.concat(theory), log_y=log_scale)
 
 
 class LoadCurveLab(Lab):

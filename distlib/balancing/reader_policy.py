@@ -62,7 +62,7 @@ class ReaderPolicy(Policy):
     ``spent_s[0]`` is how long all choices together took so far.
     """
 
-    choose_one: Callable[..., Any] = field(default=lambda seen, now, client: 0)
+    choose_one: Callable[..., Any] = field(kw_only=True)
     most: int = 0
     spent_s: list[float] = field(default_factory=lambda: [0.0])
     label: ClassVar[str] = "your policy"

@@ -115,6 +115,17 @@ def panels(rows: int, cols: int, *, height: int, width: int = WIDTH, **options: 
     return empty.update_layout(figure(height=height, width=width).layout)
 
 
+def decades(first: int, end: int) -> list[float]:
+    """1, 2 and 5 times each power of ten: ticks of a logarithmic axis."""
+    return [part * 10.0**power for power in range(first, end) for part in (1, 2, 5)]
+
+
+def translucent(colour: str, opacity: float) -> str:
+    """``#rrggbb`` as an rgba colour."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
 def legend_above(y: float) -> dict[str, Any]:
     """A second legend in a row at the height ``y`` (1 is the upper edge of the axes)."""
     return {"orientation": "h", "x": 0, "xanchor": "left", "y": y, "yanchor": "bottom"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from distlib.figures.queueing import formula_curve
+from distlib.formulas.charts import formula_curve
 from distlib.formulas.scenarios import FormulaData, FormulaParams, formula_data
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress

@@ -1,6 +1,6 @@
 """Chapter 03.6, the queueing half: every closed form as a curve, and simulations that put it to the test.
 
-``formula_data("M/M/c")`` gives the two tables that ``distlib.figures.queueing.formula_curve`` draws. A formula is
+``formula_data("M/M/c")`` gives the two tables that ``distlib.formulas.charts.formula_curve`` draws. A formula is
 listed once, in ``FORMULAS``.
 """
 

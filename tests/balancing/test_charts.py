@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 import pytest
 
 from distlib.balancing import charts as balancing
-from distlib.figures import queueing
+from distlib.balancing import response_charts
+from distlib.formulas.charts import formula_curve
 
 
 def lengths(rows: list[list[int]]) -> pd.DataFrame:
@@ -68,7 +69,7 @@ POINTS = pd.DataFrame(
 
 def test_theory_runs_through_the_points_and_bands_show_confidence() -> None:
     theory = pd.DataFrame({"policy": "random", "load": [0.1, 0.5, 0.9], "theory_s": [1.11, 2.0, 10.0]})
-    figure = queueing.response_against_load(POINTS, theory)
+    figure = response_charts.response_against_load(POINTS, theory)
     band, line, dots = figure.data[:3]
     assert list(band.y) == [2.1, 12.0, 8.0, 1.9] and band.fill == "toself"
     assert list(line.y) == [1.11, 2.0, 10.0] and line.line.dash == "solid"
@@ -77,9 +78,9 @@ def test_theory_runs_through_the_points_and_bands_show_confidence() -> None:
 
 
 def test_a_policy_looks_the_same_in_every_figure() -> None:
-    alone = queueing.policy_style("two choices")
-    assert queueing.policy_style("two choices", ["round robin", "two choices"]) == alone
-    assert queueing.policy_style("mine", ["mine"]) != queueing.policy_style("random")
+    alone = response_charts.policy_style("two choices")
+    assert response_charts.policy_style("two choices", ["round robin", "two choices"]) == alone
+    assert response_charts.policy_style("mine", ["mine"]) != response_charts.policy_style("random")
 
 
 SUMMARY = pd.DataFrame(
@@ -89,7 +90,7 @@ SUMMARY = pd.DataFrame(
 
 
 def test_percentile_dots_have_a_row_a_policy_and_a_trace_a_statistic() -> None:
-    figure = queueing.percentile_dots(SUMMARY)
+    figure = response_charts.percentile_dots(SUMMARY)
     named = {trace.name: trace for trace in figure.data if trace.name}
     assert list(named) == ["median", "mean", "95 %", "99 %", "99.9 %", "mean, by theory"]
     assert list(named["99 %"].x) == [46.0, 26.0]
@@ -99,7 +100,7 @@ def test_percentile_dots_have_a_row_a_policy_and_a_trace_a_statistic() -> None:
 
 def test_the_tail_leaves_out_zeros_of_the_logarithm() -> None:
     ccdf = pd.DataFrame({"policy": "random", "response_s": [1.0, 2.0, 3.0], "tail": [0.5, 0.01, 0.0]})
-    assert list(queueing.response_tail(ccdf).data[0].y) == [0.5, 0.01]
+    assert list(response_charts.response_tail(ccdf).data[0].y) == [0.5, 0.01]
 
 
 def test_the_heat_map_marks_the_best_of_every_cell() -> None:
@@ -134,7 +135,7 @@ DOTS = pd.DataFrame({"setting": [1, 2], "x": [0.9, 0.9], "value": [9.8, 5.1], "e
 
 
 def test_a_formulas_slider_needs_no_kernel() -> None:
-    figure = queueing.formula_curve(CURVE, DOTS, x="ρ", y="W", setting="c")
+    figure = formula_curve(CURVE, DOTS, x="ρ", y="W", setting="c")
     assert [step.label for step in figure.layout.sliders[0].steps] == ["1", "2"]
     assert [list(frame.data[1].y) for frame in figure.frames] == [[9.8], [5.1]]
     assert list(figure.data[2].y) == [1.0, 5.0], "starts in the middle of its settings"
@@ -148,9 +149,9 @@ def test_a_formulas_slider_needs_no_kernel() -> None:
         (balancing.policy_heat_map, pd.DataFrame({"policy": ["a"]})),
         (balancing.herd_curve, pd.DataFrame({"policy": ["a"]})),
         (balancing.fullest_bins, pd.DataFrame({"choices": [1]})),
-        (queueing.response_against_load, POINTS.drop(columns="low_s")),
-        (queueing.percentile_dots, SUMMARY.drop(columns="p99_s")),
-        (queueing.response_tail, pd.DataFrame({"policy": ["a"]})),
+        (response_charts.response_against_load, POINTS.drop(columns="low_s")),
+        (response_charts.percentile_dots, SUMMARY.drop(columns="p99_s")),
+        (response_charts.response_tail, pd.DataFrame({"policy": ["a"]})),
     ],
 )
 def test_a_missing_column_is_named(draw: object, table: pd.DataFrame) -> None:
@@ -160,4 +161,4 @@ def test_a_missing_column_is_named(draw: object, table: pd.DataFrame) -> None:
 
 def test_an_empty_table_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing to draw"):
-        queueing.response_against_load(POINTS.iloc[:0])
+        response_charts.response_against_load(POINTS.iloc[:0])

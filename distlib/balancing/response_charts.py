@@ -1,4 +1,4 @@
-"""Response times of a queueing system: against load, as percentiles, as a tail, and as a formula put to the test."""
+"""Response times by policy: against load, as percentiles, as a tail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 
 from distlib.figures import theme
 from distlib.figures.columns import check_columns
-from distlib.figures.player import slider
 from distlib.figures.shapes import lines
 from distlib.figures.theme import SYMBOLS, LineStyle
 
@@ -95,15 +94,9 @@ def _band(rows: pd.DataFrame, style: LineStyle, name: str) -> go.Scatter:
     low = np.maximum(low, 0.5 * rows["mean_s"].to_numpy(float))  # a logarithmic axis has no room below 0
     return go.Scatter(
         x=np.concatenate([x, x[::-1]]), y=np.concatenate([high, low[::-1]]), fill="toself", mode="lines",
-        line={"width": 0, "color": style.colour}, fillcolor=translucent(style.colour, 0.16), hoverinfo="skip",
+        line={"width": 0, "color": style.colour}, fillcolor=theme.translucent(style.colour, 0.16), hoverinfo="skip",
         showlegend=False, legendgroup=name, name=f"{name}, 95 % confidence",
     )  # fmt: skip
-
-
-def translucent(colour: str, opacity: float) -> str:
-    """``#rrggbb`` as an rgba colour."""
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity:g})"
 
 
 def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True) -> go.Figure:
@@ -132,7 +125,9 @@ def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True) -> go.Figure:
     figure.update_xaxes(title_text="response time (mean service times" + (", log scale)" if log_x else ")"))
     low, high = float(summary["p50_s"].min()), float(summary["p99.9_s"].max())
     shown = [np.log10(0.7 * low), np.log10(1.25 * high)] if log_x else [0, 1.05 * high]
-    figure.update_xaxes(type="log" if log_x else "linear", range=shown, tickvals=_decades(-2, 7) if log_x else None)
+    figure.update_xaxes(
+        type="log" if log_x else "linear", range=shown, tickvals=theme.decades(-2, 7) if log_x else None
+    )
     return figure
 
 
@@ -148,11 +143,6 @@ def _statistic(
         textposition="bottom center" if column in ("mean_s", "p99_s") else "top center",
         hovertemplate=f"<b>%{{y}}</b><br>{label}: %{{x:.3f}}<extra></extra>",
     )  # fmt: skip
-
-
-def _decades(first: int, end: int) -> list[float]:
-    """1, 2 and 5 times each power of ten: ticks of a logarithmic axis."""
-    return [part * 10.0**power for power in range(first, end) for part in (1, 2, 5)]
 
 
 def response_tail(ccdf: pd.DataFrame, theory: pd.DataFrame | None = None) -> go.Figure:
@@ -195,68 +185,3 @@ def response_tail(ccdf: pd.DataFrame, theory: pd.DataFrame | None = None) -> go.
     )  # fmt: skip
     figure.update_xaxes(title_text="response time t (mean service times)", range=[0, top])
     return figure
-
-
-def formula_curve(
-    curve: pd.DataFrame, points: pd.DataFrame, *, x: str, y: str, setting: str, log_y: bool = False
-) -> go.Figure:
-    """A formula as a curve with simulations through it, and a slider over one of its parameters.
-
-    ``curve`` has the columns setting, x, value; ``points`` setting, x, value, error (three standard errors). ``x``
-    and ``y`` are the titles of the axes, ``setting`` the name of the parameter on the slider. The slider is part of
-    the figure, so it works in a static page too. Raises ``ValueError`` for an empty table or a missing column.
-    """
-    check_columns(curve, "setting", "x", "value")
-    check_columns(points, "setting", "x", "value", "error")
-    settings = list(dict.fromkeys(curve["setting"]))
-    first = len(settings) // 2
-    figure = theme.figure(height=490 if len(settings) > 1 else 420)
-    for one in settings:  # the whole family stays in the background
-        rows = curve[curve["setting"] == one]
-        line = {"color": theme.GRID, "width": 1.4}
-        figure.add_scatter(x=rows["x"], y=rows["value"], mode="lines", line=line, showlegend=False, hoverinfo="skip")
-    figure.add_traces(_formula_traces(curve, points, settings[first], styled=True))
-    moving = [len(settings), len(settings) + 1]
-    figure.frames = [
-        go.Frame(name=str(one), data=_formula_traces(curve, points, one), traces=moving) for one in settings
-    ]
-    figure.update_layout(margin={"l": 70, "r": 24, "t": 40, "b": 56})
-    if len(settings) > 1:
-        figure.update_layout(margin_b=130, sliders=[_setting_slider(settings, first, setting)])
-    seen = pd.concat([points["value"] + points["error"], curve["value"]])
-    top = 1.08 * float(min(seen.max(), 2.2 * max(points["value"].max(), 1e-12)))
-    scale: dict[str, Any] = {"range": [0, top]}
-    if log_y:
-        low = float(curve["value"][curve["value"] > 0].min())
-        scale = {"type": "log", "range": [np.log10(0.85 * low), np.log10(1.15 * top)], "tickvals": _decades(-2, 5)}
-    figure.update_yaxes(title_text=y, **scale)
-    figure.update_xaxes(title_text=x)
-    return figure
-
-
-def _formula_traces(curve: pd.DataFrame, points: pd.DataFrame, one: object, styled: bool = False) -> list[go.Scatter]:
-    line, dots = curve[curve["setting"] == one], points[points["setting"] == one]
-    formula = go.Scatter(x=line["x"], y=line["value"])
-    simulated = go.Scatter(x=dots["x"], y=dots["value"], error_y={"array": dots["error"]})
-    if styled:
-        blue, orange = theme.series_style(0).colour, theme.series_style(1).colour
-        formula.update(
-            mode="lines", name="formula", line={"color": blue, "width": 2.6},
-            hovertemplate="formula: %{y:.5g}<extra></extra>",
-        )  # fmt: skip
-        simulated.update(
-            mode="markers", name="simulated, ± 3 standard errors",
-            marker={"color": orange, "size": 8, "symbol": "diamond"}, error_y={"thickness": 1.4, "color": orange},
-            hovertemplate="simulated: %{y:.5g}<extra></extra>",
-        )  # fmt: skip
-    return [formula, simulated]
-
-
-def _setting_slider(settings: Sequence[object], active: int, name: str) -> dict[str, Any]:
-    labels = [f"{one:g}" if isinstance(one, float) else str(one) for one in settings]
-    return slider(
-        [str(one) for one in settings], labels,
-        active=active, x=0, len=1, y=0, pad={"t": 52}, ticklen=4, tickcolor=theme.FAINT,
-        currentvalue={"prefix": f"{name} = ", "font": {"size": 13, "color": theme.INK}},
-        font={"size": 11, "color": theme.SOFT},
-    )  # fmt: skip
