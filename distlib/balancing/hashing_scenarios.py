@@ -26,7 +26,6 @@ class RingParams(Parameters):
     seed: int = parameter(0, "seed", low=0, high=2**31 - 1, help="another seed, another ring")
 
     def check(self) -> None:
-        """A bound is above 1."""
         if self.bound:
             require.above("bound (0 for no bound)", self.bound, 1)
 

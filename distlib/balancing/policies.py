@@ -231,7 +231,6 @@ class WeightedRoundRobin(CompiledPolicy):
     needs_load: ClassVar[bool] = False
 
     def check(self) -> None:
-        """Turns are counted."""
         super().check()
         for backend, weight in enumerate(self.weights):
             if weight != int(weight):
@@ -307,7 +306,6 @@ class KeyAffinity(CompiledPolicy):
         return self.bound > 0
 
     def check(self) -> None:
-        """A bound of 1 or less could never be kept."""
         if self.bound:
             require.above("KeyAffinity.bound (0 for no bound)", self.bound, 1)
 

@@ -195,7 +195,6 @@ class LoadCurveParams(Parameters):
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
-        """Loads within the stable range."""
         check_each("loads", self.loads, 0.01, 1)
 
 
@@ -233,7 +232,6 @@ class HeatMapParams(Parameters):
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
-        """Loads within the stable range, c² of at least 0."""
         check_each("loads", self.loads, 0.01, 1)
         check_each("cv2s", self.cv2s, 0)
 
@@ -266,7 +264,6 @@ class StaleParams(Parameters):
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
-        """Intervals of at least 0."""
         check_each("intervals_s", self.intervals_s, 0)
 
 
@@ -342,7 +339,6 @@ class SupermarketParams(Parameters):
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
-        """Loads within the stable range."""
         check_each("loads", self.loads, 0.01, 1)
 
 

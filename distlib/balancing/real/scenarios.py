@@ -108,7 +108,6 @@ class RealBalancingParams(Parameters):
         return max(10, round(self.rate_per_s * self.duration_s))
 
     def check(self) -> None:
-        """A proxy in Python must not become the bottleneck."""
         if self.rate_per_s > HIGHEST_RATE_PER_S:
             raise ValueError(
                 f"load {self.load:g} on {self.workers} workers of {self.mean_ms:g} ms makes {self.rate_per_s:,.0f} "

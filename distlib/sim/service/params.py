@@ -25,7 +25,6 @@ class Outage(Parameters):
     end_s: float = parameter(60.0, "end", unit="s", low=0.0, high=1e12, help="when it is back")
 
     def check(self) -> None:
-        """An outage ends after it began."""
         if self.end_s <= self.start_s:
             raise ValueError(f"Outage.end_s is {self.end_s!r}; it must come after start_s = {self.start_s!r}")
 
