@@ -22,12 +22,12 @@ Requests = Sequence[tuple[NodeId | None, Any]]
 
 @dataclass(frozen=True)
 class Subject:
-    """A protocol: ``node_class`` and whatever derives from it.
+    """A protocol: ``node_class`` and whatever derives from it, and the classes of its ``others`` (a monitor).
 
     ``nodes`` makes the nodes of a cluster with these names, not yet started; ``invariants`` what must always hold;
     ``requests`` what the clients of such a cluster may ask. ``searches`` are all there are, cheapest first;
     ``correct`` the shipped classes that must pass them; ``mutants`` those that must not. ``example`` is a run that
-    shows a class at work where nothing goes wrong.
+    shows a class at work where nothing goes wrong: equivalent mutants need one, else ``ValueError`` is raised.
     """
 
     node_class: type[Node]
@@ -38,6 +38,17 @@ class Subject:
     correct: tuple[type[Node], ...] = ()
     mutants: tuple[Mutant, ...] = ()
     example: Callable[[type[Any]], Trace] | None = None
+    others: tuple[type[Node], ...] = ()
+
+    def __post_init__(self) -> None:
+        lost = [one.name for one in self.mutants if one.sort == "equivalent" and self.example is None]
+        if lost:
+            raise ValueError(f"{self.name} has the equivalent mutant {lost[0]}, and no example of a run to show it in")
+
+    def base_of(self, node_class: Any) -> type[Node] | None:
+        """The class of this protocol that ``node_class`` is, or derives from; None for a class of another one."""
+        bases = [one for one in (self.node_class, *self.others) if issubclass(node_class, one)]
+        return bases[0] if bases else None
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -38,6 +39,7 @@ class Invariant(Protocol):
         """The ghost at the start of a run: ``initial``, unless it depends on ``nodes``."""
         return self.initial
 
+    @abstractmethod
     def after(self, ghost: Any, nodes: Mapping[NodeId, Node], changed: NodeId) -> Hashable:
         """The ghost after ``changed`` moved; raises ``Broken``."""
 

@@ -97,7 +97,10 @@ class Mutant:
 def mutant(
     rule: str, paper: str, breaks: type[Invariant] | str, killed_by: str, because: str = ""
 ) -> Callable[[AnyNode], AnyNode]:
-    """Mark a class as a mutant: its record becomes the class's attribute ``mutant``. Arguments as in ``Mutant``."""
+    """Mark a class as a mutant: its record becomes the class's attribute ``mutant``. Arguments as in ``Mutant``.
+
+    Raises ``TypeError`` for a class that does not override exactly one method.
+    """
     promise = breaks if isinstance(breaks, str) else breaks.name
 
     def mark(node_class: AnyNode) -> AnyNode:
@@ -119,6 +122,8 @@ def seen_in(what: str, thread: str) -> Callable[[AnyNode], AnyNode]:
     """Add to a mutant where a real system had the bug; ``thread`` is one on GitHub: ``"etcd-io/etcd/issues/14143"``."""
 
     def mark(node_class: AnyNode) -> AnyNode:
+        if "mutant" not in vars(node_class):
+            raise TypeError(f"@seen_in stands above @mutant or @equivalent; {node_class.__name__} is not marked yet")
         report = FieldReport(what, f"https://github.com/{thread}")
         return _marked(node_class, replace(vars(node_class)["mutant"], report=report))
 
@@ -126,6 +131,9 @@ def seen_in(what: str, thread: str) -> Callable[[AnyNode], AnyNode]:
 
 
 def _marked(node_class: AnyNode, record: Mutant) -> AnyNode:
+    own = [name for name, item in vars(node_class).items() if inspect.isfunction(item)]
+    if len(own) != 1:
+        raise TypeError(f"{node_class.__name__} overrides {', '.join(own) or 'no method'}; a mutant overrides just one")
     setattr(node_class, "mutant", record)  # noqa: B010 (a class of nodes declares no such attribute)
     return node_class
 

@@ -21,11 +21,12 @@ def number(name: str, value: Any, low: float | None = None, high: float | None =
     return _number(name, value, "a number", (int, float), low, high, unit)
 
 
-def above(name: str, value: Any, low: float = 0.0, unit: str = "") -> float:
-    """A finite number greater than ``low``."""
+def above(name: str, value: Any, low: float = 0.0, unit: str = "", most: float = math.inf) -> float:
+    """A finite number greater than ``low``, at most ``most``."""
     wanted = f"a number above {low:g}{unit and f' {unit}'}"
+    wanted += f", {most:,.0f} at most" if most < math.inf else ""
     _check_type(name, value, (int, float), wanted)
-    if not (math.isfinite(value) and value > low):
+    if not (math.isfinite(value) and low < value <= most):
         raise ValueError(f"{name} is {value!r}; it takes {wanted}")
     return float(value)
 
@@ -63,8 +64,8 @@ def pair(name: str, value: Any, low: float | None = None, high: float | None = N
 
 
 def instance(name: str, value: Any, kind: type | tuple[type, ...], wanted: str) -> Any:
-    """An instance of ``kind``, which the message calls ``wanted``."""
-    if not isinstance(value, kind):
+    """An instance of ``kind``, which the message calls ``wanted``; a class is none."""
+    if not isinstance(value, kind) or isinstance(value, type):
         raise TypeError(f"{name} is {value!r}; it takes {wanted}")
     return value
 

@@ -13,18 +13,13 @@ from distlib.raft.invariants import NoLostTerms, StableLeadership, raft_invarian
 from distlib.raft.message import Applied, BecameLeader
 from distlib.raft.raft import Raft
 from distlib.raft.scenarios import leader_of
-from distlib.replication.client import Client
 from distlib.replication.message import ClientRequest
-from distlib.replication.simulations import RUN_MS, SEEDS, Service, not_linearizable
-from distlib.replication.state_machine import Get, Put
+from distlib.replication.simulations import FEW_SEEDS, LAN, RUN_MS, SEEDS, Service
+from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
-from distlib.sim.latency import Uniform
-from distlib.sim.network import Network
 
-FEW_SEEDS = range(1, 13)
 CALM_MS = 5_000.0
-LAN = Network(Uniform(1, 5))
-SERVICE = Service(with_peers, raft_invariants)
+SERVICE = Service(with_peers, raft_invariants, leader_of)
 
 # ------------------------------------------------------------ liveness
 
@@ -102,31 +97,12 @@ def unhealed(cluster: Cluster) -> str:
     return ""
 
 
-def two_sides(node_class: type[Raft], seed: int) -> Cluster:
-    """The leader is apart with a client that reads, while another client writes on the other side."""
-    names = node_names(3)
-    reads, writes = (Get("x"),) * 60, tuple(Put("x", number) for number in range(60))
-    clients = [
-        Client("C1", names, reads, think_ms=(10, 30), timeout_ms=120),
-        Client("C2", names, writes, think_ms=(10, 30), timeout_ms=120),
-    ]
-    cluster = Cluster([*with_peers(node_class, names), *clients], LAN, seed=seed)
-    cluster.run(1_000.0)
-    leader = leader_of(cluster) or "S1"
-    others = tuple(name for name in names if name != leader)
-    cluster.schedule(Partition(1_000.0, ((leader, "C1"), (*others, "C2")), 1_500.0))
-    return cluster
-
-
 # ------------------------------------------------------------ situations with what is wrong in them
 
 FAULTS = SERVICE.faults()
 HISTORIES = SERVICE.histories()
 LIVENESS = Simulation(calm, stuck, SEEDS, "simulated runs in a calm network", (0, RUN_MS), "liveness")
-STALE_READS = Simulation(
-    two_sides, after(2_800.0, not_linearizable), FEW_SEEDS,
-    "simulated histories of reads on one side and writes on the other", (1_000, 2_800), "linearizability",
-)  # fmt: skip
+STALE_READS = SERVICE.stale_reads()
 HEALTHY = Simulation(
     healthy, after(3_000.0, broken_invariant), FEW_SEEDS, "simulated runs without any fault", (0, 1_000), "liveness"
 )

@@ -18,9 +18,10 @@ from distlib.replication.state_machine import Get
 class Client(Node):
     """Calls ``commands`` one after the other, each ``think_ms`` (drawn from a range) after the last one came back.
 
-    A ``Get`` is read through ReadIndex, without an entry in the log, unless ``reads_in_log``. A
-    request is repeated after ``timeout_ms`` with the same serial number, at another server. ``start_ms`` is the range
-    of its first call's time. What was under way when the client crashes is never heard of again.
+    A ``Get`` goes as a ``ReadRequest``, which needs no entry in the log where a protocol can do without, unless
+    ``reads_in_log``. A request is repeated after ``timeout_ms`` with the same serial number, at another server.
+    ``start_ms`` is the range of its first call's time. What was under way when the client crashes is never heard of
+    again.
     """
 
     servers: tuple[NodeId, ...]

@@ -1,6 +1,7 @@
 """What must always hold in primary-backup replication.
 
-A server takes part by its fields (``log``, ``applied``), the monitor by ``alive``; clients are passed over.
+A server takes part by its fields ``log`` and ``applied``: how much of its log it takes for safe and has applied, which
+is what clients may be told of. The monitor takes part by ``alive``; clients are passed over.
 """
 
 from __future__ import annotations
@@ -15,32 +16,41 @@ Nodes = Mapping[NodeId, Node]
 Requests = tuple[Any, ...]
 
 
+def extended(longest: Requests, name: NodeId, server: Any) -> Requests:
+    """The longest sequence that was applied, now that ``server`` has moved. Raises ``Broken`` for another sequence."""
+    mine = server.log[: server.applied]
+    shared = min(len(mine), len(longest))
+    if mine[:shared] != longest[:shared]:
+        at = next(at for at in range(shared) if mine[at] != longest[at])
+        raise Broken(f"{name} has applied {mine[at].command} at {at + 1}, where {longest[at].command} was applied")
+    return mine if len(mine) > len(longest) else longest
+
+
 class OneHistory(Invariant):
     """All servers apply the same requests in the same order. The ghost: the longest sequence that was applied."""
 
     name = "one history"
-    paper = "Budhiraja et al. 1993: at any time, there is at most one server that is the primary"
+    paper = "Budhiraja et al. 1993, Pb1: at most one server is the primary; two that serve make two histories"
 
     def after(self, ghost: Requests, nodes: Nodes, changed: NodeId) -> Requests:
         server: Any = nodes[changed]
-        if not hasattr(server, "applied") or not hasattr(server, "log"):
-            return ghost
-        mine = server.log[: server.applied]
-        for index, (one, other) in enumerate(zip(mine, ghost, strict=False), 1):
-            if one != other:
-                raise Broken(f"{changed} has applied {one.command} at {index}, where {other.command} was applied")
-        return mine if len(mine) > len(ghost) else ghost
+        return extended(ghost, changed, server) if hasattr(server, "applied") and hasattr(server, "log") else ghost
 
 
-class AnsweredSurvives(OneHistory):
-    """Whom the monitor has named primary holds all that was ever applied, and so every request that was answered."""
+class AnsweredSurvives(Invariant):
+    """Whom the monitor has named primary holds all that was ever applied, and so every request that was answered.
+
+    The ghost: the longest sequence that was applied.
+    """
 
     name = "answered requests survive"
     paper = "Alsberg & Day 1976: a request is answered when it is resilient to the loss of any one host"
 
     def after(self, ghost: Requests, nodes: Nodes, changed: NodeId) -> Requests:
-        longest = super().after(ghost, nodes, changed)
         members: Mapping[NodeId, Any] = nodes
+        moved, longest = members[changed], ghost
+        if hasattr(moved, "applied") and hasattr(moved, "log") and moved.applied > len(ghost):
+            longest = moved.log[: moved.applied]
         for node in members.values():
             primary = members.get(node.current.primary) if hasattr(node, "alive") else None
             if primary is not None and primary.log[: len(longest)] != longest:
@@ -52,6 +62,32 @@ class AnsweredSurvives(OneHistory):
         return longest
 
 
+class AppliedOnce(Invariant):
+    """No request of a client is applied twice, however often it is sent: its serial numbers increase.
+
+    The ghost: how many requests have been looked at.
+    """
+
+    name = "applied once"
+    paper = "Ongaro & Ousterhout 2014, §8: a serial number for each request, so that a repeated one is not applied anew"
+    initial = 0
+
+    def after(self, ghost: int, nodes: Nodes, changed: NodeId) -> int:
+        server: Any = nodes[changed]
+        if not hasattr(server, "applied") or not hasattr(server, "log"):
+            return ghost
+        for at in range(ghost, server.applied):
+            request = server.log[at]
+            own = (one.serial for one in reversed(server.log[:at]) if one.client == request.client)
+            before = next(own, None)
+            if request.serial is not None and before is not None and request.serial <= before:
+                raise Broken(
+                    f"{changed} applies request {request.serial} of {request.client}, {request.command}, at {at + 1}, "
+                    f"after its request {before}"
+                )
+        return max(ghost, server.applied)
+
+
 def primary_backup_invariants() -> tuple[Invariant, ...]:
     """All of them, new."""
-    return (OneHistory(), AnsweredSurvives())
+    return (OneHistory(), AnsweredSurvives(), AppliedOnce())

@@ -1,13 +1,19 @@
 """Primary-backup replication: one server serves, another one keeps a copy, and a monitor says which is which.
 
-The scheme is that of Alsberg & Day, *A Principle for Resilient Sharing of Distributed Resources* (ICSE 1976); see
-Budhiraja, Marzullo, Schneider & Toueg, *The Primary-Backup Approach* (in *Distributed Systems*, 2nd ed., 1993). Roles
-change in numbered *views*. The monitor makes them: one node, and while it is down the roles stay as they are.
+Two copies, so that a request survives the loss of one host: Alsberg & Day, *A Principle for Resilient Sharing of
+Distributed Resources* (ICSE 1976). What such a service owes its clients: Budhiraja, Marzullo, Schneider & Toueg, *The
+Primary-Backup Approach* (in *Distributed Systems*, 2nd ed., 1993). Roles change in numbered *views*, which a monitor
+makes, as in the view service of MIT's course 6.824.
 
 What keeps an answered request from being lost, each a rule of its own below: the primary answers only what its backup
 has (``stored_everywhere``); only the backup of one view may be the primary of the next (``Monitor.next_view``); the
-monitor leaves a view only after its primary has reported it (``Monitor.may_change``), and a primary reports a view only
-when the new backup has its whole log (``has_handed_over``); messages of other views are not heeded (``is_from``).
+monitor takes the primary's role away only after the primary has reported the view (``Monitor.may_change``), and a
+primary reports a view only when the new backup has its whole log (``has_handed_over``); messages of other views are not
+heeded (``is_from``). A primary that was replaced may not know it for a while; it can complete nothing then.
+
+What it costs: the monitor sees reports alone. While it is down, the roles stay as they are. A link between primary and
+backup that is cut, while both report, stops the service until it heals; and a primary that dies before it has reported
+its view stops it for good, as nobody else is known to have the log.
 """
 
 from __future__ import annotations
@@ -41,7 +47,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A server is alive, and has completed ``view``: it is set up for its role in it."""
+    """A server is alive and in ``view``; a primary says so only when its backup has the log, and 0 until then."""
 
     view: int
 
@@ -160,18 +166,20 @@ class Monitor(Node):
     silence_ms: float = setting(120)
 
     current: View = durable(View())
-    reported: bool = durable(False)  # whether the primary has completed this view
+    reported: bool = durable(False)  # whether the primary has said that its backup in this view has the log
     alive: frozenset[NodeId] = volatile(frozenset())
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require.names("Monitor.servers", self.servers)
+        require.names("Monitor.servers", self.servers, own=self.id)
         require.above("Monitor.silence_ms", self.silence_ms, unit="ms")
 
     def start(self) -> None:
-        """Take all for alive until they are silent for too long."""
-        for server in self.servers:
-            self.hear(server)
+        """Take those who have a role for alive until they are silent for too long; others must be heard first."""
+        for server in (self.current.primary, self.current.backup):
+            if server is not None:
+                self.hear(server)
 
     def hear(self, server: NodeId) -> None:
         """``server`` is alive."""
@@ -184,7 +192,7 @@ class Monitor(Node):
         if sender == self.current.primary and report.view == self.current.number:
             self.reported = True
         self.change_view()
-        self.send(sender, Announce(self.current))
+        self.send_after_sync(sender, Announce(self.current))
 
     def on_silence_timeout(self, server: NodeId) -> None:
         """``server`` has not been heard for long."""
@@ -194,13 +202,13 @@ class Monitor(Node):
     def change_view(self) -> None:
         """Go on to the next view if there is one to go to."""
         view = self.next_view()
-        if view != self.current and self.may_change():
+        if view != self.current and self.may_change(view):
             self.current, self.reported = view, False
             self.output(ViewStarted(view))
 
-    def may_change(self) -> bool:
-        """Never before the primary has completed the present view: else its backup might lack the log."""
-        return self.reported or self.current.number == 0
+    def may_change(self, view: View) -> bool:
+        """A new primary only after the present one has reported its view: else the backup might lack the log."""
+        return self.reported or view.primary == self.current.primary or self.current.number == 0
 
     def next_view(self) -> View:
         """The view that those who are alive call for: the backup succeeds the primary, and nobody else does."""
@@ -245,6 +253,7 @@ class PrimaryBackup(Node):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require.names("PrimaryBackup.monitor", (require.text("PrimaryBackup.monitor", self.monitor),), own=self.id)
         require.above("PrimaryBackup.report_ms", self.report_ms, unit="ms")
         require.instance("PrimaryBackup.machine", self.machine, StateMachine, "a state machine, such as KeyValue()")
 
@@ -341,17 +350,22 @@ class PrimaryBackup(Node):
                 self.send(client, ClientReply(serial, False, leader=self.current.primary))
             return
         if client is not None and serial is not None:
-            done = self.sessions.get(client)
-            if done is not None and done[0] == serial:
-                self.send_after_sync(client, ClientReply(serial, True, done[1]))
+            done, result = self.sessions.get(client, (0, None))
+            if serial <= done:  # a client has one request under way, so it waits for its last one alone
+                if serial == done:
+                    self.send_after_sync(client, ClientReply(serial, True, result))
                 return
             self.waiting |= {(client, serial)}
-        if client is None or all((one.client, one.serial) != (client, serial) for one in self.log):
+        if client is None or serial is None or not self.has(client, serial):
             self.log += (request,)
             if self.handed_over and self.current.backup is not None:
                 index = len(self.log)
                 self.send_after_sync(self.current.backup, Forward(self.current.number, index, request))
         self.answer()
+
+    def has(self, client: NodeId, serial: int) -> bool:
+        """Whether the client's request is in what is not applied of the log; what is applied, its session knows."""
+        return any((one.client, one.serial) == (client, serial) for one in self.log[self.applied :])
 
     def on_read_request(self, sender: NodeId, request: ReadRequest) -> None:
         """A read goes through the log, too: a primary that was replaced without knowing must not answer it."""
@@ -376,6 +390,8 @@ class PrimaryBackup(Node):
         return ServerView(self.role(), view.number, view.primary, view.backup, self.applied, self.log)
 
 
-def cluster(node_class: type[PrimaryBackup], names: tuple[NodeId, ...]) -> list[Node]:
-    """A monitor and servers of ``node_class`` with these names, not yet started."""
-    return [Monitor(MONITOR, names), *(node_class(name) for name in names)]
+def cluster(node_class: type[PrimaryBackup] | type[Monitor], names: tuple[NodeId, ...]) -> list[Node]:
+    """A monitor and servers with these names, not yet started; ``node_class`` is that of the one or of the others."""
+    if issubclass(node_class, Monitor):
+        return [node_class(MONITOR, names), *map(PrimaryBackup, names)]
+    return [Monitor(MONITOR, names), *map(node_class, names)]

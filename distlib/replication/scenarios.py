@@ -40,12 +40,17 @@ class TakeoverParams(Parameters):
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     def warnings(self) -> list[str]:
-        if self.silence_ms <= self.report_ms + self.latency_ms[1]:
-            return [
+        remarks = []
+        if self.silence_ms <= self.report_ms + self.latency_ms[1] - self.latency_ms[0]:
+            remarks.append(
                 f"A server is given up after {self.silence_ms:g} ms, before its next report (every {self.report_ms:g} "
                 "ms) can arrive: the roles change although nobody has failed."
-            ]
-        return []
+            )
+        if self.crash_ms <= 2 * self.latency_ms[1]:
+            remarks.append(
+                f"At {self.crash_ms:g} ms perhaps no server knows yet that it is primary: then nobody crashes."
+            )
+        return remarks
 
 
 def takeover(params: TakeoverParams = TakeoverParams(), node_class: type[PrimaryBackup] = PrimaryBackup) -> Trace:

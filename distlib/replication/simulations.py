@@ -10,7 +10,7 @@ from distlib.check.cluster.model import ClusterModel
 from distlib.check.history.linearizability import Verdict, check
 from distlib.check.history.sequential import CasRegister
 from distlib.check.simulation import Simulation, after, watched
-from distlib.core.fault import Nemesis
+from distlib.core.fault import Nemesis, Partition
 from distlib.core.invariant import Invariant
 from distlib.core.node import Node, NodeId, node_names
 from distlib.replication.client import Client
@@ -20,17 +20,22 @@ from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 
-SEEDS = range(1, 25)
+SEEDS, FEW_SEEDS = range(1, 25), range(1, 13)
 RUN_MS, FAULTS_UNTIL_MS = 4_000.0, 3_000.0
+LAN = Network(Uniform(1, 5))
 LOSSY = Network(Uniform(1, 8), loss=0.05, duplication=0.05, reordering=0.1)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A replicated service: how to make its nodes for servers of these names, and what must always hold."""
+    """A replicated service: how to make its nodes for servers of these names, what must always hold, and who leads now.
+
+    Nodes beside the servers (a monitor) are subject to faults, too.
+    """
 
     servers: Callable[[type[Any], tuple[NodeId, ...]], list[Any]]
     invariants: Callable[[], Sequence[Invariant]]
+    leader_of: Callable[[Cluster], NodeId | None]
 
     def nodes(self, node_class: type[Any], servers: int, clients: int, seed: int) -> list[Node]:
         """Servers S1, …, and clients C1, … that write, read and compare-and-set one key."""
@@ -48,9 +53,24 @@ class Service:
     def under_nemesis(self, node_class: type[Any], seed: int) -> Cluster:
         """Servers and two clients under a nemesis; the same seed makes the same run."""
         nemesis = Nemesis(("crash", "crash", "partition", "one_way", "pause"), gap_ms=150, length_ms=200)
-        faults = nemesis.schedule(node_names(_size(seed)), seed, FAULTS_UNTIL_MS)
         members = self.nodes(node_class, _size(seed), 2, seed)
+        faults = nemesis.schedule(tuple(one.id for one in members[:-2]), seed, FAULTS_UNTIL_MS)
         return Cluster(members, LOSSY, seed=seed, faults=faults, invariants=self.invariants())
+
+    def two_sides(self, node_class: type[Any], seed: int) -> Cluster:
+        """The leader is apart with a client that reads, while another client writes on the other side."""
+        members, names = self.servers(node_class, node_names(3)), node_names(3)
+        reads, writes = (Get("x"),) * 60, tuple(Put("x", number) for number in range(60))
+        clients = [
+            Client("C1", names, reads, think_ms=(10, 30), timeout_ms=120),
+            Client("C2", names, writes, think_ms=(10, 30), timeout_ms=120),
+        ]
+        cluster = Cluster([*members, *clients], LAN, seed=seed)
+        cluster.run(1_000.0)
+        leader = self.leader_of(cluster) or "S1"
+        others = tuple(one.id for one in members if one.id != leader)
+        cluster.schedule(Partition(1_000.0, ((leader, "C1"), (*others, "C2")), 1_500.0))
+        return cluster
 
     def model_of_run(self, node_class: type[Any], seed: int) -> ClusterModel:
         """The explorer's model of the same cluster."""
@@ -67,6 +87,12 @@ class Service:
         """The clients' histories under a nemesis."""
         looked = f"simulated runs of {RUN_MS:g} ms"
         return Simulation(self.under_nemesis, after(RUN_MS, not_linearizable), SEEDS, looked, (0, RUN_MS))
+
+    def stale_reads(self) -> Simulation:
+        """The clients' histories where a leader is deposed and doesn't know."""
+        looked = "simulated histories of reads on one side and writes on the other"
+        problem = after(2_800.0, not_linearizable)
+        return Simulation(self.two_sides, problem, FEW_SEEDS, looked, (1_000, 2_800), "linearizability")
 
 
 def _size(seed: int) -> int:

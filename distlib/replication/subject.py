@@ -8,7 +8,7 @@ from distlib.core.node import NodeId
 from distlib.replication import broken
 from distlib.replication.invariants import primary_backup_invariants
 from distlib.replication.message import ClientRequest
-from distlib.replication.primary_backup import PrimaryBackup, cluster
+from distlib.replication.primary_backup import Monitor, PrimaryBackup, cluster
 from distlib.replication.searches import PRIMARY_BACKUP_SEARCHES
 from distlib.replication.state_machine import Put
 
@@ -20,5 +20,5 @@ def writes(names: tuple[NodeId, ...]) -> Requests:
 
 PRIMARY_BACKUP = Subject(
     PrimaryBackup, cluster, primary_backup_invariants, writes, searches=PRIMARY_BACKUP_SEARCHES,
-    correct=(PrimaryBackup,), mutants=mutants_in(broken),
+    correct=(PrimaryBackup,), mutants=mutants_in(broken), others=(Monitor,),
 )  # fmt: skip

@@ -80,7 +80,7 @@ class Cluster:
         self.machines = {node.id: Machine(node, self.seeds, self.network.disk) for node in members}
         self.events = 0
         self._shows = {node.id: record and type(node).view is not Node.view for node in members}
-        self._partitions: dict[int, frozenset[Link]] = {}
+        self._partitions: dict[object, frozenset[Link]] = {}
         self._ghosts: list[Any] = []
         self._started = False
         self._fast_path = False
@@ -395,10 +395,10 @@ class Cluster:
         """Apply a fault of the network; returns what ends it."""
         match fault:
             case Partition() | OneWay() | Bridge():
-                number = self.queue.count
-                self._partitions[number] = partitioned_links(fault, tuple(self.nodes))
+                key = object()  # faults of one moment, and equal ones, are told apart
+                self._partitions[key] = partitioned_links(fault, tuple(self.nodes))
                 self._update_partition()
-                return lambda: self._heal_links(number)
+                return lambda: self._heal_links(key)
             case SlowLink(sender=sender, receiver=receiver, extra_ms=extra_ms):
                 self.wire.slow[sender, receiver] = extra_ms
                 return lambda: self.wire.slow.pop((sender, receiver), None)
@@ -432,8 +432,8 @@ class Cluster:
         ending()
         self._choose_path()
 
-    def _heal_links(self, number: int) -> None:
-        self._partitions.pop(number, None)
+    def _heal_links(self, key: object) -> None:
+        self._partitions.pop(key, None)
         self._update_partition()
 
     def _update_partition(self) -> None:

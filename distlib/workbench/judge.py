@@ -8,6 +8,7 @@ sys.exit) ends in a sentence and not in a hang; the notebook's kernel is not tou
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
@@ -18,6 +19,7 @@ from typing import Any, Literal
 
 from distlib.check.cluster.counterexample import Counterexample, load
 from distlib.check.cluster.handling import HANDLER, checked
+from distlib.check.cluster.replay import NotRepeatedError
 from distlib.check.search import Outcome, Promise, ProtocolSearch
 from distlib.core import require
 from distlib.core.node import Endless, Node
@@ -27,6 +29,7 @@ from distlib.workbench.subjects import JUDGED, subject_of
 
 Status = Literal["passed", "failed", "undecided"]
 
+DAY_S = 86_400.0
 STUCK_S = 2.0
 """A handler that has not come back for so long is taken for one that never will."""
 
@@ -102,10 +105,12 @@ def judge(
     Raises ``TypeError`` for a class of another kind, ``ValueError`` for other arguments that cannot be.
     """
     subject = subject_of(candidate, JUDGED)
-    if isinstance(only, str) or not only or set(only) - {"safety", "liveness"}:
+    if not isinstance(only, (tuple, list)) or not only or set(only) - {"safety", "liveness"}:
         raise ValueError(f'only is {only!r}; it takes ("safety",), ("liveness",) or ("safety", "liveness")')
-    require.above("budget_s", budget_s, unit="s")
-    checked_class = checked(candidate, subject.node_class)
+    require.above("budget_s", budget_s, unit="s", most=DAY_S)
+    if expected_failure is not None and not require.text("expected_failure", expected_failure):
+        raise ValueError("expected_failure is empty; it takes an invariant's name, 'liveness' or a part of the witness")
+    checked_class = checked(candidate, subject.base_of(candidate) or Node)
     chosen = [one for one in subject.searches if one.promise in only and one.applies(candidate) and not one.rare]
     start = monotonic()
     outcomes, end = _searched(checked_class, chosen, budget_s)
@@ -133,7 +138,8 @@ def _status(outcomes: tuple[Outcome, ...], searches: int, end: str, expected_fai
         return "failed", ""
     cut = [outcome.search for outcome in outcomes if not outcome.complete]
     short = f" Time cut short: {', '.join(cut)}; a larger budget_s lets them search on." if cut else ""
-    remark = f"{searches} searches found nothing. That proves nothing beyond the bounds that they state."
+    found = "1 search found" if searches == 1 else f"{searches} searches found"
+    remark = f"{found} nothing. That proves nothing beyond the bounds that they state."
     return "passed", remark + short
 
 
@@ -200,6 +206,8 @@ def _report(search: ProtocolSearch, node_class: type[Node], max_seconds: float) 
 def _mistake(node_class: type[Node], error: BaseException) -> str:
     """A class that cannot even be made, or a failure outside of any handler, in words."""
     text = f"{type(error).__name__}: {error}"
+    if isinstance(error, NotRepeatedError):
+        return _unrepeatable(node_class, error)
     signs = ("outbox", "has no attribute 'id'", "unexpected keyword argument", "__init__()")
     if any(sign in text for sign in signs) or (isinstance(error, AttributeError) and "__init__" in node_class.__dict__):
         return (
@@ -212,7 +220,26 @@ def _mistake(node_class: type[Node], error: BaseException) -> str:
 def _outcome(report: dict[str, Any], node_class: type[Node]) -> Outcome:
     """The report as an outcome; its counterexample is taken again in this process."""
     text = report.pop("example")
-    return Outcome(**report, example=load(text, (node_class,)) if text else None)
+    try:
+        example = load(text, _classes_beside(node_class)) if text else None
+    except NotRepeatedError as error:
+        return Outcome(**report | {"failure": _unrepeatable(node_class, error), "invariant": HANDLER})
+    except ValueError:  # it names a class that is not to be found, or steps that are not possible: the words must do
+        example = None
+    return Outcome(**report, example=example)
+
+
+def _classes_beside(node_class: type[Node]) -> list[type]:
+    """The class and those of its module: a reader's own state machines and messages."""
+    beside = vars(sys.modules[node_class.__module__]).values()
+    return [*(one for one in beside if isinstance(one, type)), node_class]
+
+
+def _unrepeatable(node_class: type[Node], error: NotRepeatedError) -> str:
+    return (
+        f"{HANDLER}: {node_class.__name__} does not do the same each time ({error}); "
+        "does it keep something outside its fields, or use chance or threads of its own?"
+    )
 
 
 # ------------------------------------------------------------ handlers that do not come back

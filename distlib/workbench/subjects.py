@@ -20,7 +20,7 @@ EXHIBITED = tuple(one for one in SUBJECTS if one.mutants)
 def subject_of(node_class: Any, among: tuple[Subject, ...] = SUBJECTS) -> Subject:
     """The subject that ``node_class`` is, or derives from. Raises ``TypeError`` for anything else."""
     for one in among:
-        if isinstance(node_class, type) and issubclass(node_class, one.node_class):
+        if isinstance(node_class, type) and one.base_of(node_class) is not None:
             return one
     known = ", ".join(one.name for one in among)
     if any(isinstance(node_class, one.node_class) for one in among):

@@ -13,7 +13,7 @@ from distlib.core.invariant import Broken
 from distlib.core.node import Node
 from distlib.replication.broken import AnswersAtOnce, ReportsTooEarly
 from distlib.replication.history import history_of
-from distlib.replication.invariants import AnsweredSurvives, OneHistory, primary_backup_invariants
+from distlib.replication.invariants import AnsweredSurvives, AppliedOnce, OneHistory, primary_backup_invariants
 from distlib.replication.message import ClientReply, ClientRequest, ReadRequest
 from distlib.replication.primary_backup import (
     MONITOR,
@@ -32,7 +32,7 @@ from distlib.replication.primary_backup import (
 from distlib.replication.scenarios import TakeoverParams, takeover
 from distlib.replication.searches import SERVICE, primary_backup_model
 from distlib.replication.simulations import not_linearizable
-from distlib.replication.state_machine import Get, Put
+from distlib.replication.state_machine import Get, KeyValue, Put
 from distlib.workbench.judge import judge
 from distlib.workbench.step.lab import StepLab
 
@@ -67,6 +67,7 @@ def monitor(view: View = NOBODY, *, reported: bool = True) -> Monitor:
     made = Monitor(MONITOR, NAMES)
     made.current, made.reported = view, reported
     made.start()
+    made.alive = frozenset(NAMES)
     made.take_effects()
     return made
 
@@ -74,14 +75,14 @@ def monitor(view: View = NOBODY, *, reported: bool = True) -> Monitor:
 @pytest.mark.parametrize(
     ("view", "silent", "then"),
     [
-        (View(), [], View(1, "S1", "S2")),
+        (View(), ["S1"], View(1, "S2", "S3")),
         (View(3, "S1", "S2"), [], View(3, "S1", "S2")),
         (View(3, "S1", "S2"), ["S3"], View(3, "S1", "S2")),
         (View(3, "S1", "S2"), ["S1"], View(4, "S2", "S3")),
         (View(3, "S1", "S2"), ["S2"], View(4, "S1", "S3")),
         (View(3, "S1", "S2"), ["S3", "S2"], View(4, "S1", None)),
         (View(3, "S1", None), [], View(4, "S1", "S2")),
-        (View(3, "S1", "S2"), ["S2", "S3", "S1"], View(4, "S1", "S3")),
+        (View(3, "S1", "S2"), ["S2", "S3", "S1"], View(5, "S1", None)),
         (View(3, "S1", None), ["S2"], View(4, "S1", "S3")),
     ],
     ids=str,
@@ -101,17 +102,46 @@ def test_without_the_last_copy_nobody_becomes_primary() -> None:
     assert made.current == View(3, "S1", None)
 
 
-def test_a_view_ends_only_when_its_primary_has_reported_it() -> None:
+def test_a_primary_is_replaced_only_when_it_has_reported_the_view() -> None:
     made = monitor(View(3, "S1", "S2"), reported=False)
-    made.on_silence_timeout("S2")
+    made.on_silence_timeout("S1")
     made.on_report("S2", Report(3))
-    made.on_silence_timeout("S2")
     assert made.current.number == 3, "the backup's report says nothing of the log"
     made.on_report("S1", Report(2))
+    made.on_silence_timeout("S1")
     assert made.current.number == 3, "an old report"
     made.on_report("S1", Report(3))
+    made.on_silence_timeout("S1")
+    made.on_report("S3", Report(0))
+    assert made.current == View(4, "S2", "S3")
+    assert sent(made)[-1] == ("S3", Announce(View(4, "S2", "S3")))
+
+
+def test_a_backup_is_replaced_at_any_time_as_the_primary_has_the_log() -> None:
+    made = monitor(View(3, "S1", "S2"), reported=False)
+    made.on_silence_timeout("S2")
     assert made.current == View(4, "S1", "S3")
-    assert sent(made)[-1] == ("S1", Announce(View(4, "S1", "S3")))
+
+
+def test_at_first_only_who_has_been_heard_gets_a_role() -> None:
+    made = Monitor(MONITOR, NAMES)
+    made.start()
+    views = []
+    for name in ("S3", "S1", "S2"):
+        made.on_report(name, Report(0))
+        views.append(made.current)
+    assert views == [View(1, "S3"), View(2, "S3", "S1"), View(2, "S3", "S1")]
+
+
+def test_after_a_restart_the_monitor_waits_for_those_with_a_role_and_believes_in_nobody_else() -> None:
+    made = monitor(View(3, "S1", "S2"))
+    made.crash()
+    made.start()
+    assert made.alive == {"S1", "S2"}
+    made.on_report("S1", Report(3))
+    assert made.current == View(3, "S1", "S2")
+    made.on_silence_timeout("S2")
+    assert made.current == View(4, "S1", None), "S3 has not been heard since"
 
 
 # --- the servers -----------------------------------------------------------------------------------------
@@ -129,6 +159,21 @@ def test_a_request_is_answered_when_the_backup_has_it_and_once() -> None:
     primary.on_client_request("C1", WRITE)
     assert sent(primary) == [("C1", ClientReply(1, True))], "a repeated request is answered again, not applied again"
     assert primary.log == (WRITE,)
+
+
+def test_a_request_that_its_client_no_longer_waits_for_is_not_taken_in() -> None:
+    alone = server("S1", View(2, "S1", None))
+    for serial in (2, 1, 2):
+        alone.on_client_request("C1", ClientRequest(Put("x", serial), "C1", serial))
+    assert sent(alone) == [("C1", ClientReply(2, True)), ("C1", ClientReply(2, True))]
+    assert [one.serial for one in alone.log] == [2] and not alone.waiting
+
+
+def test_requests_without_a_serial_number_are_all_taken_in() -> None:
+    alone = server("S1", View(2, "S1", None))
+    for value in (1, 2):
+        alone.on_client_request("C1", ClientRequest(Put("x", value), "C1"))
+    assert [one.command for one in alone.log] == [Put("x", 1), Put("x", 2)]
 
 
 def test_a_primary_without_a_backup_answers_alone() -> None:
@@ -181,7 +226,11 @@ def test_messages_of_another_view_are_not_heeded(sender: str, message: Any) -> N
         (lambda: Monitor(MONITOR, ()), "Monitor.servers is empty"),
         (lambda: Monitor(MONITOR, NAMES, 0), "Monitor.silence_ms is 0; it takes a number above 0 ms"),
         (lambda: PrimaryBackup("S1", report_ms=-1), "PrimaryBackup.report_ms is -1"),
+        (lambda: Monitor(MONITOR, (MONITOR, "S1")), "Monitor.servers names monitor itself"),
+        (lambda: PrimaryBackup("S1", monitor="S1"), "PrimaryBackup.monitor names S1 itself"),
+        (lambda: PrimaryBackup("S1", monitor=5), "PrimaryBackup.monitor is 5; it takes a string"),  # type: ignore[arg-type]
         (lambda: PrimaryBackup("S1", machine=None), "PrimaryBackup.machine is None"),  # type: ignore[arg-type]
+        (lambda: PrimaryBackup("S1", machine=KeyValue), "KeyValue'>; it takes a state machine"),  # type: ignore[arg-type]
     ],
 )
 def test_a_setting_that_cannot_be_is_named(make: Any, said: str) -> None:
@@ -201,12 +250,15 @@ def test_invariants_say_what_is_lost_and_where_histories_part() -> None:
     with pytest.raises(Broken, match="S2 has applied x←2 at 1, where x←1 was applied"):
         OneHistory().after((WRITE,), nodes, "S2")
     assert OneHistory().after((), nodes, "monitor") == ()
+    two.log, two.applied = (WRITE, ClientRequest(Put("x", 2), "C2", 1), WRITE), 3
+    with pytest.raises(Broken, match="S2 applies request 1 of C1, x←1, at 3, after its request 1"):
+        AppliedOnce().after(1, nodes, "S2")
 
 
 def test_every_order_of_a_takeover_is_safe() -> None:
     """All orders of two reports by the primary, a wrong suspicion of anybody, and two requests."""
     requests = [("S1", WRITE), ("S2", ClientRequest(Put("x", 2), "C2", 1))]
-    model = primary_backup_model(PrimaryBackup, timeouts={"S1.report": 1, "silence": 1}, requests=requests)
+    model = primary_backup_model(PrimaryBackup, timeouts={"S1.report": 2, "silence": 1}, requests=requests)
     result = explore(model, max_states=40_000)
     assert result.violation is None and result.distinct > 10_000
 
@@ -228,12 +280,17 @@ def test_forty_runs_under_a_nemesis_lose_nothing_and_change_views() -> None:
 def test_the_backup_takes_over_and_the_clients_see_one_register() -> None:
     trace = takeover()
     begun = [one.event.view for one in trace.outputs_of(ViewStarted)]
-    assert begun[:2] == [View(1, "S1", "S2"), View(2, "S2", "S3")]
-    assert not trace.violations and {one.node for one in trace.outputs_of(Applied)} == {"S1", "S2"}
+    first, second, third = begun[1].primary, begun[1].backup, begun[2].backup
+    assert begun[:3] == [View(1, first), View(2, first, second), View(3, second, third)]
+    assert not trace.violations and {one.node for one in trace.outputs_of(Applied)} == {first, second}
     mine = [one for one in trace.outputs if one.node == "C1"]
     assert check(history_of(mine), Register()).verdict is Verdict.LINEARIZABLE
     assert takeover(TakeoverParams()).digest == trace.digest
-    assert TakeoverParams(silence_ms=45).warnings() and not TakeoverParams().warnings()
+    assert not TakeoverParams().warnings()
+    assert "although nobody has failed" in TakeoverParams(silence_ms=45).warnings()[0]
+    assert "nobody crashes" in TakeoverParams(crash_ms=0).warnings()[0]
+    steady = TakeoverParams(latency_ms=(90, 91), report_ms=100, silence_ms=150, clients=0, crash_ms=9_000)
+    assert not steady.warnings() and len(takeover(steady).outputs_of(ViewStarted)) == 2
 
 
 def test_the_judge_passes_the_protocol_and_kills_both_mutants() -> None:

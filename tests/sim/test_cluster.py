@@ -173,6 +173,8 @@ def test_a_message_under_way_at_the_end_is_in_flight() -> None:
         ((Partition(15, (("A",),)), Heal(25)), [1, 3, 4, 5]),
         ((OneWay(15, ("A",), ("B",), 20),), [1, 4, 5]),
         ((OneWay(15, ("B",), ("A",), 20),), [1, 2, 3, 4, 5]),
+        ((OneWay(15, ("A",), ("B",)), OneWay(15, ("B",), ("A",))), [1]),
+        ((OneWay(15, ("A",), ("B",)), OneWay(15.5, ("B",), ("A",))), [1]),
         ((Crash(15, "@leader", 20),), [1, 1]),  # A forgets its count and beats again from 35 on
         ((Crash(15, "@candidate"),), [1, 2, 3, 4, 5]),  # nobody shows that role
     ],

@@ -3,20 +3,27 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
 from distlib.check.cluster.counterexample import load
-from distlib.core.node import NodeId
+from distlib.core.node import NodeId, setting
 from distlib.paxos.paxos import Paxos
 from distlib.paxos.subject import PAXOS
 from distlib.raft.raft import Raft
 from distlib.raft.subject import RAFT
+from distlib.replication.primary_backup import PrimaryBackup
+from distlib.replication.state_machine import KeyValue, StateMachine
 from distlib.workbench.judge import judge
+from distlib.workbench.subjects import JUDGED
 from tests.check.cluster.toys import CommitsOldTerms, ForgetsItsVote, TakesLowestBallot, TwoVotes
 
-RAFT_ONES = [one for one in RAFT.searches if one.name != "random walks" and not one.rare]
-PAXOS_ONES = [one for one in PAXOS.searches if one.name != "random walks" and not one.rare]
+SEARCHES = [
+    pytest.param(subject.node_class, one, id=f"{subject.name}: {one.name}")
+    for subject in JUDGED for one in subject.searches if one.name != "random walks" and not one.rare
+]  # fmt: skip
 
 # --- the searches -----------------------------------------------------------------------------------
 
@@ -36,17 +43,11 @@ def test_three_ballots_are_needed():
     assert not PAXOS.search("two ballots")(TakesLowestBallot).failure
 
 
-@pytest.mark.parametrize("one", RAFT_ONES, ids=lambda one: one.name)
-def test_raft_passes_each_search_to_its_end(one):
-    outcome = one(Raft)
+@pytest.mark.parametrize(("node_class", "one"), SEARCHES)
+def test_each_protocol_passes_each_search_of_the_judge_to_its_end(node_class, one):
+    outcome = one(node_class)
     assert (outcome.failure, outcome.complete) == ("", True)
     assert "stages" not in outcome.looked or outcome.looked.split(", ")[-1].split()[0] == outcome.looked.split()[-2]
-
-
-@pytest.mark.parametrize("one", PAXOS_ONES, ids=lambda one: one.name)
-def test_paxos_passes_each_search_to_its_end(one):
-    outcome = one(Paxos)
-    assert (outcome.failure, outcome.complete) == ("", True)
 
 
 # --- verdicts ---------------------------------------------------------------------------------------
@@ -116,6 +117,65 @@ class Exits(Raft):
 class Vanishes(Raft):
     def on_vote(self, sender, vote):
         os._exit(3)
+
+
+@dataclass(frozen=True)
+class Store(KeyValue):
+    pass
+
+
+@dataclass
+class OwnStore(PrimaryBackup):
+    machine: StateMachine = setting(Store())
+
+    def stored_everywhere(self):
+        return len(self.log)
+
+
+def test_a_counterexample_may_hold_a_state_machine_of_the_readers_own():
+    found = judge(OwnStore)
+    assert found.failure.invariant == "answered requests survive"
+    assert {type(node.machine) for node in found.example.model.made.values() if node.id != "monitor"} == {Store}
+
+
+class CountsInItsClass(PrimaryBackup):
+    calls = 0
+
+    def on_stored(self, sender, message):
+        CountsInItsClass.calls += 1
+        if CountsInItsClass.calls > 300:
+            raise RuntimeError("too many")
+        super().on_stored(sender, message)
+
+
+class LearnsInItsClass(Raft):
+    seen: ClassVar[list] = []
+
+    def may_grant_vote(self, candidate, request):
+        self.seen.append(candidate)
+        if len(self.seen) > 40:
+            raise IndexError(candidate)
+        return super().may_grant_vote(candidate, request)
+
+
+@pytest.mark.parametrize("node_class", [CountsInItsClass, LearnsInItsClass])
+def test_a_class_that_keeps_something_outside_its_fields_is_told_so(node_class):
+    found = judge(node_class)
+    assert found.status == "failed"
+    assert f"{node_class.__name__} does not do the same each time" in found.failure.failure
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"budget_s": 1e9}, "budget_s is 1000000000.0; it takes a number above 0 s, 86,400 at most"),
+        ({"only": 5}, "only is 5; it takes"),
+        ({"expected_failure": ""}, "expected_failure is empty; it takes an invariant's name"),
+    ],
+)
+def test_arguments_that_cannot_be_are_named(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        judge(Raft, **arguments)
 
 
 class ForgetsReturn(Raft):

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.cluster.replay import actions_of, replay, story, trace_of
+from distlib.check.cluster.replay import NotRepeatedError, actions_of, replay, story, trace_of
 from distlib.check.cluster.world import Action, Faults, Request, World
 from distlib.core.codec import TYPE, from_data, library_class, parse, to_data
 from distlib.core.invariant import Violation
@@ -69,7 +69,7 @@ def counterexample(model: ClusterModel, path: Iterable[Any]) -> Counterexample:
     actions = tuple(actions_of(path))
     broken = replay(model, actions)[-1].broken
     if broken is None:
-        raise ValueError(f"these {len(actions)} steps break no invariant of {model!r}")
+        raise NotRepeatedError(f"these {len(actions)} steps break no invariant of {model!r}")
     return Counterexample(model, actions, broken)
 
 

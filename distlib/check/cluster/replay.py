@@ -24,6 +24,10 @@ CLIENT_LEAD = 0.6
 """How many steps before a request arrives its line begins, in a path that is made by hand."""
 
 
+class NotRepeatedError(ValueError):
+    """Steps that break nothing, though they broke an invariant before: the nodes don't do the same each time."""
+
+
 def actions_of(path: Iterable[Any]) -> list[Action]:
     """The actions of a search's path (``Result.path``), of any stages; a list of actions is returned as it is."""
     actions = [step.action if hasattr(step, "action") else step for step in path]

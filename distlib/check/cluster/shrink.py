@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.cluster.replay import actions_of, path_of, possible, taken
+from distlib.check.cluster.replay import NotRepeatedError, actions_of, path_of, possible, taken
 from distlib.check.cluster.world import Action, CrashRestart, Drop, Duplicate, World, touched
 from distlib.core.trace import Trace
 
@@ -30,7 +30,7 @@ class _Shrinker:
             if world.broken is None:
                 world = self.roomy.next_state(world, action)
         if world.broken is None:
-            raise ValueError("the path breaks no invariant of the model, so there is nothing to shrink")
+            raise NotRepeatedError("the path breaks no invariant of the model, so there is nothing to shrink")
         self.invariant = world.broken.invariant
         self.stopped = stopped
 
