@@ -1,12 +1,9 @@
-"""What must always hold in primary-backup replication.
-
-A server takes part by its fields (``log``, ``applied``), the monitor by ``alive``; clients are passed over.
-"""
+"""What must always hold in primary-backup replication, and the base of what must hold among a service's servers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Any, ClassVar
 
 from distlib.core.invariant import Broken, Invariant
 from distlib.core.node import Node, NodeId
@@ -15,20 +12,32 @@ Nodes = Mapping[NodeId, Node]
 Requests = tuple[Any, ...]
 
 
-class OneHistory(Invariant):
+class ServerInvariant(Invariant):
+    """A property of servers, the nodes that have the field ``mark``; clients and other nodes are passed over."""
+
+    mark: ClassVar[str]
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Any:
+        server = nodes[changed]
+        return self.after_server(ghost, nodes, server) if hasattr(server, self.mark) else ghost
+
+    def after_server(self, ghost: Any, nodes: Nodes, server: Any) -> Hashable:
+        """The ghost after ``server`` moved; raises ``Broken``."""
+        raise NotImplementedError
+
+
+class OneHistory(ServerInvariant):
     """All servers apply the same requests in the same order. The ghost: the longest sequence that was applied."""
 
     name = "one history"
     paper = "Budhiraja et al. 1993: at any time, there is at most one server that is the primary"
+    mark = "applied"
 
-    def after(self, ghost: Requests, nodes: Nodes, changed: NodeId) -> Requests:
-        server: Any = nodes[changed]
-        if not hasattr(server, "applied") or not hasattr(server, "log"):
-            return ghost
+    def after_server(self, ghost: Requests, nodes: Nodes, server: Any) -> Requests:
         mine = server.log[: server.applied]
         for index, (one, other) in enumerate(zip(mine, ghost, strict=False), 1):
             if one != other:
-                raise Broken(f"{changed} has applied {one.command} at {index}, where {other.command} was applied")
+                raise Broken(f"{server.id} has applied {one.command} at {index}, where {other.command} was applied")
         return mine if len(mine) > len(ghost) else ghost
 
 
@@ -38,11 +47,10 @@ class AnsweredSurvives(OneHistory):
     name = "answered requests survive"
     paper = "Alsberg & Day 1976: a request is answered when it is resilient to the loss of any one host"
 
-    def after(self, ghost: Requests, nodes: Nodes, changed: NodeId) -> Requests:
-        longest = super().after(ghost, nodes, changed)
-        members: Mapping[NodeId, Any] = nodes
-        for node in members.values():
-            primary = members.get(node.current.primary) if hasattr(node, "alive") else None
+    def after(self, ghost: Requests, nodes: Mapping[NodeId, Any], changed: NodeId) -> Requests:
+        longest: Requests = super().after(ghost, nodes, changed)
+        for node in nodes.values():
+            primary = nodes.get(node.current.primary) if hasattr(node, "alive") else None  # it is the monitor
             if primary is not None and primary.log[: len(longest)] != longest:
                 held = sum(one == other for one, other in zip(primary.log, longest, strict=False))
                 raise Broken(
