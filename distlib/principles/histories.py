@@ -42,10 +42,13 @@ OWN = "my own lines"
 
 def recorded_history(trace: Trace) -> History:
     """What the clients of a run asked and were told of its one register, with its partitions; times in ms."""
-    operations = history_of(trace.outputs, digits=1).operations
+    operations = [
+        replace(one, key=None, call=round(one.call, 1), returned=round(one.returned, 1))
+        for one in history_of(trace.outputs).operations
+    ]
     partitions = [Fault("partition", one.time_ms, one.time_ms + (one.event.for_ms or trace.end_ms))
                   for one in trace.faults if isinstance(one.event, Partition)]  # fmt: skip
-    return History(tuple(replace(one, key=None) for one in operations), tuple(partitions))
+    return History(tuple(operations), tuple(partitions))
 
 
 def recorded(protocol: type[Raft] | type[MultiPaxos], seed: int = 7) -> Trace:
