@@ -16,6 +16,7 @@ from distlib.core.node import node_names
 from distlib.paxos.invariants import paxos_invariants
 from distlib.paxos.message import Promise, Propose
 from distlib.paxos.paxos import Paxos, Phase
+from distlib.replication.simulations import happens
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
@@ -138,7 +139,7 @@ def calm(node_class: type[Paxos], seed: int) -> Cluster:
 
 def stuck(cluster: Cluster) -> str:
     """That not all nodes that are up learn a chosen value in a calm network."""
-    if cluster.run(CALM_MS, until=lambda now: not waiting(now)).stopped == "condition":
+    if happens(cluster, CALM_MS, lambda now: not waiting(now)):
         return ""
     knowing = [name for name, node in cluster.nodes.items() if getattr(node, "chosen", None) is not None]
     return (f"after {CALM_MS:g} ms in a calm network, {', '.join(knowing) or 'nobody'} has learnt "

@@ -189,27 +189,20 @@ class PartitionParams(RaftParams):
 
 
 def partition(params: PartitionParams = PartitionParams()) -> Trace:
-    """Two entries before the cut; then the old leader takes commands that it can never commit, and the new
-    one commits its own.
-
-    After the heal, the old leader's entries are overwritten by the new leader's (§5.3).
-    """
+    """Two entries before the partition; then the old leader takes commands that it can never commit, and the new one
+    commits its own, which replace the old one's after the heal (§5.3)."""
     cluster = params.cluster()
     cluster.run(params.partition_ms / 2)
-    _ask(cluster, 2, "before", params.partition_ms / 2)
+    _ask(cluster, leader_of(cluster), 2, "before")
     cluster.run(params.partition_ms)
     old = leader_of(cluster)
     if old is not None:
         others = [name for name in cluster.nodes if name != old]
-        with_old = (params.servers - 1) // 2 - 1
-        minority, majority = (old, *others[:with_old]), tuple(others[with_old:])
-        cluster.schedule(Partition(params.partition_ms, (minority, majority), params.heal_ms - params.partition_ms))
-        for number in range(params.commands):
-            at_ms = params.partition_ms + 40 * (number + 1)
-            cluster.post(at_ms, old, ClientRequest(Put("x", f"old {number + 1}")))
-        half_ms = (params.partition_ms + params.heal_ms) / 2
-        cluster.run(half_ms)
-        _ask(cluster, params.commands, "new", half_ms, among=majority)
+        minority = (old, *others[: (params.servers - 1) // 2 - 1])
+        majority = isolate(cluster, minority, params.heal_ms - params.partition_ms)
+        _ask(cluster, old, params.commands, "old")
+        cluster.run((params.partition_ms + params.heal_ms) / 2)
+        _ask(cluster, leader_of(cluster, among=majority), params.commands, "new")
     return cluster.run(params.duration_ms)
 
 
@@ -229,16 +222,13 @@ def rejoin(node_class: type[Raft] = Raft, params: RejoinParams = RejoinParams())
     """A cluster of ``node_class`` that loses its first follower from the network for a while; nobody crashes.
 
     The leader commits one entry meanwhile, so that whoever was away cannot win an election (§5.4.1). With plain Raft
-    it stands again and again while it is alone, and comes back with a higher term. Without a leader at ``partition_ms``
-    nobody is cut off.
+    it stands again and again while it is alone, and comes back with a higher term.
     """
-    names, cluster = node_names(params.servers), params.cluster(node_class=node_class)
+    cluster = params.cluster(node_class=node_class)
     cluster.run(params.partition_ms)
     leader = leader_of(cluster)
     if leader is not None:
-        away = next(name for name in names if name != leader)
-        rest = tuple(name for name in names if name != away)
-        cluster.schedule(Partition(params.partition_ms, ((away,), rest), params.away_ms))
+        isolate(cluster, (next(name for name in cluster.nodes if name != leader),), params.away_ms)
         cluster.post(params.partition_ms + params.away_ms / 2, leader, ClientRequest(Put("x", "meanwhile")))
     return cluster.run(params.duration_ms)
 
@@ -250,8 +240,15 @@ def leader_of(cluster: Cluster, among: Sequence[NodeId] | None = None) -> NodeId
     return max(leaders, key=lambda node: node.current_term).id if leaders else None
 
 
-def _ask(cluster: Cluster, count: int, word: str, start_ms: float, among: Sequence[NodeId] | None = None) -> None:
-    leader = leader_of(cluster, among)
-    for number in range(count if leader is not None else 0):
-        command = Put("x", f"{word} {number + 1}")
-        cluster.post(start_ms + 40 * (number + 1), leader, ClientRequest(command))  # type: ignore[arg-type]
+def isolate(cluster: Cluster, alone: tuple[NodeId, ...], for_ms: float) -> tuple[NodeId, ...]:
+    """From now on for so long, a partition keeps the nodes ``alone`` apart from all others; these are returned."""
+    others = tuple(name for name in cluster.nodes if name not in alone)
+    cluster.schedule(Partition(cluster.now_ms, (alone, others), for_ms))
+    return others
+
+
+def _ask(cluster: Cluster, leader: NodeId | None, count: int, word: str) -> None:
+    """From now on every 40 ms, ask ``leader``, if there is one, to write."""
+    for number in range(1, count + 1 if leader else 1):
+        request = ClientRequest(Put("x", f"{word} {number}"))
+        cluster.post(cluster.now_ms + 40 * number, leader or "", request)

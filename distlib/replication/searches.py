@@ -13,7 +13,7 @@ from distlib.core.node import node_names
 from distlib.replication.invariants import primary_backup_invariants
 from distlib.replication.message import ClientRequest, Returned
 from distlib.replication.primary_backup import PrimaryBackup, cluster
-from distlib.replication.simulations import LOSSY, Service
+from distlib.replication.simulations import LOSSY, Service, happens
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 
@@ -55,7 +55,7 @@ def unanswered(running: Cluster) -> str:
     def answered(now: Cluster) -> int:
         return sum(isinstance(one.event, Returned) for one in now.outputs)
 
-    if running.run(CALM_MS, until=lambda now: answered(now) == 24).stopped == "condition":
+    if happens(running, CALM_MS, lambda now: answered(now) == 24):
         return ""
     return f"after {CALM_MS:g} ms, {answered(running)} of the clients' 24 operations have come back"
 
