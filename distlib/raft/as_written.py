@@ -1,8 +1,4 @@
-"""The article's Raft, taken literally: each misreading is a class of its own that runs like the real protocol.
-
-As in ``distlib.paxos.as_written``, a class says what the article says, what the protocol does, with the paper's
-section, and what comes of the difference; a checker shows it.
-"""
+"""The article's Raft, taken literally: each misreading is a class that runs like Raft, as in ``paxos.as_written``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""How long a crashed leader is missed: figure 16 of the Raft paper (§9.3; thesis §9.4), all lines, with the real
-protocol class.
+"""How long a crashed leader is missed: figure 16 of the Raft paper (§9.3; thesis §9.4), with the real protocol class.
 
 The experiment, as the thesis tells it: five servers; a heartbeat has just restarted all followers' timers together; the
 leader crashes at a random moment within the next heartbeat interval (half the minimum timeout); two of the four
@@ -17,7 +16,10 @@ from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from distlib.core.fault import Crash, Drift
 from distlib.core.node import node_names, with_peers
@@ -30,9 +32,6 @@ from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant, Uniform
 from distlib.sim.network import Network
 from distlib.sim.sweep import ProgressCallback, sweep
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Range = tuple[float, float]
 
@@ -135,10 +134,8 @@ def study(
 
 @cache
 def published() -> Mapping[str, Mapping[str, float]]:
-    """The published curves by line: ``p5`` … ``p99``, ``min``, ``max`` and ``mean``, ms, and ``trials``.
-
-    Read off the vector picture of the thesis; ``data/README.md`` says how. Raises ``FileNotFoundError`` without it.
-    """
+    """The published curves by line, read off the vector picture of the thesis (``data/README.md`` says how): ``p5`` …
+    ``p99``, ``min``, ``max`` and ``mean``, ms, and ``trials``."""
     with DATA_FILE.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return MappingProxyType(
@@ -148,9 +145,6 @@ def published() -> Mapping[str, Mapping[str, float]]:
 
 def comparison(found: Mapping[str, Sequence[float]]) -> pd.DataFrame:
     """One row a line and statistic: line, statistic, published_ms, ours_ms, ratio."""
-    import numpy as np
-    import pandas as pd
-
     rows = []
     for line, times in found.items():
         if not times:
@@ -166,10 +160,8 @@ def comparison(found: Mapping[str, Sequence[float]]) -> pd.DataFrame:
 
 
 def first_term_splits(case: tuple[float, int, int, int]) -> bool:
-    """Whether the first term of one election ends without a leader; ``case`` is (latency, servers, alive, seed).
-
-    ``latency`` is a fraction of the timeout range, as in ``distlib.raft.theory.split_vote_probability``.
-    """
+    """Whether the first term of one election ends without a leader; ``case`` is (latency, servers, alive, seed), the
+    latency as in ``distlib.raft.theory.split_vote_probability``."""
     latency, count, alive, seed = case
     width_ms = 1000.0
     shortest_ms = 4 * latency * width_ms + 1  # long enough that a voter's restarted timer cannot interfere

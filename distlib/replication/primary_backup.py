@@ -46,11 +46,7 @@ class Report:
     view: int
 
     look = Look("mist", place=30)
-
-    @property
-    def routine(self) -> bool:
-        """Figures may fold it away."""
-        return True
+    routine = True  # figures may fold it away
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +56,7 @@ class Announce:
     view: View
 
     look = Look("mist", "dot", place=30)
-
-    @property
-    def routine(self) -> bool:
-        """Figures may fold it away."""
-        return True
+    routine = True  # figures may fold it away
 
 
 @dataclass(frozen=True, slots=True)
