@@ -1,7 +1,6 @@
-"""The article's Paxos, taken literally: each misreading is a class of its own that runs like the real protocol.
+"""The article's Paxos, taken literally: each misreading is a class that runs like the real protocol.
 
-The article is a short introduction and leaves out what makes the protocols right. A class here says what the article
-says, what the protocol does, with the paper's section, and what comes of the difference; a checker shows it.
+It says what the article says, what the protocol does, and what comes of the difference, which a checker shows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 """Broken on purpose: single-decree Paxos with one rule taken out, each a subclass that overrides exactly one method.
-
-Its label says which rule a class breaks, where Lamport states it, which search kills it and who has really shipped it.
-Several need three ballots to show: with two, they pass for correct.
-"""
+Several need three ballots to show: with two, they pass for correct."""
 
 from __future__ import annotations
 

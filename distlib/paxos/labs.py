@@ -17,9 +17,8 @@ from distlib.labs.markup import LabVerdict
 from distlib.labs.trace_lab import TraceLab, draw_roles, draw_spacetime
 from distlib.labs.work import Progress, Stopped
 from distlib.paxos.charts import availability_by_size, intersection_graph, protocol_bars, rounds_against_backoff
-from distlib.paxos.invariants import paxos_invariants
+from distlib.paxos.invariants import multi_paxos_invariants, paxos_invariants
 from distlib.paxos.message import BallotStarted, Chosen
-from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
 from distlib.paxos.multi_paxos_message import BecameLeader
 from distlib.paxos.quorums import QuorumParams, Quorums, quorums, share_apart
 from distlib.paxos.scenarios import (

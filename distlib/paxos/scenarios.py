@@ -12,10 +12,9 @@ from distlib.core.node import node_names
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace, kind_of
-from distlib.paxos.invariants import paxos_invariants
+from distlib.paxos.invariants import multi_paxos_invariants, paxos_invariants
 from distlib.paxos.message import BallotStarted, Chosen, Propose, quorum_sizes
 from distlib.paxos.multi_paxos import MultiPaxos
-from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
 from distlib.paxos.paxos import Paxos
 from distlib.raft.raft import Raft
 from distlib.replication.client import Client

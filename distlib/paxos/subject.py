@@ -6,10 +6,9 @@ from distlib.check.subject import Requests, Subject
 from distlib.core.mutant import mutants_in
 from distlib.core.node import NodeId, with_peers
 from distlib.paxos import broken
-from distlib.paxos.invariants import paxos_invariants
+from distlib.paxos.invariants import multi_paxos_invariants, paxos_invariants
 from distlib.paxos.message import Propose
 from distlib.paxos.multi_paxos import MultiPaxos
-from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
 from distlib.paxos.paxos import Paxos
 from distlib.paxos.searches import PAXOS_SEARCHES, under_nemesis
 from distlib.replication.subject import writes

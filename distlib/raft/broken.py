@@ -1,8 +1,5 @@
-"""Broken on purpose: Raft with one rule taken out, each a subclass that overrides exactly one method.
-
-Every class is a mistake that real implementations have made, or one that a careful reader might make. Its label says
-which rule it breaks, where the paper states it, which search kills it and who has really shipped it.
-"""
+"""Broken on purpose: Raft with one rule taken out, each a subclass that overrides exactly one method: a mistake that
+real implementations have made, or that a careful reader might make."""
 
 from __future__ import annotations
 

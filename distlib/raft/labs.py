@@ -165,10 +165,8 @@ class SplitChanceLab(Lab):
         grid = np.linspace(0, 0.32, 65)
         rows = []
         for number, latency in enumerate((0.05, 0.1, 0.15, 0.2, 0.25, 0.3), 1):
-            share, chance = (
-                _split_share(latency, params.servers, alive, params.elections, params.seed),
-                chance_at(latency),
-            )
+            share = _split_share(latency, params.servers, alive, params.elections, params.seed)
+            chance = chance_at(latency)
             error = (chance * (1 - chance) / params.elections) ** 0.5
             rows.append((latency, share, chance, error, (share - chance) / error))
             progress(number, 6)

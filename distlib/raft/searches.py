@@ -67,10 +67,8 @@ def at(name: NodeId, role: str | None = None, term: int | None = None, log: tupl
 
     def is_there(world: World) -> bool:
         server = world.node(name)
-        return (
-            role in (None, server.role.value) and term in (None, server.current_term)
-            and (log is None or log == tuple([entry.term for entry in server.log.entries]))
-        )  # fmt: skip
+        found = (server.role.value, server.current_term, tuple([entry.term for entry in server.log.entries]))
+        return all(wanted in (None, one) for wanted, one in zip((role, term, log), found, strict=True))
 
     is_there.__name__ = f"{name}: {role or ''} {term or ''} {log or ''}"
     return is_there
@@ -134,7 +132,8 @@ FIGURE_8 = (
     Leg({"timeouts": {"S1.election": 1}}, both(leads(S1, 1), at(S2, log=()), at(S3, term=1, log=()))),
     Leg({"timeouts": {"S3.election": 1}},
         both(at(S1, "follower", 2, log=(1,)), at(S2, log=()), leads(S3, 2), has_entries(S3, 1))),
-    Leg({"timeouts": {"S1.election": 1}}, both(at(S1, "leader", 3, log=(1, 3)), at(S2, log=()), at(S3, term=3, log=(2,)))),
+    Leg({"timeouts": {"S1.election": 1}},
+        both(at(S1, "leader", 3, log=(1, 3)), at(S2, log=()), at(S3, term=3, log=(2,)))),
     Leg({}, both(knows_copy(S1, S2, 1), at(S2, log=(1,)))),
     Leg({"timeouts": {"S3.election": 1}}, max_states=15_000),
 )  # fmt: skip
