@@ -1,4 +1,4 @@
-"""Ballots, and what Paxos's proposers, acceptors and learners say to each other (Lamport, *Paxos Made Simple*, 2001)."""
+"""Ballots, and what proposers, acceptors and learners say to each other (Lamport, *Paxos Made Simple*, 2001)."""
 
 from __future__ import annotations
 

@@ -8,17 +8,9 @@ from dataclasses import dataclass, replace
 from math import isinf
 from typing import Any
 
+from distlib.check.history import sequential
 from distlib.check.history.history import UNKNOWN, Fault, History
 from distlib.check.history.readers import parse_jsonl
-from distlib.check.history.sequential import (
-    AppendOnlyLog,
-    CasRegister,
-    KeyValueMap,
-    Mutex,
-    Queue,
-    Register,
-    Specification,
-)
 from distlib.core.fault import Partition
 from distlib.core.node import node_names, with_peers
 from distlib.core.trace import Trace
@@ -32,9 +24,9 @@ from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 
-SPECIFICATIONS: dict[str, Callable[[], Specification]] = {
-    "register": Register, "compare-and-set": CasRegister, "key-value": KeyValueMap, "queue": Queue,
-    "log": AppendOnlyLog, "lock": Mutex,
+SPECIFICATIONS: dict[str, Callable[[], sequential.Specification]] = {
+    "register": sequential.Register, "compare-and-set": sequential.CasRegister, "key-value": sequential.KeyValueMap,
+    "queue": sequential.Queue, "log": sequential.AppendOnlyLog, "lock": sequential.Mutex,
 }  # fmt: skip
 APART_MS, HEAL_MS, END_MS = 300.0, 900.0, 1300.0
 OWN = "my own lines"
@@ -136,10 +128,8 @@ def to_jsonl(history: History) -> str:
 
 
 def history_called(name: str, seed: int = 7, lines: str = "") -> History:
-    """One of ``NAMES``; ``seed`` matters for those recorded here, ``lines`` for the reader's own.
-
-    Raises ``ValueError`` for an unknown name, and, naming line and field, for lines that cannot be read.
-    """
+    """One of ``NAMES``; ``seed`` matters for those recorded here, ``lines`` for the reader's own. Raises ``ValueError``
+    for an unknown name, and, naming line and field, for lines that cannot be read."""
     if name in RECORDED:
         return recorded_history(recorded(RECORDED[name], seed))
     if name in SHAPES:

@@ -51,10 +51,7 @@ def draw_history(found: Linearizability, most: int) -> Any:
 
 
 class HistoryLab(Lab):
-    """Choose a history, or edit one as JSON lines, and see the verdict with its evidence.
-
-    ``lab.edit()`` puts the history that is shown into the box, ``lab.check(lines)`` judges lines of your own.
-    """
+    """Choose a history, or edit one as JSON lines, and see the verdict with its evidence."""
 
     title = "Is this history linearizable?"
     params = HistoryParams

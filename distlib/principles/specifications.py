@@ -1,8 +1,8 @@
-"""Abstract specifications as Models: each is a page to read beside its TLA+ original in the public TLA+ examples
-(github.com/tlaplus/Examples, directory ``specifications``), whose model checker TLC publishes the state counts.
+"""Abstract specifications as Models, to read beside their TLA+ originals (github.com/tlaplus/Examples, directory
+``specifications``), whose actions have the same names and whose state counts the model checker TLC publishes.
 
-The action names are those of the originals. A step is generated once for every way in which its action is
-enabled, also when the ways lead to the same state, because that is how TLC counts "states generated".
+A step is generated once for every way in which its action is enabled, also when the ways lead to the same state,
+because that is how TLC counts "states generated".
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ WORKING, PREPARED, COMMITTED, ABORTED = "working", "prepared", "committed", "abo
 @dataclass(frozen=True)
 class TCommit(SizedModel[tuple[str, ...]]):
     """What transaction commit is: TCommit.tla (Gray & Lamport 2006, §2). A state is the state of each resource manager.
-
-    Published with 3 managers: 34 distinct, 94 generated, depth 7 (transaction_commit/manifest.json).
-    """
+    Published with 3 managers: 34 distinct, 94 generated, depth 7 (transaction_commit/manifest.json)."""
 
     managers: int = 3
 
@@ -102,9 +100,7 @@ class TwoPhaseState(NamedTuple):
 @dataclass(frozen=True)
 class TwoPhase(SizedModel[TwoPhaseState]):
     """Two-phase commit with a transaction manager: TwoPhase.tla (Gray & Lamport 2006, §3). It implements ``TCommit``.
-
-    Published with 3 managers: 288 distinct, 1,146 generated, depth 11 (transaction_commit/manifest.json).
-    """
+    Published with 3 managers: 288 distinct, 1,146 generated, depth 11 (transaction_commit/manifest.json)."""
 
     managers: int = 3
 
@@ -151,9 +147,7 @@ class TwoPhase(SizedModel[TwoPhaseState]):
 @dataclass(frozen=True)
 class Consensus(SizedModel[frozenset[int]]):
     """What consensus is: Consensus.tla (Lamport). A state is the set of chosen values: empty, then one value for ever.
-
-    Published with 3 values: 4 distinct, 4 generated, depth 2 (PaxosHowToWinATuringAward/manifest.json).
-    """
+    Published with 3 values: 4 distinct, 4 generated, depth 2 (PaxosHowToWinATuringAward/manifest.json)."""
 
     values: int = 3
 
