@@ -19,8 +19,8 @@ Invariant = Callable[[VotingState], bool]
 
 @dataclass(frozen=True)
 class Induction:
-    """What ``induction`` found; ``print`` it. ``holding`` of all ``states`` satisfy the invariant, ``steps`` lead out of
-    them, both counted up to ``escape``: a state that satisfies it, a step, and the state after it, which does not."""
+    """What ``induction`` found: ``holding`` of all ``states`` satisfy the invariant, ``steps`` lead out of them, both
+    counted up to ``escape``: a state that satisfies it, a step, and the state after it, which does not."""
 
     names: tuple[str, ...]
     starts: bool
@@ -53,8 +53,8 @@ class Induction:
 
 
 def induction(model: Voting, *invariants: Invariant) -> Induction:
-    """Whether the conjunction of ``invariants`` is inductive in ``model``; two ballots of three acceptors and two values
-    have 110,592 states. Raises ``ValueError`` without an invariant, and for models of more than a million states."""
+    """Whether the conjunction of ``invariants`` is inductive in ``model``: every state is tried (two ballots of three
+    acceptors and two values have 110,592). Raises ``ValueError`` without an invariant, and above a million states."""
     if not invariants:
         raise ValueError("induction needs at least one invariant, a function of a state")
     states = ((model.ballots + 1) * 2 ** (model.ballots * model.values)) ** model.acceptors
@@ -93,7 +93,7 @@ def every_state(model: Voting) -> Iterator[VotingState]:
 
 def agreement(state: VotingState) -> bool:
     """At most one value is chosen: what we want."""
-    return len(_model(len(state.votes)).chosen(state)) <= 1
+    return len(_of(state).chosen(state)) <= 1
 
 
 def votes_are_safe(state: VotingState) -> bool:
@@ -104,7 +104,7 @@ def votes_are_safe(state: VotingState) -> bool:
 def safe_at(state: VotingState, ballot: int, value: int) -> bool:
     """SafeAt: in each lower ballot, some quorum has only votes for ``value``, or will never vote there."""
     return all(
-        any(all(value_or_never(state, a, lower, value) for a in quorum) for quorum in _model(len(state.votes)).quorums)
+        any(all(value_or_never(state, a, lower, value) for a in quorum) for quorum in _of(state).quorums)
         for lower in range(ballot)
     )
 
@@ -122,10 +122,12 @@ def one_value_per_ballot(state: VotingState) -> bool:
     return all(values.setdefault(b, v) == v for b, v in chain.from_iterable(state.votes))
 
 
-@cache
-def _model(acceptors: int) -> Voting:
-    """A model of so many acceptors, for its quorums; values and ballots up to three are looked at."""
-    return Voting(acceptors, 3, 3)
+_voting = cache(Voting)
+
+
+def _of(state: VotingState) -> Voting:
+    """A model of as many acceptors, for its quorums; values and ballots up to three are looked at."""
+    return _voting(len(state.votes), 3, 3)
 
 
 # ------------------------------------------------------------ in words
