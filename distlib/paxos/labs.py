@@ -60,17 +60,15 @@ class SingleDecreeLab(TraceLab):
         return pd.DataFrame(rows.items(), columns=["in this run", "value"])
 
 
-def draw_duel(found: tuple[Trace, pd.DataFrame], window: str) -> Any:
-    """The duel as a space-time diagram."""
-    return draw_single_decree(found[0], window)
-
-
 class DuelLab(SingleDecreeLab):
     """Two proposers who overtake each other for ever, and the random pause that ends it."""
 
     title = "Paxos: a duel of two proposers, and its cure"
     params = scenarios.DuelParams
-    figures = {"space-time": draw_duel, "rounds against backoff": lambda found: rounds_against_backoff(found[1])}
+    figures = {
+        "space-time": lambda found, window: draw_single_decree(found[0], window),
+        "rounds against backoff": lambda found: rounds_against_backoff(found[1]),
+    }
     presets = {
         "Livelock": {"backoff_ms": (0, 0), "figure": "space-time"},
         "A random pause ends it": {"backoff_ms": (0, 80), "figure": "space-time"},

@@ -251,10 +251,9 @@ class CompareParams(Parameters):
 def compare(params: CompareParams = CompareParams()) -> pd.DataFrame:
     """Paxos, Multi-Paxos and Raft side by side, measured, one row each.
 
-    ``messages``: messages between servers for one command, heartbeats and their answers left out;
-    ``round_trips``: from the first proposer or leader having the command until it knows the outcome;
-    ``leader_change_ms``: mean time from a leader's crash to the next one's election, and
-    ``standard_error_ms`` (NaN for single-decree Paxos, which has no leader).
+    ``messages`` between servers for one command, without heartbeats and their answers; ``round_trips`` from when the
+    proposer or leader has the command until it knows the outcome; ``leader_change_ms``, the mean time from a leader's
+    crash to the next one's election, and ``standard_error_ms`` (NaN for Paxos, which has no leader).
     """
     rows = [("Paxos", *paxos_cost(params), NAN, NAN)]
     for name, protocol in (("Multi-Paxos", MultiPaxos), ("Raft", Raft)):

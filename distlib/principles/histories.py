@@ -119,9 +119,8 @@ def to_jsonl(history: History) -> str:
     for one in history.operations:
         record = {"process": one.process, "f": one.f, "argument": one.argument, "result": one.result, "key": one.key,
                   "call": one.call, "return": None if isinf(one.returned) else one.returned}  # fmt: skip
-        if one.result is UNKNOWN:
-            del record["result"]
-        kept = {name: value for name, value in record.items() if value is not None or name == "return"}
+        left_out = (None, UNKNOWN)
+        kept = {name: value for name, value in record.items() if name == "return" or value not in left_out}
         lines.append(json.dumps(kept, ensure_ascii=False))
     lines += [json.dumps({"fault": one.label, "start": one.start, "end": one.end}) for one in history.faults]
     return "\n".join(lines)

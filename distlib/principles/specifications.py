@@ -235,10 +235,7 @@ class Voting(BallotModel[VotingState]):
 
     def shows_safe_at(self, state: VotingState, quorum: tuple[int, ...], b: int, v: int) -> int:
         """ShowsSafeAt(Q, b, v): in how many ways the quorum shows that no value but *v* can be chosen below ballot *b*.
-
-        One way if nobody in it has voted below b; else one for each of its votes for *v* in the last ballot
-        before b in which it voted.
-        """
+        One if nobody in it has voted below b; else one for each of its votes for *v* in its last ballot before b."""
         if any(state.max_bal[a] < b for a in quorum):
             return 0
         earlier = [vote for a in quorum for vote in state.votes[a] if vote.ballot < b]
@@ -276,9 +273,8 @@ class PaxosState(NamedTuple):
 class PaxosSpecification(BallotModel[PaxosState]):
     """Single-decree Paxos over a set of messages: Paxos.tla (Lamport). Proposers and learners need no state.
 
-    Published: 3 acceptors, 2 values, 2 ballots: 3,921 distinct, 23,563 generated, depth 17
-    (PaxosHowToWinATuringAward/manifest.json, MCPaxosTiny); with one of each but 2 ballots 25, 82, 9
-    (Paxos/manifest.json).
+    Published: 3 acceptors, 2 values, 2 ballots: 3,921 distinct, 23,563 generated, depth 17 (MCPaxosTiny in
+    PaxosHowToWinATuringAward/manifest.json); with one of each but 2 ballots 25, 82, 9 (Paxos/manifest.json).
     """
 
     def initial_states(self) -> list[PaxosState]:

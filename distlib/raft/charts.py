@@ -24,10 +24,8 @@ def failover_panels(
     figure = theme.panels(len(panels), 1, height=640, subplot_titles=[*panels], vertical_spacing=0.16)
     figure.update_layout(margin={"l": 64, "r": 130, "t": 56, "b": 56}, hovermode="closest")
     for row, names in enumerate(panels.values(), 1):
-        legend = "legend" if row == 1 else f"legend{row}"
-        top = 1.0 if row == 1 else 1.0 - (row - 1) * (1.0 / len(panels)) - 0.06
-        beside = theme.legend_beside(x=1.01, y=top, xanchor="left", tracegroupgap=0)
-        figure.update_layout({legend: beside})
+        legend, top = ("legend", 1.0) if row == 1 else (f"legend{row}", 1.0 - (row - 1) / len(panels) - 0.06)
+        figure.update_layout({legend: theme.legend_beside(x=1.01, y=top, xanchor="left", tracegroupgap=0)})
         figure.update_yaxes(title_text="trials, %", range=[0, 102], row=row, col=1)
         for number, line in enumerate(names):
             pair = _failovers(line, found.get(line, ()), published.get(line, {}), theme.series_style(number))

@@ -94,8 +94,6 @@ def deposed_reads(node_class: type[Raft] = Raft, seed: int = 7) -> History:
 
 # --- a snapshot (§7) and two membership changes (§6; thesis §4) -------------------------------------------
 
-REPLACEMENT_MS = 1500.0
-
 
 def replacement(snapshot_after: int = 8, seed: int = 7) -> Trace:
     """S1 to S3 form the cluster and one client adds 1 again and again; then an administrator has S4 join, with an empty
@@ -110,4 +108,4 @@ def replacement(snapshot_after: int = 8, seed: int = 7) -> Trace:
         ),
     ]  # fmt: skip
     cluster = Cluster([*servers, *clients], Network(Uniform(2, 8)), seed=seed, invariants=raft_invariants())
-    return cluster.run(REPLACEMENT_MS)
+    return cluster.run(1500)

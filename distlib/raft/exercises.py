@@ -185,11 +185,8 @@ LENGTH_MS = 2500.0
 
 
 def break_it(candidate: type[Raft], *, servers: int = 3, seeds: int = 400) -> Trace:
-    """The run of the first seed that breaks an invariant, up to that moment; of the last seed if none does.
-
-    ``trace.seed`` is the seed and ``trace.violations`` the witness, empty when ``candidate`` survived all ``seeds``.
-    Raises ``NodeError`` when the candidate itself raises.
-    """
+    """The run of the first seed that breaks an invariant, up to that moment; of the last seed, without ``violations``,
+    when ``candidate`` survives all ``seeds``. Raises ``NodeError`` when the candidate itself raises."""
     nemesis = Nemesis(kinds=("crash", "partition"), gap_ms=250, length_ms=250, start_ms=200)
 
     def attacked(seed: int, record: bool = False) -> Cluster:

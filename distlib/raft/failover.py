@@ -1,6 +1,6 @@
 """How long a crashed leader is missed: figure 16 of the Raft paper (§9.3; thesis §9.4), with the real protocol class.
 
-The experiment, as the thesis tells it: five servers; a heartbeat has just restarted all followers' timers together; the
+The experiment of the thesis: five servers; a heartbeat has just restarted all followers' timers together; the
 leader crashes at a random moment within the next heartbeat interval (half the minimum timeout); two of the four
 survivors have shorter logs and cannot win. The clock runs from the crash until all others have heard the new leader.
 """

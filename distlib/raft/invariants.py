@@ -202,10 +202,9 @@ class StateMachineSafety(RaftInvariant):
 
 
 class CommittedSurvives(RaftInvariant):
-    """What was committed stays on a majority of the servers that committed it.
+    """What was committed stays on a majority of the servers that committed it: the first check to fire on many bugs.
 
-    The most direct check, and the first to fire on many bugs. The ghost: the committed entries with the servers whose
-    majority counted, and the logs as last seen. Only a log that lost entries is looked into.
+    The ghost: the committed entries with the servers whose majority counted, and the logs as last seen.
     """
 
     name = "Committed Entries Survive"
@@ -261,9 +260,8 @@ def raft_invariants() -> tuple[Invariant, ...]:
 
 # --- leader election in runs in which nothing fails ------------------------------------------------------
 
-# Liveness itself can't be broken in finite time; these two can, and they hold for Raft with random timeouts that are
-# long against the network's latency (Ongaro & Ousterhout 2014, §5.2, §5.6). With faults, or with other timing, they
-# mean nothing.
+# Liveness itself can't be broken in finite time; these two can. They hold for Raft with random timeouts that are long
+# against the network's latency (§5.2, §5.6); with faults they mean nothing.
 
 
 class StableLeadership(RaftInvariant):

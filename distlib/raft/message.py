@@ -63,11 +63,9 @@ class AppendEntries:
 
 @dataclass(frozen=True, slots=True)
 class AppendReply:
-    """The answer to ``AppendEntries``.
-
-    On success, the logs agree up to ``match_index``. Else ``conflict_index`` is where the leader should go on: the
-    first index of ``conflict_term``, the term of the entry that did not match, or the end of a short log (§5.3).
-    """
+    """The answer to ``AppendEntries``: on success, the logs agree up to ``match_index``. Else the leader should go on
+    at ``conflict_index``: where ``conflict_term``, that of the entry which differs, begins, or a short log ends
+    (§5.3)."""
 
     term: Term
     success: bool

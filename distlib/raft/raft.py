@@ -1,8 +1,7 @@
 """Raft: figure 2 of *In Search of an Understandable Consensus Algorithm* (Ongaro, Ousterhout 2014).
 
-Read it beside the figure: State, RequestVote RPC, AppendEntries RPC, Rules for Servers. Each rule is a method of its
-own, with its section (§) in the extended version, so that an exercise, or a bug to demonstrate, overrides one method.
-Snapshots (§7), membership changes, Pre-Vote and leader leases are subclasses in files of their own.
+Read it beside the figure. Each rule is a method of its own, with its section (§) in the extended version, so that an
+exercise, or a bug to demonstrate, overrides one method. What goes beyond the figure is in subclasses.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any
 
 from distlib.core.fault import Crash, Fault, Partition
@@ -21,7 +22,6 @@ from distlib.sim.regions import REGIONS, one_way_ms
 
 LATENCY_MODELS = ("uniform", "constant", "exponential", "log-normal", "regions")
 FIVE_REGIONS = ("East US", "West US 2", "West Europe", "Southeast Asia", "Japan East")
-JITTER = 0.05
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,6 @@ class RaftParams(Parameters):
             remarks.append("With (nearly) equal timeouts, split votes may go on for ever.")
         return remarks
 
-    def placed(self) -> tuple[str, ...]:
-        """The region of each server, in order; regions are used in turn."""
-        return tuple(self.regions[number % len(self.regions)] for number in range(self.servers))
-
     def latency_model(self) -> Latency:
         """The latency model that the parameters describe."""
         mean = self.latency_ms
@@ -97,12 +93,8 @@ class RaftParams(Parameters):
             case "log-normal":
                 return LogNormalLatency(mean * 0.8825, sigma=0.5)  # exp(-sigma²/2): so that the mean is right
             case "regions":
-                return region_latency(node_names(self.servers), self.placed())
+                return region_latency(node_names(self.servers), in_turn(self.regions, self.servers))
         return Uniform(mean * 0.5, mean * 1.5)
-
-    def network(self) -> Network:
-        """The network that the parameters describe."""
-        return Network(self.latency_model(), loss=self.loss)
 
     def broadcast_ms(self) -> float:
         """A round trip to the slowest other server, on average: what §5.6 compares the timeouts with."""
@@ -115,13 +107,19 @@ class RaftParams(Parameters):
         """A new cluster of Raft servers, or of a variant of Raft, under the invariants of figure 3."""
         timers: dict[str, Any] = {"election_timeout_ms": self.election_timeout_ms, "heartbeat_ms": self.heartbeat_ms}
         nodes = with_peers(node_class, node_names(self.servers), **timers)
-        return Cluster(nodes, self.network(), seed=self.seed, faults=faults, invariants=raft_invariants())
+        network = Network(self.latency_model(), loss=self.loss)
+        return Cluster(nodes, network, seed=self.seed, faults=faults, invariants=raft_invariants())
+
+
+def in_turn(regions: Sequence[str], count: int) -> tuple[str, ...]:
+    """The regions of ``count`` servers, used in turn."""
+    return tuple(islice(cycle(regions), count))
 
 
 def region_latency(names: Sequence[NodeId], places: Sequence[str]) -> PerLink:
     """One-way latencies between servers in cloud regions: half of the measured round trips, and up to 5 % of jitter."""
     where = dict(zip(names, places, strict=True))
-    return PerLink(tuple((a, b, one_way_ms(where[a], where[b])) for a in names for b in names if a != b), jitter=JITTER)
+    return PerLink(tuple((a, b, one_way_ms(where[a], where[b])) for a in names for b in names if a != b), jitter=0.05)
 
 
 @dataclass(frozen=True)
@@ -221,8 +219,7 @@ class RejoinParams(RaftParams):
 def rejoin(node_class: type[Raft] = Raft, params: RejoinParams = RejoinParams()) -> Trace:
     """A cluster of ``node_class`` that loses its first follower from the network for a while; nobody crashes.
 
-    The leader commits one entry meanwhile, so that whoever was away cannot win an election (§5.4.1). With plain Raft
-    it stands again and again while it is alone, and comes back with a higher term.
+    Meanwhile the leader commits one entry, so that the follower cannot win an election when it comes back (§5.4.1).
     """
     cluster = params.cluster(node_class=node_class)
     cluster.run(params.partition_ms)

@@ -67,10 +67,8 @@ def healthy(node_class: type[Raft], seed: int) -> Cluster:
 
 
 def partitioned(node_class: type[Raft], seed: int) -> Cluster:
-    """Three servers, one of which is apart from 1,000 to 2,000 ms while all are asked to write.
-
-    With odd seeds it is the leader; with even ones a follower, and the leader crashes meanwhile and comes back.
-    """
+    """Three servers, one of which is apart from 1,000 to 2,000 ms while all are asked to write: with odd seeds the
+    leader; with even ones a follower, and the leader crashes meanwhile and comes back."""
     cluster = Cluster(with_peers(node_class, node_names(3)), LAN, seed=seed)
     cluster.run(1_000.0)
     names = tuple(cluster.nodes)

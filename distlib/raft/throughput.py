@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from distlib.core.node import NodeId, node_names, with_peers
+from distlib.core.node import node_names, with_peers
 from distlib.core.parameter import Parameters, parameter
 from distlib.raft.raft import Raft
-from distlib.raft.scenarios import region_latency
+from distlib.raft.scenarios import in_turn, region_latency
 from distlib.replication.client import Client
-from distlib.replication.message import Invoked, Returned
+from distlib.replication.history import history_of
+from distlib.replication.message import Returned
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant
@@ -54,7 +56,7 @@ def measure(size: int, placement: str, params: ThroughputParams) -> list[float]:
     """Latencies in ms of the operations measured, and last the commits a second over that span."""
     regions = PLACEMENTS[placement]
     servers, clients = node_names(size), tuple(f"C{number}" for number in range(1, params.clients + 1))
-    places = [regions[number % len(regions)] for number in range(size)] + [regions[0]] * params.clients
+    places = [*in_turn(regions, size), *[regions[0]] * params.clients]
     slowest_ms = max(round_trip_ms().values())
     nodes: list[Any] = with_peers(Raft, servers, heartbeat_ms=slowest_ms)
     for node in nodes:  # S1, where the clients are, stands first; the others wait longer than any round trip
@@ -73,13 +75,8 @@ def measure(size: int, placement: str, params: ThroughputParams) -> list[float]:
 
 
 def _latencies(cluster: Cluster, count: int) -> list[float]:
-    called: dict[tuple[NodeId, int], float] = {}
-    finished: list[tuple[float, float]] = []  # when, and after how long
-    for one in cluster.outputs:
-        if isinstance(one.event, Invoked):
-            called[one.event.client, one.event.serial] = one.time_ms
-        elif isinstance(one.event, Returned):
-            finished.append((one.time_ms, one.time_ms - called[one.event.client, one.event.serial]))
+    operations = [one for one in history_of(cluster.outputs).operations if isfinite(one.returned)]
+    finished = sorted((one.returned, one.returned - one.call) for one in operations)  # when, and after how long
     measured = finished[WARM_UP : WARM_UP + count]
     span_ms = measured[-1][0] - finished[WARM_UP - 1][0]
     return [*(latency for _, latency in measured), count / span_ms * 1000.0]

@@ -89,9 +89,9 @@ def judge(
 ) -> Judgement:
     """Run the searches for ``candidate``, a class derived from a protocol that has some, until one finds something.
 
-    ``only`` chooses among safety and liveness. ``budget_s`` is the time for all searches together. With
-    ``expected_failure`` (an invariant's name, "liveness", or a part of the witness) the class passes when it fails in
-    just that way. Raises ``TypeError`` for a class of no protocol, ``ValueError`` for arguments that cannot be.
+    ``only`` chooses among safety and liveness. ``budget_s`` is the time for all searches together; each may use half of
+    what is left. With ``expected_failure`` (an invariant's name, "liveness", or a part of the witness) the class passes
+    when it fails in just that way. Raises ``TypeError`` for a class of no protocol, ``ValueError`` for other arguments.
     """
     subject = subject_of(candidate, JUDGED)
     if isinstance(only, str) or not only or set(only) - {"safety", "liveness"}:

@@ -1,8 +1,7 @@
 """The kill matrix: every mutant, and the shipped protocols, against every family of searches.
 
-A cell is one class and one family. The searches of the family run in turn, each for at most so many seconds, until one
-finds something; the search that is named as a mutant's killer is given up to ``KILLER_S``. "–" in a figure therefore
-means not found *in that time*, never that there is nothing.
+The searches of a cell's family run in turn, each for at most so many seconds, or ``KILLER_S`` for the mutant's killer,
+until one finds something. "–" in a figure therefore means not found *in that time*, never that there is nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Cell:
-    """What came of one class and one family of searches: ``events`` are the minimal path's steps, 0 if there is none."""
+    """What came of one class and one family of searches; ``events`` are the minimal path's steps, 0 without one."""
 
     protocol: str
     mutant: str
