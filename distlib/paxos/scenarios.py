@@ -173,8 +173,7 @@ def make_servers(
 ) -> list[MultiPaxos | Raft]:
     """``count`` servers that run ``protocol``; ``timeout_ms`` is when they suspect a silent leader."""
     timeout = "election_timeout_ms" if issubclass(protocol, Raft) else "suspect_ms"
-    timers: dict[str, Any] = {timeout: timeout_ms, "heartbeat_ms": heartbeat_ms}
-    return with_peers(protocol, node_names(count), **timers)
+    return with_peers(protocol, node_names(count), **{timeout: timeout_ms}, heartbeat_ms=heartbeat_ms)
 
 
 @dataclass(frozen=True)

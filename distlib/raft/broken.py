@@ -85,9 +85,8 @@ class HalfIsEnough(Raft):
 
 @seen_in("jgroups-raft: votes without a look at the log", "jgroups-extras/jgroups-raft/issues/14")
 @mutant(
-    "Vote only for a log that is at least as up to date as one's own.", "§5.4.1", LeaderCompleteness,
-    "after a commit",
-)  # fmt: skip
+    "Vote only for a log that is at least as up to date as one's own.", "§5.4.1", LeaderCompleteness, "after a commit"
+)
 class IgnoresLogs(Raft):
     """Votes without a look at the candidate's log."""
 
@@ -282,9 +281,8 @@ class CommitsOnOneReply(Raft):
 
 
 @mutant(
-    "commitIndex is volatile: what is in the log need not be committed.", "figure 2", CommittedSurvives,
-    "random walks",
-)  # fmt: skip
+    "commitIndex is volatile: what is in the log need not be committed.", "figure 2", CommittedSurvives, "random walks"
+)
 class CommitsOnRestart(Raft):
     """Takes all that is in its log for committed when it restarts."""
 

@@ -16,7 +16,6 @@ from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,8 +90,7 @@ def downtime_ms(trial: Trial) -> float:
     crash_ms = random.uniform(0.0, trial.timeout_ms[0] / 2)
     long, short = Log(tuple([Entry(1, NoOp())] * 2)), Log((Entry(1, NoOp()),))
     names = node_names(5)
-    timers: dict[str, Any] = {"election_timeout_ms": trial.timeout_ms, "heartbeat_ms": trial.timeout_ms[0] / 2}
-    servers = with_peers(Raft, names, **timers)
+    servers = with_peers(Raft, names, election_timeout_ms=trial.timeout_ms, heartbeat_ms=trial.timeout_ms[0] / 2)
     for server, log in zip(servers, (long, long, short, short, long), strict=True):
         server.current_term, server.log = 1, log
     faults = [Crash(0.0, "S5")]  # the old leader: its last heartbeat is the start of all timers, at time 0
@@ -166,10 +164,8 @@ def first_term_splits(case: tuple[float, int, int, int]) -> bool:
     width_ms = 1000.0
     shortest_ms = 4 * latency * width_ms + 1  # long enough that a voter's restarted timer cannot interfere
     names = node_names(count)
-    timers: dict[str, Any] = {
-        "election_timeout_ms": (shortest_ms, shortest_ms + width_ms), "heartbeat_ms": shortest_ms
-    }  # fmt: skip
-    servers = with_peers(Raft, names, **timers)
+    timeout_ms = (shortest_ms, shortest_ms + width_ms)
+    servers = with_peers(Raft, names, election_timeout_ms=timeout_ms, heartbeat_ms=shortest_ms)
     faults = [Crash(0.0, name) for name in names[alive:]]
     cluster = Cluster(servers, Network(Constant(latency * width_ms)), seed=seed, faults=faults, record=False)
     cluster.run(until=lambda _: any(one.role is Role.LEADER or one.current_term > 1 for one in servers))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Any
 
 from distlib.core.fault import Crash, Fault, Partition
 from distlib.core.node import NodeId, node_names, with_peers
@@ -105,7 +104,7 @@ class RaftParams(Parameters):
 
     def cluster(self, faults: Sequence[Fault] = (), node_class: type[Raft] = Raft) -> Cluster:
         """A new cluster of Raft servers, or of a variant of Raft, under the invariants of figure 3."""
-        timers: dict[str, Any] = {"election_timeout_ms": self.election_timeout_ms, "heartbeat_ms": self.heartbeat_ms}
+        timers = {"election_timeout_ms": self.election_timeout_ms, "heartbeat_ms": self.heartbeat_ms}
         nodes = with_peers(node_class, node_names(self.servers), **timers)
         network = Network(self.latency_model(), loss=self.loss)
         return Cluster(nodes, network, seed=self.seed, faults=faults, invariants=raft_invariants())

@@ -154,7 +154,7 @@ DIVERGENT_LOGS = (
     Leg({"timeouts": {"S2.election": 2}, "partitioned": apart(S1)}, leads(S2, 2)),
     Leg({"partitioned": apart(S1)}, knows_copy(S2, S3, 1)),
     Leg({"timeouts": {"S1.election": 2, "S2.heartbeat": 1}, "faults": Faults(crashes={S1: 1})}, max_states=30_000),
-)  # fmt: skip
+)
 """S1 leads term 1 and writes what nobody hears of; S2 leads term 2 and commits with S3; then all are together."""
 
 ONE_BEHIND = (
