@@ -95,7 +95,7 @@ class _Table:
         return None
 
     def ask(self, me: NodeId, acceptor: NodeId, question: type[Any], answer: type[Any], ballot: Any) -> Deliver | None:
-        """Deliver the question; its answer, or None when there is none, which is told, or no question."""
+        """Deliver the question: its answer, or None for a refusal, which is told, and where there is no question."""
         asked = self.find(me, acceptor, question, ballot)
         if asked is None or self.world.broken:
             return None

@@ -1,7 +1,7 @@
 """Raft: figure 2 of *In Search of an Understandable Consensus Algorithm* (Ongaro, Ousterhout 2014).
 
 Read it beside the figure. Each rule is a method of its own, with its section (§) in the extended version, so that an
-exercise, or a bug to demonstrate, overrides one method. What goes beyond the figure is in subclasses.
+exercise, or a bug to demonstrate, overrides one method. Snapshots, membership, Pre-Vote and leases are subclasses.
 """
 
 from __future__ import annotations
