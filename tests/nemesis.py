@@ -24,7 +24,7 @@ from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace
 from distlib.raft.membership import AddServer, ConfigurationCommitted, Membership, RemoveServer
 from distlib.raft.message import BecameLeader
-from distlib.raft.raft import Raft, committed_state
+from distlib.raft.raft import Raft
 from distlib.raft.snapshot import SnapshotInstalled, Snapshots, SnapshotTaken
 from distlib.raft.variants import LeaderLease, PreVote
 from distlib.replication.client import Client
@@ -164,8 +164,9 @@ def disagreements(world: Cluster) -> list[str]:
     found = []
     for name, node in world.nodes.items():
         if isinstance(node, Raft) and node.last_applied:
-            other = seen.setdefault(node.last_applied, (name, committed_state(node)))
-            if other[1] != committed_state(node):
+            state = (node.machine_state, node.sessions)
+            other = seen.setdefault(node.last_applied, (name, state))
+            if other[1] != state:
                 found.append(f"{other[0]} and {name} applied {node.last_applied} entries and differ")
     return found
 

@@ -1,7 +1,6 @@
-"""The article's Paxos, taken literally: each misreading is a class of its own that runs like the real protocol.
+"""The article's Paxos, taken literally: each misreading is a class that runs like the real protocol.
 
-The article is a short introduction and leaves out what makes the protocols right. A class here says what the article
-says, what the protocol does, with the paper's section, and what comes of the difference; a checker shows it.
+It says what the article says, what the protocol does, and what comes of the difference, which a checker shows.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ from distlib.paxos.paxos import Paxos, Phase
 class OneRoundPaxos(Paxos):
     """Paxos without phase 1.
 
-    *The article says*: a proposer sends a proposal with a number to all; the acceptors vote; if a majority
-    agrees, the value is accepted. *The protocol does*: before it proposes a value, a proposer gets a
-    majority's promises and takes over the value of the highest ballot that they report (Lamport 2001, §2.2,
-    P2c). *What comes of it*: a later proposal with a higher number gets a majority for another value, after
-    the first one was chosen: agreement is broken.
+    *The article says*: a proposer sends a proposal with a number to all; the acceptors vote; if a majority agrees, the
+    value is accepted. *The protocol does*: before it proposes a value, a proposer gets a majority's promises and takes
+    over the value of the highest ballot that they report (Lamport 2001, §2.2, P2c). *What comes of it*: a later
+    proposal gets a majority for another value, after the first one was chosen: agreement is broken.
     """
 
     def begin_ballot(self) -> None:
@@ -35,10 +33,9 @@ class OneRoundPaxos(Paxos):
 class OneVotePaxos(OneRoundPaxos):
     """One round of votes, in which an acceptor votes once and for all: the repair that comes to mind first.
 
-    *The article says*: the acceptors vote on a proposal, and a majority decides. *The protocol does*: an
-    acceptor may accept many proposals, with rising ballots (Lamport 2001, §2.2: "we must allow an acceptor
-    to accept more than one proposal"). *What comes of it*: agreement holds, but when the votes are split,
-    no value has a majority, and none ever will: progress is lost for good, without any crash.
+    *The article says*: the acceptors vote on a proposal, and a majority decides. *The protocol does*: an acceptor may
+    accept many proposals, with rising ballots (Lamport 2001, §2.2: "we must allow an acceptor to accept more than one
+    proposal"). *What comes of it*: agreement holds, but votes that are split stay so: progress is lost for good.
     """
 
     def may_accept(self, ballot: Ballot) -> bool:

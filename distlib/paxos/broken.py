@@ -1,8 +1,5 @@
 """Broken on purpose: single-decree Paxos with one rule taken out, each a subclass that overrides exactly one method.
-
-Its label says which rule a class breaks, where Lamport states it, which search kills it and who has really shipped it.
-Several need three ballots to show: with two, they pass for correct.
-"""
+Several need three ballots to show: with two, they pass for correct."""
 
 from __future__ import annotations
 
@@ -77,9 +74,8 @@ class SharesBallots(Paxos):
 
 
 @seen_in(
-    "phxpaxos: asked about, and shown to be safe, because there the acceptor remembers",
-    "Tencent/phxpaxos/issues/145",
-)  # fmt: skip
+    "phxpaxos: asked about, and shown to be safe, because there the acceptor remembers", "Tencent/phxpaxos/issues/145"
+)
 @mutant("A proposer remembers its highest ballot on stable storage.", "§2.5", Agreement, "second life")
 class ForgetsItsBallot(Paxos):
     """Keeps the number of its last ballot in memory only: after a crash it uses it again, for another value."""

@@ -22,8 +22,8 @@ Quorum = tuple[str, ...]
 def rounds_against_backoff(study: pd.DataFrame) -> go.Figure:
     """Ballots and time until somebody knows the decision, against the width of the random pause.
 
-    ``study`` has the columns backoff_ms, trials, decided (share), rounds, time_ms. A width at which no duel was decided
-    is a cross at the top. Raises ``ValueError`` for a missing column.
+    ``study`` has the columns backoff_ms, trials, decided (share), rounds, time_ms. Where no duel was decided stands a
+    cross at the top.
     """
     check_columns(study, "backoff_ms", "trials", "decided", "rounds", "time_ms", name="study")
     figure = theme.panels(2, 1, height=470, shared_xaxes=True, vertical_spacing=0.09)
@@ -52,10 +52,7 @@ def rounds_against_backoff(study: pd.DataFrame) -> go.Figure:
 
 def protocol_bars(comparison: pd.DataFrame) -> go.Figure:
     """Messages a command, round trips a command, and the time of a leader change, protocol by protocol.
-
-    ``comparison`` has the columns protocol, messages, round_trips, leader_change_ms, standard_error_ms. Raises
-    ``ValueError`` for a missing column.
-    """
+    ``comparison`` has the columns protocol, messages, round_trips, leader_change_ms, standard_error_ms."""
     panels = {"messages": "messages a command", "round_trips": "round trips a command",
               "leader_change_ms": "leader change (ms)"}  # fmt: skip
     check_columns(comparison, "protocol", *panels, "standard_error_ms", name="comparison")
@@ -151,10 +148,7 @@ def _acceptors(row: dict[str, tuple[float, float]], chosen: Quorum) -> go.Scatte
 
 def availability_by_size(sizes: pd.DataFrame, chosen: tuple[int, int]) -> go.Figure:
     """How often each phase is impossible, against the size of phase 2's quorum; the chosen pair is marked.
-
-    ``sizes`` has the columns phase2, phase1, available1, available2 (probabilities). Raises ``ValueError`` for a
-    missing column.
-    """
+    ``sizes`` has the columns phase2, phase1, available1, available2 (probabilities)."""
     check_columns(sizes, "phase2", "phase1", "available1", "available2", name="sizes")
     figure = theme.figure(height=400)
     looks = {"available1": ("phase 1: no new leader can be elected", theme.VERMILLION, "dash", "square"),

@@ -10,15 +10,17 @@ from typing import Any
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.replay import trace_of
 from distlib.check.cluster.world import Action, Deliver, Request
+from distlib.core import require
 from distlib.core.invariant import Violation
 from distlib.core.node import NodeId
 from distlib.core.trace import Trace
 from distlib.labs.grading import Grade
 from distlib.paxos.invariants import paxos_invariants
-from distlib.paxos.message import Accept, Nack, Prepare, Promise, Propose
+from distlib.paxos.message import Accept, Accepted, Prepare, Promise, Propose
 from distlib.paxos.paxos import Paxos
 
 NAMES = ("S1", "S2", "S3")
+LETTERS = tuple("ABCDEFGHIJ")
 
 
 # ------------------------------------------------------------ ballots by hand
@@ -27,9 +29,7 @@ NAMES = ("S1", "S2", "S3")
 @dataclass(frozen=True)
 class Round:
     """One ballot: ``proposer`` would like ``value``; its prepare reaches ``promised_by``, its accept ``accepted_by``.
-
-    What is sent to the others stays under way for ever. Raises ValueError for a node that is not there.
-    """
+    What is sent to the others stays in flight for ever. Raises ``ValueError`` for a node that is not there."""
 
     proposer: NodeId
     value: str
@@ -71,12 +71,12 @@ class Played:
 class _Table:
     """The cluster at which the rounds are played."""
 
-    def __init__(self, kind: type[Paxos]) -> None:
+    def __init__(self, node_class: type[Paxos]) -> None:
         def nodes() -> list[Paxos]:
             still: dict[str, Any] = {"retransmit_ms": None, "backoff_ms": None, "catch_up_ms": None}
-            return [kind(name, NAMES, learners=("S1",), **still) for name in NAMES]
+            return [node_class(name, NAMES, learners=("S1",), **still) for name in NAMES]
 
-        requests = [(None, Propose(value)) for value in "ABCDEFGHIJ"]
+        requests = [(None, Propose(value)) for value in LETTERS]
         self.model = ClusterModel(nodes, invariants=paxos_invariants(), requests=requests)
         (self.world,) = self.model.initial_states()
         self.actions: list[Action] = []
@@ -89,88 +89,75 @@ class _Table:
 
     def find(self, sender: NodeId, receiver: NodeId, kind: type[Any], ballot: Any) -> Deliver | None:
         for letter in self.world.messages():
-            link = (letter.sender, letter.receiver)
-            if link == (sender, receiver) and type(letter.message) is kind and letter.message.ballot == ballot:
+            link, message = (letter.sender, letter.receiver), letter.message
+            if link == (sender, receiver) and type(message) is kind and message.ballot == ballot:
                 return letter
         return None
+
+    def ask(self, me: NodeId, acceptor: NodeId, question: type[Any], answer: type[Any], ballot: Any) -> Deliver | None:
+        """Deliver the question: its answer, or None for a refusal, which is told, and where there is no question."""
+        asked = self.find(me, acceptor, question, ballot)
+        if asked is None or self.world.broken:
+            return None
+        self.take(asked)
+        answered = self.find(acceptor, me, answer, ballot)
+        if answered is None:
+            self.refused = True
+            promised = self.world.node(acceptor).promised
+            self.said.append(f"  {acceptor} refuses {me}'s ballot {ballot}: it has promised {promised}")
+        return answered
 
     def play(self, one: Round) -> None:
         """Both phases of one ballot."""
         me = one.proposer
         if self.world.node(me).wanted is not None:
             raise ValueError(f"{me} proposes twice; take another proposer for each round")
-        if one.value not in "ABCDEFGHIJ" or len(one.value) != 1:
+        if one.value not in LETTERS:
             raise ValueError(f"value is {one.value!r}; it takes one of the letters A to J")
         self.take(Request(me, Propose(one.value)))
         ballot = self.world.node(me).ballot
         self.said.append(f"{me} begins ballot {ballot}; it would like {one.value}")
         for acceptor in one.promised_by:
-            self.promise(me, acceptor, ballot)
+            if answer := self.ask(me, acceptor, Prepare, Promise, ballot):
+                value, at = answer.message.accepted_value, answer.message.accepted_ballot
+                what = "nothing" if value is None else f"{value}@{at}"
+                self.said.append(f"  {acceptor} promises, and reports {what}")
+                self.take(answer)
         proposal = self.world.node(me).proposal
         if proposal is None:
             self.said.append(f"  {me} has no quorum of promises, so there is no phase 2")
             return
         self.said.append(f"  {me} asks all to accept {proposal}")
         for acceptor in one.accepted_by:
-            self.accept(me, acceptor, ballot)
-
-    def promise(self, me: NodeId, acceptor: NodeId, ballot: Any) -> None:
-        question = self.find(me, acceptor, Prepare, ballot)
-        if question is None or self.world.broken:
-            return
-        self.take(question)
-        answer = self.find(acceptor, me, Promise, ballot)
-        if answer is None:
-            self.refuse(acceptor, me, ballot)
-            return
-        report: Promise = answer.message
-        what = "nothing" if report.accepted_value is None else f"{report.accepted_value}@{report.accepted_ballot}"
-        self.said.append(f"  {acceptor} promises, and reports {what}")
-        self.take(answer)
-
-    def accept(self, me: NodeId, acceptor: NodeId, ballot: Any) -> None:
-        question = self.find(me, acceptor, Accept, ballot)
-        if question is None or self.world.broken:
-            return
-        self.take(question)
-        if self.find(acceptor, me, Nack, ballot) is not None:
-            self.refuse(acceptor, me, ballot)
-        else:
-            self.said.append(f"  {acceptor} accepts {question.message.value}@{ballot}")
-
-    def refuse(self, acceptor: NodeId, me: NodeId, ballot: Any) -> None:
-        self.refused = True
-        promised = self.world.node(acceptor).promised
-        self.said.append(f"  {acceptor} refuses {me}'s ballot {ballot}: it has promised {promised}")
+            if self.ask(me, acceptor, Accept, Accepted, ballot):
+                self.said.append(f"  {acceptor} accepts {proposal}@{ballot}")
 
 
-def play(kind: type[Paxos], rounds: Sequence[Round]) -> Played:
-    """Ballots of three nodes of class ``kind``, played one after the other; no timer fires, nothing else moves.
+def play(node_class: type[Paxos], rounds: Sequence[Round]) -> Played:
+    """Ballots of three nodes of ``node_class``, played one after the other; no timer fires, nothing else moves.
 
-    Raises ValueError for rounds that cannot be, TypeError for what is no Round or no class of Paxos.
+    Raises ``ValueError`` for rounds that cannot be, ``TypeError`` for what is no ``Round`` or no class of Paxos.
     """
-    if not (isinstance(kind, type) and issubclass(kind, Paxos)):
-        raise TypeError(f"play takes a class of Paxos, not {kind!r}")
-    table = _Table(kind)
+    if not (isinstance(node_class, type) and issubclass(node_class, Paxos)):
+        raise TypeError(f"play takes a class of Paxos, not {node_class!r}")
+    table = _Table(node_class)
     for one in rounds:
-        if not isinstance(one, Round):
-            raise TypeError(f"rounds takes Round(...) values, not {one!r}")
+        require.instance("rounds", one, Round, "Round(...) values")
         if table.world.broken is None:
             table.play(one)
     return Played(table.model, tuple(table.actions), tuple(table.said), table.refused, table.world.broken)
 
 
-def grade_rounds(rounds: Sequence[Round], kind: type[Paxos]) -> Grade:
-    """Exercise: ballots in which ``kind``, broken, chooses two values, and ``Paxos`` only one."""
+def grade_rounds(rounds: Sequence[Round], node_class: type[Paxos]) -> Grade:
+    """Exercise: ballots in which ``node_class``, broken, chooses two values, and ``Paxos`` only one."""
     try:
-        wrong, right = play(kind, rounds), play(Paxos, rounds)
+        wrong, right = play(node_class, rounds), play(Paxos, rounds)
     except (ValueError, TypeError) as error:
         return Grade(False, (str(error),))
     if wrong.broken is None:
-        short = len(rounds) < 3
-        hint = "with two ballots, the lowest ballot reported is also the highest: add a third" if short else (
-            "let the third proposer hear of two different values, one of them chosen"
-        )  # fmt: skip
+        hint = "let the third proposer hear of two different values, one of them chosen"
+        if len(rounds) < 3:
+            hint = "with two ballots, the lowest ballot reported is also the highest: add a third"
         return Grade(False, (*wrong.said, f"only one value is chosen, or none: {hint}"))
     if right.broken is not None:
         return Grade(False, (f"Paxos itself breaks {right.broken.invariant}: that should be impossible",))
@@ -189,24 +176,17 @@ def grade_quorum_system(phase1: Quorums, phase2: Quorums) -> Grade:
         first, second = _quorums("phase1", phase1), _quorums("phase2", phase2)
     except (ValueError, TypeError) as error:
         return Grade(False, (str(error),))
-    remarks, passed = [], True
-
-    def look(right: bool, good: str, bad: str) -> None:
-        nonlocal passed
-        passed = passed and right
-        remarks.append(good if right else bad)
-
-    apart = [(one, two) for one in first for two in second if not one & two]
-    pair = " and ".join(f"{{{_name(one)}}}" for one in apart[0]) if apart else ""
-    look(not apart, "every quorum of phase 1 meets every quorum of phase 2: safe",
-         f"{pair} share nobody: two values may be chosen")  # fmt: skip
+    looks = [("every quorum of phase 1 meets every quorum of phase 2: safe",
+              [f"{_name(one)} and {_name(two)} share nobody: two values may be chosen"
+               for one in first for two in second if not one & two])]  # fmt: skip
     for phase, size, system in (("phase 1", 3, first), ("phase 2", 2, second)):
-        large = [quorum for quorum in system if len(quorum) > size]
-        look(not large, f"{phase}: at most {size} acceptors",
-             f"{phase}: {{{_name(large[0])}}} has more than {size} acceptors" if large else "")  # fmt: skip
-        fatal = [one for one in "ABCDEF" if all(one in quorum for quorum in system)]
-        look(not fatal, f"{phase}: a quorum is left, whoever crashes",
-             f"{phase}: no quorum is left when {fatal[0]} crashes" if fatal else "")  # fmt: skip
+        looks += [
+            (f"{phase}: at most {size} acceptors",
+             [f"{phase}: {_name(one)} has more than {size} acceptors" for one in system if len(one) > size]),
+            (f"{phase}: a quorum is left, whoever crashes",
+             [f"{phase}: no quorum is left when {one} crashes" for one in sorted(frozenset.intersection(*system))]),
+        ]  # fmt: skip
+    passed, remarks = not any(wrong for _, wrong in looks), [wrong[0] if wrong else good for good, wrong in looks]
     if passed:
         both = sum(not a & b for a, b in combinations(second, 2))
         remarks.append(f"{both} pairs of quorums of phase 2 share nobody, and need not")
@@ -227,4 +207,4 @@ def _quorums(name: str, given: Quorums) -> list[frozenset[str]]:
 
 
 def _name(quorum: Collection[str]) -> str:
-    return ", ".join(sorted(quorum))
+    return f"{{{', '.join(sorted(quorum))}}}"

@@ -1,8 +1,7 @@
-"""What must always hold in Paxos: live in the simulator, in each state of the explorer.
+"""What must always hold in Paxos and in Multi-Paxos: live in the simulator, in each state of the explorer.
 
-Single-decree Paxos: ``Agreement``, ``Validity``, ``StableDecision``, ``MonotonicPromise``. A node takes part by its
-fields alone (``accepted_ballot``, ``accepted_value``, ``promised``, ``chosen``, ``wanted``, ``phase2_quorum``), so that
-a reader's own class, or a broken one, is judged in the same way.
+A node takes part by its fields alone (``accepted_ballot``, ``promised``, ``chosen``, …; a server of Multi-Paxos by
+``accepted``, ``log``, ``learnt``, …), so that a reader's own class, or a broken one, is judged in the same way.
 """
 
 from __future__ import annotations
@@ -12,32 +11,24 @@ from typing import Any, NamedTuple
 
 from distlib.core.invariant import Broken, Invariant
 from distlib.core.node import Node, NodeId
+from distlib.paxos.message import Report
+from distlib.replication.invariants import ServerInvariant
+from distlib.replication.message import NoOp
 
 Nodes = Mapping[NodeId, Node]
-
-
-class AcceptorVote(NamedTuple):
-    """Once, ``acceptor`` accepted ``value`` at ``ballot``."""
-
-    acceptor: NodeId
-    ballot: Any
-    value: Any
 
 
 class Decided(NamedTuple):
     """The ghost of ``Agreement``: every acceptance there has been, and the value that was chosen first, with why."""
 
-    votes: frozenset[AcceptorVote] = frozenset()
+    votes: frozenset[Report] = frozenset()
     value: Any = None
     how: str = ""
 
 
 class Agreement(Invariant):
-    """At most one value is ever chosen.
-
-    A value counts as chosen as soon as a quorum of phase 2 has accepted it at one ballot, even if nobody
-    noticed, and when a learner believes so.
-    """
+    """At most one value is ever chosen: by a quorum of phase 2 that has accepted it at one ballot, even if nobody
+    noticed, or as a learner believes."""
 
     name = "agreement"
     paper = "Lamport 2001, §2.1: only a single value is chosen (P2)"
@@ -45,14 +36,13 @@ class Agreement(Invariant):
 
     def after(self, ghost: Decided, nodes: Nodes, changed: NodeId) -> Hashable:
         node: Any = nodes[changed]
-        vote = AcceptorVote(changed, node.accepted_ballot, node.accepted_value)
+        vote = Report(changed, node.accepted_ballot, node.accepted_value)
         if vote.value is not None and vote not in ghost.votes:
             ghost = ghost._replace(votes=ghost.votes | {vote})
             voters = sorted(one.acceptor for one in ghost.votes if one[1:] == vote[1:])
             if len(voters) >= node.phase2_quorum:
-                ghost = self.decide(
-                    ghost, vote.value, f"{', '.join(voters)} accepted {vote.value!r} at ballot {vote.ballot}"
-                )
+                how = f"{', '.join(voters)} accepted {vote.value!r} at ballot {vote.ballot}"
+                ghost = self.decide(ghost, vote.value, how)
         if node.chosen is not None:
             ghost = self.decide(ghost, node.chosen, f"{changed} learnt {node.chosen!r}")
         return ghost
@@ -73,7 +63,7 @@ class Validity(Invariant):
     paper = "Lamport 2001, §2.1: only a value that has been proposed may be chosen"
 
     def before(self, nodes: Nodes) -> Hashable:
-        return frozenset(value for node in nodes.values() if (value := _setting(node)) is not None)
+        return frozenset(getattr(node, "value", None) for node in nodes.values()) - {None}
 
     def after(self, ghost: frozenset[Any], nodes: Nodes, changed: NodeId) -> Hashable:
         node: Any = nodes[changed]
@@ -81,14 +71,9 @@ class Validity(Invariant):
             ghost |= {node.wanted}
         for what, value in (("accepted", node.accepted_value), ("learnt", node.chosen)):
             if value is not None and value not in ghost:
-                raise Broken(
-                    f"{changed} has {what} {value!r}, which nobody proposed; proposed were {sorted(ghost, key=repr)}"
-                )
+                proposed = sorted(ghost, key=repr)
+                raise Broken(f"{changed} has {what} {value!r}, which nobody proposed; proposed were {proposed}")
         return ghost
-
-
-def _setting(node: Any) -> Any:
-    return getattr(node, "value", None)
 
 
 class StableDecision(Invariant):
@@ -99,12 +84,12 @@ class StableDecision(Invariant):
 
     def after(self, ghost: tuple[tuple[NodeId, Any], ...], nodes: Nodes, changed: NodeId) -> Hashable:
         chosen = nodes[changed].chosen  # type: ignore[attr-defined]
-        for learner, known in ghost:
-            if learner == changed:
-                if chosen not in (None, known):
-                    raise Broken(f"{changed} had learnt {known!r} and now says {chosen!r}")
-                return ghost
-        return ghost if chosen is None else tuple(sorted((*ghost, (changed, chosen)), key=lambda one: one[0]))
+        known = dict(ghost).get(changed)
+        if known is None:
+            return ghost if chosen is None else tuple(sorted((*ghost, (changed, chosen))))
+        if chosen not in (None, known):
+            raise Broken(f"{changed} had learnt {known!r} and now says {chosen!r}")
+        return ghost
 
 
 class MonotonicPromise(Invariant):
@@ -131,3 +116,87 @@ class MonotonicPromise(Invariant):
 def paxos_invariants() -> tuple[Invariant, ...]:
     """All of single-decree Paxos's invariants."""
     return Agreement(), Validity(), StableDecision(), MonotonicPromise()
+
+
+# --- Multi-Paxos ----------------------------------------------------------------------------------------
+
+
+class Slots(NamedTuple):
+    """The ghost of ``SlotAgreement``: acceptances (server, slot, ballot, request), and (slot, request, how) chosen."""
+
+    votes: frozenset[tuple[NodeId, int, Any, Any]] = frozenset()
+    chosen: tuple[tuple[int, Any, str], ...] = ()
+
+
+class SlotAgreement(ServerInvariant):
+    """At most one value is ever chosen for a slot: by a quorum's acceptances at one ballot, or as a server believes."""
+
+    name = "agreement per slot"
+    paper = "Lamport 2001, §3: the i-th instance of Paxos chooses the i-th command"
+    mark = "learnt"
+    initial = Slots()
+
+    def after_server(self, ghost: Slots, nodes: Nodes, server: Any) -> Hashable:
+        chosen = {slot: (request, how) for slot, request, how in ghost.chosen}
+        known = len(chosen)
+        votes = {(server.id, slot, *proposal) for slot, proposal in server.accepted.items()} - ghost.votes
+        for _, slot, ballot, request in sorted(votes, key=lambda vote: vote[1]):
+            same = [one[0] for one in (*ghost.votes, *votes) if one[1:] == (slot, ballot, request)]
+            if len(same) >= server.phase2_quorum:
+                _decide(chosen, slot, request, f"{', '.join(sorted(same))} accepted it at ballot {ballot}")
+        for slot, request in (*enumerate(server.log, 1), *server.learnt.items()):
+            _decide(chosen, slot, request, f"{server.id} believes so")
+        if not votes and len(chosen) == known:
+            return ghost
+        return Slots(ghost.votes | votes, tuple((slot, *chosen[slot]) for slot in sorted(chosen)))
+
+
+def _decide(chosen: dict[int, tuple[Any, str]], slot: int, request: Any, how: str) -> None:
+    known, why = chosen.setdefault(slot, (request, how))
+    if known != request:
+        raise Broken(f"slot {slot} has two chosen values: {known.command} ({why}) and {request.command} ({how})")
+
+
+class PrefixConsistency(ServerInvariant):
+    """Of any two servers' applied commands, one sequence is a prefix of the other."""
+
+    name = "prefix consistency"
+    paper = "Lamport 2001, §3: all servers execute the same sequence of commands"
+    mark = "learnt"
+
+    def after_server(self, ghost: tuple[Any, ...], nodes: Nodes, server: Any) -> Hashable:
+        applied = server.log[: server.last_applied]
+        common = min(len(applied), len(ghost))
+        if applied[:common] != ghost[:common]:
+            slot = next(number for number in range(common) if applied[number] != ghost[number])
+            one, other = applied[slot].command, ghost[slot].command
+            raise Broken(f"{server.id} applied {one} as command {slot + 1}, another server {other}")
+        return applied if len(applied) > len(ghost) else ghost
+
+
+class AtMostOnce(ServerInvariant):
+    """The state machine is what comes of each client's requests applied once, in the order of the log."""
+
+    name = "at most once"
+    paper = "Schneider 1990, §3.3; Ongaro & Ousterhout 2014, §8: a repeated request is not applied again"
+    mark = "learnt"
+
+    def after_server(self, ghost: tuple[()], nodes: Nodes, server: Any) -> Hashable:
+        if server.machine_state is None:
+            return ghost
+        state, seen = server.machine.initial(), set()
+        for request in server.log[: server.last_applied]:
+            name = (request.client, request.serial)
+            repeated = None not in name and name in seen
+            if not repeated and not isinstance(request.command, NoOp):
+                state, _ = server.machine.apply(state, request.command)
+            seen.add(name)
+        if state != server.machine_state:
+            has = f"{server.id} has the state {server.machine_state!r}"
+            raise Broken(f"{has}; its log, each request once, gives {state!r}")
+        return ghost
+
+
+def multi_paxos_invariants() -> tuple[Invariant, ...]:
+    """All of Multi-Paxos's invariants."""
+    return SlotAgreement(), PrefixConsistency(), AtMostOnce()

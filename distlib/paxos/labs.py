@@ -1,5 +1,4 @@
-"""The labs of the Paxos chapter: one decision, the duel and its cure, flexible quorums, a leader's crash, three side by
-side."""
+"""The labs of the Paxos chapter."""
 
 from __future__ import annotations
 
@@ -16,24 +15,13 @@ from distlib.labs.lab import Lab
 from distlib.labs.markup import LabVerdict
 from distlib.labs.trace_lab import TraceLab, draw_roles, draw_spacetime
 from distlib.labs.work import Progress, Stopped
+from distlib.paxos import scenarios
 from distlib.paxos.charts import availability_by_size, intersection_graph, protocol_bars, rounds_against_backoff
-from distlib.paxos.invariants import paxos_invariants
+from distlib.paxos.invariants import multi_paxos_invariants, paxos_invariants
 from distlib.paxos.message import BallotStarted, Chosen
-from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
 from distlib.paxos.multi_paxos_message import BecameLeader
-from distlib.paxos.quorums import QuorumParams, Quorums, quorums, share_apart
-from distlib.paxos.scenarios import (
-    CompareParams,
-    DuelParams,
-    LeaderChangeParams,
-    SingleDecreeParams,
-    backoff_study,
-    compare,
-    duel,
-    leader_change,
-    single_decree,
-)
-from distlib.paxos.theory import phases
+from distlib.paxos.quorums import QuorumParams, Quorums, quorums
+from distlib.paxos.theory import availability, missing_share
 from distlib.replication.message import Returned
 
 KINDS = ("Propose", "Prepare", "Promise", "Accept", "Accepted", "Nack", "Query", "Learned")
@@ -45,7 +33,7 @@ class SingleDecreeLab(TraceLab):
     """One decision among rival proposers, with quorums of any size."""
 
     title = "Paxos: one decision"
-    params = SingleDecreeParams
+    params = scenarios.SingleDecreeParams
     figures = {"space-time": draw_single_decree, "roles": draw_roles}
     presets = {
         "One proposer": {"proposers": 1},
@@ -56,7 +44,7 @@ class SingleDecreeLab(TraceLab):
             "phase1_quorum": 2, "phase2_quorum": 2, "unsafe": True, "stagger_ms": 14.0, "seed": 2,
         },
     }  # fmt: skip
-    scenario = staticmethod(single_decree)
+    scenario = staticmethod(scenarios.single_decree)
     invariants = staticmethod(paxos_invariants)
 
     def table(self, result: Any) -> pd.DataFrame:
@@ -72,27 +60,25 @@ class SingleDecreeLab(TraceLab):
         return pd.DataFrame(rows.items(), columns=["in this run", "value"])
 
 
-def draw_duel(found: tuple[Trace, pd.DataFrame], window: str) -> Any:
-    """The duel as a space-time diagram."""
-    return draw_single_decree(found[0], window)
-
-
 class DuelLab(SingleDecreeLab):
     """Two proposers who overtake each other for ever, and the random pause that ends it."""
 
     title = "Paxos: a duel of two proposers, and its cure"
-    params = DuelParams
-    figures = {"space-time": draw_duel, "rounds against backoff": lambda found: rounds_against_backoff(found[1])}
+    params = scenarios.DuelParams
+    figures = {
+        "space-time": lambda found, window: draw_single_decree(found[0], window),
+        "rounds against backoff": lambda found: rounds_against_backoff(found[1]),
+    }
     presets = {
         "Livelock": {"backoff_ms": (0, 0), "figure": "space-time"},
         "A random pause ends it": {"backoff_ms": (0, 80), "figure": "space-time"},
         "How long a pause?": {"figure": "rounds against backoff"},
     }
-    widths_ms = (0, 5, 10, 20, 40, 80, 160, 320)
+    widths_ms = scenarios.WIDTHS_MS
     trials = 10
 
-    def run(self, params: DuelParams, progress: Progress) -> tuple[Trace, pd.DataFrame]:
-        trace, parts = duel(params), []
+    def run(self, params: scenarios.DuelParams, progress: Progress) -> tuple[Trace, pd.DataFrame]:
+        trace, parts = scenarios.duel(params), []
         try:
             for number, width in enumerate(self.widths_ms):
                 progress(number, len(self.widths_ms), f"duels with pauses up to {width} ms")
@@ -118,9 +104,9 @@ class DuelLab(SingleDecreeLab):
 
 
 @lru_cache(maxsize=256)
-def _study(params: DuelParams, width_ms: float, trials: int) -> pd.DataFrame:
+def _study(params: scenarios.DuelParams, width_ms: float, trials: int) -> pd.DataFrame:
     """One row of the study, remembered: a change of the backoff shown changes nothing of it."""
-    return backoff_study(params, widths_ms=(width_ms,), trials=trials, limit_ms=1500.0)
+    return scenarios.backoff_study(params, widths_ms=(width_ms,), trials=trials, limit_ms=1500.0)
 
 
 def draw_intersection(found: Quorums) -> Any:
@@ -150,14 +136,14 @@ class QuorumLab(Lab):
         return quorums(params)
 
     def table(self, result: Quorums) -> pd.DataFrame:
-        params = result.params
-        chances = phases(params.acceptors, params.phase1, params.phase2, params.up)
+        acceptors, sizes = result.params.acceptors, (result.params.phase1, result.params.phase2)
         rows = {
             "pairs of quorums": f"{len(result.pairs):,}",
-            "that share nobody": f"{len(result.apart):,} ({share_apart(params):.1%})",
-            "phase 1 possible": f"{chances.phase1:.6f}, with up to {params.acceptors - params.phase1} down",
-            "phase 2 possible": f"{chances.phase2:.6f}, with up to {params.acceptors - params.phase2} down",
+            "that share nobody": f"{len(result.apart):,} ({missing_share(acceptors, *sizes):.1%})",
         }
+        for phase, size in enumerate(sizes, 1):
+            possible = availability(acceptors, size, result.params.up)
+            rows[f"phase {phase} possible"] = f"{possible:.6f}, with up to {acceptors - size} down"
         return pd.DataFrame(rows.items(), columns=["quorums", "value"])
 
     def verdicts(self, result: Quorums) -> Sequence[LabVerdict]:
@@ -175,9 +161,9 @@ class LeaderChangeLab(TraceLab):
     """Multi-Paxos under clients: its leader crashes, and another takes over."""
 
     title = "Multi-Paxos: a leader crashes, another takes over"
-    params = LeaderChangeParams
+    params = scenarios.LeaderChangeParams
     presets = {"Impatient": {"suspect_ms": (60, 70), "heartbeat_ms": 60.0}, "Lossy network": {"loss": 0.2}}
-    scenario = staticmethod(leader_change)
+    scenario = staticmethod(scenarios.leader_change)
     invariants = staticmethod(multi_paxos_invariants)
 
     def table(self, result: Trace) -> pd.DataFrame:
@@ -194,12 +180,12 @@ class ComparisonLab(Lab):
     """Paxos, Multi-Paxos and Raft side by side: messages, round trips, leader change."""
 
     title = "Paxos, Multi-Paxos and Raft side by side"
-    params = CompareParams
+    params = scenarios.CompareParams
     figures = {"side by side": protocol_bars}
     presets = {"Three servers": {"servers": 3}, "Far apart": {"latency_ms": 75.0, "timeout_ms": (600, 1200)}}
 
-    def run(self, params: CompareParams, progress: Progress) -> pd.DataFrame:
-        return compare(params)
+    def run(self, params: scenarios.CompareParams, progress: Progress) -> pd.DataFrame:
+        return scenarios.compare(params)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
         return result.round({"messages": 1, "round_trips": 2, "leader_change_ms": 0, "standard_error_ms": 1})

@@ -1,7 +1,4 @@
-"""Ballots, and what Paxos's proposers, acceptors and learners say to each other; every message is a frozen constant.
-
-Lamport's *Paxos Made Simple* (2001) calls a ballot a proposal number, and an accept message an accept request.
-"""
+"""Ballots, and what proposers, acceptors and learners say to each other (Lamport, *Paxos Made Simple*, 2001)."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ Value = Hashable
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ballot:
-    """A proposal number: rounds first, then the proposer's id, so that no two proposers ever share one (§2.2)."""
+    """A proposal number, as the paper calls it: round, then proposer, so that no two proposers share one (§2.2)."""
 
     round: int = 0
     proposer: NodeId = ""
@@ -113,11 +110,7 @@ class Query:
     """A learner that has missed messages asks what has been accepted."""
 
     look = Look("mist", "dash", place=10)
-
-    @property
-    def routine(self) -> bool:
-        """Figures may fold it away."""
-        return True
+    routine = True  # figures may fold it away
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +145,9 @@ class Chosen:
 def quorum_sizes(acceptors: int, phase1: Any, phase2: Any, *, unsafe: bool) -> tuple[int, int]:
     """How many of ``acceptors`` make a quorum of phase 1 and of phase 2.
 
-    Two majorities if neither is given; if one is given, the other is the smallest that still intersects it.
-    Raises ``ValueError`` for a size out of range, and for sizes of quorums that need not intersect unless
-    ``unsafe`` is set (Howard, Malkhi & Spiegelman, *Flexible Paxos*, 2016, §3: the only requirement is that
-    every quorum of phase 1 intersects every quorum of phase 2).
+    Two majorities if neither is given; if one is given, the other is the smallest that still intersects it. Raises
+    ``ValueError`` for a size out of range and, unless ``unsafe``, for quorums of the two phases that need not
+    intersect: the only requirement (Howard, Malkhi & Spiegelman, *Flexible Paxos*, 2016, §3).
     """
     for name, size in (("phase1_quorum", phase1), ("phase2_quorum", phase2)):
         if size is not None:
@@ -168,8 +160,7 @@ def quorum_sizes(acceptors: int, phase1: Any, phase2: Any, *, unsafe: bool) -> t
         phase2 = acceptors + 1 - phase1
     if phase1 + phase2 <= acceptors and not unsafe:
         raise ValueError(
-            f"phase1_quorum={phase1} and phase2_quorum={phase2} need not intersect among "
-            f"{acceptors} acceptors; their sum must be "
-            f"at least {acceptors + 1}. To see what goes wrong, say unsafe=True"
+            f"phase1_quorum={phase1} and phase2_quorum={phase2} need not intersect among {acceptors} acceptors; their "
+            f"sum must be at least {acceptors + 1}. To see what goes wrong, say unsafe=True"
         )
     return phase1, phase2

@@ -1,8 +1,7 @@
 """Multi-Paxos: a replicated log, one instance of Paxos a slot, under a leader that runs phase 1 once for all of them.
 
-Lamport, *Paxos Made Simple* (2001), §3; what he leaves to the implementor (suspicion of the leader,
-catching up, sessions of clients) is in sections of its own below. Clients are those of Raft: the same
-requests, answers and state machine.
+Lamport, *Paxos Made Simple* (2001), §3; what he leaves to the implementor (suspicion of the leader, catching up,
+sessions of clients) is in sections of its own below. Clients and state machines are those of Raft.
 """
 
 from __future__ import annotations
@@ -47,10 +46,7 @@ class MultiPaxos(Node):
     """One server of a replicated state machine (§3). ``peers`` are the other servers.
 
     A follower suspects the leader, and a candidate itself, after a time drawn from ``suspect_ms``; the leader shows
-    itself every ``heartbeat_ms``. The sizes of the quorums are those of ``quorum_sizes``. ``batch`` bounds the values
-    in one ``ChosenEntries``.
-
-    Raises ``ValueError`` or ``TypeError`` for settings that cannot be, naming the setting and what it takes.
+    itself every ``heartbeat_ms``. For the quorums see ``quorum_sizes``. ``batch`` bounds one ``ChosenEntries``.
     """
 
     peers: tuple[NodeId, ...]
@@ -337,10 +333,9 @@ class MultiPaxos(Node):
 
     def on_catch_up(self, sender: NodeId, message: CatchUp) -> None:
         """Tell a server that lags what is chosen."""
-        first = message.first
-        requests = self.log[first - 1 : first - 1 + self.batch]
+        requests = self.log[message.first - 1 : message.first - 1 + self.batch]
         if requests:
-            self.send_after_sync(sender, ChosenEntries(first, requests))
+            self.send_after_sync(sender, ChosenEntries(message.first, requests))
 
     def on_chosen_entries(self, sender: NodeId, message: ChosenEntries) -> None:
         """Learn what was missed; ask for more if there was as much as one message holds."""
@@ -377,9 +372,8 @@ class MultiPaxos(Node):
 
     def was_applied(self, request: ClientRequest) -> bool:
         """Whether the session of its client says so: a client has one request at a time, numbered upwards."""
-        if request.client is None or request.serial is None:
-            return False
-        return self.sessions.get(request.client, (0, None))[0] >= request.serial
+        session = self.sessions.get(request.client or "")
+        return session is not None and request.serial is not None and request.serial <= session[0]
 
     def execute(self, command: Any) -> Any:
         """Apply one command to the state machine; a no-op changes nothing."""

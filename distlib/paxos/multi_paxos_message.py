@@ -1,12 +1,8 @@
-"""What Multi-Paxos's servers say to each other and to the outside world; every message is a frozen constant.
-
-Slots are the instances of Paxos, numbered from 1: slot i decides the i-th command. A slot's value is the
-client's request.
-"""
+"""What Multi-Paxos's servers say to each other and to the outside world; a slot's value is a client's request."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from distlib.core.look import Look
@@ -15,7 +11,7 @@ from distlib.paxos.message import Ballot
 from distlib.replication.message import ClientRequest, NoOp
 
 Slot = int
-"""Number of an instance of Paxos; the first is 1."""
+"""Number of an instance of Paxos: slot 1 decides the first command."""
 
 NO_OP = ClientRequest(NoOp())
 """The value for a slot that nobody has a command for (§3): it changes nothing."""
@@ -80,11 +76,7 @@ class Heartbeat:
     chosen_up_to: Slot
 
     look = Look("mist", place=13)
-
-    @property
-    def routine(self) -> bool:
-        """Figures may fold it away."""
-        return True
+    routine = True  # figures may fold it away
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +112,7 @@ class Applied:
     command: Any
     client: NodeId | None
     serial: int | None
-    result: Any = field(default=None)
+    result: Any = None
 
 
 class MultiPaxosView(NamedTuple):

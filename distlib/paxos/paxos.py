@@ -1,8 +1,7 @@
 """Single-decree Paxos: a set of nodes agrees on one value, though messages are lost and nodes crash.
 
-Lamport, *Paxos Made Simple* (2001); section numbers are his. Every node may be proposer, acceptor and learner at once:
-it accepts if it is named in ``acceptors``, learns if it is named in ``learners``, and proposes if it is given a value.
-Each rule of the paper is a method of its own, so that a subclass that overrides one method is Paxos without that rule.
+Lamport, *Paxos Made Simple* (2001); section numbers are his. Each rule of the paper is a method of its own, so that a
+subclass that overrides one method is Paxos without that rule.
 """
 
 from __future__ import annotations
@@ -64,15 +63,12 @@ class PaxosView(NamedTuple):
 
 @dataclass
 class Paxos(Node):
-    """One node of single-decree Paxos (§2).
+    """One node of single-decree Paxos (§2), which may be proposer, acceptor and learner at once.
 
-    Settings: ``acceptors``; ``value``, which this node proposes from its start on (None: it waits for ``Propose``);
-    ``learners`` (None: all acceptors); the sizes of the quorums of both phases (None: majorities; see
-    ``quorum_sizes``), where ``unsafe`` allows quorums that don't intersect; ``retransmit_ms``, ``backoff_ms`` and
-    ``catch_up_ms``, the ranges from which timers are drawn (None: no such timer). The backoff's range grows by
+    It accepts if it is one of ``acceptors``, learns if it is one of ``learners`` (None: all acceptors), and proposes
+    ``value`` from its start on (None: it waits for ``Propose``). For the quorums see ``quorum_sizes``. Timers are drawn
+    from ``retransmit_ms``, ``backoff_ms`` and ``catch_up_ms`` (None: no such timer); the backoff's range grows by
     ``backoff_growth`` with every ballot in a row that failed, up to 64 times.
-
-    Raises ``ValueError`` or ``TypeError`` for settings that cannot be, naming what would be right.
     """
 
     acceptors: tuple[NodeId, ...]

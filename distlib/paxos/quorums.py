@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from distlib.core import require
 from distlib.core.node import node_names
 from distlib.core.parameter import Parameters, parameter
-from distlib.paxos.theory import intersect, missing_share, phases
-
-if TYPE_CHECKING:
-    import pandas as pd
+from distlib.paxos.theory import availability, intersect
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,8 @@ class QuorumParams(Parameters):
 
 @dataclass(frozen=True)
 class Quorums:
-    """What there is to see.
-
-    ``pairs``: the quorums of phase 1 and of phase 2 (tuples of acceptors), and what they share. ``sizes``: phase2,
-    phase1 (the smallest that intersects it), and the availability of phase1, phase2 and both.
-    """
+    """What there is to see: ``pairs`` of quorums of phase 1 and 2 (tuples of acceptors) with what they share, and what
+    ``availability_by_size`` says of all ``sizes``."""
 
     params: QuorumParams
     pairs: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]
@@ -69,16 +64,9 @@ def quorums(params: QuorumParams = QuorumParams()) -> Quorums:
 
 
 def availability_by_size(acceptors: int, up: float) -> pd.DataFrame:
-    """One row a size of phase 2: phase2, phase1 = acceptors + 1 - phase2, available1, available2, both."""
-    import pandas as pd
-
-    rows = []
-    for size in range(1, acceptors + 1):
-        chances = phases(acceptors, acceptors + 1 - size, size, up)
-        rows.append((size, acceptors + 1 - size, chances.phase1, chances.phase2, chances.both))
-    return pd.DataFrame(rows, columns=["phase2", "phase1", "available1", "available2", "both"])
-
-
-def share_apart(params: QuorumParams) -> float:
-    """The share of pairs that have nobody in common."""
-    return missing_share(params.acceptors, params.phase1, params.phase2)
+    """One row a size of phase 2: phase2, phase1 (the smallest that intersects it), available1, available2, and both:
+    how often each phase is possible, and both are, which is when the larger quorum is."""
+    sizes = pd.DataFrame({"phase2": range(1, acceptors + 1), "phase1": range(acceptors, 0, -1)})
+    for phase in (1, 2):
+        sizes[f"available{phase}"] = [availability(acceptors, size, up) for size in sizes[f"phase{phase}"].tolist()]
+    return sizes.assign(both=sizes[["available1", "available2"]].min(axis=1))

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from distlib.core.fault import Crash
-from distlib.core.node import node_names
+from distlib.core.node import node_names, with_peers
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace, kind_of
-from distlib.paxos.invariants import paxos_invariants
+from distlib.paxos.invariants import multi_paxos_invariants, paxos_invariants
 from distlib.paxos.message import BallotStarted, Chosen, Propose, quorum_sizes
 from distlib.paxos.multi_paxos import MultiPaxos
-from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
 from distlib.paxos.paxos import Paxos
 from distlib.raft.raft import Raft
 from distlib.replication.client import Client
@@ -25,8 +26,8 @@ from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant, Uniform
 from distlib.sim.network import Network
 
-if TYPE_CHECKING:
-    import pandas as pd
+WIDTHS_MS = (0, 5, 10, 20, 40, 80, 160, 320)
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -145,46 +146,34 @@ def decision(params: SingleDecreeParams, limit_ms: float = 2000.0) -> Decision:
 
 
 def backoff_study(
-    params: DuelParams = DuelParams(),
-    widths_ms: Sequence[float] = (0, 5, 10, 20, 40, 80, 160, 320),
-    trials: int = 50,
-    limit_ms: float = 2000.0,
+    params: DuelParams = DuelParams(), widths_ms: Sequence[float] = WIDTHS_MS, trials: int = 50, limit_ms: float = 2000
 ) -> pd.DataFrame:
     """Rounds to decision against backoff: one row a width, whose pauses are drawn from 0 to that many ms.
 
     Columns: backoff_ms, trials, decided (share, of those decided within ``limit_ms``), rounds and time_ms
     (means over the decided ones, NaN if there are none). Trial k has the seed ``params.seed`` + k.
     """
-    import pandas as pd
-
     rows = []
     for width in widths_ms:
         settings = replace(params, backoff_ms=(0, width))
         ends = [decision(replace(settings, seed=params.seed + trial), limit_ms) for trial in range(trials)]
         done = [(end.rounds, end.decided_ms) for end in ends if end.decided_ms is not None]
-        rows.append(
-            {
-                "backoff_ms": width,
-                "trials": trials,
-                "decided": len(done) / trials,
-                "rounds": fmean(rounds for rounds, _ in done) if done else float("nan"),
-                "time_ms": fmean(time_ms for _, time_ms in done) if done else float("nan"),
-            }
-        )
-    return pd.DataFrame(rows)
+        rounds, time_ms = map(fmean, zip(*done, strict=True)) if done else (NAN, NAN)
+        rows.append((width, trials, len(done) / trials, rounds, time_ms))
+    return pd.DataFrame(rows, columns=["backoff_ms", "trials", "decided", "rounds", "time_ms"])
 
 
 # --- Multi-Paxos, and Raft beside it ----------------------------------------------------------------------
 
+Replicated = type[MultiPaxos] | type[Raft]
+
 
 def make_servers(
-    protocol: type[MultiPaxos] | type[Raft], count: int, timeout_ms: tuple[float, float], heartbeat_ms: float
+    protocol: Replicated, count: int, timeout_ms: tuple[float, float], heartbeat_ms: float
 ) -> list[MultiPaxos | Raft]:
     """``count`` servers that run ``protocol``; ``timeout_ms`` is when they suspect a silent leader."""
-    names = node_names(count)
     timeout = "election_timeout_ms" if issubclass(protocol, Raft) else "suspect_ms"
-    timers: dict[str, Any] = {timeout: timeout_ms, "heartbeat_ms": heartbeat_ms}
-    return [protocol(name, peers=tuple(peer for peer in names if peer != name), **timers) for name in names]
+    return with_peers(protocol, node_names(count), **{timeout: timeout_ms}, heartbeat_ms=heartbeat_ms)
 
 
 @dataclass(frozen=True)
@@ -223,32 +212,16 @@ class LeaderChangeParams(Parameters):
             ]
         return []
 
-    def network(self) -> Network:
-        """The network that the parameters describe."""
-        return Network(Uniform(*self.latency_ms), loss=self.loss)
-
-    def servers_of(self, protocol: type[MultiPaxos] | type[Raft]) -> list[MultiPaxos | Raft]:
-        """New servers that run ``protocol``."""
-        return make_servers(protocol, self.servers, self.suspect_ms, self.heartbeat_ms)
-
-    def clients_of(self, requests: int = 1000, think_ms: tuple[float, float] = (0, 20)) -> list[Client]:
-        """New clients, each with ``requests`` writes to make one after the other."""
-        names = node_names(self.servers)
-        return [
-            Client(
-                f"C{number}", names, tuple(Put(f"x{number}", step) for step in range(1, requests + 1)),
-                think_ms=think_ms, timeout_ms=4 * self.heartbeat_ms,
-            )
-            for number in range(1, self.clients + 1)
-        ]  # fmt: skip
-
 
 def leader_change(params: LeaderChangeParams = LeaderChangeParams()) -> Trace:
-    """Multi-Paxos: a leader is elected and serves its clients; it crashes; another one takes over; the
-    first comes back."""
-    nodes = [*params.servers_of(MultiPaxos), *params.clients_of()]
+    """Multi-Paxos: a leader is elected and serves its clients; it crashes; another takes over; the first comes back."""
+    nodes: list[Any] = make_servers(MultiPaxos, params.servers, params.suspect_ms, params.heartbeat_ms)
+    for number in range(1, params.clients + 1):
+        writes = tuple(Put(f"x{number}", step) for step in range(1, 1001))
+        nodes.append(Client(f"C{number}", node_names(params.servers), writes, timeout_ms=4 * params.heartbeat_ms))
+    network = Network(Uniform(*params.latency_ms), loss=params.loss)
     crash = Crash(params.crash_ms, "@leader", params.down_ms)
-    cluster = Cluster(nodes, params.network(), seed=params.seed, faults=(crash,), invariants=multi_paxos_invariants())
+    cluster = Cluster(nodes, network, seed=params.seed, faults=(crash,), invariants=multi_paxos_invariants())
     return cluster.run(params.duration_ms)
 
 
@@ -273,27 +246,15 @@ class CompareParams(Parameters):
     trials: int = parameter(30, "leader's crashes", low=1, high=500, help="each from a seed of its own")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
-    def situation(self, seed: int, *, clients: int) -> LeaderChangeParams:
-        """The same settings for a replicated log."""
-        return LeaderChangeParams(
-            servers=self.servers, clients=clients, suspect_ms=self.timeout_ms, heartbeat_ms=self.heartbeat_ms,
-            latency_ms=(self.latency_ms, self.latency_ms), seed=seed,
-        )  # fmt: skip
-
 
 def compare(params: CompareParams = CompareParams()) -> pd.DataFrame:
     """Paxos, Multi-Paxos and Raft side by side, measured, one row each.
 
-    ``messages``: messages between servers for one command, heartbeats and their answers left out;
-    ``round_trips``: from the first proposer or leader having the command until it knows the outcome;
-    ``leader_change_ms``: mean time from a leader's crash to the next one's election, and
-    ``standard_error_ms`` (NaN for single-decree Paxos, which has no leader).
+    ``messages`` between servers for one command, without heartbeats and their answers; ``round_trips`` from when the
+    proposer or leader has the command until it knows the outcome; ``leader_change_ms``, the mean time from a leader's
+    crash to the next one's election, and ``standard_error_ms`` (NaN for Paxos, which has no leader).
     """
-    import pandas as pd
-
-    nan = float("nan")
-    messages, trips = paxos_cost(params)
-    rows = [("Paxos", messages, trips, nan, nan)]
+    rows = [("Paxos", *paxos_cost(params), NAN, NAN)]
     for name, protocol in (("Multi-Paxos", MultiPaxos), ("Raft", Raft)):
         times = [leader_change_ms(params, protocol, trial) for trial in range(params.trials)]
         mean = fmean(times)
@@ -304,8 +265,7 @@ def compare(params: CompareParams = CompareParams()) -> pd.DataFrame:
 
 
 def paxos_cost(params: CompareParams) -> tuple[float, float]:
-    """Messages and round trips of one decision of single-decree Paxos, undisturbed, with its proposer as
-    the only learner."""
+    """Messages and round trips of one decision of Paxos, undisturbed, with its proposer as the only learner."""
     names = node_names(params.servers)
     nodes = [Paxos(name, names, learners=(names[0],), retransmit_ms=None, catch_up_ms=None) for name in names]
     cluster = Cluster(nodes, Network(Constant(params.latency_ms)), seed=params.seed)
@@ -315,7 +275,7 @@ def paxos_cost(params: CompareParams) -> tuple[float, float]:
     return float(len(between)), trace.outputs_of(Chosen)[0].time_ms / (2 * params.latency_ms)
 
 
-def log_cost(params: CompareParams, protocol: type[MultiPaxos] | type[Raft]) -> tuple[float, float]:
+def log_cost(params: CompareParams, protocol: Replicated) -> tuple[float, float]:
     """Messages and round trips for one command under a stable leader, the client's own round trip taken off."""
     names = node_names(params.servers)
     servers = make_servers(protocol, params.servers, (2e5, 4e5), 1e5)  # no heartbeat repeats what is under way
@@ -323,10 +283,7 @@ def log_cost(params: CompareParams, protocol: type[MultiPaxos] | type[Raft]) -> 
     client = Client("C1", names, commands, think_ms=(0, 0), timeout_ms=1e4)
     cluster = Cluster([*servers, client], Network(Constant(params.latency_ms)), seed=params.seed)
     trace = cluster.run(2e6, until=lambda running: client.serial > params.commands and not client.waiting)
-    called, returned = (
-        trace.outputs_of(Invoked)[1:],
-        trace.outputs_of(Returned)[1:],
-    )  # the first had to find the leader
+    called, returned = trace.outputs_of(Invoked)[1:], trace.outputs_of(Returned)[1:]  # the first found the leader
     start_ms, end_ms = called[0].time_ms, returned[-1].time_ms
     between = [
         one for one in trace.sent
@@ -337,16 +294,17 @@ def log_cost(params: CompareParams, protocol: type[MultiPaxos] | type[Raft]) -> 
     return len(between) / len(called), fmean(waits) / (2 * params.latency_ms) - 1
 
 
-def leader_change_ms(params: CompareParams, protocol: type[MultiPaxos] | type[Raft], trial: int) -> float:
+def leader_change_ms(params: CompareParams, protocol: Replicated, trial: int) -> float:
     """Time from the crash of an elected leader, at a random moment of its heartbeats, to the next one's election."""
-    situation = params.situation(params.seed + trial, clients=0)
-    cluster = Cluster(situation.servers_of(protocol), situation.network(), seed=situation.seed, record=False)
+    servers = make_servers(protocol, params.servers, params.timeout_ms, params.heartbeat_ms)
+    network, seed = Network(Uniform(params.latency_ms, params.latency_ms)), params.seed + trial
+    cluster = Cluster(servers, network, seed=seed, record=False)
 
     def elected() -> list[float]:
         return [one.time_ms for one in cluster.outputs if kind_of(one.event) == "BecameLeader"]
 
     cluster.run(600_000, until=lambda _: bool(elected()))
-    moment = Seeds(situation.seed).stream("crash").uniform(1, 2) * params.heartbeat_ms
+    moment = Seeds(seed).stream("crash").uniform(1, 2) * params.heartbeat_ms
     crash_ms, before = cluster.now_ms + moment, len(elected())
     cluster.schedule(Crash(crash_ms, "@leader"))
     cluster.run(600_000 + crash_ms, until=lambda _: len(elected()) > before and cluster.now_ms > crash_ms)

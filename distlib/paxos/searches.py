@@ -1,7 +1,4 @@
-"""What a Paxos class has to stand: ``PAXOS_SEARCHES``, from two ballots in every order to three in the worst one.
-
-No search knows which bug it is after; the shipped Paxos goes through all of these situations and stays right.
-"""
+"""What a Paxos class has to stand: ``PAXOS_SEARCHES``, from two ballots in every order to three in the worst one."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from distlib.core.node import node_names
 from distlib.paxos.invariants import paxos_invariants
 from distlib.paxos.message import Promise, Propose
 from distlib.paxos.paxos import Paxos, Phase
+from distlib.replication.simulations import happens
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
@@ -29,11 +27,9 @@ LAN = Network(Uniform(1, 5))
 
 def paxos_model(node_class: type[Paxos], learners: tuple[str, ...] = (), **options: Any) -> ClusterModel:
     """Three acceptors, each of which may propose. Without learners, only the invariants see what is chosen."""
-
-    def made() -> list[Paxos]:
-        return [node_class(name, NAMES, learners=learners) for name in NAMES]
-
-    return ClusterModel(made, invariants=paxos_invariants(), **options)
+    return ClusterModel(
+        lambda: [node_class(name, NAMES, learners=learners) for name in NAMES], invariants=paxos_invariants(), **options
+    )
 
 
 # ------------------------------------------------------------ goals
@@ -51,9 +47,9 @@ def accepted(*values: str | None) -> Any:
 
 def backs_off(world: World) -> bool:
     """S1's first ballot met a higher one, and promises for it are still under way."""
-    one = world.node("S1")
-    late = [letter.message for letter in world.messages() if isinstance(letter.message, Promise)]
-    return one.phase is Phase.BACKING_OFF and any(promise.ballot == one.ballot for promise in late)
+    one, messages = world.node("S1"), [letter.message for letter in world.messages()]
+    late = any(isinstance(message, Promise) and message.ballot == one.ballot for message in messages)
+    return late and one.phase is Phase.BACKING_OFF
 
 
 def chosen_with_a_promise_under_way(world: World) -> bool:
@@ -138,11 +134,11 @@ def calm(node_class: type[Paxos], seed: int) -> Cluster:
 
 def stuck(cluster: Cluster) -> str:
     """That not all nodes that are up learn a chosen value in a calm network."""
-    if cluster.run(CALM_MS, until=lambda now: not waiting(now)).stopped == "condition":
+    if happens(cluster, CALM_MS, lambda now: not waiting(now)):
         return ""
     knowing = [name for name, node in cluster.nodes.items() if getattr(node, "chosen", None) is not None]
-    return (f"after {CALM_MS:g} ms in a calm network, {', '.join(knowing) or 'nobody'} has learnt "
-            "a chosen value; all nodes that are up should have")  # fmt: skip
+    who = ", ".join(knowing) or "nobody"
+    return f"after {CALM_MS:g} ms in a calm network, {who} has learnt a chosen value; all nodes that are up should have"
 
 
 def waiting(cluster: Cluster) -> list[str]:

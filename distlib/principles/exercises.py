@@ -31,15 +31,14 @@ def grade_state_count(count: int) -> Grade:
     if isinstance(count, bool) or not isinstance(count, int):
         return Grade(False, (f"give a whole number, not {count!r}",))
     right = explore(TCommit(2)).distinct
-    if count == right:
-        return Grade(True, (f"{right} of the 4 × 4 = 16 combinations can be reached",))
-    if count == 16:
-        return Grade(False, ("16 counts every combination; which ones can never come about?",))
-    if count == 14:
-        return Grade(False, ("committed beside aborted is not all that is out of reach: "
-                             "can one have committed while the other is still working?",))  # fmt: skip
-    return Grade(False, (f"{count} is too {'few' if count < right else 'many'}: write down the 16 combinations, and "
-                         "cross out those that the two rules forbid",))  # fmt: skip
+    few = "few" if count < right else "many"
+    said = {
+        right: f"{right} of the 4 × 4 = 16 combinations can be reached",
+        16: "16 counts every combination; which ones can never come about?",
+        14: "committed beside aborted is not all that is out of reach: "
+        "can one have committed while the other is still working?",
+    }.get(count, f"{count} is too {few}: write down the 16 combinations, and cross out those that the two rules forbid")
+    return Grade(count == right, (said,))
 
 
 # ------------------------------------------------------------ invariants
@@ -49,10 +48,13 @@ def grade_invariant(
     predicate: Predicate, broken: type[Paxos], max_states: int = 8_000, limit_s: float = LIMIT_S
 ) -> Grade:
     """Exercise: a condition on the nodes that holds in Paxos always, and fails in ``broken`` within two ballots."""
-    if not callable(predicate) or isinstance(predicate, type):
-        return Grade(False, (f"give a function of the nodes, not {predicate!r}",))
+    return _graded_apart(lambda: _grade_invariant(predicate, broken, max_states), predicate, "the nodes", limit_s)
 
-    return grade_apart(lambda: _grade_invariant(predicate, broken, max_states), limit_s)
+
+def _graded_apart(grade: Callable[[], Grade], predicate: Any, of_what: str, limit_s: float) -> Grade:
+    if not callable(predicate) or isinstance(predicate, type):
+        return Grade(False, (f"give a function of {of_what}, not {predicate!r}",))
+    return grade_apart(grade, limit_s)
 
 
 def _grade_invariant(predicate: Predicate, broken: type[Paxos], max_states: int) -> Grade:
@@ -70,8 +72,7 @@ def _grade_invariant(predicate: Predicate, broken: type[Paxos], max_states: int)
         return Grade(False, (str(error.__cause__ or error),))
     seen = f"it holds in the first {right.distinct:,} states of correct Paxos"
     if wrong.verdict != "violated":
-        alike = f"but so it does in {wrong.distinct:,} states of {broken.__name__}: ask for more"
-        return Grade(False, (seen, alike))
+        return Grade(False, (seen, f"but so it does in {wrong.distinct:,} states of {broken.__name__}: ask for more"))
     steps = len(wrong.path) - 1
     return Grade(True, (seen, f"{broken.__name__} breaks it after {steps} steps: {wrong.path[-1].action}"))
 
@@ -88,9 +89,7 @@ def _acceptor(node: Any) -> str:
 
 def grade_conjunct(predicate: Callable[[Any], bool], limit_s: float = LIMIT_S) -> Grade:
     """Exercise: what to add to *votes are safe*, so that together they are inductive in ``Voting``."""
-    if not callable(predicate) or isinstance(predicate, type):
-        return Grade(False, (f"give a function of a state, not {predicate!r}",))
-    return grade_apart(lambda: _grade_conjunct(predicate), limit_s)
+    return _graded_apart(lambda: _grade_conjunct(predicate), predicate, "a state", limit_s)
 
 
 def _grade_conjunct(predicate: Callable[[Any], bool]) -> Grade:
@@ -123,12 +122,10 @@ ANSWERS = {
 
 def puzzle() -> dict[str, Any]:
     """The history as ``history_timeline`` draws it, with letters and without an order."""
-    rows = [
-        (one.process, f"{letter}: {one.label}", one.call, one.returned, 0, "not placed", "")
-        for letter, one in ANSWERS.items()
-    ]
-    columns = ["process", "label", "call", "returned", "order", "fate", "why"]
-    return {"operations": pd.DataFrame(rows, columns=columns), "headline": "Your turn: in which order did they happen?"}
+    rows = [(one.process, f"{letter}: {one.label}", one.call, one.returned) for letter, one in ANSWERS.items()]
+    operations = pd.DataFrame(rows, columns=["process", "label", "call", "returned"])
+    operations = operations.assign(order=0, fate="not placed", why="")
+    return {"operations": operations, "headline": "Your turn: in which order did they happen?"}
 
 
 def grade_order(order: str | Sequence[str]) -> Grade:
@@ -136,20 +133,19 @@ def grade_order(order: str | Sequence[str]) -> Grade:
     letters = list(order) if isinstance(order, (str, list, tuple)) else []
     missing = sorted(set(ANSWERS) - set(letters))
     if missing or len(letters) != len(ANSWERS):
-        names = "".join(ANSWERS)
-        return Grade(False, (f"give each of the letters {names} once, as a string"
-                             + (f"; {', '.join(missing)} is missing" if missing else ""),))  # fmt: skip
+        names, lacks = "".join(ANSWERS), f"; {', '.join(missing)} is missing" if missing else ""
+        return Grade(False, (f"give each of the letters {names} once, as a string{lacks}",))
     for place, later in enumerate(letters):
         for earlier in letters[:place]:
             first, second = ANSWERS[later], ANSWERS[earlier]
             if first.returned < second.call:
-                return Grade(False, (f"{later} returned at {first.returned:g}, before {earlier} was called at "
-                                     f"{second.call:g}: it must come first",))  # fmt: skip
+                before = f"{later} returned at {first.returned:g}, before {earlier} was called at {second.call:g}"
+                return Grade(False, (f"{before}: it must come first",))
     register, state = Register(), Register().initial
     for letter in letters:
         after = register.step(state, ANSWERS[letter])
         if isinstance(after, Illegal):
-            return Grade(False, (f"at {letter} ({ANSWERS[letter].label}) the register {register.describe(state)}: "
-                                 f"{after.why}",))  # fmt: skip
+            at = f"at {letter} ({ANSWERS[letter].label}) the register {register.describe(state)}"
+            return Grade(False, (f"{at}: {after.why}",))
         state = after
     return Grade(True, (f"{' '.join(letters)} agrees with real time, and every read answers the last write",))

@@ -8,17 +8,9 @@ from dataclasses import dataclass, replace
 from math import isinf
 from typing import Any
 
+from distlib.check.history import sequential
 from distlib.check.history.history import UNKNOWN, Fault, History
 from distlib.check.history.readers import parse_jsonl
-from distlib.check.history.sequential import (
-    AppendOnlyLog,
-    CasRegister,
-    KeyValueMap,
-    Mutex,
-    Queue,
-    Register,
-    Specification,
-)
 from distlib.core.fault import Partition
 from distlib.core.node import node_names, with_peers
 from distlib.core.trace import Trace
@@ -32,9 +24,9 @@ from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 
-SPECIFICATIONS: dict[str, Callable[[], Specification]] = {
-    "register": Register, "compare-and-set": CasRegister, "key-value": KeyValueMap, "queue": Queue,
-    "log": AppendOnlyLog, "lock": Mutex,
+SPECIFICATIONS: dict[str, Callable[[], sequential.Specification]] = {
+    "register": sequential.Register, "compare-and-set": sequential.CasRegister, "key-value": sequential.KeyValueMap,
+    "queue": sequential.Queue, "log": sequential.AppendOnlyLog, "lock": sequential.Mutex,
 }  # fmt: skip
 APART_MS, HEAL_MS, END_MS = 300.0, 900.0, 1300.0
 OWN = "my own lines"
@@ -42,10 +34,13 @@ OWN = "my own lines"
 
 def recorded_history(trace: Trace) -> History:
     """What the clients of a run asked and were told of its one register, with its partitions; times in ms."""
-    operations = history_of(trace.outputs, digits=1).operations
+    operations = [
+        replace(one, key=None, call=round(one.call, 1), returned=round(one.returned, 1))
+        for one in history_of(trace.outputs).operations
+    ]
     partitions = [Fault("partition", one.time_ms, one.time_ms + (one.event.for_ms or trace.end_ms))
                   for one in trace.faults if isinstance(one.event, Partition)]  # fmt: skip
-    return History(tuple(replace(one, key=None) for one in operations), tuple(partitions))
+    return History(tuple(operations), tuple(partitions))
 
 
 def recorded(protocol: type[Raft] | type[MultiPaxos], seed: int = 7) -> Trace:
@@ -124,19 +119,16 @@ def to_jsonl(history: History) -> str:
     for one in history.operations:
         record = {"process": one.process, "f": one.f, "argument": one.argument, "result": one.result, "key": one.key,
                   "call": one.call, "return": None if isinf(one.returned) else one.returned}  # fmt: skip
-        if one.result is UNKNOWN:
-            del record["result"]
-        kept = {name: value for name, value in record.items() if value is not None or name == "return"}
+        left_out = (None, UNKNOWN)
+        kept = {name: value for name, value in record.items() if name == "return" or value not in left_out}
         lines.append(json.dumps(kept, ensure_ascii=False))
     lines += [json.dumps({"fault": one.label, "start": one.start, "end": one.end}) for one in history.faults]
     return "\n".join(lines)
 
 
 def history_called(name: str, seed: int = 7, lines: str = "") -> History:
-    """One of ``NAMES``; ``seed`` matters for those recorded here, ``lines`` for the reader's own.
-
-    Raises ``ValueError`` for an unknown name, and, naming line and field, for lines that cannot be read.
-    """
+    """One of ``NAMES``; ``seed`` matters for those recorded here, ``lines`` for the reader's own. Raises ``ValueError``
+    for an unknown name, and, naming line and field, for lines that cannot be read."""
     if name in RECORDED:
         return recorded_history(recorded(RECORDED[name], seed))
     if name in SHAPES:

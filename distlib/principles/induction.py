@@ -1,15 +1,14 @@
 """The inductive argument, by enumeration: an invariant that holds at the start and that no step can break.
 
-A search from the initial states shows that nothing bad is *reachable*. Induction asks more and needs no search: take
-**every** state that satisfies the invariant, reachable or not, and take every step out of it. If no step leads out of
-the invariant, it holds for ever, however long the run. ``Voting`` (Paxos before there were messages) is small enough to
-write down every state there is.
+A search shows that nothing bad is *reachable*. Induction asks more: if no step out of **any** state that satisfies the
+invariant, reachable or not, leads out of the invariant, it holds for ever, however long the run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, combinations, product
 from typing import Any
 
@@ -20,12 +19,8 @@ Invariant = Callable[[VotingState], bool]
 
 @dataclass(frozen=True)
 class Induction:
-    """What ``induction`` found; ``print`` it.
-
-    ``holding`` of all ``states`` satisfy the invariant, ``steps`` lead out of them (both counted up to ``escape``).
-    ``escape`` is a counterexample to induction: a state that satisfies the invariant, a step, and the state after it,
-    which does not.
-    """
+    """What ``induction`` found: ``holding`` of all ``states`` satisfy the invariant, ``steps`` lead out of them, both
+    counted up to ``escape``: a state that satisfies it, a step, and the state after it, which does not."""
 
     names: tuple[str, ...]
     starts: bool
@@ -58,11 +53,8 @@ class Induction:
 
 
 def induction(model: Voting, *invariants: Invariant) -> Induction:
-    """Whether the conjunction of ``invariants`` is inductive in ``model``.
-
-    Every state of the model's variables is tried, so keep the model small: two ballots of three acceptors and two
-    values have 110,592. Raises ValueError without an invariant, and for models of more than a million states.
-    """
+    """Whether the conjunction of ``invariants`` is inductive in ``model``: every state is tried (two ballots of three
+    acceptors and two values have 110,592). Raises ``ValueError`` without an invariant, and above a million states."""
     if not invariants:
         raise ValueError("induction needs at least one invariant, a function of a state")
     states = ((model.ballots + 1) * 2 ** (model.ballots * model.values)) ** model.acceptors
@@ -130,15 +122,12 @@ def one_value_per_ballot(state: VotingState) -> bool:
     return all(values.setdefault(b, v) == v for b, v in chain.from_iterable(state.votes))
 
 
-_SIZES: dict[int, Voting] = {}
+_voting = cache(Voting)
 
 
 def _of(state: VotingState) -> Voting:
     """A model of as many acceptors, for its quorums; values and ballots up to three are looked at."""
-    count = len(state.votes)
-    if count not in _SIZES:
-        _SIZES[count] = Voting(count, 3, 3)
-    return _SIZES[count]
+    return _voting(len(state.votes), 3, 3)
 
 
 # ------------------------------------------------------------ in words

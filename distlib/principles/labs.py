@@ -45,21 +45,13 @@ class HistoryView(Parameters):
     most: int = parameter(24, "operations shown", low=4, high=200, help="around where it gets stuck, or else the first")
 
 
-def draw_history(found: Linearizability, most: int) -> Any:
-    """The timeline, with the order that was found in it."""
-    return history_timeline(**found.timeline(), most=most, width=940)
-
-
 class HistoryLab(Lab):
-    """Choose a history, or edit one as JSON lines, and see the verdict with its evidence.
-
-    ``lab.edit()`` puts the history that is shown into the box, ``lab.check(lines)`` judges lines of your own.
-    """
+    """Choose a history, or edit one as JSON lines, and see the verdict with its evidence."""
 
     title = "Is this history linearizable?"
     params = HistoryParams
     view = HistoryView
-    figures = {"timeline": draw_history}
+    figures = {"timeline": lambda found, most: history_timeline(**found.timeline(), most=most, width=940)}
     presets = {
         "A stale read": {"history": "a stale read"},
         "New, then old": {"history": "new, then old again"},

@@ -1,8 +1,8 @@
-"""Abstract specifications as Models: each is a page to read beside its TLA+ original in the public TLA+ examples
-(github.com/tlaplus/Examples, directory ``specifications``), whose model checker TLC publishes the state counts.
+"""Abstract specifications as Models, to read beside their TLA+ originals (github.com/tlaplus/Examples, directory
+``specifications``), whose actions have the same names and whose state counts the model checker TLC publishes.
 
-The action names are those of the originals. A step is generated once for every way in which its action is
-enabled, also when the ways lead to the same state, because that is how TLC counts "states generated".
+A step is generated once for every way in which its action is enabled, also when the ways lead to the same state,
+because that is how TLC counts "states generated".
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ WORKING, PREPARED, COMMITTED, ABORTED = "working", "prepared", "committed", "abo
 @dataclass(frozen=True)
 class TCommit(SizedModel[tuple[str, ...]]):
     """What transaction commit is: TCommit.tla (Gray & Lamport 2006, §2). A state is the state of each resource manager.
-
-    Published with 3 managers: 34 distinct, 94 generated, depth 7 (transaction_commit/manifest.json).
-    """
+    Published with 3 managers: 34 distinct, 94 generated, depth 7 (transaction_commit/manifest.json)."""
 
     managers: int = 3
 
@@ -102,9 +100,7 @@ class TwoPhaseState(NamedTuple):
 @dataclass(frozen=True)
 class TwoPhase(SizedModel[TwoPhaseState]):
     """Two-phase commit with a transaction manager: TwoPhase.tla (Gray & Lamport 2006, §3). It implements ``TCommit``.
-
-    Published with 3 managers: 288 distinct, 1,146 generated, depth 11 (transaction_commit/manifest.json).
-    """
+    Published with 3 managers: 288 distinct, 1,146 generated, depth 11 (transaction_commit/manifest.json)."""
 
     managers: int = 3
 
@@ -151,9 +147,7 @@ class TwoPhase(SizedModel[TwoPhaseState]):
 @dataclass(frozen=True)
 class Consensus(SizedModel[frozenset[int]]):
     """What consensus is: Consensus.tla (Lamport). A state is the set of chosen values: empty, then one value for ever.
-
-    Published with 3 values: 4 distinct, 4 generated, depth 2 (PaxosHowToWinATuringAward/manifest.json).
-    """
+    Published with 3 values: 4 distinct, 4 generated, depth 2 (PaxosHowToWinATuringAward/manifest.json)."""
 
     values: int = 3
 
@@ -241,10 +235,7 @@ class Voting(BallotModel[VotingState]):
 
     def shows_safe_at(self, state: VotingState, quorum: tuple[int, ...], b: int, v: int) -> int:
         """ShowsSafeAt(Q, b, v): in how many ways the quorum shows that no value but *v* can be chosen below ballot *b*.
-
-        One way if nobody in it has voted below b; else one for each of its votes for *v* in the last ballot
-        before b in which it voted.
-        """
+        One if nobody in it has voted below b; else one for each of its votes for *v* in its last ballot before b."""
         if any(state.max_bal[a] < b for a in quorum):
             return 0
         earlier = [vote for a in quorum for vote in state.votes[a] if vote.ballot < b]
@@ -282,9 +273,8 @@ class PaxosState(NamedTuple):
 class PaxosSpecification(BallotModel[PaxosState]):
     """Single-decree Paxos over a set of messages: Paxos.tla (Lamport). Proposers and learners need no state.
 
-    Published: 3 acceptors, 2 values, 2 ballots: 3,921 distinct, 23,563 generated, depth 17
-    (PaxosHowToWinATuringAward/manifest.json, MCPaxosTiny); with one of each but 2 ballots 25, 82, 9
-    (Paxos/manifest.json).
+    Published: 3 acceptors, 2 values, 2 ballots: 3,921 distinct, 23,563 generated, depth 17 (MCPaxosTiny in
+    PaxosHowToWinATuringAward/manifest.json); with one of each but 2 ballots 25, 82, 9 (Paxos/manifest.json).
     """
 
     def initial_states(self) -> list[PaxosState]:

@@ -1,8 +1,4 @@
-"""The article's Raft, taken literally: each misreading is a class of its own that runs like the real protocol.
-
-As in ``distlib.paxos.as_written``, a class says what the article says, what the protocol does, with the paper's
-section, and what comes of the difference; a checker shows it.
-"""
+"""The article's Raft, taken literally: each misreading is a class that runs like Raft, as in ``paxos.as_written``."""
 
 from __future__ import annotations
 
@@ -58,10 +54,9 @@ class LeaderStops(Raft):
 class AnybodyLeads(Raft):
     """Raft in which any server may win an election, and then the others' logs are made equal to its own.
 
-    *The article says*: all try to become leader; the leader sends its log to all others. *The protocol
-    does*: only a server whose log is at least as up to date as that of a majority can win (§5.4.1), so that
-    a leader holds all that is committed. *What comes of it*: a server that missed committed entries wins,
-    and overwrites them everywhere: committed entries are lost.
+    *The article says*: all try to become leader; the leader sends its log to all others. *The protocol does*: only a
+    server whose log is at least as up to date as that of a majority can win (§5.4.1), so that a leader holds all that
+    is committed. *What comes of it*: a server that missed committed entries wins, and overwrites them everywhere.
     """
 
     def is_up_to_date(self, last_index: Index, last_term: Term) -> bool:

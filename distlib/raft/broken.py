@@ -1,8 +1,5 @@
-"""Broken on purpose: Raft with one rule taken out, each a subclass that overrides exactly one method.
-
-Every class is a mistake that real implementations have made, or one that a careful reader might make. Its label says
-which rule it breaks, where the paper states it, which search kills it and who has really shipped it.
-"""
+"""Broken on purpose: Raft with one rule taken out, each a subclass that overrides exactly one method: a mistake that
+real implementations have made, or that a careful reader might make."""
 
 from __future__ import annotations
 
@@ -88,9 +85,8 @@ class HalfIsEnough(Raft):
 
 @seen_in("jgroups-raft: votes without a look at the log", "jgroups-extras/jgroups-raft/issues/14")
 @mutant(
-    "Vote only for a log that is at least as up to date as one's own.", "§5.4.1", LeaderCompleteness,
-    "after a commit",
-)  # fmt: skip
+    "Vote only for a log that is at least as up to date as one's own.", "§5.4.1", LeaderCompleteness, "after a commit"
+)
 class IgnoresLogs(Raft):
     """Votes without a look at the candidate's log."""
 
@@ -285,9 +281,8 @@ class CommitsOnOneReply(Raft):
 
 
 @mutant(
-    "commitIndex is volatile: what is in the log need not be committed.", "figure 2", CommittedSurvives,
-    "random walks",
-)  # fmt: skip
+    "commitIndex is volatile: what is in the log need not be committed.", "figure 2", CommittedSurvives, "random walks"
+)
 class CommitsOnRestart(Raft):
     """Takes all that is in its log for committed when it restarts."""
 

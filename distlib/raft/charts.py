@@ -10,27 +10,22 @@ import plotly.graph_objects as go
 
 from distlib.figures import theme
 
-STATISTICS = (5, 10, 25, 50, 75, 90, 95, 99)
-
 
 def failover_panels(
     found: Mapping[str, Sequence[float]],
     published: Mapping[str, Mapping[str, float]],
-    panels: Sequence[tuple[str, Sequence[str]]],
+    panels: Mapping[str, Sequence[str]],
 ) -> go.Figure:
     """Cumulative distributions of the time without a leader: one panel a row, ours as lines, the published as dots.
 
-    ``found`` holds times in ms by line; ``published`` the percentiles ``p5`` … ``p99`` by line; ``panels`` the title of
-    each panel and the lines in it. A line without trials is drawn with its published dots alone.
+    By line, ``found`` holds times in ms, and ``published`` the percentiles ``p5`` … ``p99``; ``panels`` the lines of
+    each panel, by title. A line without trials is drawn with its published dots alone.
     """
-    titles = [title for title, _ in panels]
-    figure = theme.panels(len(panels), 1, height=640, subplot_titles=titles, vertical_spacing=0.16)
+    figure = theme.panels(len(panels), 1, height=640, subplot_titles=[*panels], vertical_spacing=0.16)
     figure.update_layout(margin={"l": 64, "r": 130, "t": 56, "b": 56}, hovermode="closest")
-    for row, (_, names) in enumerate(panels, 1):
-        legend = "legend" if row == 1 else f"legend{row}"
-        top = 1.0 if row == 1 else 1.0 - (row - 1) * (1.0 / len(panels)) - 0.06
-        beside = theme.legend_beside(x=1.01, y=top, xanchor="left", tracegroupgap=0)
-        figure.update_layout({legend: beside})
+    for row, names in enumerate(panels.values(), 1):
+        legend, top = ("legend", 1.0) if row == 1 else (f"legend{row}", 1.0 - (row - 1) / len(panels) - 0.06)
+        figure.update_layout({legend: theme.legend_beside(x=1.01, y=top, xanchor="left", tracegroupgap=0)})
         figure.update_yaxes(title_text="trials, %", range=[0, 102], row=row, col=1)
         for number, line in enumerate(names):
             pair = _failovers(line, found.get(line, ()), published.get(line, {}), theme.series_style(number))
@@ -52,8 +47,9 @@ def _failovers(
         line={"color": style.colour, "dash": style.dash, "width": 2.4, "shape": "hv"},
         hovertemplate=f"{line} ms, ours: %{{y:.0f}} % within %{{x:.0f}} ms<extra></extra>",
     )  # fmt: skip
+    percentiles = [name for name in known if name.startswith("p")]
     theirs = go.Scatter(
-        x=[known[f"p{q}"] for q in STATISTICS if f"p{q}" in known], y=[q for q in STATISTICS if known], mode="markers",
+        x=[known[name] for name in percentiles], y=[int(name[1:]) for name in percentiles], mode="markers",
         marker={"color": style.colour, "size": 8, "symbol": "circle-open", "line": {"width": 2}}, showlegend=False,
         hovertemplate=f"{line} ms, published: %{{y}} % within %{{x:.0f}} ms<extra></extra>",
     )  # fmt: skip
@@ -61,10 +57,8 @@ def _failovers(
 
 
 def split_vote_curve(curve: pd.DataFrame, simulated: pd.DataFrame, mark: float) -> go.Figure:
-    """The split-vote formula as a line and simulations as points with three standard errors.
-
-    ``curve``: latency, probability; ``simulated``: latency, share, standard_error. ``mark`` is the reader's latency.
-    """
+    """The split-vote formula as a line and simulations as points with three standard errors; ``mark`` is the reader's
+    latency. ``curve``: latency, probability; ``simulated``: latency, share, standard_error."""
     figure = theme.figure(height=380)
     blue, orange = theme.series_style(0).colour, theme.series_style(1).colour
     share, spread = 100 * simulated["share"], 300 * simulated["standard_error"]
@@ -94,10 +88,8 @@ def split_vote_curve(curve: pd.DataFrame, simulated: pd.DataFrame, mark: float) 
 
 
 def throughput_chart(table: pd.DataFrame) -> go.Figure:
-    """Commits a second and median commit latency against the number of servers, one line a placement.
-
-    ``table``: placement, servers, commits_per_s, p50_ms, p99_ms. Both scales are logarithmic.
-    """
+    """Commits a second and commit latency against the number of servers, one line a placement, on logarithmic scales.
+    ``table``: placement, servers, commits_per_s, p50_ms, p99_ms."""
     titles = ["commits a second", "commit latency, ms (line: median, dot: 99th percentile)"]
     figure = theme.panels(1, 2, height=420, subplot_titles=titles)
     for number, (placement, rows) in enumerate(table.groupby("placement", sort=False)):

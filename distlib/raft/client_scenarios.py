@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distlib.check.history.history import Fault, History
-from distlib.core.fault import Partition
 from distlib.core.node import node_names, with_peers
 from distlib.core.trace import Trace
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.membership import AddServer, Membership, RemoveServer
 from distlib.raft.raft import Raft
-from distlib.raft.scenarios import leader_of
+from distlib.raft.scenarios import isolate, leader_of
 from distlib.replication.client import Client
 from distlib.replication.history import history_of
 from distlib.replication.message import ClientRequest, Returned
@@ -35,24 +34,19 @@ class LossyRun:
     total: int
 
     def __str__(self) -> str:
-        return "\n".join(
-            (
-                f"additions of 1 that the clients wanted: {self.operations}",
-                f"requests they sent, repeats included:   {self.requests}",
-                f"entries these left in the leader's log: {self.logged}",
-                f"operations answered:                    {self.answered}",
-                f"the counter in the end:                 {self.total}",
-            )
+        return (
+            f"additions of 1 that the clients wanted: {self.operations}\n"
+            f"requests they sent, repeats included:   {self.requests}\n"
+            f"entries these left in the leader's log: {self.logged}\n"
+            f"operations answered:                    {self.answered}\n"
+            f"the counter in the end:                 {self.total}"
         )
 
     __repr__ = __str__
 
 
 def lossy_clients(loss: float = 0.3, seed: int = 7, additions: int = 12) -> LossyRun:
-    """Three clients, each adding 1 to one counter ``additions`` times, over a network that loses messages.
-
-    ``loss`` is the probability that a message is lost, any message of clients and servers.
-    """
+    """Three clients, each adding 1 to one counter ``additions`` times; a share ``loss`` of all messages is lost."""
     servers, clients = node_names(3), ("C1", "C2", "C3")
     commands = tuple([Add("counter")] * additions)
     nodes: list[Raft | Client] = with_peers(Raft, servers)
@@ -60,22 +54,15 @@ def lossy_clients(loss: float = 0.3, seed: int = 7, additions: int = 12) -> Loss
     cluster = Cluster(nodes, Network(Uniform(2, 8), loss=loss), seed=seed)
     operations = additions * len(clients)
 
-    def all_answered(now: Cluster) -> bool:
-        return sum(isinstance(one.event, Returned) for one in now.outputs) == operations
+    def answered() -> int:
+        return sum(isinstance(one.event, Returned) for one in cluster.outputs)
 
-    while not all_answered(cluster) and cluster.now_ms < 120_000:
+    while answered() < operations and cluster.now_ms < 120_000:
         trace = cluster.run(cluster.now_ms + 100)
-    leader = max(
-        (node for node in cluster.nodes.values() if isinstance(node, Raft)), key=lambda node: node.commit_index
-    )
-    return LossyRun(
-        trace,
-        operations,
-        requests=sum(isinstance(copy[4], ClientRequest) for copy in trace.sent),
-        logged=sum(entry.client is not None for entry in leader.log.slice(1, leader.commit_index)),
-        answered=sum(isinstance(one.event, Returned) for one in trace.outputs),
-        total=dict(leader.machine_state)["counter"],
-    )
+    leader = max((node for node in nodes if isinstance(node, Raft)), key=lambda node: node.commit_index)
+    requests = sum(isinstance(copy[4], ClientRequest) for copy in trace.sent)
+    logged = sum(entry.client is not None for entry in leader.log.slice(1, leader.commit_index))
+    return LossyRun(trace, operations, requests, logged, answered(), dict(leader.machine_state)["counter"])
 
 
 # --- reads at a leader that was deposed and does not know it (thesis §6.4) --------------------------------
@@ -87,8 +74,7 @@ def deposed_reads(node_class: type[Raft] = Raft, seed: int = 7) -> History:
     """What two clients saw of the key x, times in ms. A partition leaves the leader alone with the client *reader*; the
     client *writer* is with the other four servers, who elect a new leader and commit its writes.
 
-    Check it with ``distlib.check.history.linearizability.check`` and a ``Register``. Raises ``ValueError`` for a seed
-    with which nobody leads when the partition begins.
+    Raises ``ValueError`` for a seed with which nobody leads when the partition begins.
     """
     names = node_names(5)
     writes, reads = tuple(Put("x", value) for value in range(1, 7)), tuple([Get("x")] * 9)
@@ -101,15 +87,12 @@ def deposed_reads(node_class: type[Raft] = Raft, seed: int = 7) -> History:
     leader = leader_of(cluster)
     if leader is None:
         raise ValueError(f"with seed {seed} nobody leads at {APART_MS:g} ms; choose another seed")
-    rest = tuple(name for name in names if name != leader)
-    cluster.schedule(Partition(APART_MS, ((leader, "reader"), (*rest, "writer")), HEAL_MS - APART_MS))
+    isolate(cluster, (leader, "reader"), HEAL_MS - APART_MS)
     cluster.run(END_MS)
     return History(history_of(cluster.outputs).operations, (Fault("partition", APART_MS, HEAL_MS),))
 
 
 # --- a snapshot (§7) and two membership changes (§6; thesis §4) -------------------------------------------
-
-REPLACEMENT_MS = 1500.0
 
 
 def replacement(snapshot_after: int = 8, seed: int = 7) -> Trace:
@@ -125,4 +108,4 @@ def replacement(snapshot_after: int = 8, seed: int = 7) -> Trace:
         ),
     ]  # fmt: skip
     cluster = Cluster([*servers, *clients], Network(Uniform(2, 8)), seed=seed, invariants=raft_invariants())
-    return cluster.run(REPLACEMENT_MS)
+    return cluster.run(1500)

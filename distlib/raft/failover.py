@@ -1,7 +1,6 @@
-"""How long a crashed leader is missed: figure 16 of the Raft paper (§9.3; thesis §9.4), all lines, with the real
-protocol class.
+"""How long a crashed leader is missed: figure 16 of the Raft paper (§9.3; thesis §9.4), with the real protocol class.
 
-The experiment, as the thesis tells it: five servers; a heartbeat has just restarted all followers' timers together; the
+The experiment of the thesis: five servers; a heartbeat has just restarted all followers' timers together; the
 leader crashes at a random moment within the next heartbeat interval (half the minimum timeout); two of the four
 survivors have shorter logs and cannot win. The clock runs from the crash until all others have heard the new leader.
 """
@@ -17,7 +16,9 @@ from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
 
 from distlib.core.fault import Crash, Drift
 from distlib.core.node import node_names, with_peers
@@ -30,9 +31,6 @@ from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant, Uniform
 from distlib.sim.network import Network
 from distlib.sim.sweep import ProgressCallback, sweep
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Range = tuple[float, float]
 
@@ -92,8 +90,7 @@ def downtime_ms(trial: Trial) -> float:
     crash_ms = random.uniform(0.0, trial.timeout_ms[0] / 2)
     long, short = Log(tuple([Entry(1, NoOp())] * 2)), Log((Entry(1, NoOp()),))
     names = node_names(5)
-    timers: dict[str, Any] = {"election_timeout_ms": trial.timeout_ms, "heartbeat_ms": trial.timeout_ms[0] / 2}
-    servers = with_peers(Raft, names, **timers)
+    servers = with_peers(Raft, names, election_timeout_ms=trial.timeout_ms, heartbeat_ms=trial.timeout_ms[0] / 2)
     for server, log in zip(servers, (long, long, short, short, long), strict=True):
         server.current_term, server.log = 1, log
     faults = [Crash(0.0, "S5")]  # the old leader: its last heartbeat is the start of all timers, at time 0
@@ -135,10 +132,8 @@ def study(
 
 @cache
 def published() -> Mapping[str, Mapping[str, float]]:
-    """The published curves by line: ``p5`` … ``p99``, ``min``, ``max`` and ``mean``, ms, and ``trials``.
-
-    Read off the vector picture of the thesis; ``data/README.md`` says how. Raises ``FileNotFoundError`` without it.
-    """
+    """The published curves by line, read off the vector picture of the thesis (``data/README.md`` says how): ``p5`` …
+    ``p99``, ``min``, ``max`` and ``mean``, ms, and ``trials``."""
     with DATA_FILE.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return MappingProxyType(
@@ -148,9 +143,6 @@ def published() -> Mapping[str, Mapping[str, float]]:
 
 def comparison(found: Mapping[str, Sequence[float]]) -> pd.DataFrame:
     """One row a line and statistic: line, statistic, published_ms, ours_ms, ratio."""
-    import numpy as np
-    import pandas as pd
-
     rows = []
     for line, times in found.items():
         if not times:
@@ -166,18 +158,14 @@ def comparison(found: Mapping[str, Sequence[float]]) -> pd.DataFrame:
 
 
 def first_term_splits(case: tuple[float, int, int, int]) -> bool:
-    """Whether the first term of one election ends without a leader; ``case`` is (latency, servers, alive, seed).
-
-    ``latency`` is a fraction of the timeout range, as in ``distlib.raft.theory.split_vote_probability``.
-    """
+    """Whether the first term of one election ends without a leader; ``case`` is (latency, servers, alive, seed), the
+    latency as in ``distlib.raft.theory.split_vote_probability``."""
     latency, count, alive, seed = case
     width_ms = 1000.0
     shortest_ms = 4 * latency * width_ms + 1  # long enough that a voter's restarted timer cannot interfere
     names = node_names(count)
-    timers: dict[str, Any] = {
-        "election_timeout_ms": (shortest_ms, shortest_ms + width_ms), "heartbeat_ms": shortest_ms
-    }  # fmt: skip
-    servers = with_peers(Raft, names, **timers)
+    timeout_ms = (shortest_ms, shortest_ms + width_ms)
+    servers = with_peers(Raft, names, election_timeout_ms=timeout_ms, heartbeat_ms=shortest_ms)
     faults = [Crash(0.0, name) for name in names[alive:]]
     cluster = Cluster(servers, Network(Constant(latency * width_ms)), seed=seed, faults=faults, record=False)
     cluster.run(until=lambda _: any(one.role is Role.LEADER or one.current_term > 1 for one in servers))

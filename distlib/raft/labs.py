@@ -14,18 +14,10 @@ from distlib.core.trace import Trace
 from distlib.labs.lab import Lab
 from distlib.labs.trace_lab import TraceLab, TraceView, draw_logs, draw_map, draw_roles, draw_spacetime
 from distlib.labs.work import Progress, Stopped
+from distlib.raft import scenarios
 from distlib.raft.charts import failover_panels, split_vote_curve, throughput_chart
 from distlib.raft.failover import RANDOMNESS, SCALE, FailoverParams, comparison, label, published, split_share, study
 from distlib.raft.invariants import raft_invariants
-from distlib.raft.scenarios import (
-    ElectionParams,
-    PartitionParams,
-    RaftParams,
-    SplitVoteParams,
-    election,
-    partition,
-    split_vote,
-)
 from distlib.raft.statistics import statistics
 from distlib.raft.theory import split_vote_probability
 from distlib.raft.throughput import ThroughputParams, throughput
@@ -38,7 +30,7 @@ class RaftLab(TraceLab):
     """What all labs on one run of a cluster share."""
 
     title = "Raft"
-    params = RaftParams
+    params = scenarios.RaftParams
     view = TraceView
     figures = {
         "space-time": partial(draw_spacetime, kinds=KINDS, roles=ROLES),
@@ -56,7 +48,7 @@ class RaftElectionLab(RaftLab):
     """Elect a leader, crash it, watch the next election."""
 
     title = "Raft: electing a leader, and the next one"
-    params = ElectionParams
+    params = scenarios.ElectionParams
     presets = {
         "Across the world": {
             "latency": "regions", "election_timeout_ms": (600, 1200), "heartbeat_ms": 200,
@@ -65,31 +57,31 @@ class RaftElectionLab(RaftLab):
         "Too impatient": {"latency_ms": 60, "election_timeout_ms": (100, 150), "heartbeat_ms": 50},
         "Lossy network": {"loss": 0.3},
     }  # fmt: skip
-    scenario = staticmethod(election)
+    scenario = staticmethod(scenarios.election)
 
 
 class SplitVoteLab(RaftLab):
     """Make a split vote with one click, and cure it with another."""
 
     title = "Raft: a split vote, and its cure"
-    params = SplitVoteParams
+    params = scenarios.SplitVoteParams
     presets = {
         "Split the vote": {"election_timeout_ms": (150, 152)},
         "Spread the timers": {"election_timeout_ms": (150, 300)},
     }
-    scenario = staticmethod(split_vote)
+    scenario = staticmethod(scenarios.split_vote)
 
 
 class RaftPartitionLab(RaftLab):
     """Cut the leader off, let both sides work, heal, and see the logs repaired."""
 
     title = "Raft: a partition, divergent logs, repair"
-    params = PartitionParams
+    params = scenarios.PartitionParams
     presets = {
         "Look at the logs before the heal": {"figure": "logs", "moment": 0.6},
         "… and after it": {"figure": "logs", "moment": 0.8},
     }
-    scenario = staticmethod(partition)
+    scenario = staticmethod(scenarios.partition)
 
 
 class ThroughputLab(Lab):
@@ -109,11 +101,11 @@ class ThroughputLab(Lab):
 
 def draw_failover(found: dict[str, list[float]]) -> Any:
     """Figure 16: ours as lines, the published curves as open dots."""
-    panels = [
-        ("How much randomness is needed? (minimum timeout 150 ms)", [label(line) for line in RANDOMNESS]),
-        ("How short may timeouts be?", [label(line) for line in SCALE]),
-    ]
-    return failover_panels(found, published(), panels)
+    panels = {
+        "How much randomness is needed? (minimum timeout 150 ms)": RANDOMNESS,
+        "How short may timeouts be?": SCALE,
+    }
+    return failover_panels(found, published(), {title: [*map(label, lines)] for title, lines in panels.items()})
 
 
 class FailoverStudyLab(Lab):
@@ -136,10 +128,8 @@ class FailoverStudyLab(Lab):
 
     def data(self, result: dict[str, list[float]]) -> dict[str, pd.DataFrame]:
         """Every trial, and all percentiles beside the published ones."""
-        trials = pd.DataFrame(
-            [(line, time) for line, times in result.items() for time in times], columns=["line", "downtime_ms"]
-        )
-        return {"trials": trials, "comparison": comparison(result)}
+        trials = [(line, time) for line, times in result.items() for time in times]
+        return {"trials": pd.DataFrame(trials, columns=["line", "downtime_ms"]), "comparison": comparison(result)}
 
 
 _split_share = lru_cache(maxsize=512)(split_share)  # moving the mark on the curve shall not run the elections anew
@@ -171,17 +161,18 @@ class SplitChanceLab(Lab):
 
     def run(self, params: SplitChanceParams, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame, float]:
         alive = params.servers - params.crashed
+        chance_at = partial(split_vote_probability, params.servers, alive)
         grid = np.linspace(0, 0.32, 65)
-        chances = [split_vote_probability(params.servers, alive, float(x)) for x in grid]
         rows = []
-        for number, latency in enumerate((0.05, 0.1, 0.15, 0.2, 0.25, 0.3)):
+        for number, latency in enumerate((0.05, 0.1, 0.15, 0.2, 0.25, 0.3), 1):
             share = _split_share(latency, params.servers, alive, params.elections, params.seed)
-            chance = split_vote_probability(params.servers, alive, latency)
+            chance = chance_at(latency)
             error = (chance * (1 - chance) / params.elections) ** 0.5
             rows.append((latency, share, chance, error, (share - chance) / error))
-            progress(number + 1, 6)
+            progress(number, 6)
         simulated = pd.DataFrame(rows, columns=["latency", "share", "formula", "standard_error", "z"])
-        return pd.DataFrame({"latency": grid, "probability": chances}), simulated, params.latency
+        curve = pd.DataFrame({"latency": grid, "probability": [*map(chance_at, grid)]})
+        return curve, simulated, params.latency
 
     def table(self, result: tuple[pd.DataFrame, pd.DataFrame, float]) -> pd.DataFrame:
         """Simulated share, formula, and how many standard errors lie between them."""

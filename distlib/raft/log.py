@@ -16,10 +16,7 @@ Index = int
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One log entry: a command and the term in which a leader received it.
-
-    ``client`` and ``serial`` name the request, so that a repeated request is applied at most once (§8).
-    """
+    """A command and the term in which a leader received it; ``client`` and ``serial`` name the request (§8)."""
 
     term: Term
     command: Any
@@ -97,11 +94,6 @@ class Log:
         return index
 
     def last_index_of(self, term: Term | None, before: Index) -> Index:
-        """The last index below ``before`` whose entry has ``term``; 0: none. Terms never fall along a log."""
-        for index in range(min(before - 1, self.last_index), self.base_index, -1):
-            found = self.entry(index).term
-            if found == term:
-                return index
-            if term is None or found < term:
-                return 0
-        return 0
+        """The last index below ``before`` whose entry has ``term``; 0: none."""
+        indices = range(min(before - 1, self.last_index), self.base_index, -1)
+        return next((index for index in indices if self.term_at(index) == term), 0)

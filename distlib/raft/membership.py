@@ -65,7 +65,10 @@ class Membership(Snapshots):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.initial_servers is not None:
-            _check_initial(self)
+            given, known = self.initial_servers, (self.id, *self.peers)
+            if not given or len({*given} & {*known}) < len(given):
+                name = f"{type(self).__name__}.initial_servers"
+                raise ValueError(f"{name} is {given!r}; it takes at least one of {', '.join(known)}, each once")
         self.__dict__["found"] = (None, 0, ())  # for which log, at which index, the configuration: computed, not state
 
     # --- the configuration in force (thesis §4.1) --------------------------------------------------------
@@ -97,7 +100,6 @@ class Membership(Snapshots):
         return 0, (self.id, *self.peers) if self.initial_servers is None else self.initial_servers
 
     def servers_at(self, index: Index) -> tuple[NodeId, ...]:
-        """See ``Snapshots.servers_at``."""
         return self.configuration_at(index)[1]
 
     # --- changes (thesis §4.1) ---------------------------------------------------------------------------
@@ -162,12 +164,3 @@ class Membership(Snapshots):
         """Whether a committed configuration, the latest, lacks this server."""
         index, servers = self.configuration()
         return self.id not in servers and index <= self.commit_index
-
-
-def _check_initial(server: Membership) -> None:
-    known = (server.id, *server.peers)
-    name = f"{type(server).__name__}.initial_servers"
-    servers = server.initial_servers or ()
-    unknown = [one for one in servers if one not in known]
-    if not servers or unknown or len(set(servers)) < len(servers):
-        raise ValueError(f"{name} is {servers!r}; it takes at least one of {', '.join(known)}, each once")

@@ -1,7 +1,4 @@
-"""What Raft's servers say to each other and to the world outside; each message is a frozen constant.
-
-The paper's ``candidateId`` and ``leaderId`` are the sender that comes with each message.
-"""
+"""What Raft's servers say to each other and to the outside world. The paper's candidateId and leaderId: the sender."""
 
 from __future__ import annotations
 
@@ -39,9 +36,7 @@ class Vote:
 @dataclass(frozen=True, slots=True)
 class AppendEntries:
     """The leader replicates ``entries``, which follow the entry (``prev_log_index``, ``prev_log_term``) (§5.3).
-
-    ``read_round`` counts the leader's reads: an answer proves that it still led after a read arrived (§8).
-    """
+    ``read_round`` counts its reads: an answer proves that it still led after a read arrived (§8)."""
 
     term: Term
     prev_log_index: Index
@@ -68,11 +63,9 @@ class AppendEntries:
 
 @dataclass(frozen=True, slots=True)
 class AppendReply:
-    """The answer to ``AppendEntries``.
-
-    On success, the logs agree up to ``match_index``. Else ``conflict_index`` is where the leader should go on: the
-    first index of ``conflict_term``, the term of the entry that did not match, or the end of a short log (§5.3).
-    """
+    """The answer to ``AppendEntries``: on success, the logs agree up to ``match_index``. Else the leader should go on
+    at ``conflict_index``: where ``conflict_term``, that of the entry which differs, begins, or a short log ends
+    (§5.3)."""
 
     term: Term
     success: bool
@@ -111,11 +104,8 @@ class Applied:
 
 
 class RaftView(NamedTuple):
-    """What an observer sees of a server.
-
-    ``log`` holds the entries after ``snapshot_index``; ``next_index`` and ``match_index`` are (server, index) pairs,
-    empty unless it leads; ``servers`` is its configuration.
-    """
+    """What an observer sees of a server: ``log`` after ``snapshot_index``; ``servers``, its configuration; of a leader
+    also ``next_index`` and ``match_index`` as (server, index) pairs."""
 
     role: str
     term: Term

@@ -1,13 +1,12 @@
 """Raft: figure 2 of *In Search of an Understandable Consensus Algorithm* (Ongaro, Ousterhout 2014).
 
-Read it beside the figure: State, RequestVote RPC, AppendEntries RPC, Rules for Servers. Each rule is a method of its
-own, with its section (§) in the extended version, so that an exercise, or a bug to demonstrate, overrides one method.
-Snapshots (§7), membership changes, Pre-Vote and leader leases are subclasses in files of their own.
+Read it beside the figure. Each rule is a method of its own, with its section (§) in the extended version, so that an
+exercise, or a bug to demonstrate, overrides one method. Snapshots, membership, Pre-Vote and leases are subclasses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -40,10 +39,7 @@ class Read:
 
 @dataclass
 class Raft(Node):
-    """One server. ``peers`` are the other servers; timeouts are drawn uniformly from ``election_timeout_ms``.
-
-    Raises ``ValueError`` or ``TypeError`` for settings that cannot be, naming the setting and what it takes.
-    """
+    """One server. ``peers`` are the other servers; timeouts are drawn uniformly from ``election_timeout_ms``."""
 
     peers: tuple[NodeId, ...]
     election_timeout_ms: tuple[float, float] = setting((150, 300))
@@ -274,22 +270,18 @@ class Raft(Node):
 
     def agreement(self, request: AppendEntries, last_new: Index) -> AppendReply:
         """Acknowledge the entries up to the last new one."""
-        return AppendReply(
-            self.current_term, True, match_index=last_new, read_round=request.read_round, heartbeat=not request.entries
-        )
+        return self.reply(request, True, match_index=last_new)
 
     def conflict(self, request: AppendEntries) -> AppendReply:
         """§5.3: refuse, and say where our entries of the conflicting term begin, to save a round for each entry."""
         index, term = request.prev_log_index, self.log.term_at(request.prev_log_index)
         first = self.log.last_index + 1 if term is None else self.log.first_index_of(index)
-        return AppendReply(
-            self.current_term,
-            False,
-            conflict_index=first,
-            conflict_term=term,
-            read_round=request.read_round,
-            heartbeat=not request.entries,
-        )
+        return self.reply(request, False, conflict_index=first, conflict_term=term)
+
+    def reply(self, request: AppendEntries, success: bool, **found: Any) -> AppendReply:
+        """The answer to ``request`` with what was ``found``."""
+        heartbeat = not request.entries
+        return AppendReply(self.current_term, success, read_round=request.read_round, heartbeat=heartbeat, **found)
 
     def on_append_reply(self, sender: NodeId, reply: AppendReply) -> None:
         """Leaders: on success advance, after a conflict go back and try again."""
@@ -453,22 +445,9 @@ class Raft(Node):
     # --- for observers -----------------------------------------------------------------------------------
 
     def view(self) -> RaftView:
-        leads = self.role is Role.LEADER
-        return RaftView(
-            self.role.value,
-            self.current_term,
-            self.voted_for,
-            self.leader,
-            self.commit_index,
-            self.last_applied,
-            self.log.base_index,
-            self.log.entries,
-            tuple(self.next_index.items()) if leads else (),
-            tuple(self.match_index.items()) if leads else (),
-            self.servers(),
-        )
-
-
-def committed_state(server: Raft) -> Hashable:
-    """What the server has applied, as one constant: its state machine's state and the clients' sessions."""
-    return (server.machine_state, tuple(sorted(server.sessions.items())))
+        leads, log = self.role is Role.LEADER, self.log
+        election = (self.role.value, self.current_term, self.voted_for, self.leader)
+        sent = tuple(self.next_index.items()) if leads else ()
+        held = tuple(self.match_index.items()) if leads else ()
+        known = (self.commit_index, self.last_applied, log.base_index, log.entries)
+        return RaftView(*election, *known, sent, held, self.servers())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import cycle, islice
 
 from distlib.core.fault import Crash, Fault, Partition
 from distlib.core.node import NodeId, node_names, with_peers
@@ -21,7 +21,6 @@ from distlib.sim.regions import REGIONS, one_way_ms
 
 LATENCY_MODELS = ("uniform", "constant", "exponential", "log-normal", "regions")
 FIVE_REGIONS = ("East US", "West US 2", "West Europe", "Southeast Asia", "Japan East")
-JITTER = 0.05
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,6 @@ class RaftParams(Parameters):
             remarks.append("With (nearly) equal timeouts, split votes may go on for ever.")
         return remarks
 
-    def placed(self) -> tuple[str, ...]:
-        """The region of each server, in order; regions are used in turn."""
-        return tuple(self.regions[number % len(self.regions)] for number in range(self.servers))
-
     def latency_model(self) -> Latency:
         """The latency model that the parameters describe."""
         mean = self.latency_ms
@@ -97,12 +92,8 @@ class RaftParams(Parameters):
             case "log-normal":
                 return LogNormalLatency(mean * 0.8825, sigma=0.5)  # exp(-sigma²/2): so that the mean is right
             case "regions":
-                return region_latency(node_names(self.servers), self.placed())
+                return region_latency(node_names(self.servers), in_turn(self.regions, self.servers))
         return Uniform(mean * 0.5, mean * 1.5)
-
-    def network(self) -> Network:
-        """The network that the parameters describe."""
-        return Network(self.latency_model(), loss=self.loss)
 
     def broadcast_ms(self) -> float:
         """A round trip to the slowest other server, on average: what §5.6 compares the timeouts with."""
@@ -113,15 +104,21 @@ class RaftParams(Parameters):
 
     def cluster(self, faults: Sequence[Fault] = (), node_class: type[Raft] = Raft) -> Cluster:
         """A new cluster of Raft servers, or of a variant of Raft, under the invariants of figure 3."""
-        timers: dict[str, Any] = {"election_timeout_ms": self.election_timeout_ms, "heartbeat_ms": self.heartbeat_ms}
+        timers = {"election_timeout_ms": self.election_timeout_ms, "heartbeat_ms": self.heartbeat_ms}
         nodes = with_peers(node_class, node_names(self.servers), **timers)
-        return Cluster(nodes, self.network(), seed=self.seed, faults=faults, invariants=raft_invariants())
+        network = Network(self.latency_model(), loss=self.loss)
+        return Cluster(nodes, network, seed=self.seed, faults=faults, invariants=raft_invariants())
+
+
+def in_turn(regions: Sequence[str], count: int) -> tuple[str, ...]:
+    """The regions of ``count`` servers, used in turn."""
+    return tuple(islice(cycle(regions), count))
 
 
 def region_latency(names: Sequence[NodeId], places: Sequence[str]) -> PerLink:
     """One-way latencies between servers in cloud regions: half of the measured round trips, and up to 5 % of jitter."""
     where = dict(zip(names, places, strict=True))
-    return PerLink(tuple((a, b, one_way_ms(where[a], where[b])) for a in names for b in names if a != b), jitter=JITTER)
+    return PerLink(tuple((a, b, one_way_ms(where[a], where[b])) for a in names for b in names if a != b), jitter=0.05)
 
 
 @dataclass(frozen=True)
@@ -189,27 +186,20 @@ class PartitionParams(RaftParams):
 
 
 def partition(params: PartitionParams = PartitionParams()) -> Trace:
-    """Two entries before the cut; then the old leader takes commands that it can never commit, and the new
-    one commits its own.
-
-    After the heal, the old leader's entries are overwritten by the new leader's (§5.3).
-    """
+    """Two entries before the partition; then the old leader takes commands that it can never commit, and the new one
+    commits its own, which replace the old one's after the heal (§5.3)."""
     cluster = params.cluster()
     cluster.run(params.partition_ms / 2)
-    _ask(cluster, 2, "before", params.partition_ms / 2)
+    _ask(cluster, leader_of(cluster), 2, "before")
     cluster.run(params.partition_ms)
     old = leader_of(cluster)
     if old is not None:
         others = [name for name in cluster.nodes if name != old]
-        with_old = (params.servers - 1) // 2 - 1
-        minority, majority = (old, *others[:with_old]), tuple(others[with_old:])
-        cluster.schedule(Partition(params.partition_ms, (minority, majority), params.heal_ms - params.partition_ms))
-        for number in range(params.commands):
-            at_ms = params.partition_ms + 40 * (number + 1)
-            cluster.post(at_ms, old, ClientRequest(Put("x", f"old {number + 1}")))
-        half_ms = (params.partition_ms + params.heal_ms) / 2
-        cluster.run(half_ms)
-        _ask(cluster, params.commands, "new", half_ms, among=majority)
+        minority = (old, *others[: (params.servers - 1) // 2 - 1])
+        majority = isolate(cluster, minority, params.heal_ms - params.partition_ms)
+        _ask(cluster, old, params.commands, "old")
+        cluster.run((params.partition_ms + params.heal_ms) / 2)
+        _ask(cluster, leader_of(cluster, among=majority), params.commands, "new")
     return cluster.run(params.duration_ms)
 
 
@@ -228,17 +218,14 @@ class RejoinParams(RaftParams):
 def rejoin(node_class: type[Raft] = Raft, params: RejoinParams = RejoinParams()) -> Trace:
     """A cluster of ``node_class`` that loses its first follower from the network for a while; nobody crashes.
 
-    The leader commits one entry meanwhile, so that whoever was away cannot win an election (§5.4.1). With plain Raft
-    it stands again and again while it is alone, and comes back with a higher term. Without a leader at ``partition_ms``
-    nobody is cut off.
+    Meanwhile the leader commits one entry, so that the follower cannot win an election (§5.4.1); with plain Raft, it
+    comes back with a higher term all the same.
     """
-    names, cluster = node_names(params.servers), params.cluster(node_class=node_class)
+    cluster = params.cluster(node_class=node_class)
     cluster.run(params.partition_ms)
     leader = leader_of(cluster)
     if leader is not None:
-        away = next(name for name in names if name != leader)
-        rest = tuple(name for name in names if name != away)
-        cluster.schedule(Partition(params.partition_ms, ((away,), rest), params.away_ms))
+        isolate(cluster, (next(name for name in cluster.nodes if name != leader),), params.away_ms)
         cluster.post(params.partition_ms + params.away_ms / 2, leader, ClientRequest(Put("x", "meanwhile")))
     return cluster.run(params.duration_ms)
 
@@ -250,8 +237,15 @@ def leader_of(cluster: Cluster, among: Sequence[NodeId] | None = None) -> NodeId
     return max(leaders, key=lambda node: node.current_term).id if leaders else None
 
 
-def _ask(cluster: Cluster, count: int, word: str, start_ms: float, among: Sequence[NodeId] | None = None) -> None:
-    leader = leader_of(cluster, among)
-    for number in range(count if leader is not None else 0):
-        command = Put("x", f"{word} {number + 1}")
-        cluster.post(start_ms + 40 * (number + 1), leader, ClientRequest(command))  # type: ignore[arg-type]
+def isolate(cluster: Cluster, alone: tuple[NodeId, ...], for_ms: float) -> tuple[NodeId, ...]:
+    """From now on for so long, a partition keeps the nodes ``alone`` apart from all others; these are returned."""
+    others = tuple(name for name in cluster.nodes if name not in alone)
+    cluster.schedule(Partition(cluster.now_ms, (alone, others), for_ms))
+    return others
+
+
+def _ask(cluster: Cluster, leader: NodeId | None, count: int, word: str) -> None:
+    """From now on every 40 ms, ask ``leader``, if there is one, to write."""
+    for number in range(1, count + 1):
+        if leader is not None:
+            cluster.post(cluster.now_ms + 40 * number, leader, ClientRequest(Put("x", f"{word} {number}")))

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from distlib.check.simulation import Simulation, after, broken_invariant
-from distlib.core.fault import Crash, Partition
+from distlib.core.fault import Crash
 from distlib.core.node import NodeId, node_names, with_peers
 from distlib.core.trace import Happened
 from distlib.raft.invariants import NoLostTerms, StableLeadership, raft_invariants
 from distlib.raft.message import Applied, BecameLeader
 from distlib.raft.raft import Raft
-from distlib.raft.scenarios import leader_of
+from distlib.raft.scenarios import isolate, leader_of
 from distlib.replication.message import ClientRequest
-from distlib.replication.simulations import FEW_SEEDS, LAN, RUN_MS, SEEDS, Service
+from distlib.replication.simulations import FEW_SEEDS, LAN, RUN_MS, SEEDS, Service, happens
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 
@@ -31,12 +31,10 @@ def calm(node_class: type[Raft], seed: int) -> Cluster:
 
 def stuck(cluster: Cluster) -> str:
     """What does not happen: a leader, entries applied everywhere, and both again after the leader's crash."""
-    trace = cluster.run(CALM_MS, until=lambda now: leader_of(now) is not None)
-    if trace.stopped != "condition":
+    if not happens(cluster, CALM_MS, lambda now: leader_of(now) is not None):
         return f"no leader is elected in {CALM_MS:g} ms of a calm network"
     everybody = [name for name in cluster.nodes if name.startswith("S")]
-    trace = cluster.run(2 * CALM_MS, until=lambda now: applied(now.outputs, everybody, 3))
-    if trace.stopped != "condition":
+    if not happens(cluster, 2 * CALM_MS, lambda now: applied(now.outputs, everybody, 3)):
         return f"there is a leader, but not every server applies three entries in {CALM_MS:g} ms of a calm network"
     leader = leader_of(cluster)
     if leader is None:
@@ -46,8 +44,7 @@ def stuck(cluster: Cluster) -> str:
         return f"{elections} leaders in a row, though no node failed and no message was lost"
     cluster.schedule(Crash(cluster.now_ms + 1, leader))
     rest = [name for name in everybody if name != leader]
-    trace = cluster.run(3 * CALM_MS, until=lambda now: applied(now.outputs[before:], rest, 2))
-    if trace.stopped != "condition":
+    if not happens(cluster, 3 * CALM_MS, lambda now: applied(now.outputs[before:], rest, 2)):
         return f"after the leader's crash, the others apply nothing new in {CALM_MS:g} ms"
     return ""
 
@@ -65,17 +62,14 @@ def healthy(node_class: type[Raft], seed: int) -> Cluster:
 
 
 def partitioned(node_class: type[Raft], seed: int) -> Cluster:
-    """Three servers, one of which is apart from 1,000 to 2,000 ms while all are asked to write.
-
-    With odd seeds it is the leader; with even ones a follower, and the leader crashes meanwhile and comes back.
-    """
+    """Three servers, one of which is apart from 1,000 to 2,000 ms while all are asked to write: with odd seeds the
+    leader; with even ones a follower, and the leader crashes meanwhile and comes back."""
     cluster = Cluster(with_peers(node_class, node_names(3)), LAN, seed=seed)
     cluster.run(1_000.0)
     names = tuple(cluster.nodes)
     leader = leader_of(cluster) or "S1"
     alone = leader if seed % 2 else next(name for name in names if name != leader)
-    rest = tuple(name for name in names if name != alone)
-    cluster.schedule(Partition(1_000.0, ((alone,), rest), 1_000.0))
+    isolate(cluster, (alone,), 1_000.0)
     if alone != leader:
         cluster.schedule(Crash(1_400.0, leader, 50.0))
     for number in range(8):
@@ -86,7 +80,7 @@ def partitioned(node_class: type[Raft], seed: int) -> Cluster:
 
 def unhealed(cluster: Cluster) -> str:
     """What is not as it should be long after the partition; empty when all is well."""
-    servers: dict[NodeId, Any] = dict(cluster.nodes)
+    servers: dict[NodeId, Any] = cluster.nodes
     leaders = [name for name, node in servers.items() if node.role.value == "leader"]
     if len(leaders) != 1:
         return f"3,000 ms after the partition, {' and '.join(leaders) or 'nobody'} leads"

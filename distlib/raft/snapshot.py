@@ -1,7 +1,4 @@
-"""Snapshots: a server's log is cut short where its state machine's state stands for it (Raft §7, figure 13).
-
-What the core needs to know of this is only that a log may begin after ``base_index`` (``Log``).
-"""
+"""Snapshots (Raft §7, figure 13): a log begins after ``base_index`` where the state machine's state stands for it."""
 
 from __future__ import annotations
 

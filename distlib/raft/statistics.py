@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from distlib.core.fault import Crash
 from distlib.core.trace import DELIVERED, Trace
 from distlib.raft.message import Applied, BecameLeader
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def leaders(trace: Trace) -> list[tuple[float, str, int]]:
@@ -25,20 +22,15 @@ def split_terms(trace: Trace) -> list[int]:
 
 
 def failovers(trace: Trace) -> list[tuple[float, float | None]]:
-    """Each crash of a leader: its time, and how long until another server had won an election (None: not in this
-    run)."""
+    """Each crash of a leader: its time, and how long until another server won an election (None: not in this run)."""
     won = leaders(trace)
     found = []
     for fault in trace.faults:
-        view = trace.view_at(str(fault.node), _just_before(fault.time_ms))
+        view = trace.view_at(str(fault.node), fault.time_ms - 1e-9)
         if isinstance(fault.event, Crash) and getattr(view, "role", None) == "leader":
             after = [time_ms for time_ms, _, _ in won if time_ms > fault.time_ms]
             found.append((fault.time_ms, after[0] - fault.time_ms if after else None))
     return found
-
-
-def _just_before(time_ms: float) -> float:
-    return time_ms - 1e-9
 
 
 def commit_times(trace: Trace) -> dict[int, float]:
@@ -51,8 +43,6 @@ def commit_times(trace: Trace) -> dict[int, float]:
 
 def statistics(trace: Trace) -> pd.DataFrame:
     """A small table for people: statistic, value."""
-    import pandas as pd
-
     won, splits, committed = leaders(trace), split_terms(trace), commit_times(trace)
     telling = [copy for copy in trace.sent if not getattr(copy[4], "routine", False)]
     lost = sum(trace.fates.get(copy[1], DELIVERED) not in (DELIVERED, "in flight") for copy in trace.sent)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from distlib.check.subject import Requests, Subject
+from distlib.check.subject import Subject
 from distlib.core.mutant import mutants_in
-from distlib.core.node import NodeId, with_peers
-from distlib.core.trace import Trace
+from distlib.core.node import with_peers
 from distlib.raft import broken
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.membership import Membership
@@ -14,21 +13,10 @@ from distlib.raft.searches import RAFT_SEARCHES
 from distlib.raft.simulations import SERVICE
 from distlib.raft.snapshot import Snapshots
 from distlib.raft.variants import PreVote
-from distlib.replication.message import ClientRequest
-from distlib.replication.state_machine import Put
-
-
-def writes(names: tuple[NodeId, ...]) -> Requests:
-    """Two writes of one client, which it may send to any server."""
-    return [(None, ClientRequest(Put("x", number), "C1", number)) for number in (1, 2)]
-
-
-def run_under_faults(node_class: type[Raft]) -> Trace:
-    """A second under a nemesis."""
-    return SERVICE.under_nemesis(node_class, 1).run(1_000.0)
-
+from distlib.replication.subject import writes
 
 RAFT = Subject(
     Raft, with_peers, raft_invariants, writes, searches=RAFT_SEARCHES,
-    correct=(Raft, Snapshots, PreVote, Membership), mutants=mutants_in(broken), example=run_under_faults,
+    correct=(Raft, Snapshots, PreVote, Membership), mutants=mutants_in(broken),
+    example=lambda node_class: SERVICE.under_nemesis(node_class, 1).run(1_000.0),
 )  # fmt: skip

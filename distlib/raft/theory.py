@@ -8,16 +8,14 @@ from distlib.core import require
 
 
 def split_vote_probability(servers: int, alive: int, latency: float) -> float:
-    """Probability that an election term ends without a leader.
+    """Probability that an election term ends without a leader. It takes a majority alive, and a latency from 0 to 1.
 
-    ``alive`` of ``servers`` take part; ``latency`` is the constant one-way latency as a fraction of the width
-    of the timeout range (maximum minus minimum). All timers start at the same instant, all logs are equal,
-    nothing else takes time; the first to time out is voted for by all that do not time out within one latency
-    of it. With c = alive − ⌊servers/2⌋ + 1, the vote splits when c or more time out within that window:
+    ``alive`` of ``servers`` take part; ``latency`` is the constant one-way latency as a fraction of the width of the
+    timeout range. All timers start at the same instant, all logs are equal, nothing else takes time; the first to time
+    out is voted for by all that do not time out within one latency of it. With c = alive − ⌊servers/2⌋ + 1, the vote
+    splits when c or more time out within that window:
 
         P = Σ_{k=c−1..alive} C(alive, k) latency^k (1 − latency)^(alive − k)
-
-    Source: thesis §9.2. Domain: 1 ≤ alive ≤ servers, a majority alive, 0 ≤ latency ≤ 1. Raises ``ValueError`` outside.
     """
     require.whole("alive", alive, 1, servers)
     if 2 * alive <= servers:
@@ -28,8 +26,5 @@ def split_vote_probability(servers: int, alive: int, latency: float) -> float:
 
 
 def expected_first_timeout(alive: int) -> float:
-    """Mean time until the first of ``alive`` uniform timeouts fires, as a fraction of their range: 1 / (alive + 1).
-
-    Source: thesis §9.2 (the minimum of s uniform variables). Raises ``ValueError`` for fewer than one server.
-    """
+    """Mean time until the first of ``alive`` uniform timeouts fires, as a fraction of their range: 1 / (alive + 1)."""
     return 1.0 / (require.whole("alive", alive, 1) + 1)

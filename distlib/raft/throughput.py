@@ -1,26 +1,27 @@
-"""What a Raft cluster costs: commits a second and commit latency, against the number of servers and where they
-stand."""
+"""What a Raft cluster costs: commits a second and commit latency, by the number of servers and where they stand."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import Any
 
-from distlib.core.node import NodeId, node_names, with_peers
+import numpy as np
+import pandas as pd
+
+from distlib.core.node import node_names, with_peers
 from distlib.core.parameter import Parameters, parameter
 from distlib.raft.raft import Raft
-from distlib.raft.scenarios import region_latency
+from distlib.raft.scenarios import in_turn, region_latency
 from distlib.replication.client import Client
-from distlib.replication.message import Invoked, Returned
+from distlib.replication.history import history_of
+from distlib.replication.message import Returned
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant
 from distlib.sim.network import Network
 from distlib.sim.regions import round_trip_ms
 from distlib.sim.sweep import ProgressCallback
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PLACEMENTS = {
     "one region": ("West Europe",),
@@ -30,6 +31,7 @@ PLACEMENTS = {
 """Where the servers stand, in turn; the clients and the first leader stand in the first region of each."""
 
 SIZES = (1, 3, 5, 7, 9)
+WARM_UP = 20
 
 
 @dataclass(frozen=True)
@@ -54,47 +56,34 @@ def measure(size: int, placement: str, params: ThroughputParams) -> list[float]:
     """Latencies in ms of the operations measured, and last the commits a second over that span."""
     regions = PLACEMENTS[placement]
     servers, clients = node_names(size), tuple(f"C{number}" for number in range(1, params.clients + 1))
-    places = [regions[number % len(regions)] for number in range(size)] + [regions[0]] * params.clients
+    places = [*in_turn(regions, size), *[regions[0]] * params.clients]
     slowest_ms = max(round_trip_ms().values())
     nodes: list[Any] = with_peers(Raft, servers, heartbeat_ms=slowest_ms)
     for node in nodes:  # S1, where the clients are, stands first; the others wait longer than any round trip
         first = node.id == "S1"
         node.election_timeout_ms = (slowest_ms, slowest_ms) if first else (5 * slowest_ms, 6 * slowest_ms)
-    nodes += [_client(name, servers, params, slowest_ms) for name in clients]
+    start_ms = (4 * slowest_ms, 4 * slowest_ms + 5)  # when S1 leads everywhere
+    for name in clients:
+        commands = tuple([Put(name, number) for number in range(params.operations + 40)])
+        nodes.append(Client(name, servers, commands, think_ms=(0, 0), start_ms=start_ms, timeout_ms=20 * slowest_ms))
     disk = None if params.disk_ms == 0 else Constant(params.disk_ms)
     network = Network(region_latency((*servers, *clients), places), processing_ms=params.processing_ms, disk=disk)
     cluster = Cluster(nodes, network, seed=params.seed, record=False)
-    warm_up = 20
-    while sum(isinstance(one.event, Returned) for one in cluster.outputs) < params.operations + warm_up:
+    while sum(isinstance(one.event, Returned) for one in cluster.outputs) < params.operations + WARM_UP:
         cluster.run(cluster.now_ms + 50.0)
-    return _latencies(cluster, warm_up, params.operations)
+    return _latencies(cluster, params.operations)
 
 
-def _client(name: NodeId, servers: tuple[NodeId, ...], params: ThroughputParams, slowest_ms: float) -> Client:
-    commands = tuple([Put(name, number) for number in range(params.operations + 40)])
-    start_ms = (4 * slowest_ms, 4 * slowest_ms + 5)  # when S1 leads everywhere
-    return Client(name, servers, commands, think_ms=(0, 0), start_ms=start_ms, timeout_ms=20 * slowest_ms)
-
-
-def _latencies(cluster: Cluster, warm_up: int, count: int) -> list[float]:
-    called: dict[tuple[NodeId, int], float] = {}
-    finished: list[tuple[float, float]] = []  # when, and after how long
-    for one in cluster.outputs:
-        if isinstance(one.event, Invoked):
-            called[one.event.client, one.event.serial] = one.time_ms
-        elif isinstance(one.event, Returned):
-            finished.append((one.time_ms, one.time_ms - called[one.event.client, one.event.serial]))
-    measured = finished[warm_up : warm_up + count]
-    span_ms = measured[-1][0] - finished[warm_up - 1][0]
+def _latencies(cluster: Cluster, count: int) -> list[float]:
+    operations = [one for one in history_of(cluster.outputs).operations if isfinite(one.returned)]
+    finished = sorted((one.returned, one.returned - one.call) for one in operations)  # when, and after how long
+    measured = finished[WARM_UP : WARM_UP + count]
+    span_ms = measured[-1][0] - finished[WARM_UP - 1][0]
     return [*(latency for _, latency in measured), count / span_ms * 1000.0]
 
 
 def throughput(params: ThroughputParams = ThroughputParams(), progress: ProgressCallback | None = None) -> pd.DataFrame:
-    """One row a placement and size: placement, servers, commits_per_s, p50_ms, p99_ms (commit latency at the
-    client)."""
-    import numpy as np
-    import pandas as pd
-
+    """One row a placement and size: placement, servers, commits_per_s, and p50_ms, p99_ms at the client."""
     cases = [(placement, size) for placement in PLACEMENTS for size in SIZES]
     rows = []
     for number, (placement, size) in enumerate(cases):

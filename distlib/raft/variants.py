@@ -111,11 +111,9 @@ class PreVote(LeaderStickiness):
 
 @dataclass
 class LeaderLease(LeaderStickiness):
-    """Raft whose leader answers reads at once while it holds a lease (thesis §6.4.1).
-
-    The lease is sound only while every clock's rate stays within 1 ± ``clock_drift``: a majority that answered a
-    heartbeat elects nobody else for the minimum election timeout, counted from when the heartbeat was sent.
-    """
+    """Raft whose leader answers reads at once while it holds a lease (thesis §6.4.1): a majority that answered a
+    heartbeat elects nobody else for the minimum election timeout from when it was sent, by clocks whose rates stay
+    within 1 ± ``clock_drift``."""
 
     clock_drift: float = setting(0.1)
 

@@ -1,7 +1,4 @@
-"""A client of a replicated service: one request at a time, each with a serial number, repeated until it is answered.
-
-As in Raft (Ongaro & Ousterhout 2014, §8): the serial number lets the servers apply a repeated request once.
-"""
+"""A client of a replicated service: one request at a time, repeated until it is answered (Ongaro & Ousterhout, §8)."""
 
 from __future__ import annotations
 
@@ -18,10 +15,9 @@ from distlib.replication.state_machine import Get
 class Client(Node):
     """Calls ``commands`` one after the other, each ``think_ms`` (drawn from a range) after the last one came back.
 
-    A ``Get`` goes as a ``ReadRequest``, which needs no entry in the log where a protocol can do without, unless
-    ``reads_in_log``. A request is repeated after ``timeout_ms`` with the same serial number, at another server.
-    ``start_ms`` is the range of its first call's time. What was under way when the client crashes is never heard of
-    again.
+    Its first call's time is drawn from ``start_ms``. After ``timeout_ms``, another server is asked. A ``Get`` goes as a
+    ``ReadRequest``, which needs no entry in the log where a protocol can do without, unless ``reads_in_log``. What is
+    under way in a crash is never heard of again.
     """
 
     servers: tuple[NodeId, ...]
@@ -65,10 +61,8 @@ class Client(Node):
         self.set_timer("attempt", self.timeout_ms)
 
     def request(self) -> Any:
-        """The same serial number in each attempt, so that the request is applied at most once.
-
-        A command that is a message of its protocol (it has a ``client`` and a ``serial``) is sent as it is.
-        """
+        """The same serial number in each attempt, so that servers apply it once. A command that is a message of its
+        protocol (it has a ``client`` and a ``serial``) is sent as it is."""
         command = self.command()
         if hasattr(command, "serial"):
             return replace(command, client=self.id, serial=self.serial)

@@ -11,11 +11,8 @@ from distlib.replication.message import Invoked, Returned
 from distlib.replication.state_machine import CompareAndSet, Put
 
 
-def history_of(outputs: Iterable[Happened], digits: int | None = None) -> History:
-    """The clients' operations on one key; those that never came back are pending. Times in ms, rounded to ``digits``.
-
-    A ``Put`` is a write, a ``CompareAndSet`` a cas, anything else a read.
-    """
+def history_of(outputs: Iterable[Happened]) -> History:
+    """The clients' operations on one key, times in ms; those that never came back are pending."""
     known = list(outputs)
     done = {(one.event.client, one.event.serial): one for one in known if isinstance(one.event, Returned)}
     operations = []
@@ -23,9 +20,9 @@ def history_of(outputs: Iterable[Happened], digits: int | None = None) -> Histor
         if isinstance(one.event, Invoked):
             f, argument = _operation(one.event.command)
             answer = done.get((one.event.client, one.event.serial))
-            ended = {} if answer is None else {"returned": _time(answer, digits), "result": answer.event.result}
-            call, key = _time(one, digits), one.event.command.key
-            operations.append(Operation(one.event.client, f, argument, call=call, key=key, **ended))
+            ended = {} if answer is None else {"returned": answer.time_ms, "result": answer.event.result}
+            key = one.event.command.key
+            operations.append(Operation(one.event.client, f, argument, call=one.time_ms, key=key, **ended))
     return History(tuple(operations))
 
 
@@ -36,7 +33,3 @@ def _operation(command: Any) -> tuple[str, Any]:
         case CompareAndSet(old=old, new=new):
             return "cas", (old, new)
     return "read", None
-
-
-def _time(one: Happened, digits: int | None) -> float:
-    return one.time_ms if digits is None else round(one.time_ms, digits)

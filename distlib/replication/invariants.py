@@ -1,13 +1,12 @@
-"""What must always hold in primary-backup replication.
+"""What must always hold in primary-backup replication, and the base of what must hold among a service's servers.
 
-A server takes part by its fields ``log`` and ``applied``: how much of its log it takes for safe and has applied, which
-is what clients may be told of. The monitor takes part by ``alive``; clients are passed over.
+``applied`` is how much of its log a server takes for safe and has applied: what clients may be told of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Any, ClassVar
 
 from distlib.core.invariant import Broken, Invariant
 from distlib.core.node import Node, NodeId
@@ -16,25 +15,36 @@ Nodes = Mapping[NodeId, Node]
 Requests = tuple[Any, ...]
 
 
-def extended(longest: Requests, name: NodeId, server: Any) -> Requests:
-    """The longest sequence that was applied, now that ``server`` has moved. Raises ``Broken`` for another sequence."""
-    mine = server.log[: server.applied]
-    shared = min(len(mine), len(longest))
-    if mine[:shared] != longest[:shared]:
-        at = next(at for at in range(shared) if mine[at] != longest[at])
-        raise Broken(f"{name} has applied {mine[at].command} at {at + 1}, where {longest[at].command} was applied")
-    return mine if len(mine) > len(longest) else longest
+class ServerInvariant(Invariant):
+    """A property of servers, the nodes that have the field ``mark``; clients and other nodes are passed over."""
+
+    mark: ClassVar[str]
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Any:
+        server = nodes[changed]
+        return self.after_server(ghost, nodes, server) if hasattr(server, self.mark) else ghost
+
+    def after_server(self, ghost: Any, nodes: Nodes, server: Any) -> Hashable:
+        """The ghost after ``server`` moved; raises ``Broken``."""
+        raise NotImplementedError
 
 
-class OneHistory(Invariant):
+class OneHistory(ServerInvariant):
     """All servers apply the same requests in the same order. The ghost: the longest sequence that was applied."""
 
     name = "one history"
     paper = "Budhiraja et al. 1993, Pb1: at most one server is the primary; two that serve make two histories"
+    mark = "applied"
 
-    def after(self, ghost: Requests, nodes: Nodes, changed: NodeId) -> Requests:
-        server: Any = nodes[changed]
-        return extended(ghost, changed, server) if hasattr(server, "applied") and hasattr(server, "log") else ghost
+    def after_server(self, ghost: Requests, nodes: Nodes, server: Any) -> Requests:
+        mine = server.log[: server.applied]
+        shared = min(len(mine), len(ghost))
+        if mine[:shared] != ghost[:shared]:
+            at = next(at for at in range(shared) if mine[at] != ghost[at])
+            raise Broken(
+                f"{server.id} has applied {mine[at].command} at {at + 1}, where {ghost[at].command} was applied"
+            )
+        return mine if len(mine) > len(ghost) else ghost
 
 
 class AnsweredSurvives(Invariant):
@@ -46,13 +56,12 @@ class AnsweredSurvives(Invariant):
     name = "answered requests survive"
     paper = "Alsberg & Day 1976: a request is answered when it is resilient to the loss of any one host"
 
-    def after(self, ghost: Requests, nodes: Nodes, changed: NodeId) -> Requests:
-        members: Mapping[NodeId, Any] = nodes
-        moved, longest = members[changed], ghost
-        if hasattr(moved, "applied") and hasattr(moved, "log") and moved.applied > len(ghost):
+    def after(self, ghost: Requests, nodes: Mapping[NodeId, Any], changed: NodeId) -> Requests:
+        moved, longest = nodes[changed], ghost
+        if hasattr(moved, "applied") and moved.applied > len(ghost):
             longest = moved.log[: moved.applied]
-        for node in members.values():
-            primary = members.get(node.current.primary) if hasattr(node, "alive") else None
+        for node in nodes.values():
+            primary = nodes.get(node.current.primary) if hasattr(node, "alive") else None  # it is the monitor
             if primary is not None and primary.log[: len(longest)] != longest:
                 held = sum(one == other for one, other in zip(primary.log, longest, strict=False))
                 raise Broken(
@@ -62,7 +71,7 @@ class AnsweredSurvives(Invariant):
         return longest
 
 
-class AppliedOnce(Invariant):
+class AppliedOnce(ServerInvariant):
     """No request of a client is applied twice, however often it is sent: its serial numbers increase.
 
     The ghost: how many requests have been looked at.
@@ -70,21 +79,17 @@ class AppliedOnce(Invariant):
 
     name = "applied once"
     paper = "Ongaro & Ousterhout 2014, §8: a serial number for each request, so that a repeated one is not applied anew"
+    mark = "applied"
     initial = 0
 
-    def after(self, ghost: int, nodes: Nodes, changed: NodeId) -> int:
-        server: Any = nodes[changed]
-        if not hasattr(server, "applied") or not hasattr(server, "log"):
-            return ghost
+    def after_server(self, ghost: int, nodes: Nodes, server: Any) -> int:
         for at in range(ghost, server.applied):
             request = server.log[at]
             own = (one.serial for one in reversed(server.log[:at]) if one.client == request.client)
             before = next(own, None)
             if request.serial is not None and before is not None and request.serial <= before:
-                raise Broken(
-                    f"{changed} applies request {request.serial} of {request.client}, {request.command}, at {at + 1}, "
-                    f"after its request {before}"
-                )
+                which = f"request {request.serial} of {request.client}, {request.command}"
+                raise Broken(f"{server.id} applies {which}, at {at + 1}, after its request {before}")
         return max(ghost, server.applied)
 
 

@@ -52,11 +52,7 @@ class Report:
     view: int
 
     look = Look("mist", place=30)
-
-    @property
-    def routine(self) -> bool:
-        """Figures may fold it away."""
-        return True
+    routine = True  # figures may fold it away
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +62,7 @@ class Announce:
     view: View
 
     look = Look("mist", "dot", place=30)
-
-    @property
-    def routine(self) -> bool:
-        """Figures may fold it away."""
-        return True
+    routine = True  # figures may fold it away
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,13 +293,11 @@ class PrimaryBackup(Node):
     def supply(self) -> None:
         """Give the backup the log, or what it has not confirmed of it."""
         backup, number = self.current.backup, self.current.number
-        if backup is None:
-            return
-        if not self.handed_over:
+        if backup is not None and not self.handed_over:
             self.send_after_sync(backup, HandOver(self.current, self.log))
-            return
-        for index in range(self.stored + 1, len(self.log) + 1):
-            self.send_after_sync(backup, Forward(number, index, self.log[index - 1]))
+        elif backup is not None:
+            for index in range(self.stored + 1, len(self.log) + 1):
+                self.send_after_sync(backup, Forward(number, index, self.log[index - 1]))
 
     def on_hand_over(self, sender: NodeId, message: HandOver) -> None:
         """Take the primary's log for one's own, once a view: a late copy must not undo what was forwarded since."""

@@ -15,7 +15,7 @@ from distlib.replication.client import Client
 from distlib.replication.invariants import primary_backup_invariants
 from distlib.replication.message import ClientRequest, Returned
 from distlib.replication.primary_backup import MONITOR, Announce, HandOver, PrimaryBackup, Stored, View, cluster
-from distlib.replication.simulations import LOSSY, SEEDS, Service
+from distlib.replication.simulations import LOSSY, SEEDS, Service, happens
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 
@@ -130,7 +130,7 @@ def unanswered(running: Cluster) -> str:
     def answered(now: Cluster) -> int:
         return sum(isinstance(one.event, Returned) for one in now.outputs)
 
-    if running.run(CALM_MS, until=lambda now: answered(now) == 2 * OPERATIONS).stopped == "condition":
+    if happens(running, CALM_MS, lambda now: answered(now) == 2 * OPERATIONS):
         return ""
     return f"after {CALM_MS:,.0f} ms, {answered(running)} of the clients' {2 * OPERATIONS} operations have come back"
 

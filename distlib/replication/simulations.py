@@ -23,6 +23,7 @@ from distlib.sim.network import Network
 SEEDS, FEW_SEEDS = range(1, 25), range(1, 13)
 RUN_MS, FAULTS_UNTIL_MS = 4_000.0, 3_000.0
 LAN = Network(Uniform(1, 5))
+RUNS = f"simulated runs of {RUN_MS:g} ms"
 LOSSY = Network(Uniform(1, 8), loss=0.05, duplication=0.05, reordering=0.1)
 
 
@@ -78,15 +79,11 @@ class Service:
 
     def faults(self) -> Simulation:
         """Every invariant, watched after every event under a nemesis."""
-        looked = f"simulated runs of {RUN_MS:g} ms"
-        return Simulation(
-            self.under_nemesis, watched(RUN_MS), SEEDS, looked, (0, RUN_MS), model=self.model_of_run
-        )  # fmt: skip
+        return Simulation(self.under_nemesis, watched(RUN_MS), SEEDS, RUNS, (0, RUN_MS), model=self.model_of_run)
 
     def histories(self) -> Simulation:
         """The clients' histories under a nemesis."""
-        looked = f"simulated runs of {RUN_MS:g} ms"
-        return Simulation(self.under_nemesis, after(RUN_MS, not_linearizable), SEEDS, looked, (0, RUN_MS))
+        return Simulation(self.under_nemesis, after(RUN_MS, not_linearizable), SEEDS, RUNS, (0, RUN_MS))
 
     def stale_reads(self) -> Simulation:
         """The clients' histories where a leader is deposed and doesn't know."""
@@ -98,6 +95,11 @@ class Service:
 def _size(seed: int) -> int:
     """Five servers with odd seeds, three with even ones."""
     return 5 if seed % 2 else 3
+
+
+def happens(cluster: Cluster, until_ms: float, condition: Callable[[Cluster], bool]) -> bool:
+    """Run to ``until_ms``, or until ``condition`` holds: whether it does."""
+    return cluster.run(until_ms, until=condition).stopped == "condition"
 
 
 def not_linearizable(cluster: Cluster) -> str:

@@ -79,28 +79,20 @@ class KeyValue:
 
     def apply(self, state: Pairs, command: Any) -> tuple[Pairs, Any]:
         """See ``StateMachine``."""
+        stored: dict[Any, Any] = dict(state)
         match command:
             case Put(key, value):
-                return _with(state, key, value), None
+                return _pairs({**stored, key: value}), None
             case Get(key):
-                return state, _value(state, key)
+                return state, stored.get(key)
             case Add(key, amount):
-                total = (_value(state, key) or 0) + amount
-                return _with(state, key, total), total
+                total = (stored.get(key) or 0) + amount
+                return _pairs({**stored, key: total}), total
             case CompareAndSet(key, old, new):
-                right = _value(state, key) == old
-                return (_with(state, key, new) if right else state), right
+                right = stored.get(key) == old
+                return (_pairs({**stored, key: new}) if right else state), right
         raise TypeError(f"KeyValue cannot apply {command!r}; it takes Put, Get, Add or CompareAndSet")
 
 
-def _value(state: Pairs, key: Hashable) -> Any:
-    for known, value in state:
-        if known == key:
-            return value
-    return None
-
-
-def _with(state: Pairs, key: Hashable, value: Hashable) -> Pairs:
-    changed = dict(state)
-    changed[key] = value
-    return tuple(sorted(changed.items(), key=lambda pair: repr(pair[0])))
+def _pairs(stored: dict[Any, Any]) -> Pairs:
+    return tuple(sorted(stored.items(), key=lambda pair: repr(pair[0])))

@@ -14,11 +14,12 @@ from distlib.replication.state_machine import Put
 
 
 def writes(names: tuple[NodeId, ...]) -> Requests:
-    """Two writes of one client, which it may send to any server."""
-    return [(name, ClientRequest(Put("x", number), "C1", number)) for number in (1, 2) for name in names]
+    """Two writes of one client, which it may send to any node."""
+    return [(None, ClientRequest(Put("x", number), "C1", number)) for number in (1, 2)]
 
 
 PRIMARY_BACKUP = Subject(
-    PrimaryBackup, cluster, primary_backup_invariants, writes, searches=PRIMARY_BACKUP_SEARCHES,
-    correct=(PrimaryBackup,), mutants=mutants_in(broken), others=(Monitor,),
+    PrimaryBackup, cluster, primary_backup_invariants,
+    lambda names: [(name, request) for _, request in writes(names) for name in names],  # of no monitor
+    searches=PRIMARY_BACKUP_SEARCHES, correct=(PrimaryBackup,), mutants=mutants_in(broken), others=(Monitor,),
 )  # fmt: skip

@@ -84,9 +84,7 @@ def _hover(cell: Any) -> str:
 
 def two_sources(right: str, broken: str, *, names: tuple[str, str]) -> go.Figure:
     """``right`` and ``broken``, both Python source, in two columns under ``names``; − and + mark lines that differ.
-
-    Lines that are too long for a column are wrapped, the rest of them indented.
-    """
+    Lines that are too long for a column are wrapped, the rest of them indented."""
     left, other = (dedent(source.rstrip()).splitlines() for source in (right, broken))
     same = difflib.SequenceMatcher(None, left, other, autojunk=False).get_matching_blocks()
     columns = [

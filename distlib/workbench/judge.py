@@ -1,21 +1,15 @@
-"""The judge of exercises: a reader's subclass of a protocol against the shipped searches.
-
-    judge(MyRaft)
-
-The class runs in a forked process of its own, so that whatever it does (loops without end, eats the memory, calls
-sys.exit) ends in a sentence and not in a hang; the notebook's kernel is not touched.
-"""
+"""The judge of exercises: ``judge(MyRaft)`` holds a reader's subclass of a protocol against the shipped searches."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from time import monotonic
 from types import FrameType
-from typing import Any, Literal
+from typing import Literal
 
 from distlib.check.cluster.counterexample import Counterexample, load
 from distlib.check.cluster.handling import HANDLER, checked
@@ -40,7 +34,7 @@ class Judgement:
 
     ``status`` is "passed" when every search ran and found nothing, "failed" when one found something (or, for
     ``expected_failure``, when none found that), "undecided" when a search could not be run to an answer. ``outcomes``
-    are the searches in the order in which they ran; ``remark`` is what there is to say beside them.
+    are in the order of the searches; ``remark`` is what there is to say beside them.
     """
 
     candidate: str
@@ -98,11 +92,9 @@ def judge(
 ) -> Judgement:
     """Run the searches for ``candidate``, a class derived from a protocol that has some, until one finds something.
 
-    ``only`` chooses among safety and liveness. ``budget_s`` is the time for all searches together; each may use what is
-    left, in shares. With ``expected_failure`` (an invariant's name, "liveness", or a part of the witness) the class
-    passes when it is found to fail in just that way: for exercises that ask to break something.
-
-    Raises ``TypeError`` for a class of another kind, ``ValueError`` for other arguments that cannot be.
+    ``only`` chooses among safety and liveness. ``budget_s`` is the time for all searches together; each may use half of
+    what is left. With ``expected_failure`` (an invariant's name, "liveness", or a part of the witness) the class passes
+    when it fails in just that way. Raises ``TypeError`` for a class of no protocol, ``ValueError`` for other arguments.
     """
     subject = subject_of(candidate, JUDGED)
     if not isinstance(only, (tuple, list)) or not only or set(only) - {"safety", "liveness"}:
@@ -153,12 +145,12 @@ def _searched(
     outcomes: list[Outcome] = []
     now = "the start"
 
-    def heard(message: str | dict[str, Any]) -> None:
+    def heard(message: str | tuple[Outcome, str]) -> None:
         nonlocal now
         if isinstance(message, str):
             now = message
-        else:
-            outcomes.append(_outcome(message, node_class))
+            return
+        outcomes.append(_with_example(*message, node_class))
 
     try:
         end = run_apart(
@@ -169,8 +161,24 @@ def _searched(
     return tuple(outcomes), end
 
 
+def _with_example(outcome: Outcome, text: str, node_class: type[Node]) -> Outcome:
+    """``outcome`` with the counterexample of a file's ``text``, whose steps are taken again in this process."""
+    try:
+        return replace(outcome, example=load(text, _classes_beside(node_class))) if text else outcome
+    except NotRepeatedError as error:
+        return replace(outcome, failure=_unrepeatable(node_class, error), invariant=HANDLER)
+    except ValueError:  # it names a class that is not to be found, or steps that are not possible: the words must do
+        return outcome
+
+
+def _classes_beside(node_class: type[Node]) -> list[type]:
+    """The class and those of its module: a reader's own state machines and messages."""
+    beside = vars(sys.modules[node_class.__module__]).values()
+    return [*(one for one in beside if isinstance(one, type)), node_class]
+
+
 def _serve(tell: Tell, node_class: type[Node], searches: Sequence[ProtocolSearch], budget_s: float) -> str:
-    """Run the searches, tell each outcome as plain data, stop at the first that finds something; why it ended early."""
+    """Run the searches, tell each outcome, stop at the first that finds something; why it ended early."""
     watch_calls(STUCK_S, _is_handler, _stuck)
     deadline = monotonic() + budget_s
     for number, search in enumerate(searches):
@@ -179,28 +187,26 @@ def _serve(tell: Tell, node_class: type[Node], searches: Sequence[ProtocolSearch
             names = ", ".join(one.name for one in searches[number:])
             return f"The budget of {budget_s:g} s ended before: {names}. Give it more budget_s."
         tell(search.name)
-        report = _report(search, node_class, left if number + 1 == len(searches) else left / 2)
-        tell(report)
-        if report["failure"]:
+        outcome = _outcome(search, node_class, left if number + 1 == len(searches) else left / 2)
+        example = ""
+        if outcome.example is not None:
+            with suppress(TypeError):  # a setting of the reader's own that is no plain data: the words must do
+                example = outcome.example.save()
+        tell((replace(outcome, example=None), example))
+        if outcome.failure:
             break
     return ""
 
 
-def _report(search: ProtocolSearch, node_class: type[Node], max_seconds: float) -> dict[str, Any]:
-    """The outcome as plain data, its counterexample as a file's text."""
+def _outcome(search: ProtocolSearch, node_class: type[Node], max_seconds: float) -> Outcome:
+    """What the search finds, or a failure in words."""
     try:
-        outcome = search(node_class, max_seconds)
+        return search(node_class, max_seconds)
     except Endless as error:
         failure = f"{HANDLER}: {error}"
-        outcome = Outcome(failure, "stopped there", True, search.name, invariant=HANDLER)
     except (Exception, SystemExit) as error:
-        outcome = Outcome(_mistake(node_class, error), "stopped there", True, search.name, invariant=HANDLER)
-    example = ""
-    if outcome.example is not None:
-        with suppress(TypeError):  # a setting of the reader's own that is no plain data: the words must do
-            example = outcome.example.save()
-    plain = {item.name: getattr(outcome, item.name) for item in fields(outcome) if item.name != "example"}
-    return {**plain, "example": example}
+        failure = _mistake(node_class, error)
+    return Outcome(failure, "stopped there", True, search.name, invariant=HANDLER)
 
 
 def _mistake(node_class: type[Node], error: BaseException) -> str:
@@ -215,24 +221,6 @@ def _mistake(node_class: type[Node], error: BaseException) -> str:
             "or call super().__init__ with all that it was given"
         )
     return f"{HANDLER}: {node_class.__name__} raised {text}"
-
-
-def _outcome(report: dict[str, Any], node_class: type[Node]) -> Outcome:
-    """The report as an outcome; its counterexample is taken again in this process."""
-    text = report.pop("example")
-    try:
-        example = load(text, _classes_beside(node_class)) if text else None
-    except NotRepeatedError as error:
-        return Outcome(**report | {"failure": _unrepeatable(node_class, error), "invariant": HANDLER})
-    except ValueError:  # it names a class that is not to be found, or steps that are not possible: the words must do
-        example = None
-    return Outcome(**report, example=example)
-
-
-def _classes_beside(node_class: type[Node]) -> list[type]:
-    """The class and those of its module: a reader's own state machines and messages."""
-    beside = vars(sys.modules[node_class.__module__]).values()
-    return [*(one for one in beside if isinstance(one, type)), node_class]
 
 
 def _unrepeatable(node_class: type[Node], error: NotRepeatedError) -> str:

@@ -1,8 +1,7 @@
 """The kill matrix: every mutant, and the shipped protocols, against every family of searches.
 
-A cell is one class and one family. The searches of the family run in turn, each for at most so many seconds, until one
-finds something; the search that is named as a mutant's killer is given up to ``KILLER_S``. "–" in a figure therefore
-means not found *in that time*, never that there is nothing.
+The searches of a cell's family run in turn, each for at most so many seconds, or ``KILLER_S`` for the mutant's killer,
+until one finds something. "–" in a figure therefore means not found *in that time*, never that there is nothing.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from distlib.check.search import FAMILIES, Family, Outcome, ProtocolSearch
+import pandas as pd
+
+from distlib.check.search import FAMILIES, Family
 from distlib.core.mutant import Sort
 from distlib.core.node import Node
 from distlib.core.parameter import Parameters, parameter
-from distlib.workbench.museum import DATA, mutant_named
+from distlib.workbench.museum import DATA
 from distlib.workbench.subjects import EXHIBITED, subject_named
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 KILLER_S = 30.0
 STORED = DATA / "kill_matrix.csv"
@@ -59,16 +58,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Cell:
-    """What came of one class and one family of searches.
-
-    ``verdict`` is "found" or "not found"; ``events`` the minimal path's steps, 0 if there is none.
-    """
+    """What came of one class and one family of searches; ``events`` are the minimal path's steps, 0 without one."""
 
     protocol: str
     mutant: str
     sort: str
     family: str
-    verdict: str
+    verdict: Literal["found", "not found"]
     search: str = ""
     elapsed_s: float = 0.0
     events: int = 0
@@ -83,24 +79,14 @@ def rows(protocol: str) -> list[Row]:
     return correct + [Row(protocol, one.node_class, one.sort, one.killed_by) for one in subject.mutants]
 
 
-def row_named(protocol: str, name: str) -> Row:
-    """The class called ``name``. Raises ``ValueError`` when there is none."""
-    for one in rows(protocol):
-        if one.name == name:
-            return one
-    mutant_named(name)  # says which there are
-    raise ValueError(f"{name} is no mutant of {protocol}")
-
-
 @dataclass(frozen=True)
 class CellTask:
-    """One cell to measure: a class by its name, and a family of searches. Plain data, for another process."""
+    """One cell to measure: a class, and a family of searches, of which each may take so many ``seconds``."""
 
-    protocol: str
-    name: str
+    row: Row
     family: Family
     seconds: float
-    killer_only: bool = False
+    killer_only: bool
 
 
 def tasks(params: KillMatrixParams) -> list[CellTask]:
@@ -111,22 +97,23 @@ def tasks(params: KillMatrixParams) -> list[CellTask]:
         families: Sequence[Family] = FAMILIES
         if killer_only and row.killed_by:
             families = [subject.search(row.killed_by).family]
-        made += [CellTask(params.protocol, row.name, family, params.seconds, killer_only) for family in families]
+        made += [CellTask(row, family, params.seconds, killer_only) for family in families]
     return made
 
 
 def measure(task: CellTask) -> Cell:
-    """Run one cell."""
-    row = row_named(task.protocol, task.name)
-    cell = Cell(task.protocol, task.name, row.sort, task.family, "not found")
+    """Run one cell; a simulated run is not made minimal here, for that takes longer than to find it."""
+    row = task.row
+    cell = Cell(row.protocol, row.name, row.sort, task.family, "not found")
     start, states = perf_counter(), 0
-    for search in subject_named(task.protocol).searches:
+    for search in subject_named(row.protocol).searches:
         killer = search.name == row.killed_by
         if search.family != task.family or not search.applies(row.node_class):
             continue
         if task.killer_only and row.killed_by and not killer:
             continue
-        outcome = searched(search, row.node_class, KILLER_S if killer else task.seconds)
+        run = search if search.simulation is None else partial(search.simulation.run, minimal=False)
+        outcome = run(row.node_class, KILLER_S if killer else task.seconds)
         states += outcome.distinct
         if outcome.failure:
             return replace(
@@ -134,14 +121,6 @@ def measure(task: CellTask) -> Cell:
                 events=outcome.events, states=states, failure=outcome.failure.splitlines()[0],
             )  # fmt: skip
     return replace(cell, elapsed_s=perf_counter() - start, states=states)
-
-
-def searched(search: ProtocolSearch, node_class: type[Node], seconds: float) -> Outcome:
-    """One search; a simulated run is not made minimal here, for that takes longer than to find it."""
-    if search.simulation is None:
-        return search(node_class, seconds)
-    outcome: Outcome = search.simulation.run(node_class, seconds, minimal=False)
-    return outcome
 
 
 def cells(
@@ -154,20 +133,16 @@ def cells(
     results: Iterable[Cell] = map(measure, todo) if executor is None else executor.map(measure, todo)
     done = iter(results)
     for number, task in enumerate(todo):
-        progress(number, len(todo), f"{task.name}: {task.family}")
+        progress(number, len(todo), f"{task.row.name}: {task.family}")
         yield next(done)
     progress(len(todo), len(todo), "")
 
 
 def table(found: Iterable[Cell]) -> pd.DataFrame:
     """Cells as a data frame, one row each, with the columns of ``Cell``."""
-    import pandas as pd
-
     return pd.DataFrame([astuple(cell) for cell in found], columns=[*Cell.__dataclass_fields__])
 
 
 def stored() -> pd.DataFrame:
     """The whole matrix as measured once, from ``data/kill_matrix.csv``."""
-    import pandas as pd
-
     return pd.read_csv(STORED, keep_default_na=False)

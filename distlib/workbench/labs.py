@@ -47,18 +47,19 @@ class MuseumLab(Lab):
 
     def table(self, result: Exhibit) -> pd.DataFrame:
         one = result.mutant
-        rows = [
-            ("what it does", one.title), ("the rule", one.rule), ("the paper", one.paper),
-            ("breaks", f"nothing, an equivalent mutant: {one.because}" if one.sort == "equivalent" else one.sort),
-            ("killed by", one.killed_by or "no search"),
-        ]  # fmt: skip
-        if one.because and one.sort != "equivalent":
-            rows.append(("and yet", one.because))
+        rows = {
+            "what it does": one.title, "the rule": one.rule, "the paper": one.paper, "breaks": one.sort,
+            "killed by": one.killed_by or "no search",
+        }  # fmt: skip
+        if one.sort == "equivalent":
+            rows["breaks"] = f"nothing, an equivalent mutant: {one.because}"
+        elif one.because:
+            rows["and yet"] = one.because
         if one.report is not None:
-            rows.append(("in real life", f"{one.report.what} ({one.report.url})"))
+            rows["in real life"] = f"{one.report.what} ({one.report.url})"
         if result.steps:
-            rows.append(("steps", str(result.trace.events)))
-        return pd.DataFrame(rows, columns=["", one.name])
+            rows["steps"] = str(result.trace.events)
+        return pd.DataFrame(rows.items(), columns=["", one.name])
 
     def verdicts(self, result: Exhibit) -> Sequence[tuple[str, bool | None, str]]:
         if not result.failure:
@@ -69,17 +70,12 @@ class MuseumLab(Lab):
         return {"mutant": self.table(result), "steps": pd.DataFrame({"step": result.steps})}
 
 
-def draw_matrix(result: pd.DataFrame) -> Any:
-    """Mutants down, families of searches across."""
-    return kill_matrix(result)
-
-
 class KillMatrixLab(Lab):
     """Every mutant against every family of searches; the shipped protocols stand among them and stay clean."""
 
     title = "The kill matrix"
     params = KillMatrixParams
-    figures = {"kill matrix": draw_matrix}
+    figures = {"kill matrix": kill_matrix}
     presets = {"Raft": {"protocol": "Raft"}, "Paxos, all searches": {"searches": "all"}}
     long = True
 

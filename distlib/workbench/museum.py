@@ -1,10 +1,4 @@
-"""The museum of mutants: each on show with what it does wrong.
-
-    >>> mutant_named("CommitsOldTerms").rule
-
-A mutant breaks *safety* (some invariant, or a client's history), or *liveness* (nothing bad happens, and nothing good
-either), or it is *equivalent*: a rule is broken, and no promise with it, because another rule stands in for it.
-"""
+"""The museum of mutants: each on show with what it does wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distlib.check.cluster.counterexample import load
-from distlib.check.subject import Subject
 from distlib.core.mutant import Mutant
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.trace import Trace
@@ -59,10 +52,8 @@ class Exhibit:
 
 
 def exhibit(params: ExhibitParams = ExhibitParams()) -> Exhibit:
-    """The mutant's counterexample, taken again in the real classes; an equivalent one in a run that stays right.
-
-    Raises ``ValueError`` when a stored path no longer breaks what it broke.
-    """
+    """The mutant's counterexample, taken again in the real classes; an equivalent one in a run that stays right. Raises
+    ``ValueError`` when what is stored no longer goes wrong."""
     chosen = mutant_named(params.mutant)
     subject = subject_of(chosen.node_class, EXHIBITED)
     if chosen.sort == "equivalent":
@@ -70,16 +61,11 @@ def exhibit(params: ExhibitParams = ExhibitParams()) -> Exhibit:
         return Exhibit(chosen, subject.example(chosen.node_class), "")
     text = (COUNTEREXAMPLES / f"{chosen.name}.json").read_text(encoding="utf-8")
     data = json.loads(text)
-    if "seed" in data:
-        return _simulated(subject, chosen, data["search"], data["seed"])
-    found = load(text)
-    return Exhibit(chosen, found.trace, str(found.broken.witness), steps=tuple(found.story))
-
-
-def _simulated(subject: Subject, chosen: Mutant, search: str, seed: int) -> Exhibit:
-    """The stored run again; ``failure`` says what goes wrong in it, shown or later."""
-    simulation = subject.search(search).simulation
-    failure = simulation.problem(simulation.cluster(chosen.node_class, seed))
+    if "seed" not in data:
+        found = load(text)
+        return Exhibit(chosen, found.trace, str(found.broken.witness), steps=tuple(found.story))
+    simulation, seed = subject.search(data["search"]).simulation, data["seed"]
+    failure = simulation.problem(simulation.cluster(chosen.node_class, seed))  # shown or later
     if not failure:
         raise ValueError(f"the run of {chosen.name} with seed {seed} shows nothing wrong any more")
     return Exhibit(chosen, simulation.trace(chosen.node_class, seed), failure, simulation.shown_ms[0])

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 import pytest
 
 from distlib.core.invariant import Broken
-from distlib.paxos.invariants import Agreement, MonotonicPromise, StableDecision, Validity
+from distlib.paxos.invariants import (
+    Agreement,
+    AtMostOnce,
+    MonotonicPromise,
+    PrefixConsistency,
+    SlotAgreement,
+    StableDecision,
+    Validity,
+)
 from distlib.paxos.message import Accept, Ballot, Prepare
 from distlib.paxos.multi_paxos import MultiPaxos
-from distlib.paxos.multi_paxos_invariants import AtMostOnce, PrefixConsistency, SlotAgreement
 from distlib.paxos.paxos import Paxos
 from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Add, Put

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from distlib.core.fault import Crash, Nemesis, Partition
+from distlib.paxos.invariants import multi_paxos_invariants
 from distlib.paxos.message import Ballot, Nack
 from distlib.paxos.multi_paxos import MultiPaxos, Role
-from distlib.paxos.multi_paxos_invariants import multi_paxos_invariants
 from distlib.paxos.multi_paxos_message import (
     NO_OP,
     Accept,

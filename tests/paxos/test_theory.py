@@ -7,7 +7,8 @@ from itertools import combinations, product
 import pytest
 from scipy.stats import binom
 
-from distlib.paxos.theory import availability, intersect, missing_share, phases
+from distlib.paxos.quorums import availability_by_size
+from distlib.paxos.theory import availability, intersect, missing_share
 
 
 @pytest.mark.parametrize(("acceptors", "quorum", "up"), [(5, 3, 0.95), (9, 1, 0.5), (7, 7, 0.999), (4, 0, 0.2)])
@@ -32,10 +33,12 @@ def test_intersection_and_missing_share_agree_with_all_pairs() -> None:
 
 
 def test_small_quorums_of_phase_2_trade_elections_for_decisions() -> None:
-    majority, flexible = phases(5, 3, 3, 0.95), phases(5, 4, 2, 0.95)
-    assert flexible.phase2 > majority.phase2
-    assert flexible.phase1 < majority.phase1
-    assert flexible.both == flexible.phase1
+    sizes = availability_by_size(5, 0.95).set_index("phase2")
+    majority, flexible = sizes.loc[3], sizes.loc[2]
+    assert (majority["phase1"], flexible["phase1"]) == (3, 4)
+    assert flexible["available2"] > majority["available2"]
+    assert flexible["available1"] < majority["available1"]
+    assert flexible["both"] == flexible["available1"]
 
 
 @pytest.mark.parametrize(("arguments", "error", "said"), [

@@ -2,9 +2,8 @@
 
 Nodes, messages and invariants are those of the explorer's ``ClusterModel``, so each path made by hand is a path of the
 model, and the explorer can go on from any state of it. Two things are added. A node may be down for a while, and a link
-may be partitioned: neither changes the world, they only forbid steps. What is in flight over such a link, or to a node
-that is down, waits there until the reader heals the link, restarts the node, or drops the message. Going back and
-choosing differently makes a branch.
+may be partitioned: they only forbid steps; what is in flight over such a link, or to such a node, waits there until it
+is dropped or may be delivered again. Going back and choosing differently makes a branch.
 """
 
 from __future__ import annotations
@@ -88,11 +87,8 @@ class Impossible(ValueError):
 
 @dataclass(eq=False)
 class ClusterState:
-    """A state of the cluster, and the step that led there from its ``parent`` (None at the start).
-
-    ``world`` is what the explorer sees, ``traffic`` what the step did to the messages; nodes may be ``down``, and links
-    (sender, receiver) ``partitioned``.
-    """
+    """A state of the cluster, and the step that led there from its ``parent`` (None at the start). ``world`` is what
+    the explorer sees, ``traffic`` what the step did to the messages; nodes may be ``down``, links ``partitioned``."""
 
     number: int
     parent: ClusterState | None
@@ -141,10 +137,8 @@ class ClusterState:
 
 
 class Tree:
-    """The cluster of ``asked``, without its bounds, and the states in which it was, by number.
-
-    Number 0 is the start, ``next`` the number of the next new one.
-    """
+    """The cluster of ``asked``, without its bounds, and the states in which it was, by number: 0 is the start, ``next``
+    the number of the next new one."""
 
     def __init__(self, asked: ClusterModel) -> None:
         requests = [pair for pair in asked.requests for _ in range(REPEATS)]
@@ -222,11 +216,8 @@ class Tree:
     # growing
 
     def grow(self, at: ClusterState, step: Step, copy: Copy | None = None) -> ClusterState:
-        """The state after ``step``; the same step again leads to the state that is there.
-
-        ``copy`` says which of several equal copies is meant (default: the oldest). Raises ``Impossible`` for a step
-        that the cluster does not allow.
-        """
+        """The state after ``step``; the same step again leads to the state that is there. ``copy`` says which of
+        several equal copies is meant (default: the oldest). Raises ``Impossible`` for a step that is not allowed."""
         for child in at.children:
             ended = child.traffic.ended
             if child.step == step and (copy is None or ended is None or ended[0] == copy.number):
@@ -255,7 +246,11 @@ class Tree:
                     raise Impossible(f"{node} is not down, so it cannot restart")
                 down, action = down - {node}, CrashRestart(node)
             case LinksStep(links):
-                self._check_links(links)
+                for one, other in links:
+                    self._check_node(one)
+                    self._check_node(other)
+                    if one == other:
+                        raise Impossible(f"{one} → {one} is no link between two nodes")
                 struck = set(links)
                 partitioned = partitioned | struck if isinstance(step, PartitionLinks) else partitioned - struck
                 return world, down, partitioned, {}
@@ -276,13 +271,6 @@ class Tree:
     def _check_node(self, node: NodeId) -> None:
         if node not in self.ids:
             raise Impossible(f"there is no node {node!r}; there are {', '.join(self.ids)}")
-
-    def _check_links(self, links: Sequence[Link]) -> None:
-        for one, other in links:
-            self._check_node(one)
-            self._check_node(other)
-            if one == other:
-                raise Impossible(f"{one} → {one} is no link between two nodes")
 
     def regrow(self, steps: Sequence[tuple[int, str]], where: str) -> list[ClusterState]:
         """The start and the states after ``steps``, each the place in this list of the state before and the step in
@@ -346,10 +334,8 @@ class Tree:
         return [OneWay(0.0, (one,), others) for one, others in targets.items() if others]
 
     def bounded(self, at: ClusterState, timeouts: int, crashes: int, faults: Faults) -> tuple[ClusterModel, World]:
-        """The model that a search from ``at`` explores, and the world it starts in.
-
-        Nodes that are down stay down, partitioned links stay so; clients may still ask what they have not asked yet.
-        """
+        """The model that a search from ``at`` explores, and the world it starts in. Nodes that are down stay down,
+        partitioned links stay so; clients may still ask what they have not asked yet."""
         down = at.down
         to_down = {(sender, node) for node in down for sender in self.ids if sender != node}
         requests = self._open(at, REPEATS)
@@ -369,11 +355,9 @@ class Tree:
 
 @dataclass(frozen=True)
 class StepFile:
-    """What a Step lab exports.
-
-    ``protocol`` is the node class, None for a cluster made by hand; ``here`` the number of the state where the reader
-    stands. ``states`` are all states but the start, number 0: the number of the one before, and the step in words.
-    """
+    """What a Step lab exports. ``protocol`` is the node class, None for a cluster made by hand; ``here`` the number of
+    the state where the reader stands; ``states`` all but the start, number 0: the number before, and the step in
+    words."""
 
     lab: Literal["StepLab"]
     protocol: str | None
@@ -421,11 +405,8 @@ class StepFile:
 
 
 def model_of(node_class: type[Node], servers: int) -> ClusterModel:
-    """A cluster of ``servers`` nodes of ``node_class``, its invariants, and what clients may ask.
-
-    Raises ``TypeError`` for a class that is of no subject: such a cluster is made by hand, as a ``ClusterModel``, and
-    given to ``StepLab.on``.
-    """
+    """A cluster of ``servers`` nodes of ``node_class``, its invariants, and what clients may ask. Raises ``TypeError``
+    for a class that is of no subject."""
     require.whole("servers", servers, 1, 9)
     try:
         subject = subject_of(node_class)

@@ -47,9 +47,8 @@ class StepFrame:
 
     # --- building -------------------------------------------------------------------------------------------
 
-    def _number(self, text: str, value: float, low: float, high: float, tooltip: str, width: int = 62) -> Any:
-        kind = w.BoundedIntText if isinstance(value, int) else w.BoundedFloatText
-        box = kind(value=value, min=low, max=high, tooltip=tooltip, layout=w.Layout(width=f"{width}px"))
+    def _number(self, text: str, value: int, low: int, high: int, tooltip: str, width: int = 62) -> Any:
+        box = w.BoundedIntText(value=value, min=low, max=high, tooltip=tooltip, layout=w.Layout(width=f"{width}px"))
         return box, w.HBox([w.Label(text), box], layout=w.Layout(align_items="center", margin="0 6px 0 4px"))
 
     def _moves(self, shown: int) -> w.HBox:

@@ -1,11 +1,4 @@
-"""The Step lab: all that may happen next in a cluster, and the reader is the network, the clock and the fate.
-
-    StepLab(Raft)                        # or Paxos, MultiPaxos, a broken variant, a class of your own
-    StepLab.on(model)                    # any cluster that ``ClusterModel`` takes
-
-Everything works without a screen, too: ``lab.fire("S1")``, ``lab.deliver("S1 → S2")``, ``lab.back()``,
-``lab.play(20, seed=3)``, ``lab.find()``; ``lab.state`` is where we are, ``lab.messages`` what is in flight.
-"""
+"""The Step lab: all that may happen next in a cluster, and the reader is the network, the clock and the fate."""
 
 from __future__ import annotations
 
@@ -47,11 +40,12 @@ class StepLab:
     """A cluster under the reader's hands, and the tree of everything that was tried.
 
     ``protocol`` is Raft, Paxos, MultiPaxos or a subclass (or a ``ClusterModel``, see ``on``), run by ``servers``
-    nodes. ``steps`` are steps in words, to begin with; ``shown`` is how many steps the picture shows.
+    nodes. ``steps`` are steps in words, to begin with; ``shown`` is how many steps the picture shows. It works without
+    a screen, too: ``lab.fire("S1")``, ``lab.deliver("S1 → S2")``, ``lab.back()``, ``lab.play(20, seed=3)``.
 
-    A step that the cluster does not allow raises ``Impossible`` (a ``ValueError``) here, and
-    is a message in the lab when a button was pressed. What the reader's own class does wrong is a broken invariant,
-    *no handler fails*; if not even its nodes can be made, the lab says why, and ``error`` holds the exception.
+    A step that the cluster does not allow raises ``Impossible`` here, and is a message in the lab when a button was
+    pressed. What the reader's own class does wrong is a broken invariant, *no handler fails*; if not even its nodes can
+    be made, the lab says why, and ``error`` holds the exception.
     """
 
     def __init__(
@@ -241,10 +235,8 @@ class StepLab:
         return self.tree.regrow(list(enumerate(self._opened_with)), "steps")[-1]
 
     def play(self, steps: int = 20, seed: int = 7, *, faults: bool = False) -> ClusterState:
-        """Go on at random, by ``steps`` steps or to a violation; the same seed always goes the same way from here.
-
-        With ``faults``, messages get lost and doubled, nodes crash and restart.
-        """
+        """Go on at random, by ``steps`` steps or to a violation; with ``faults``, messages get lost and doubled, nodes
+        crash and restart. The same seed always goes the same way from here."""
         require.whole("steps", steps, 1, 5000)
         random = Seeds(seed).stream("step lab")
         with self._lock:
@@ -266,11 +258,8 @@ class StepLab:
     # --- searching ------------------------------------------------------------------------------------------
 
     def find(self, **reach: Any) -> None:
-        """Search for a violation from here, in the background (``wait`` waits for the end), and go there.
-
-        Keyword arguments are those of ``distlib.workbench.step.search.Reach``: timeouts, crashes, losses, duplicates,
-        seconds, seed.
-        """
+        """Search for a violation from here, in the background (``wait`` waits for the end), and go there. ``reach`` as
+        in ``distlib.workbench.step.search.Reach``: timeouts, crashes, losses, duplicates, seconds, seed."""
         asked, state = Reach(**reach), self.state
         if state.broken is not None:
             raise Impossible(f"{state.broken.invariant} is broken here already; go back first")
@@ -327,8 +316,9 @@ class StepLab:
     def report(self) -> LabReport:
         """What the lab shows now."""
         name = "cluster" if self.protocol is None else self.protocol.__name__
+        file = StepFile.of(self.tree, self.state, self.protocol, self.servers, self.picture.shown)
         return LabReport(
-            self._frame.title, f"step_{name}_{self.state.depth}-steps", self.share(), self._json(), self.diagram(),
+            self._frame.title, f"step_{name}_{self.state.depth}-steps", self.share(), file.text(), self.diagram(),
             verdicts=self.verdicts, steps=self.steps,
         )  # fmt: skip
 
@@ -345,15 +335,10 @@ class StepLab:
         window = (0.0, float(max(self.state.depth + 2, 20)))
         return step_diagram(scene_of(self.tree, self.state, window))
 
-    def _json(self) -> str:
-        return StepFile.of(self.tree, self.state, self.protocol, self.servers, self.picture.shown).text()
-
     @classmethod
     def load(cls, path: str | Path, protocol: type[Node] | ClusterModel | None = None) -> StepLab:
         """The lab, with its whole tree, from an exported JSON file; a class of the reader's own must be given again.
-
-        Raises ``ValueError`` naming the file and the field that is wrong.
-        """
+        Raises ``ValueError`` naming the file and the field that is wrong."""
         path = Path(path)
         file = StepFile.read(path)
         shown = file.shown if file.shown in SHOWN else SHOWN[1]

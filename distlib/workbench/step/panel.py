@@ -1,7 +1,5 @@
-"""The panel of the Step lab: what may happen next, and what the cluster is like, as one widget with one trait.
-
-One message to the browser a click, however many events are pending: a widget for each would take longer than the step.
-"""
+"""The panel of the Step lab: what may happen next, and what the cluster is like, as one widget with one trait: one
+message to the browser a click, however many events are pending."""
 
 from __future__ import annotations
 
@@ -50,7 +48,7 @@ def content_of(tree: Tree, state: ClusterState) -> dict[str, Any]:
             "id": str(copy.number),
             "link": f"{copy.sender} → {copy.receiver}",
             "kind": kind_of(copy.message),
-            "rest": _words(copy.message),
+            "rest": describe(copy.message).removeprefix(kind_of(copy.message)).strip(),
             "held": state.holds_up(copy.sender, copy.receiver),
             "fresh": copy.sent_at == state.depth and state.depth > 0,
         }
@@ -116,10 +114,6 @@ def _asked(message: Any) -> str:
     """What a client wants, in short: the command or the value, where there is one."""
     wanted = getattr(message, "command", getattr(message, "value", None))
     return describe(message) if wanted is None else str(wanted)
-
-
-def _words(message: Any) -> str:
-    return describe(message).removeprefix(kind_of(message)).strip()
 
 
 def _links(ids: tuple[NodeId, ...], partitioned: frozenset[Link]) -> list[dict[str, Any]]:

@@ -30,11 +30,8 @@ class Reach(Parameters):
 
 
 def find(tree: Tree, here: ClusterState, reach: Reach, progress: Progress) -> tuple[list[Step], str]:
-    """Search from ``here``: breadth-first first, whose counterexample is a shortest one, then random walks.
-
-    The steps to the violation (none: nothing found), and the words for it; after a press on Stop, of what was found by
-    then.
-    """
+    """Search from ``here``: breadth-first first, whose counterexample is a shortest one, then random walks. The steps
+    to the violation (none: nothing found), and the words for it; after a press on Stop, of what was found by then."""
     faults = Faults(losses=reach.losses, duplicates=reach.duplicates)
     model, start = tree.bounded(here, reach.timeouts, reach.crashes, faults)
 
@@ -43,10 +40,9 @@ def find(tree: Tree, here: ClusterState, reach: Reach, progress: Progress) -> tu
 
     def look(name: str, search: BreadthFirst | RandomWalks, max_depth: int | None, before_s: float) -> Result:
         def tell(now: Any) -> None:
+            done_s = min(before_s + now.elapsed_s, reach.seconds)
             if not progress.stopping:
-                progress(
-                    min(before_s + now.elapsed_s, reach.seconds), reach.seconds, f"{name}: {now.distinct:,} states"
-                )
+                progress(done_s, reach.seconds, f"{name}: {now.distinct:,} states")
 
         return explore(
             model, search=search, start=[start], max_depth=max_depth, max_seconds=reach.seconds / 2, max_bytes=2**29,
