@@ -80,10 +80,7 @@ def rows_of(nodes: Sequence[TreeNode]) -> dict[int, int]:
         if node.parent is not None and node is siblings[0]:
             rows[node.number] = rows[node.parent]
             continue
-        span, row = (
-            (node.depth - 1, ends[node.number]),
-            rows.get(node.parent, -1) + 1 if node.parent is not None else 0,
-        )
+        span, row = (node.depth - 1, ends[node.number]), 0 if node.parent is None else rows[node.parent] + 1
         while row < len(taken) and any(span[0] <= high and low <= span[1] for low, high in taken[row]):
             row += 1
         while len(taken) <= row:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -27,20 +26,14 @@ def latency_cdf(samples: Mapping[str, Iterable[float]], *, log_x: bool = False, 
     value, or values of 0 with ``log_x``.
     """
     curves = _checked(samples, log_x)
-    figure = theme.figure(height=430)
+    legend = theme.legend_beside(xanchor="left", tracegroupgap=6)
+    figure = theme.figure(height=430, margin=(72, 24, 20, 58), legend=legend, hovermode="closest")
     low, high = _range(curves.values(), log_x)
     styled = [(name, values, theme.series_style(number)) for number, (name, values) in enumerate(curves.items())]
     figure.add_trace(_levels(low, high))
     figure.add_traces([_curve(*one) for one in styled])
     figure.add_traces([_marks(*one, SYMBOLS[number % 5]) for number, one in enumerate(styled)])
-    figure.update_layout(
-        legend=theme.legend_beside(xanchor="left", tracegroupgap=6),
-        margin={"l": 72, "r": 24, "t": 20, "b": 58},
-        hovermode="closest",
-    )
-    scale: dict[str, Any] = {"range": [low, high]}
-    if log_x:
-        scale = {"type": "log", "range": [math.log10(low), math.log10(high)]}
+    scale = theme.log_axis(low, high) if log_x else {"range": [low, high]}
     figure.update_xaxes(title_text=f"{label} (ms{', log scale' if log_x else ''})", showgrid=True, **scale)
     figure.update_yaxes(
         title_text="share of requests not slower", range=[0, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 0.9, 1.0],

@@ -87,17 +87,12 @@ def routine_lines(picture: Diagram) -> go.Scatter:
     for flight in flights:
         if flight.sender in picture.nodes:
             rounds.setdefault((flight.sender, flight.start_ms, flight.kind), []).append(flight.receiver)
-    feet = {sender: picture.y(sender) - HALF for sender, _, _ in rounds}
-    return lines(
-        [[(sent_ms, feet[sender]), (sent_ms, feet[sender] - 0.12)] for sender, sent_ms, _ in rounds],
-        [
-            f"<b>{plain(kind)}</b>  {plain(sender)} → {plain(' '.join(receivers))}<br>sent {sent_ms:,.2f} ms"
-            for (sender, sent_ms, kind), receivers in rounds.items()
-        ],
-        name=f"{name}, a tick a round",
-        showlegend=True,
-        line=line,
-    )
+    ticks, said = [], []
+    for (sender, sent_ms, kind), receivers in rounds.items():
+        foot = picture.y(sender) - HALF
+        ticks.append([(sent_ms, foot), (sent_ms, foot - 0.12)])
+        said.append(f"<b>{plain(kind)}</b>  {plain(sender)} → {plain(' '.join(receivers))}<br>sent {sent_ms:,.2f} ms")
+    return lines(ticks, said, name=f"{name}, a tick a round", showlegend=True, line=line)
 
 
 def undelivered_crosses(picture: Diagram) -> go.Scatter:
@@ -105,11 +100,8 @@ def undelivered_crosses(picture: Diagram) -> go.Scatter:
     lost = [one for one in (*picture.flights, *picture.routine) if one.fate in (LOST, PARTITIONED, DOWN)]
     if len(lost) > 2 * len(picture.flights):
         lost = [one for one in lost if not one.routine]
-    return _signs(
-        [(one, message_path(picture, one)[-1]) for one in lost],
-        name="not delivered",
-        marker={"symbol": "x-thin", "size": 8, "color": theme.INK, "line": {"width": 1.8, "color": theme.INK}},
-    )
+    cross = {"symbol": "x-thin", "size": 8, "color": theme.INK, "line": {"width": 1.8, "color": theme.INK}}
+    return _signs([(one, message_path(picture, one)[-1]) for one in lost], name="not delivered", marker=cross)
 
 
 def duplicate_marks(picture: Diagram) -> go.Scatter:
@@ -119,11 +111,8 @@ def duplicate_marks(picture: Diagram) -> go.Scatter:
         if one.duplicate:
             (start, low), *_, (end, high) = message_path(picture, one)
             again.append((one, ((start + end) / 2, (low + high) / 2)))
-    return _signs(
-        again,
-        name="duplicate",
-        marker={"symbol": "diamond", "size": 8, "color": theme.PAPER, "line": {"width": 1.5, "color": theme.INK}},
-    )
+    diamond = {"symbol": "diamond", "size": 8, "color": theme.PAPER, "line": {"width": 1.5, "color": theme.INK}}
+    return _signs(again, name="duplicate", marker=diamond)
 
 
 def _signs(found: list[tuple[Flight, tuple[float, float]]], **style: Any) -> go.Scatter:

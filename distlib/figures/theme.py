@@ -101,18 +101,29 @@ ROWS = {"fixedrange": True, "showgrid": False, "showline": False, "ticks": "", "
 """A vertical axis that only names rows: the lanes of a cluster, its logs."""
 
 
-def figure(*, title: str = "", height: int = 420, width: int = WIDTH) -> go.Figure:
-    """An empty figure in the course's look; ``height`` and ``width`` in pixels."""
-    empty = go.Figure(layout={"template": TEMPLATE, "height": height, "width": width})
-    if title:
-        empty.update_layout(title_text=title)
-    return empty
+def figure(
+    *, height: int = 420, width: int = WIDTH, margin: tuple[int, int, int, int] | None = None, **layout: Any
+) -> go.Figure:
+    """An empty figure in the course's look; sizes in pixels, ``margin`` as (left, right, top, bottom)."""
+    if margin is not None:
+        layout["margin"] = margins(*margin)
+    return go.Figure(layout={"template": TEMPLATE, "height": height, "width": width, **layout})
+
+
+def margins(left: float, right: float, top: float, bottom: float) -> dict[str, float]:
+    """What plotly calls l, r, t and b, in pixels."""
+    return {"l": left, "r": right, "t": top, "b": bottom}
 
 
 def panels(rows: int, cols: int, *, height: int, width: int = WIDTH, **options: Any) -> go.Figure:
     """An empty figure of several panels; ``options`` as ``plotly.subplots.make_subplots`` takes them."""
     empty = make_subplots(rows=rows, cols=cols, **options)
     return empty.update_layout(figure(height=height, width=width).layout)
+
+
+def log_axis(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis from ``low`` to ``high``."""
+    return {"type": "log", "range": [math.log10(low), math.log10(high)]}
 
 
 def decades(first: int, end: int) -> list[float]:

@@ -11,7 +11,7 @@ from distlib.figures import lanes, theme
 from distlib.figures.diagram import BOTTOM, TOP, Diagram, diagram_of
 from distlib.figures.message_lines import message_path
 from distlib.figures.player import add_player, moments
-from distlib.figures.shapes import plain
+from distlib.figures.shapes import plain, transposed
 from distlib.figures.spacetime import draw
 
 SIDE_PX = 172
@@ -54,18 +54,15 @@ def _kept(figure: go.Figure) -> list[int]:
 
 
 def _moving(picture: Diagram, at_ms: float, styled: bool = False) -> list[go.Scatter]:
-    """The traces that change from frame to frame; only the first ones carry their style. None is ever without a
-    point: plotly would not redraw it."""
+    """The traces that change from frame to frame; only the first ones carry their style. Each has a point at least, as
+    plotly would not redraw it without one."""
     views = lanes.shown_at(picture.trace, at_ms)
     flying, heads = _in_flight(picture, at_ms)
+    (x, y), (head_x, head_y, said) = transposed(flying, 2), transposed(heads, 3)
     parts: list[dict[str, Any]] = [
         {"x": [at_ms, at_ms], "y": [0.02 - BOTTOM - len(picture.nodes) + 1, TOP - 0.04]},
-        {"x": [x for x, _ in flying] or [None], "y": [y for _, y in flying] or [None]},
-        {
-            "x": [x for x, _, _ in heads] or [None],
-            "y": [y for _, y, _ in heads] or [None],
-            "hovertext": [said for _, _, said in heads],
-        },
+        {"x": x or [None], "y": y or [None]},
+        {"x": head_x or [None], "y": head_y or [None], "hovertext": said},
         {"text": [state_text(views[node]) if node in views else "" for node in picture.nodes]},
     ]
     styles = _moving_styles(picture) if styled else [{}] * len(parts)

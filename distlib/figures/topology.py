@@ -83,12 +83,10 @@ def _links(drawn: Map) -> list[go.Scatter]:
         (x0, y0), (x1, y1) = drawn.place[one], drawn.place[other]
         (broken if ways else whole).append([(x0, y0), (x1, y1)])
         if ways:
-            text = (
-                f"{one} ⇹ {other} partitioned"
-                if len(ways) == 2
-                else f"{ways[0][0]} ↛ {ways[0][1]} partitioned, one way"
-            )
-            share = 0.5 if len(ways) == 2 else (0.62 if ways[0] == (one, other) else 0.38)
+            text, share = f"{one} ⇹ {other} partitioned", 0.5
+            if len(ways) == 1:
+                text = f"{ways[0][0]} ↛ {ways[0][1]} partitioned, one way"
+                share = 0.62 if ways[0] == (one, other) else 0.38
             crosses.append((x0 + share * (x1 - x0), y0 + share * (y1 - y0), plain(text)))
     cross = {"symbol": "x-thin", "size": 11, "line": {"color": theme.PURPLE, "width": 2.5}}
     return [
@@ -141,13 +139,11 @@ def _track(drawn: Map, kind: str, found: list[tuple[Flight, float]], style: Line
 
 def _lost(drawn: Map) -> go.Scatter:
     """Crosses where messages were just lost; those that a partition stops have the cross of the link."""
-    lost = [one for one in drawn.flights if one.fate == LOST]
-    now = [
-        one
-        for one in lost
-        if one.end_ms <= drawn.at_ms < one.end_ms + max(LINGER_MS, 0.4 * (one.arrive_ms - one.start_ms))
-    ]
-    points = [(*_where(drawn, one, STOPS[LOST]), flight_text(one)) for one in now]
+    lost, points = [one for one in drawn.flights if one.fate == LOST], []
+    for one in lost:
+        stays_ms = max(LINGER_MS, 0.4 * (one.arrive_ms - one.start_ms))
+        if one.end_ms <= drawn.at_ms < one.end_ms + stays_ms:
+            points.append((*_where(drawn, one, STOPS[LOST]), flight_text(one)))
     cross = {"symbol": "x-thin", "size": 12, "line": {"color": theme.INK, "width": 2.5}}
     return _in_legend(signs(points, name="lost", showlegend=bool(lost), marker=cross))
 
