@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from distlib.balancing.charts import words_above
 from distlib.figures import theme
@@ -30,24 +29,19 @@ def ring(arcs: pd.DataFrame, shares: pd.DataFrame, expected_deviation: float) ->
     """
     _check_arcs(arcs)
     check_columns(shares, "node", "share", "keys")
-    base = theme.figure(height=460)
-    figure = make_subplots(rows=1, cols=2, column_widths=[0.46, 0.54], horizontal_spacing=0.08)
+    figure = theme.panels(1, 2, height=460, column_widths=[0.46, 0.54], horizontal_spacing=0.08)
     for node in shares["node"]:
         figure.add_trace(_arc_trace(arcs[arcs["node"] == node], int(node), OUTER, 16), 1, 1)
     figure.add_trace(_points(arcs), 1, 1)
     figure.add_trace(_names(arcs, shares), 1, 1)
     figure.add_traces(_share_bars(shares, expected_deviation), rows=1, cols=2)
-    figure.update_layout(base.layout)
-    figure.update_layout(
-        margin={"l": 8, "r": 24, "t": 44, "b": 56}, bargap=0.25, barmode="overlay",
-        legend={"x": 0.54, "y": 1.0},
-    )  # fmt: skip
+    figure.update_layout(margin=theme.margins(8, 24, 44, 56), legend={"x": 0.54, "y": 1.0})
+    figure.update_layout(bargap=0.25, barmode="overlay")
     _round_axes(figure)
     names = [f"N{node}" for node in shares["node"]]
     figure.update_xaxes(row=1, col=2, tickvals=list(range(len(names))), ticktext=names, title_text="node", ticks="")
     top = 1.2 * max(float(shares["share"].max()), float((shares["keys"] / max(shares["keys"].sum(), 1)).max()))
-    figure.update_yaxes(row=1, col=2, title_text="share", tickformat=".0%", range=[0, top])
-    return figure
+    return figure.update_yaxes(row=1, col=2, title_text="share", tickformat=".0%", range=[0, top])
 
 
 def _check_arcs(arcs: pd.DataFrame) -> None:
@@ -135,7 +129,7 @@ def ring_change(before: pd.DataFrame, after: pd.DataFrame) -> go.Figure:
     _check_arcs(after)
     moved = changed_arcs(before, after)
     share = share_of(moved)
-    figure = theme.figure(height=520, width=620)
+    figure = theme.figure(height=520, width=620, margin=(8, 8, 44, 8), legend={"y": 1.0})
     figure.add_trace(_wedges(moved, share))
     nodes = sorted({*before["node"], *after["node"]})
     for node in nodes:
@@ -148,7 +142,6 @@ def ring_change(before: pd.DataFrame, after: pd.DataFrame) -> go.Figure:
         text=[f"<b>{share:.1%}</b> of the keys move", "inside before, outside after"],
         textfont={"size": [16, 12], "color": [theme.INK, theme.SOFT]},
     )  # fmt: skip
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 44, "b": 8}, legend={"y": 1.0})
     _round_axes(figure)
     return figure
 
@@ -198,7 +191,7 @@ def key_movement(table: pd.DataFrame) -> go.Figure:
     ``table`` has the columns method, moved, needless, least (what must move).
     """
     check_columns(table, "method", "moved", "needless", "least")
-    figure = theme.figure(height=100 + 56 * len(table))
+    figure = theme.figure(height=100 + 56 * len(table), margin=(104, 60, 44, 52), barmode="stack", bargap=0.45)
     names = [{"modulo": "hash mod n"}.get(name, name) + "  " for name in table["method"]]
     hatch = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.VERMILLION, "size": 7, "solidity": 0.2}
     figure.add_bar(
@@ -216,8 +209,7 @@ def key_movement(table: pd.DataFrame) -> go.Figure:
         x=[least, least], y=[names[0], names[-1]], mode="lines", name=f"the least possible, {least:.1%}",
         line={"color": theme.INK, "width": 1.4, "dash": "dash"}, hoverinfo="skip",
     )  # fmt: skip
-    figure.update_layout(barmode="stack", bargap=0.45, margin={"l": 104, "r": 60, "t": 44, "b": 52},
-                         legend={"y": 1.0, "traceorder": "normal"})  # fmt: skip
+    figure.update_layout(legend={"y": 1.0, "traceorder": "normal"})
     figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont={"size": 13, "color": theme.INK})
     figure.update_xaxes(title_text="share of all keys that move", tickformat=".0%", rangemode="tozero")
     return figure
@@ -234,27 +226,21 @@ def maglev_table(claims: pd.DataFrame) -> go.Figure:
     if size > 100:
         raise ValueError(f"the table has {size:,} slots; one that can be drawn has at most 100, for example 13 or 31")
     nodes = sorted(set(claims["node"]), key=str)
-    figure = theme.figure(height=190)
+    figure = theme.figure(height=190, margin=(24, 24, 52, 48), bargap=0.08, barmode="overlay", showlegend=False)
     for number, (node, part) in enumerate(zip(nodes, _slots(claims, nodes, size), strict=True)):
         figure.add_bar(
             name=str(node), marker={"color": theme.series_style(number).colour}, textposition="inside", textangle=0,
             insidetextanchor="middle", textfont={"color": "#ffffff", "size": 15}, width=0.92,
             hovertemplate=f"slot %{{x}} belongs to <b>{node}</b><extra></extra>", **part,
         )  # fmt: skip
-    figure.update_layout(
-        bargap=0.08, barmode="overlay", margin={"l": 24, "r": 24, "t": 52, "b": 48}, showlegend=False,
-        annotations=_turn(claims, size), uniformtext={"minsize": 8, "mode": "show"},
-    )  # fmt: skip
-    figure.update_xaxes(
-        title_text="slot of the table", dtick=1 if size <= 31 else 10, ticks="", range=[-0.6, size - 0.4]
-    )
-    figure.update_yaxes(visible=False, range=[0, 1])
+    figure.update_layout(annotations=_turn(claims, size), uniformtext={"minsize": 8, "mode": "show"})
+    slots = {"dtick": 1 if size <= 31 else 10, "range": [-0.6, size - 0.4]}
+    figure.update_xaxes(title_text="slot of the table", ticks="", **slots).update_yaxes(visible=False, range=[0, 1])
     moving = list(range(len(nodes)))
-    frames = [
-        go.Frame(data=[go.Bar(**part) for part in _slots(claims, nodes, filled)], traces=moving,
-                 layout={"annotations": _turn(claims, filled)})
-        for filled in range(size + 1)
-    ]  # fmt: skip
+    frames = []
+    for filled in range(size + 1):
+        data = [go.Bar(**part) for part in _slots(claims, nodes, filled)]
+        frames.append(go.Frame(data=data, traces=moving, layout={"annotations": _turn(claims, filled)}))
     drawn = add_player(figure, frames, list(range(size + 1)), active=size, below_px=44, redraw=True)
     drawn.layout.sliders[0].currentvalue.update(prefix="slots filled: ", suffix="")
     return drawn

@@ -33,7 +33,7 @@ def latency_cdf(samples: Mapping[str, Iterable[float]], *, log_x: bool = False, 
     figure.add_trace(_levels(low, high))
     figure.add_traces([_curve(*one) for one in styled])
     figure.add_traces([_marks(*one, SYMBOLS[number % 5]) for number, one in enumerate(styled)])
-    scale = theme.log_axis(low, high) if log_x else {"range": [low, high]}
+    scale = {"type": "log", "range": [math.log10(low), math.log10(high)]} if log_x else {"range": [low, high]}
     figure.update_xaxes(title_text=f"{label} (ms{', log scale' if log_x else ''})", showgrid=True, **scale)
     figure.update_yaxes(
         title_text="share of requests not slower", range=[0, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 0.9, 1.0],
@@ -84,7 +84,7 @@ def _curve(name: str, values: np.ndarray, style: LineStyle) -> go.Scatter:
     return go.Scatter(
         x=[round(value, 6) for value, _ in ends], y=[round(part, 6) for _, part in ends],
         mode="lines", name=name, legendgroup=name, showlegend=False,
-        line={"color": style.colour, "dash": style.dash, "width": 2.4, "shape": "hv"},
+        line={**style.line(2.4), "shape": "hv"},
         hovertemplate=f"<b>{name}</b><br>%{{y:.2%}} take at most %{{x:,.4g}} ms<extra></extra>",
     )  # fmt: skip
 
@@ -105,7 +105,7 @@ def _marks(name: str, values: np.ndarray, style: LineStyle, symbol: str) -> go.S
     return go.Scatter(
         x=list(finite.values()), y=[one / 100 for one in finite], customdata=list(finite),
         mode="lines+markers", name=f"<b>{name}</b><br>{told}", legendgroup=name, showlegend=True,
-        line={"color": style.colour, "dash": style.dash, "width": 0},
+        line=style.line(0),
         marker={"symbol": symbol, "size": 9, "color": style.colour, "line": {"color": theme.PAPER, "width": 1.2}},
         hovertemplate=f"<b>{name}</b><br>p%{{customdata:g}}: %{{x:,.4g}} ms<extra></extra>",
     )  # fmt: skip

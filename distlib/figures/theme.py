@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -46,6 +47,10 @@ class LineStyle(NamedTuple):
 
     colour: str
     dash: str = "solid"
+
+    def line(self, width: float) -> dict[str, Any]:
+        """A line of this style, ``width`` pixels wide."""
+        return {"color": self.colour, "dash": self.dash, "width": width}
 
 
 SERIES = tuple(
@@ -123,7 +128,7 @@ def panels(rows: int, cols: int, *, height: int, width: int = WIDTH, **options: 
 
 def log_axis(low: float, high: float) -> dict[str, Any]:
     """A logarithmic axis from ``low`` to ``high``."""
-    return {"type": "log", "range": [math.log10(low), math.log10(high)]}
+    return {"type": "log", "range": [float(np.log10(low)), float(np.log10(high))]}
 
 
 def decades(first: int, end: int) -> list[float]:
