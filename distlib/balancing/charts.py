@@ -96,10 +96,8 @@ def words_above(text: str, y: float, size: int) -> dict[str, Any]:
 
 
 def backend_shares(counts: pd.DataFrame) -> go.Figure:
-    """How many requests each backend got under each policy, against an even share.
-
-    ``counts`` has the columns policy, backend, requests.
-    """
+    """How many requests each backend got under each policy, against an even share; columns policy, backend,
+    requests."""
     check_columns(counts, "policy", "backend", "requests")
     names = list(counts["policy"].unique())
     figure = theme.figure(height=400, margin=(70, 24, 44, 56))
@@ -121,11 +119,8 @@ def _sign(style: LineStyle, name: str, names: list[str]) -> dict[str, Any]:
 
 
 def policy_heat_map(table: pd.DataFrame) -> go.Figure:
-    """Policy × service variability × load: how many times the central queue's response each policy takes.
-
-    ``table`` has the columns policy, cv2, load, slowdown. Darker is slower; the best policy of each cell is in bold
-    and marked ★.
-    """
+    """Policy × service variability × load: how many times the central queue's response each policy takes. The columns
+    are policy, cv2, load, slowdown. Darker is slower; the best policy of each cell is in bold and marked ★."""
     check_columns(table, "policy", "cv2", "load", "slowdown")
     names = list(table["policy"].unique())
     best = table.loc[table.groupby(["cv2", "load"])["slowdown"].idxmin()].set_index(["cv2", "load"])["policy"]
@@ -162,10 +157,8 @@ def _variability(cv2: float) -> str:
 
 
 def herd_curve(table: pd.DataFrame) -> go.Figure:
-    """Mean response against the age of the load information: everybody runs to the backend that *was* idle.
-
-    ``table`` has the columns policy, interval_s (0: live), mean_s, low_s, high_s.
-    """
+    """Mean response against the age of the load information: everybody runs to the backend that *was* idle. ``table``
+    has the columns policy, interval_s (0: live), mean_s, low_s, high_s."""
     check_columns(table, "policy", "interval_s", "mean_s", "low_s", "high_s")
     figure = theme.figure(height=430, margin=(70, 24, 20, 58), legend=theme.legend_beside())
     names = list(table["policy"].unique())
@@ -191,10 +184,8 @@ def herd_curve(table: pd.DataFrame) -> go.Figure:
 
 
 def fullest_bins(table: pd.DataFrame) -> go.Figure:
-    """Balls into bins: the share of bins with at least k balls, by the number of choices; lines are theory.
-
-    ``table`` has the columns choices, balls, share, theory.
-    """
+    """Balls into bins: the share of bins with at least k balls, by the number of choices; lines are theory. ``table``
+    has the columns choices, balls, share, theory."""
     check_columns(table, "choices", "balls", "share", "theory")
     figure = theme.figure(height=400, margin=(84, 24, 20, 56), legend=theme.legend_beside())
     for number, (choices, rows) in enumerate(table[table["share"] > 0].groupby("choices")):

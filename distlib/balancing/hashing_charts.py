@@ -60,10 +60,7 @@ def _arc_trace(arcs: pd.DataFrame, node: int, radius: float, width: float) -> go
 
 
 def arc_line(spans: np.ndarray, radius: float) -> tuple[list[float | None], list[float | None]]:
-    """Arcs (start, end in turns; one that passes 0 has start > end) as one line, broken between arcs; clockwise.
-
-    The circle starts at noon.
-    """
+    """Arcs (start, end in turns from noon, clockwise; start > end for one that passes 0) as one line with gaps."""
     x: list[float | None] = []
     y: list[float | None] = []
     for start, end in spans:
@@ -122,9 +119,7 @@ def _share_bars(shares: pd.DataFrame, deviation: float) -> list[Any]:
 
 def ring_change(before: pd.DataFrame, after: pd.DataFrame) -> go.Figure:
     """Two rings, before (inside) and after (outside) a node joined or left; what changes hands is filled in between.
-
-    Both have the columns start, end (turns of the circle), node. In the middle stands how much changes hands.
-    """
+    Both have the columns start, end (turns of the circle), node. In the middle stands how much changes hands."""
     _check_arcs(before)
     _check_arcs(after)
     moved = changed_arcs(before, after)
@@ -186,10 +181,8 @@ def _round_axes(figure: go.Figure) -> None:
 
 
 def key_movement(table: pd.DataFrame) -> go.Figure:
-    """Share of the keys that move when one node joins or leaves, by method; needless moves are hatched.
-
-    ``table`` has the columns method, moved, needless, least (what must move).
-    """
+    """Share of the keys that move when one node joins or leaves, by method; needless moves are hatched. ``table`` has
+    the columns method, moved, needless, least (what must move)."""
     check_columns(table, "method", "moved", "needless", "least")
     figure = theme.figure(height=100 + 56 * len(table), margin=(104, 60, 44, 52), barmode="stack", bargap=0.45)
     names = [{"modulo": "hash mod n"}.get(name, name) + "  " for name in table["method"]]
@@ -216,11 +209,8 @@ def key_movement(table: pd.DataFrame) -> go.Figure:
 
 
 def maglev_table(claims: pd.DataFrame) -> go.Figure:
-    """A Maglev lookup table as it fills up: node after node claims its next free slot, in turn.
-
-    ``claims`` has the columns turn, node, slot, in order. Play button and slider step through the turns, in a static
-    page too. At most 100 slots.
-    """
+    """A Maglev lookup table as it fills up: node after node claims its next free slot, in turn. At most 100 slots.
+    ``claims`` has the columns turn, node, slot, in order. Play button and slider work in a static page too."""
     check_columns(claims, "turn", "node", "slot")
     size = len(claims)
     if size > 100:

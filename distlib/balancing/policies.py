@@ -322,10 +322,8 @@ class KeyAffinity(CompiledPolicy):
 
 @dataclass(frozen=True)
 class Subset(Policy):
-    """Each balancer uses only some backends, chosen so that all backends serve equally many balancers.
-
-    Deterministic subsetting of *Site Reliability Engineering* (2016), chapter 20. In all else as the policy ``inner``.
-    """
+    """Each balancer uses only some backends, chosen so that all backends serve equally many balancers. Deterministic
+    subsetting of *Site Reliability Engineering* (2016), chapter 20. In all else as the policy ``inner``."""
 
     size: int = parameter(10, "subset size", low=1, high=10_000, help="backends that one balancer may use")
     inner: Policy = field(default_factory=lambda: LeastRequest(2))

@@ -58,9 +58,7 @@ class PolicyView:
 @dataclass(frozen=True)
 class ReaderPolicy(Policy):
     """A reader's ``choose`` as a policy; ``most`` is how many backends it may look at for one request (0: all).
-
-    ``spent_s[0]`` is how long all choices together took so far.
-    """
+    ``spent_s[0]`` is how long all choices together took so far."""
 
     choose_one: Callable[..., Any] = field(kw_only=True)
     most: int = 0

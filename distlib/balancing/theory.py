@@ -33,10 +33,8 @@ def supermarket_tail(length: int, load: float, choices: int) -> float:
 
 
 def supermarket_response(load: float, choices: int, service_s: float = 1.0) -> float:
-    """Mean response with infinitely many servers: T = Σ_{i≥1} λ^((dⁱ − d)/(d − 1)), or M/M/1's for d = 1.
-
-    A finite number of servers always takes longer: with 100 of them and d = 2, by 1.2 % at λ = .9, 9 % at λ = .99.
-    """
+    """Mean response with infinitely many servers: T = Σ_{i≥1} λ^((dⁱ − d)/(d − 1)), or M/M/1's for d = 1. A finite
+    number of servers always takes longer: with 100 of them and d = 2, by 1.2 % at λ = .9, 9 % at λ = .99."""
     require.above("service_s", service_s)
     check_load(load)
     require.whole("choices", choices, 1)
@@ -113,10 +111,8 @@ def _two_queues_generator(load: float, shortest: int, differences: int) -> csc_m
 
 
 def bins_with_at_least(balls_per_bin: float, choices: int, most: int = 60) -> NDArray[np.float64]:
-    """Share of bins with at least 0, 1, ..., ``most`` balls, for many bins.
-
-    One choice: a Poisson tail. d choices: the solution of ds_i/dt = s_{i−1}^d − s_i^d (Mitzenmacher 2001, §2).
-    """
+    """Share of bins with at least 0, 1, ..., ``most`` balls, for many bins. One choice: a Poisson tail. d choices: the
+    solution of ds_i/dt = s_{i−1}^d − s_i^d (Mitzenmacher 2001, §2)."""
     require.whole("choices", choices, 1)
     require.number("balls_per_bin", balls_per_bin, 0)
     if choices == 1:
@@ -143,10 +139,8 @@ def ring_share_deviation(nodes: int, virtual_nodes: int = 1) -> float:
 
 
 def moved_consistent(before: int, after: int) -> float:
-    """Least share of keys that must move between ``before`` and ``after`` equal nodes: |after − before| / larger.
-
-    What a ring, rendezvous and jump hashing reach: 1/(n + 1) when one node joins n, all of it to the new one.
-    """
+    """Least share of keys that must move between ``before`` and ``after`` equal nodes: |after − before| / larger. What
+    a ring, rendezvous and jump hashing reach: 1/(n + 1) when one node joins n, all of it to the new one."""
     require.whole("before", before, 1)
     require.whole("after", after, 1)
     return abs(after - before) / max(before, after)

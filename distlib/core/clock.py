@@ -7,11 +7,9 @@ from typing import Any
 
 
 class EventQueue:
-    """Events by virtual time in milliseconds; events of one time come out in the order they went in.
-
-    An event is any tuple of arguments; the queue puts (time, counter) in front of it, so two events are never
-    compared beyond their counter. ``now_ms`` is the time of the event that was popped last.
-    """
+    """Events by virtual time in milliseconds; events of one time come out in the order they went in. An event is any
+    tuple of arguments; (time, counter) stands in front, so two are never compared beyond their counter. ``now_ms`` is
+    the time of the event that was popped last."""
 
     def __init__(self) -> None:
         self.heap: list[tuple[Any, ...]] = []

@@ -52,11 +52,9 @@ def to_data(value: Any, name: Callable[[type], str] | None = None) -> Any:
 
 
 def from_data(hint: Any, data: Any, where: str = "file", find: Find | None = None) -> Any:
-    """The value of type ``hint`` that ``data`` stands for. Raises ``ValueError`` naming the place, as in
-    ``file.faults[2].node``.
-
-    ``find`` is for values that name their classes themselves: the class of that name, or a ``ValueError``.
-    """
+    """The value of type ``hint`` that ``data`` stands for. ``find`` is for values that name their classes themselves:
+    the class of that name, or a ``ValueError``. Raises ``ValueError`` naming the place, as in
+    ``file.faults[2].node``."""
     origin = get_origin(hint)
     if hint is Any:
         return data if find is None else _named(data, where, find)

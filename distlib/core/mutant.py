@@ -31,10 +31,8 @@ LINEARIZABILITY = "linearizability"
 
 @dataclass(frozen=True)
 class FieldReport:
-    """Where a real system had the bug: which one and what was said of it, and the address of the public thread.
-
-    It says that the same rule was missing or wrong there, not that the code was the same.
-    """
+    """A real system that had the bug: its name and what was said, and the address of the public thread. It says that
+    the same rule was missing or wrong there, not that the code was the same."""
 
     what: str
     url: str

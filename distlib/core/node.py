@@ -41,8 +41,7 @@ class Send(NamedTuple):
 
 
 class SetTimer(NamedTuple):
-    """(Re)start the timer ``name``/``key``; it fires after a time drawn uniformly from [low_ms, high_ms] by
-    the runtime."""
+    """(Re)start the timer ``name``/``key`` for a time that the runtime draws uniformly from [low_ms, high_ms]."""
 
     name: str
     key: Hashable
@@ -72,8 +71,7 @@ def durable(default: Any) -> Any:
 
 
 def volatile(default: Any) -> Any:
-    """A field that a crash resets to ``default``; only needed when the default is made by a factory
-    (``volatile(dict)``)."""
+    """A field that a crash resets to ``default``; only needed for one made by a factory (``volatile(dict)``)."""
     return _state_field(default, {})
 
 
@@ -178,13 +176,11 @@ class Node:
         self.outbox.append((to, message))
 
     def send_after_sync(self, to: NodeId, message: Any) -> None:
-        """Send ``message`` once this event's changes to durable fields are on disk: for promises, votes,
-        acknowledgements."""
+        """Send ``message`` once this event's durable changes are on disk: for promises, votes, acknowledgements."""
         self.effects.append(Send(to, message, True))
 
     def set_timer(self, name: str, low_ms: float, high_ms: float | None = None, key: Hashable = None) -> None:
-        """(Re)start a timer; the runtime draws its length uniformly from [low_ms, high_ms] (default: exactly
-        low_ms)."""
+        """(Re)start a timer for a time that the runtime draws uniformly from [low_ms, high_ms] (default: low_ms)."""
         self.effects.append(SetTimer(name, key, low_ms, low_ms if high_ms is None else high_ms))
 
     def cancel_timer(self, name: str, key: Hashable = None) -> None:
@@ -248,10 +244,8 @@ class Node:
         return names
 
     def view(self) -> tuple[Any, ...] | None:
-        """What an observer is shown of this node, as a ``NamedTuple`` of constants; None (the default) shows nothing.
-
-        A field ``role`` (str) colours the node's lane in figures; ``term`` labels it.
-        """
+        """What an observer is shown of this node, as a ``NamedTuple`` of constants; None (the default) shows nothing. A
+        field ``role`` (str) colours the node's lane in figures; ``term`` labels it."""
         return None
 
 

@@ -79,9 +79,9 @@ def is_whole(item: Field[Any]) -> bool:
 class Parameters:
     """Base of every parameter class: checks each value against its ``Spec`` when it is made.
 
-    Raises ``TypeError`` for a value of the wrong type and ``ValueError`` for one out of range, naming the
-    parameter, the value and what is allowed. Subclasses add rules that span several fields in ``check`` and
-    remarks on allowed but unwise values in ``warnings``.
+    Raises ``TypeError`` for a value of the wrong type and ``ValueError`` for one out of range, naming the parameter,
+    the value and what is allowed. Subclasses add rules across fields in ``check``, remarks on unwise values in
+    ``warnings``.
     """
 
     def __post_init__(self) -> None:

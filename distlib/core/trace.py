@@ -1,8 +1,5 @@
-"""Trace: everything that happened in one run, immutable, with pandas views; the only thing that figures see.
-
-Times are virtual milliseconds. The views are built on first use and kept; treat them as read-only (copy
-before editing).
-"""
+"""Trace: everything that happened in one run, immutable, with pandas views; the only thing that figures see. Times are
+virtual milliseconds. The views are built on first use and kept: copy them before editing."""
 
 from __future__ import annotations
 
@@ -111,8 +108,7 @@ class Trace:
 
     @cached_property
     def views(self) -> pd.DataFrame:
-        """One row a change of what a node shows: time_ms, node, up (False while crashed), then the view's own
-        fields."""
+        """One row a change of what a node shows: time_ms, node, up (not crashed), then the view's own fields."""
         import pandas as pd
 
         names: list[str] = []
@@ -196,8 +192,7 @@ class Trace:
 
 
 def kind_of(message: Any) -> str:
-    """A message's kind as shown to people: its ``kind`` if it has one (a heartbeat, say), else the name of its
-    class."""
+    """A message's kind as shown to people: its ``kind`` if it has one (a heartbeat, say), else its class's name."""
     return getattr(message, "kind", None) or type(message).__name__
 
 

@@ -63,9 +63,7 @@ class InFlight(NamedTuple):
 
 def rows_of(nodes: Sequence[TreeNode]) -> dict[int, int]:
     """The row of each state, from 0 at the top: a first child keeps its parent's row, others take the first free one.
-
-    ``nodes`` in any order in which parents come before their children. No two branches overlap in a row.
-    """
+    In ``nodes``, parents come before their children. No two branches overlap in a row."""
     children: dict[int | None, list[TreeNode]] = {}
     for node in nodes:
         children.setdefault(node.parent, []).append(node)
@@ -92,11 +90,9 @@ def rows_of(nodes: Sequence[TreeNode]) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class Scene:
-    """What ``step_diagram`` draws.
-
-    ``trace`` of the current branch in steps, lasting until the window's end; all states of the tree, parents before
-    children; the numbers of those on the branch, from the root on; what is in flight; the first and last step shown.
-    """
+    """What ``step_diagram`` draws: the ``trace`` of the current branch in steps, lasting until the window's end; all
+    states of the tree, parents before children; the numbers of those on the branch, from the root on; what is in
+    flight; the first and last step shown."""
 
     trace: Trace
     nodes: Sequence[TreeNode]
@@ -138,10 +134,8 @@ class Scene:
 
 
 def step_diagram(scene: Scene, since: float | None = None) -> go.Figure:
-    """The whole figure. ``since`` parts what is drawn once from ``recent_traces`` (default: the current step).
-
-    Raises ``ValueError`` when the branch names a state that is not in the tree, or is empty.
-    """
+    """The whole figure. ``since`` parts what is drawn once from ``recent_traces`` (default: the current step). Raises
+    ``ValueError`` when the branch names a state that is not in the tree, or is empty."""
     missing = [number for number in scene.here if number not in scene.known]
     if missing or not scene.here:
         raise ValueError(f"here names the states {missing or 'of no path'}; the tree has {len(scene.nodes)} states")
@@ -164,9 +158,7 @@ def recent_traces(
     scene: Scene, since: float, kinds: Mapping[str, LineStyle], roles: Mapping[str, RoleStyle]
 ) -> list[Any]:
     """The traces that a step may change: what ended after step ``since``, the tree after it, and where we are.
-
-    ``kinds`` and ``roles`` are those of the whole figure, which may have more of them than ``scene``.
-    """
+    ``kinds`` and ``roles`` are those of the whole figure, which may have more of them than ``scene``."""
     here = _tree(scene, [node for node in scene.nodes if node.depth > since])
     return [
         *_branch_traces(scene, (since, scene.window[1] + 1), kinds, roles), *here,

@@ -21,8 +21,7 @@ class NoBrowserError(RuntimeError):
 
 
 def find_browser() -> str | None:
-    """The path of Chromium or Chrome: the variable BROWSER_PATH or CHROMIUM, else what is on PATH; None if there is
-    none."""
+    """The path of Chromium or Chrome, by BROWSER_PATH, CHROMIUM or else PATH; None if there is none."""
     for name in (os.environ.get("BROWSER_PATH"), os.environ.get("CHROMIUM"), *BROWSERS):
         if name and (path := shutil.which(name)):
             return path

@@ -90,15 +90,10 @@ def history_timeline(
 ) -> go.Figure:
     """Draw a history, the order that was found in it, and where it gets stuck.
 
-    operations
-        One row an operation: ``process``, ``label``, ``call``, ``returned`` (infinity: never), ``order`` (its
-        turn from 1; 0: none), ``fate`` (placed, never heard of, stuck, not placed), ``why`` (text).
-    faults
-        ``label``, ``start``, ``end``: a shaded span, or a mark where both are equal.
-    headline
-        ``"verdict: reason"``; the verdict becomes the title and the reason stands below it.
-    most, width
-        At most so many operations are shown, those around the stuck one or else the first; width in px.
+    ``operations`` has a row an operation: process, label, call, returned (infinity: never), order (its turn from 1; 0:
+    none), fate (placed, never heard of, stuck, not placed), why (text). ``faults`` has label, start, end: a shaded
+    span, or a mark where both are equal. ``headline`` is ``"verdict: reason"``: the title, and the line below it. At
+    ``most`` so many operations are shown, those around the stuck one or else the first; ``width`` is in px.
 
     Raises ``ValueError`` for a missing column, an unknown fate, ``most`` below 1 or ``width`` below 300.
     """

@@ -1,8 +1,5 @@
-"""What the time-based figures read from a trace: lanes by role and term, partitions, links that carry nothing, where
-messages end.
-
-A protocol takes part by its view: ``role`` colours a lane, ``term``, ``view`` or ``ballot`` numbers it.
-"""
+"""What the time-based figures read from a trace: lanes by role and term, partitions, broken links, where messages end.
+A protocol takes part by its view: ``role`` colours a lane, ``term``, ``view`` or ``ballot`` numbers it."""
 
 from __future__ import annotations
 
@@ -107,8 +104,8 @@ def label_of(view: Any) -> str:
 
 
 def shown_at(trace: Trace, at_ms: float, *, down: bool = True) -> dict[NodeId, Any]:
-    """What each node that has shown anything shows at ``at_ms``: None while it is down, or (with ``down=False``) what
-    it showed before."""
+    """What each node that has shown anything shows at ``at_ms``; while down: None, or (``down=False``) what it
+    showed."""
     return {seen.node: seen.view for seen in trace.states if seen.time_ms <= at_ms and (down or seen.view is not None)}
 
 
@@ -159,8 +156,7 @@ ENDS = {Crash: Restart, Pause: Resume, Partition: Heal, OneWay: Heal, Bridge: He
 
 
 def spans(trace: Trace, *which: type) -> list[Span]:
-    """The faults of these classes that last, each with its end: by its own ``for_ms``, by the fault that ends it, or by
-    the run's end."""
+    """The faults of these classes that last, each until its ``for_ms`` is over, a fault ends it, or the run ends."""
     found = []
     for number, (start_ms, node, fault) in enumerate(trace.faults):
         if type(fault) in which:

@@ -20,10 +20,10 @@ POINTS = 400
 def latency_cdf(samples: Mapping[str, Iterable[float]], *, log_x: bool = False, label: str = "latency") -> go.Figure:
     """Cumulative distribution of each of ``samples`` (name: latencies in ms), with lines at 50, 90 and 99 percent.
 
-    Each curve carries a marker at each percentile, and its values in the legend. Names keep their order, so that
-    the same names can be updated in place. Samples that are NaN or infinite (never delivered) count as slower than
-    all others, so a curve may end below 100 %. Raises ``ValueError`` for no samples, an empty one, a negative
-    value, or values of 0 with ``log_x``.
+    Each curve has a marker at each percentile, and its values in the legend. Names keep their order, so that the same
+    names can be updated in place. NaN and infinity (never delivered) count as slower than all others, so a curve may
+    end below 100 %. Raises ``ValueError`` for no samples, an empty one, a negative value, or values of 0 with
+    ``log_x``.
     """
     curves = _checked(samples, log_x)
     legend = theme.legend_beside(xanchor="left", tracegroupgap=6)
@@ -43,8 +43,7 @@ def latency_cdf(samples: Mapping[str, Iterable[float]], *, log_x: bool = False, 
 
 
 def quantile(ordered: np.ndarray, percentile: float) -> float:
-    """The smallest value that at least ``percentile`` percent of the sorted ``ordered`` do not exceed (nearest
-    rank)."""
+    """The smallest value that at least ``percentile`` percent of the sorted ``ordered`` do not exceed."""
     rank = max(1, math.ceil(round(percentile / 100 * len(ordered), 9)))
     return float(ordered[rank - 1])
 

@@ -42,10 +42,8 @@ class Entry:
 
 
 class Row(NamedTuple):
-    """One node's log at an instant: the entries after the snapshot.
-
-    ``view`` is None while the node is down; its log is on disk, and shown as it was last seen.
-    """
+    """One node's log at an instant: the entries after the snapshot. ``view`` is None while the node is down; its log is
+    on disk, and shown as it was last seen."""
 
     node: NodeId
     y: float

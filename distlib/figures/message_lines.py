@@ -43,8 +43,7 @@ def message_path(picture: Diagram, flight: Flight) -> list[tuple[float, float]]:
 
 
 def _wall(picture: Diagram, flight: Flight) -> int:
-    """The gap, counted from the sender, in which a partition stops the message: before the first lane it cannot
-    reach."""
+    """The gap, counted from the sender, where a partition stops the message: before the first lane it cannot reach."""
     partitioned: set[Link] = set()
     for start_ms, end_ms, links in picture.partitions:
         if start_ms <= flight.arrive_ms and flight.start_ms < end_ms:

@@ -18,8 +18,7 @@ PLAYER_PX = 74
 
 
 def moments(start_ms: float, end_ms: float, frames: int) -> list[float]:
-    """``frames`` instants, evenly from ``start_ms`` to ``end_ms``. Raises ``ValueError`` for fewer than 2 or more
-    than 400."""
+    """``frames`` instants, 2 to 400 (else ``ValueError``), evenly from ``start_ms`` to ``end_ms``."""
     require.whole("frames", frames, 2, 400)
     step = (end_ms - start_ms) / (frames - 1)
     digits = max(0, 1 - math.floor(math.log10(step))) if step > 0 else 0

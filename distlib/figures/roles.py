@@ -22,11 +22,8 @@ LED = ("leader", "coordinator")
 def role_timeline(
     trace: Trace, *, start_ms: float | None = None, end_ms: float | None = None, roles: Sequence[str] | None = None
 ) -> go.Figure:
-    """Each node's roles and terms in the window, and a row on top that marks the time without a leader.
-
-    The row appears for protocols that have leaders. ``roles`` fixes which traces exist, for updates in place.
-    Raises ``ValueError`` for a reversed or empty window.
-    """
+    """Each node's roles and terms in the window; above, for protocols that have leaders, the time without one.
+    ``roles`` fixes which traces exist, for updates in place. Raises ``ValueError`` for a reversed or empty window."""
     picture = Diagram(trace, trace.nodes, *lanes.window(trace, start_ms, end_ms), theme.WIDTH)
     parts = lanes.segments(trace, trace.nodes)
     styles = role_styles([seen.view for seen in trace.states], [part.role for part in parts], roles)

@@ -153,8 +153,7 @@ def legend_beside(**changes: Any) -> dict[str, Any]:
 
 
 def legend_rows(figure: go.Figure, legend: str, room_px: float) -> int:
-    """How many rows a horizontal legend takes in ``room_px``: one while all fits, else equal columns as plotly
-    makes them."""
+    """How many rows a horizontal legend takes in ``room_px``: one while all fits, else equal columns, as in plotly."""
     widths = [len(one.name) * 6.3 + 45 for one in figure.data if one.showlegend and (one.legend or "legend") == legend]
     if sum(widths) <= room_px:
         return 1 if widths else 0

@@ -19,13 +19,12 @@ SIDE_PX = 172
 
 
 def time_travel(trace: Trace, *, frames: int = 60, fold_routine: bool = True, **options: Any) -> go.Figure:
-    """The diagram of ``spacetime`` with a time cursor; ``options`` are its ``start_ms``, ``end_ms``, ``nodes`` and
-    ``max_messages``.
+    """The diagram of ``spacetime`` (``options``: its ``start_ms``, ``end_ms``, ``nodes``, ``max_messages``) with a
+    cursor.
 
-    The slider and the play button move through ``frames`` instants of the window; messages in flight are drawn bold
-    with a dot where they are, and each node's role, term and commit index at that time stand at the right. All of
-    it is in the figure, so it works in a static page. Raises ``ValueError`` as ``spacetime`` does, and for
-    ``frames`` outside 2 to 400.
+    Slider and play button move through ``frames`` instants of the window; messages in flight are bold with a dot where
+    they are, and each node's role, term and commit index at that time stand at the right. All of it is in the figure,
+    so it works in a static page. Raises ``ValueError`` as ``spacetime`` does, and for ``frames`` outside 2 to 400.
     """
     picture = diagram_of(trace, fold_routine=fold_routine, width=theme.WIDTH - SIDE_PX, **options)
     times = moments(picture.start_ms, picture.end_ms, frames)
@@ -46,8 +45,7 @@ def time_travel(trace: Trace, *, frames: int = 60, fold_routine: bool = True, **
 
 
 def _kept(figure: go.Figure) -> list[int]:
-    """Traces that each frame must name though they stay as they are: plotly clears the bars, and whole layers, that
-    it does not."""
+    """Traces that each frame must name though they stay: plotly clears the bars, and whole layers, that it does not."""
     bars = [number for number, part in enumerate(figure.data) if part.type == "bar"]
     below = [n for n, part in enumerate(figure.data) if part.type == "scatter" and part.yaxis != "y2" and part.x]
     return bars + below[:1]

@@ -51,10 +51,8 @@ BALLS = tuple(float(k) for k in range(7))
 
 @dataclass(frozen=True)
 class Formula:
-    """A closed form: over which values it is drawn, and how it is simulated.
-
-    ``value(setting, x)`` is the formula, ``simulated(setting, x, requests, seed)`` its estimate with a standard error.
-    """
+    """A closed form: over which values it is drawn, and how it is simulated. ``value(setting, x)`` is the formula,
+    ``simulated(setting, x, requests, seed)`` its estimate with a standard error."""
 
     setting: str
     settings: tuple[Any, ...]
@@ -74,10 +72,8 @@ class Formula:
 def run(
     policy: Policy, backends: Backends, load: float, requests: int, seed: int, service: ServiceTimes = EXPONENTIAL
 ) -> ServiceResult:
-    """A Poisson stream of ``load`` = ρ at these backends (any load, where the queue is bounded).
-
-    Many backends share the requests among them, so up to four times as many are simulated.
-    """
+    """A Poisson stream of ``load`` = ρ at these backends (any load, where the queue is bounded). Many backends share
+    the requests among them, so up to four times as many are simulated."""
     requests *= max(1, min(4, backends.count // 5))
     return simulate(at_load(load, service, backends, policy=policy, requests=requests, seed=seed))
 

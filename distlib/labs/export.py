@@ -63,9 +63,8 @@ class LabReport:
 class Export:
     """One export of a report into the folder ``exports``, under names that no file there has.
 
-    ``written`` and ``trouble`` tell what there is and what could not be written. Texts take no time; images
-    start a browser and take seconds, so that they can be left to a thread. Raises ``ValueError`` for an
-    unknown kind, or for none.
+    ``written`` and ``trouble`` tell what there is and what could not be written. Texts take no time; images start a
+    browser, so that they can be left to a thread. Raises ``ValueError`` for an unknown kind, or for none.
     """
 
     def __init__(self, report: LabReport, kinds: Iterable[str]) -> None:

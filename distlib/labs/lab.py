@@ -202,12 +202,9 @@ class Lab:
         )  # fmt: skip
 
     def export(self, *kinds: str) -> list[Path]:
-        """Write files of these kinds (of html, svg, png, csv, json; none means all) into ``exports/``;
-        return the paths.
-
-        What cannot be written (an image, without a Chromium) is said in the lab. Raises ``ValueError`` for an
-        unknown kind, or when there is no picture yet.
-        """
+        """Write files of these kinds (html, svg, png, csv, json; none means all) into ``exports/``; return the paths.
+        What cannot be written (an image, without a Chromium) is said in the lab. Raises ``ValueError`` for an unknown
+        kind, or when there is no picture yet."""
         files = Export(self.report(), kinds or KINDS)
         files.write_texts()
         files.write_images()

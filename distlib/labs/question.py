@@ -22,10 +22,8 @@ LIBRARY = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Question:
-    """``text`` with ``options``, of which number ``right`` (from 0) is right, and ``why``.
-
-    Raises ``ValueError`` for fewer than two options or a ``right`` that is none of them.
-    """
+    """``text`` with ``options``, of which number ``right`` (from 0) is right, and ``why``. Raises ``ValueError`` for
+    fewer than two options or a ``right`` that is none of them."""
 
     text: str
     options: tuple[str, ...]
@@ -95,10 +93,8 @@ class Quiz:
 
 
 def prediction(chapter: str, name: str) -> Quiz:
-    """The one question called ``name`` that a chapter asks before the next cell shows what happens.
-
-    Raises ``ValueError`` for a chapter or a name that is not there.
-    """
+    """The one question called ``name`` that a chapter asks before the next cell shows what happens. Raises
+    ``ValueError`` for a chapter or a name that is not there."""
     known = {one["name"]: one for one in _asked(chapter).get("prediction", [])}
     return Quiz(_question(known[require.choice(f"the prediction of {chapter}", name, known)]), title="Your prediction")
 

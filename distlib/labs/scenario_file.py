@@ -31,11 +31,8 @@ def text(lab: type, params: Parameters, view: Parameters, figure: str) -> str:
 
 
 def read(path: Path, base: type) -> tuple[Any, dict[str, Any]]:
-    """The lab class and its keyword arguments. ``base`` is the class asked for; the file may name one of its
-    subclasses.
-
-    Raises ``ValueError`` naming the file and the field that is wrong, ``FileNotFoundError`` if there is none.
-    """
+    """The lab class that the file names (``base`` or a subclass) and its keyword arguments. Raises ``ValueError``
+    naming the file and the field that is wrong, ``FileNotFoundError`` if there is none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

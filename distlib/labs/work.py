@@ -14,11 +14,9 @@ class Stopped(Exception):
 
 
 class Progress:
-    """What a run calls now and then: ``progress(done, total, note)``.
-
-    Raises ``Stopped`` once the reader has pressed Stop. A run that works in batches and wants no
-    exception reads ``stopping``. Calls are cheap; the screen is told at most ten times a second.
-    """
+    """What a run calls now and then: ``progress(done, total, note)``. It raises ``Stopped`` once the reader has pressed
+    Stop; a run that works in batches and wants no exception reads ``stopping``. Calls are cheap: the screen is told at
+    most ten times a second."""
 
     def __init__(self, tell: Callable[[float, float, str], None] = lambda done, total, note: None) -> None:
         self.stopping = False

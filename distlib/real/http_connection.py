@@ -103,10 +103,8 @@ class Connection:
         await self.writer.drain()
 
     async def receive(self) -> Message | None:
-        """The next whole message, or None when the peer closed the connection in between.
-
-        Raises ``h11.RemoteProtocolError``, and ``ConnectionError`` when the connection ends inside a message.
-        """
+        """The next whole message, or None when the peer closed the connection in between. Raises
+        ``h11.RemoteProtocolError``, and ``ConnectionError`` when the connection ends inside a message."""
         head, body, ended = None, bytearray(), False
         while True:
             try:

@@ -141,11 +141,9 @@ class Cluster:
         max_events: int = MAX_EVENTS,
         until: Callable[[Cluster], bool] | None = None,
     ) -> Trace:
-        """Run to ``until_ms``, to ``max_events``, or until ``until(cluster)`` holds, whichever is first.
-
-        Returns the trace; may be called again to go on. Raises ``ValueError`` for a time that has passed or
-        when nothing says where to stop, and ``NodeError`` when a node raises.
-        """
+        """Run to ``until_ms``, to ``max_events``, or until ``until(cluster)`` holds, whichever is first; may be called
+        again to go on. Returns the trace. Raises ``ValueError`` for a time that has passed or when nothing says where
+        to stop, and ``NodeError`` when a node raises."""
         if not until_ms >= self.now_ms:
             raise ValueError(f"until_ms is {until_ms!r}; virtual time is already {self.now_ms} ms")
         if until_ms == math.inf and until is None and max_events >= MAX_EVENTS:
@@ -200,10 +198,8 @@ class Cluster:
             self._arrive(event)
 
     def _run_fast_path(self, until_ms: float, last_event: int) -> None:
-        """While no machine is impaired and all links are perfect: the same steps as ``_step``, looked up once.
-
-        It is what most runs spend their time in; a test holds the two equal, event by event.
-        """
+        """While no machine is impaired and all links are perfect: the same steps as ``_step``, looked up once. Most
+        runs spend their time in it; a test holds the two equal, event by event."""
         queue, heap, record, keep = (self.queue, self.queue.heap, self.recorder.record, self.recorder.sent.append)
         watched = bool(self._ghosts)
         members = {

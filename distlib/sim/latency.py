@@ -1,7 +1,4 @@
-"""Latency models: how long one message is on its way, or one disk write takes, in milliseconds.
-
-Each model is plain data; ``sampler`` gives a function that draws the next value from the random stream it is handed.
-"""
+"""Latency models as plain data: how long one message is on its way, or one disk write takes, in milliseconds."""
 
 from __future__ import annotations
 
@@ -109,9 +106,7 @@ class LogNormalLatency(Latency):
 @dataclass(frozen=True)
 class PerLink(Latency):
     """A matrix: ``links`` holds (sender, receiver, ms) for each direction; ``jitter`` adds up to that fraction.
-
-    ``sampler`` raises ``ValueError`` for a link that the matrix lacks.
-    """
+    ``sampler`` raises ``ValueError`` for a link that the matrix lacks."""
 
     links: tuple[tuple[NodeId, NodeId, float], ...]
     jitter: float = 0.05

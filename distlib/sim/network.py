@@ -52,11 +52,8 @@ class Network:
 
 
 class Wire:
-    """Carries messages: draws their latency, loses, duplicates and reorders them, and puts them on the event queue.
-
-    ``partitioned`` and ``slow`` are the links that carry nothing now and those that are slower, kept up to date by
-    the cluster's faults.
-    """
+    """Carries messages: draws their latency, loses, duplicates and reorders them, and puts them on the event queue. The
+    cluster's faults keep ``partitioned`` (links that carry nothing now) and ``slow`` up to date."""
 
     def __init__(
         self, network: Network, nodes: Collection[NodeId], queue: EventQueue, seeds: Seeds, recorder: Recorder

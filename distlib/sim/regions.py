@@ -16,10 +16,8 @@ from types import MappingProxyType
 DATA_FILE = Path(__file__).resolve().parents[2] / "data" / "region_rtt.csv"
 
 SAME_REGION_RTT_MS = 2.0
-"""Assumed round trip between two servers of one region; the source leaves it out.
-
-Azure describes the zones of one region as less than about 2 ms of round trip apart, so this is the upper end.
-"""
+"""Assumed round trip between two servers of one region, which the source leaves out: the upper end of what Azure says
+of a region's zones, less than about 2 ms."""
 
 COLUMNS = ["from_region", "to_region", "rtt_ms"]
 
@@ -68,23 +66,17 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
 
 @cache
 def round_trip_ms() -> Mapping[tuple[str, str], float]:
-    """Published median round-trip times, ms, by (from region, to region).
-
-    Both directions are separate measurements and may differ slightly. Pairs of a region with itself are not
-    published and not here; ``one_way_ms`` adds an assumption for them.
-
-    Raises FileNotFoundError when ``data/region_rtt.csv`` is missing, ValueError when a line is malformed.
-    """
+    """Published median round-trip times, ms, by (from region, to region), each direction measured by itself. Pairs of a
+    region with itself are not published and not here; ``one_way_ms`` adds an assumption for them. Raises
+    ``FileNotFoundError`` when ``data/region_rtt.csv`` is missing, ``ValueError`` when a line is malformed."""
     return MappingProxyType(_read(DATA_FILE))
 
 
 def one_way_ms(from_region: str, to_region: str) -> float:
-    """Assumed one-way latency between two regions, ms: half of the measured round trip.
+    """Assumed one-way latency between two regions, ms: half of the measured round trip, or of ``SAME_REGION_RTT_MS``.
 
-    Only round trips are published; that both halves take equally long is an assumption, and an untestable one
-    without synchronised clocks. Within one region it is half of ``SAME_REGION_RTT_MS``.
-
-    Raises ValueError for a region that is not in ``REGIONS``.
+    Only round trips are published; that both halves take equally long is an assumption, and an untestable one without
+    synchronised clocks. Raises ``ValueError`` for a region that is not in ``REGIONS``.
     """
     for name, region in (("from_region", from_region), ("to_region", to_region)):
         if region not in REGIONS:

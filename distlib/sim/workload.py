@@ -85,9 +85,7 @@ class Regular(Arrivals):
 @dataclass(frozen=True)
 class Bursty(Arrivals):
     """Markov-modulated Poisson process with two states: calm, and a burst in which the rate is ``peak`` times as high.
-
-    A share ``burst_share`` of the time is burst, in stretches of exponential length with mean ``burst_s``.
-    """
+    A share ``burst_share`` of the time is burst, in stretches of exponential length with mean ``burst_s``."""
 
     peak: float = parameter(5.0, "burst over calm", low=1.0, high=1000.0, scale="log",
         help="rate in a burst over rate in calm")  # fmt: skip

@@ -118,9 +118,7 @@ def _dots(rows: pd.DataFrame, percents: Sequence[float], source: str, column: st
 
 def requests_by_backend(counts: pd.DataFrame) -> go.Figure:
     """Requests that each worker got, one panel a policy, bars side by side for the simulation and each proxy.
-
-    ``counts``: policy, source, backend, requests. Raises ``ValueError`` for a frame without rows.
-    """
+    ``counts``: policy, source, backend, requests. Raises ``ValueError`` for a frame without rows."""
     _check_measured("counts", counts)
     figure, panels = _panels(list(dict.fromkeys(counts["policy"])))
     for policy, (row, column) in panels.items():

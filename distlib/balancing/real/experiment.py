@@ -158,10 +158,8 @@ class Measurement:
 
 
 def percentiles_ms(latency_s: Floats, percents: Sequence[float]) -> list[float]:
-    """Percentiles in ms of latencies in s, from a histogram with three significant digits (HDR, G. Tene).
-
-    NaN when there are no latencies. Raises ``ValueError`` for a percentile outside 0 to 100 or a latency over an hour.
-    """
+    """Percentiles in ms of latencies in s, from a histogram with three significant digits (HDR, G. Tene); NaN without
+    latencies. Raises ``ValueError`` for a percentile outside 0 to 100 or a latency over an hour."""
     from hdrh.histogram import HdrHistogram
 
     for percent in percents:

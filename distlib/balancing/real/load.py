@@ -29,11 +29,8 @@ TIMING = re.compile(r"queue;dur=([\d.]+), work;dur=([\d.]+)")
 
 
 class Generator:
-    """One run: what to send when, and what came back.
-
-    At most ``connections`` are open; a request that finds none waits its turn. Times are in seconds since the begin of
-    the run, None for what never was.
-    """
+    """One run: what to send when, and what came back, in seconds since the begin of the run, None for what never was.
+    At most ``connections`` are open; a request that finds none waits its turn."""
 
     def __init__(self, task: Mapping[str, Any], tell: Tell) -> None:
         self.task, self.tell, self.told_s = task, tell, 0.0

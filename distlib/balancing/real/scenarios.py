@@ -151,11 +151,8 @@ class Run:
 def measure_policy(
     params: RealBalancingParams, policy: Policy, through: str = OWN, progress: Progress = lambda *_: None
 ) -> Measurement:
-    """Start workers and proxy, send the requests of ``params``, end everything.
-
-    ``progress(done, total)`` may raise to stop. Raises ``CannotMeasureError`` where the proxy is a program that is not
-    there or cannot balance like that.
-    """
+    """Start workers and proxy, send the requests of ``params``, end everything. ``progress(done, total)`` may raise to
+    stop. Raises ``CannotMeasureError`` where the proxy is a program that is not there or cannot balance like that."""
     run = params.service_params(policy)
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(tuple(run.backends.speed), run.backends.servers))
@@ -171,10 +168,8 @@ def measure_policy(
 def runs(
     params: RealBalancingParams, own: Mapping[str, Policy] | None = None, progress: Progress = lambda *_: None
 ) -> Iterator[Run]:
-    """One run after the other, so that a reader who stops keeps those that are done.
-
-    ``own`` adds policies of the reader's by name. Raises ``ValueError`` for a name that is taken.
-    """
+    """One run after the other, so that a reader who stops keeps those that are done. ``own`` adds policies of the
+    reader's by name. Raises ``ValueError`` for a name that is taken."""
     own = own or {}
     if taken := set(own) & set(params.policies):
         raise ValueError(f"there is a policy {min(taken)!r} already; give your own another name")
@@ -198,11 +193,8 @@ def real_balancing(
     own: Mapping[str, Policy] | None = None,
     progress: Progress = lambda *_: None,
 ) -> RealBalancing:
-    """Measure and simulate; see ``runs``.
-
-    Takes ``duration_s`` and about a second for every policy and proxy. ``progress(done, total)`` is called about ten
-    times a second and may raise to stop; nothing keeps running then.
-    """
+    """Measure and simulate, see ``runs``; takes ``duration_s`` and about a second for every policy and proxy.
+    ``progress(done, total)`` is called about ten times a second and may raise to stop; nothing keeps running then."""
     return RealBalancing(params, tuple(runs(params, own, progress)))
 
 
@@ -239,11 +231,8 @@ class RealBalancing:
 
     @cached_property
     def percentiles(self) -> pd.DataFrame:
-        """Columns policy, source (simulated, or the proxy), percent, response_ms, since_sent_ms.
-
-        ``response_ms`` counts from the intended time, ``since_sent_ms`` from the actual sending (as a tool with
-        coordinated omission would; NaN when simulated).
-        """
+        """Columns policy, source (simulated, or the proxy), percent, response_ms (from the intended time),
+        since_sent_ms (from the actual sending, as a tool with coordinated omission would; NaN when simulated)."""
         runs = [(policy, SIMULATED, one.observed_s, np.zeros(0)) for policy, one in self.simulated.items()]
         runs += [(*names, one.response_s, one.since_sent_s) for names, one in self.measured.items()]
         rows = [
@@ -255,10 +244,8 @@ class RealBalancing:
 
     @cached_property
     def chance(self) -> pd.DataFrame:
-        """Columns policy, percent, low_ms, high_ms: 5 % to 95 % of simulations with other random numbers.
-
-        How much a percentile of so few requests is worth.
-        """
+        """Columns policy, percent, low_ms, high_ms: 5 % to 95 % of simulations with other random numbers, to see how
+        much a percentile of so few requests is worth."""
         rows = []
         for policy, one in self.policies.items():
             others = range(self.params.seed + 1, self.params.seed + 1 + OTHER_SEEDS)

@@ -61,10 +61,8 @@ class Balancer:
         return int(draw_below(self.known, 0, size))
 
     def choose(self, now: float = 0.0, client: int = 0) -> int:
-        """Choose a backend for one request of ``client`` at time ``now`` (seconds) and count it as in flight.
-
-        Raises ``NoBackendError`` when all backends are ejected.
-        """
+        """Choose a backend for one request of ``client`` at time ``now`` (seconds) and count it as in flight. Raises
+        ``NoBackendError`` when all backends are ejected."""
         if self.known.size[0] == 0:
             raise NoBackendError(f"all {self.backends} backends are ejected; take one back with readmit(backend)")
         if self.policy.compiled is not None:

@@ -52,11 +52,9 @@ class Policy(Parameters):
     reports_idle: ClassVar[bool] = False  # idle backends report to a balancer
 
     def choose(self, seen: Seen, now: float, client: int) -> int:
-        """The backend for one request: one of ``seen.available``.
-
-        ``seen.in_flight[b]`` is the number of requests this balancer sent to ``b`` without an answer yet, and
-        ``seen.draw(size)`` a random whole number below ``size``. ``now`` is in seconds.
-        """
+        """The backend for one request: one of ``seen.available``. ``seen.in_flight[b]`` is the number of requests this
+        balancer sent to ``b`` without an answer yet, ``seen.draw(size)`` a random whole number below ``size``; ``now``
+        is in seconds."""
         raise NotImplementedError(f"{type(self).__name__} needs a method choose(self, seen, now, client)")
 
     def constants(self) -> PolicyConstants:

@@ -41,8 +41,7 @@ class Stations(NamedTuple):
 
 @lru_cache
 def recurrence(choose: Any) -> Any:
-    """The engine with a policy's compiled ``choose`` in its loop; ``track`` says that loads matter, so that answers
-    must be listed."""
+    """The engine with a policy's compiled ``choose``; ``track``: loads matter, so that answers must be listed."""
 
     @compiled
     def run(rule: PolicyConstants, known: BalancerState, stations: Stations, track: bool) -> None:

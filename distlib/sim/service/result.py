@@ -33,10 +33,8 @@ class Estimate:
 
 
 def batch_means(values: Floats) -> Estimate:
-    """Mean and standard error of a correlated series (Law & Kelton, *Simulation Modeling*, batch means).
-
-    NaN as error when there are fewer than two values a batch.
-    """
+    """Mean and standard error of a correlated series (Law & Kelton, *Simulation Modeling*, batch means); NaN as error
+    when there are fewer than two values a batch."""
     if values.size == 0:
         return Estimate(math.nan, math.nan)
     length = values.size // BATCHES
@@ -168,10 +166,8 @@ class ServiceResult:
         return (self.status == OK) | (self.status == FAILED)
 
     def queue_lengths(self, times_s: Sequence[float] | Floats) -> NDArray[np.int64]:
-        """Requests at each backend at the given times, shape (times, backends); for bars that live.
-
-        With a central queue a request belongs to a backend from the begin of its service on; see ``waiting``.
-        """
+        """Requests at each backend at the given times, shape (times, backends); for bars that live. With a central
+        queue a request belongs to a backend from the begin of its service on; see ``waiting``."""
         entered = self.start_s if self.params.policy.central else self.arrival_s
         here = [(self.backend == backend) & self._present for backend in range(self.backends)]
         return np.column_stack([present_at(times_s, entered[one], self.departure_s[one]) for one in here])

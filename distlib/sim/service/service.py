@@ -130,10 +130,7 @@ def result_of(params: ServiceParams, known: BalancerState) -> ServiceResult:
 
 
 def compare(params: ServiceParams, policies: tuple[Policy, ...]) -> dict[str, ServiceResult]:
-    """The same workload under several policies, by label.
-
-    Raises ``ValueError`` for two policies with one label.
-    """
+    """The same workload under several policies, by label; ``ValueError`` for two policies with one label."""
     labels = [policy.label for policy in policies]
     if len(set(labels)) < len(labels):
         raise ValueError(f"two policies have the same label: {', '.join(labels)}")
