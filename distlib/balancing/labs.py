@@ -38,6 +38,7 @@ class LiveQueuesLab(Lab):
 
     title = "Live queues"
     params = scenarios.LiveQueuesParams
+    scenario = staticmethod(scenarios.live_queues)
     figures = {"queues": lambda found: charts.live_queues(found.lengths, found.waiting, unstable=found.unstable)}
     presets = {
         "Random": {"policy": "random"},
@@ -46,9 +47,6 @@ class LiveQueuesLab(Lab):
         "A slow backend": {"policy": "round robin", "slow_speed": 0.5, "load": 0.7},
         "A herd": {"policy": "least request", "refresh_interval_s": 5.0, "load": 0.9},
     }
-
-    def run(self, params: scenarios.LiveQueuesParams, progress: Progress) -> LiveQueues:
-        return scenarios.live_queues(params)
 
     def table(self, result: LiveQueues) -> pd.DataFrame:
         lengths, waiting, _ = arrays_of(result)
@@ -103,6 +101,7 @@ class LoadBalancingLab(Lab):
 
     title = "The same requests under five policies"
     params = ComparisonParams
+    scenario = staticmethod(scenarios.policy_comparison)
     view = ScaleView
     figures = {
         "percentiles": draw_percentiles,
@@ -116,9 +115,6 @@ class LoadBalancingLab(Lab):
         "Few giants": {"service": "hyperexponential", "cv2": 10.0, "load": 0.9},
         "A slow backend": {"slow_speed": 0.5, "load": 0.8, "allow_unstable": True},
     }
-
-    def run(self, params: ComparisonParams, progress: Progress) -> Comparison:
-        return scenarios.policy_comparison(params)
 
     def table(self, result: Comparison) -> pd.DataFrame:
         names = {
@@ -192,11 +188,9 @@ class StaleLab(Lab):
 
     title = "Stale information, and the herd"
     params = StaleParams
+    scenario = staticmethod(scenarios.stale_information)
     figures = {"age of information": charts.herd_curve}
     presets = {"Ten backends": {"backends": 10}, "A hundred": {"backends": 100}, "Half the load": {"load": 0.5}}
-
-    def run(self, params: StaleParams, progress: Progress) -> pd.DataFrame:
-        return scenarios.stale_information(params)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
         wide = result.pivot(index="policy", columns="interval_s", values="mean_s")

@@ -89,8 +89,8 @@ def _theory(known: pd.DataFrame, name: str, style: LineStyle, rows: pd.DataFrame
 def confidence_band(x: pd.Series, rows: pd.DataFrame, **style: Any) -> go.Scatter:
     """The confidence interval, columns low_s and high_s, as a band over ``x``."""
     low = np.maximum(rows["low_s"], 0.5 * rows["mean_s"])  # a logarithmic axis has no room below 0
-    x, y = np.concatenate([x, x[::-1]]), np.concatenate([rows["high_s"], low[::-1]])
-    return go.Scatter(x=x, y=y, fill="toself", mode="lines", hoverinfo="skip", showlegend=False, **style)
+    edges = {"x": np.concatenate([x, x[::-1]]), "y": np.concatenate([rows["high_s"], low[::-1]])}
+    return go.Scatter(**edges, fill="toself", mode="lines", hoverinfo="skip", showlegend=False, **style)
 
 
 def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True) -> go.Figure:

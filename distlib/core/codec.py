@@ -21,13 +21,13 @@ TYPE = "type"
 Find = Callable[[Any], type]
 
 
-def parse(text: str | bytes, where: str) -> dict[str, Any]:
-    """The JSON object that ``text`` holds. Raises ``ValueError``, which names ``where``, when it holds none."""
+def parse(text: str | bytes, where: str, wanted: str = "an object") -> dict[str, Any]:
+    """The JSON object that ``text`` holds. Raises ``ValueError``, naming ``where`` and what is ``wanted``, for another."""
     try:
         data = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{where} is not JSON: {error}") from error
-    found: dict[str, Any] = _expect(isinstance(data, dict), data, data, where, "an object")
+    found: dict[str, Any] = _expect(isinstance(data, dict), data, data, where, wanted)
     return found
 
 

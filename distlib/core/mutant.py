@@ -106,11 +106,7 @@ def mutant(
 
 def equivalent(rule: str, paper: str, because: str) -> Callable[[AnyNode], AnyNode]:
     """Mark a class as an equivalent mutant, which breaks ``rule`` and nothing else, ``because`` …"""
-
-    def mark(node_class: AnyNode) -> AnyNode:
-        return _marked(node_class, Mutant(node_class, rule, paper, because=because))
-
-    return mark
+    return mutant(rule, paper, "", "", because)
 
 
 def seen_in(what: str, thread: str) -> Callable[[AnyNode], AnyNode]:

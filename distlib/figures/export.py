@@ -33,18 +33,9 @@ def find_browser() -> str | None:
 
 def to_html(figure: go.Figure, *, full_page: bool = True) -> str:
     """The figure as HTML with plotly.js inside: opens from a file, with no server, kernel or network."""
-    config = {
-        "displaylogo": False,
-        "responsive": False,
-        "scrollZoom": False,
-        "topojsonURL": "",
-        "showSendToCloud": False,
-    }
-    return str(
-        figure.to_html(
-            include_plotlyjs=True, include_mathjax=False, full_html=full_page, config=config, auto_play=False
-        )
-    )
+    off = dict.fromkeys(("displaylogo", "responsive", "scrollZoom", "showSendToCloud"), False)
+    parts = {"include_plotlyjs": True, "include_mathjax": False, "full_html": full_page, "auto_play": False}
+    return str(figure.to_html(**parts, config={**off, "topojsonURL": ""}))
 
 
 def save_image(figure: go.Figure, path: str | Path) -> Path:
@@ -67,8 +58,6 @@ def save_image(figure: go.Figure, path: str | Path) -> Path:
         )
     import kaleido
 
-    options = {"format": target.suffix[1:].lower(), "scale": 2.0}
-    kaleido.write_fig_sync(
-        figure.to_plotly_json(), path=str(target), opts=options, kopts={"mathjax": False, "path": browser}
-    )
+    how = {"opts": {"format": target.suffix[1:].lower(), "scale": 2.0}, "kopts": {"mathjax": False, "path": browser}}
+    kaleido.write_fig_sync(figure.to_plotly_json(), path=str(target), **how)
     return target

@@ -54,8 +54,8 @@ def _formula_traces(curve: pd.DataFrame, points: pd.DataFrame, one: object, styl
     simulated = go.Scatter(x=dots["x"], y=dots["value"], error_y={"array": dots["error"]})
     if styled:
         blue, orange = theme.series_style(0).colour, theme.series_style(1).colour
-        said, line = "formula: %{y:.5g}<extra></extra>", {"color": blue, "width": 2.6}
-        formula.update(mode="lines", name="formula", line=line, hovertemplate=said)
+        said, look = "formula: %{y:.5g}<extra></extra>", {"color": blue, "width": 2.6}
+        formula.update(mode="lines", name="formula", line=look, hovertemplate=said)
         simulated.update(
             mode="markers", name="simulated, ± 3 standard errors",
             marker={"color": orange, "size": 8, "symbol": "diamond"}, error_y={"thickness": 1.4, "color": orange},

@@ -241,15 +241,9 @@ class FormulaData:
         pairs = zip(self.points["setting"], self.points["x"].astype(float), strict=True)
         values = [self.formula.value(one, x) for one, x in pairs]
         errors = self.points["error"] / 3.0
-        return pd.DataFrame(
-            {
-                self.formula.setting: self.points["setting"],
-                self.formula.x: self.points["x"],
-                "formula": values,
-                "simulated": self.points["value"],
-                "standard errors apart": ((self.points["value"] - values) / errors.where(errors > 1e-9)).round(1),
-            }
-        )
+        apart = ((self.points["value"] - values) / errors.where(errors > 1e-9)).round(1)
+        found = {"formula": values, "simulated": self.points["value"], "standard errors apart": apart}
+        return pd.DataFrame({self.formula.setting: self.points["setting"], self.formula.x: self.points["x"], **found})
 
 
 def formula_data(params: FormulaParams | str = FormulaParams()) -> FormulaData:

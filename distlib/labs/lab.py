@@ -7,8 +7,7 @@ A chapter's lab says what is its own, and nothing about widgets::
         params = CoinParams                  # a core.parameter.Parameters: the controls are made from it
         figures = {"tosses": toss_chart}     # the result in, a go.Figure out
 
-        def run(self, params, progress):
-            return toss(params)
+        scenario = staticmethod(toss)        # the parameters in, the result out
 
         def table(self, result):
             return result.statistics
@@ -53,9 +52,9 @@ class Lab:
         What the lab is called.
     ``params``
         The class of its parameters; on an instance, the parameters that the picture shows.
-    ``run(params, progress)``
-        The scenario: parameters in, result out. It may call ``progress(done, total, note)``, which raises
-        ``Stopped`` after a press on Stop; catch that to return what is done so far.
+    ``scenario(params)`` or ``run(params, progress)``
+        Parameters in, result out. ``run`` may call ``progress(done, total, note)``, which raises ``Stopped`` after a
+        press on Stop; catch that to return what is done so far.
     ``figures``
         Name to a function that turns the result into a ``go.Figure``. Its other parameters are options of the view,
         save those with a default that the view does not have.
@@ -80,6 +79,7 @@ class Lab:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     long: ClassVar[bool] = False
     patience_s: ClassVar[float] = 0.8
+    scenario: ClassVar[Callable[[Any], Any]]
     params: Any
     view: Any = Parameters
 
@@ -115,8 +115,10 @@ class Lab:
     # --- what a subclass says -------------------------------------------------------------------------------
 
     def run(self, params: Any, progress: Progress) -> Any:
-        """The scenario: parameters in, result out."""
-        raise NotImplementedError(f"{type(self).__name__} has no run(self, params, progress)")
+        """Parameters in, result out; by ``scenario``, unless a lab says otherwise."""
+        if not hasattr(self, "scenario"):
+            raise NotImplementedError(f"{type(self).__name__} has no scenario(params), nor run(self, params, progress)")
+        return type(self).scenario(params)
 
     def table(self, result: Any) -> pd.DataFrame | None:
         """Statistics of a result."""

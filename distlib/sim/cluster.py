@@ -130,7 +130,8 @@ class Cluster:
         """Everything that has happened so far."""
         waiting = [event for machine in self.machines.values() for event in machine.waiting]
         under_way = map(self._unread, (*self.queue.heap, *waiting))
-        return self.recorder.trace(tuple(self.nodes), self.seeds.seed, self.now_ms, under_way, stopped, self.events)
+        run = {"nodes": tuple(self.nodes), "seed": self.seeds.seed, "end_ms": self.now_ms}
+        return self.recorder.trace(under_way, stopped=stopped, events=self.events, **run)
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -237,7 +238,9 @@ class Cluster:
         queue.count, queue.now_ms, self.events = count, now_ms, last_event - budget
 
     def _choose_path(self) -> None:
-        """Note whether all nodes are healthy and all links perfect: the case that is worth a fast loop."""
+        """Note which links carry nothing now, and whether all nodes are healthy and all links perfect: the case that is
+        worth a fast loop."""
+        self.wire.partitioned = frozenset[Link]().union(*self._partitions.values())
         links_fine = self.network.perfect and not (self._partitions or self.wire.slow)
         impaired = any(machine.impaired for machine in self.machines.values())
         self._fast_path = links_fine and not self.network.processing_ms and not impaired
@@ -393,14 +396,12 @@ class Cluster:
             case Partition() | OneWay() | Bridge():
                 number = self.queue.count
                 self._partitions[number] = partitioned_links(fault, tuple(self.nodes))
-                self._update_partition()
-                return lambda: self._heal_links(number)
+                return lambda: self._partitions.pop(number, None)
             case SlowLink(sender=sender, receiver=receiver, extra_ms=extra_ms):
                 self.wire.slow[sender, receiver] = extra_ms
                 return lambda: self.wire.slow.pop((sender, receiver), None)
             case Heal():
                 self._partitions.clear()
-                self._update_partition()
         return None
 
     def _strike_node(self, fault: Fault, machine: Machine) -> Callable[[], object] | None:
@@ -427,13 +428,6 @@ class Cluster:
     def _end(self, ending: Callable[[], object]) -> None:
         ending()
         self._choose_path()
-
-    def _heal_links(self, number: int) -> None:
-        self._partitions.pop(number, None)
-        self._update_partition()
-
-    def _update_partition(self) -> None:
-        self.wire.partitioned = frozenset[Link]().union(*self._partitions.values())
 
     def _crash(self, machine: Machine) -> None:
         for event in map(self._unread, machine.crash()):
