@@ -194,7 +194,7 @@ class Maglev:
             raise ValueError(f"size is {size} for {len(self.nodes)} nodes; it takes a table larger than their number")
         self.offsets = (hash_keys(self.nodes, seed) % np.uint64(size)).astype(np.int64)
         self.skips = (hash_keys(self.nodes, seed + 1) % np.uint64(max(size - 1, 1)) + np.uint64(1)).astype(np.int64)
-        self.table, self.claims = maglev_fill(self.offsets, self.skips, size)
+        self.table, self.claims = fill_maglev(self.offsets, self.skips, size)
 
     def owners(self, hashes: Hashes) -> NDArray[np.int32]:
         """Index in ``nodes`` of the owner of each hash."""
@@ -202,7 +202,7 @@ class Maglev:
 
 
 @compiled_allocating
-def maglev_fill(
+def fill_maglev(
     offsets: NDArray[np.int64], skips: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Pseudocode 1 of the Maglev paper."""

@@ -84,16 +84,10 @@ class ScaleView(Parameters):
     log_scale: bool = parameter(True, "logarithmic", help="equal steps are equal factors")
 
 
-def draw_percentiles(found: Comparison, log_scale: bool) -> Any:
-    """Median, mean, 95, 99 and 99.9 percent of each policy."""
-    return response_charts.percentile_dots(found.summary, log_x=log_scale)
-
-
 def draw_tail(found: Comparison) -> Any:
     """How many take longer than t; theory as thin dots."""
-    return response_charts.response_tail(
-        found.ccdf, scenarios.theory_tails(found.params, float(found.ccdf["response_s"].max()))
-    )
+    theory = scenarios.theory_tails(found.params, float(found.ccdf["response_s"].max()))
+    return response_charts.response_tail(found.ccdf, theory)
 
 
 class LoadBalancingLab(Lab):
@@ -104,7 +98,7 @@ class LoadBalancingLab(Lab):
     scenario = staticmethod(scenarios.policy_comparison)
     view = ScaleView
     figures = {
-        "percentiles": draw_percentiles,
+        "percentiles": lambda found, log_scale: response_charts.percentile_dots(found.summary, log_x=log_scale),
         "tail": draw_tail,
         "requests per backend": lambda found: charts.backend_shares(found.counts),
     }
@@ -217,11 +211,6 @@ class RingSteps:
     fewer: RingView | None
 
 
-def draw_ring(steps: RingSteps) -> Any:
-    """Arcs and shares."""
-    return hashing_charts.ring(steps.now.arcs, steps.now.shares, steps.now.expected_deviation)
-
-
 def draw_leave(steps: RingSteps) -> Any:
     """What moves when the last node leaves."""
     if steps.fewer is None:
@@ -235,7 +224,7 @@ class HashRingLab(Lab):
     title = "A consistent hash ring"
     params = RingParams
     figures = {
-        "ring": draw_ring,
+        "ring": lambda steps: hashing_charts.ring(steps.now.arcs, steps.now.shares, steps.now.expected_deviation),
         "a node joins": lambda steps: hashing_charts.ring_change(steps.now.arcs, steps.more.arcs),
         "the last node leaves": draw_leave,
     }

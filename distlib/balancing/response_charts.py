@@ -37,11 +37,9 @@ def policy_style(name: str, names: Sequence[str] = ()) -> LineStyle:
 
 
 def response_against_load(points: pd.DataFrame, theory: pd.DataFrame | None = None, *, log_y: bool = True) -> go.Figure:
-    """Mean response against load: a line is theory, a dot a simulation, a band its 95 % confidence.
-
-    ``points`` has the columns policy, load, mean_s, low_s, high_s; ``theory`` policy, load, theory_s (NaN where
-    there is no closed form). Raises ``ValueError`` for an empty table or a missing column.
-    """
+    """Mean response against load: a line is theory, a dot a simulation, a band its 95 % confidence. ``points`` has the
+    columns policy, load, mean_s, low_s, high_s; ``theory`` policy, load, theory_s (NaN where there is no closed form).
+    Raises ``ValueError`` for an empty table or a missing column."""
     check_columns(points, "policy", "load", "mean_s", "low_s", "high_s")
     legend = theme.legend_beside(title={"text": KEY, "font": {"size": 11}})
     figure = theme.figure(height=460, margin=(70, 24, 20, 58), legend=legend)
@@ -94,11 +92,9 @@ def confidence_band(x: pd.Series, rows: pd.DataFrame, **style: Any) -> go.Scatte
 
 
 def percentile_dots(summary: pd.DataFrame, *, log_x: bool = True) -> go.Figure:
-    """Median, mean, 95, 99 and 99.9 percent of the response times: one row a policy, one sign a statistic.
-
-    ``summary`` has the columns policy, p50_s, mean_s, p95_s, p99_s, p99.9_s, and may have theory_s (the mean by
-    theory) and unstable (why, or empty). Raises ``ValueError`` for an empty table or a missing column.
-    """
+    """Median, mean, 95, 99 and 99.9 percent of the response times: one row a policy, one sign a statistic. ``summary``
+    has the columns policy, p50_s, mean_s, p95_s, p99_s, p99.9_s, and may have theory_s (the mean by theory) and
+    unstable (why, or empty). Raises ``ValueError`` for an empty table or a missing column."""
     check_columns(summary, "policy", *(column for column, _, _ in STATISTICS))
     names = list(summary["policy"])
     marks = summary["unstable"] if "unstable" in summary else [""] * len(names)
@@ -141,10 +137,8 @@ def _statistic(
 
 def response_tail(ccdf: pd.DataFrame, theory: pd.DataFrame | None = None) -> go.Figure:
     """P(response > t): how many requests take longer than t, on a logarithmic scale where an exponential is straight.
-
-    ``ccdf`` and ``theory`` (thin lines) have the columns policy, response_s, tail. Raises ``ValueError`` for an
-    empty table or a missing column.
-    """
+    ``ccdf`` and ``theory`` (thin lines) have the columns policy, response_s, tail. Raises ``ValueError`` for an empty
+    table or a missing column."""
     check_columns(ccdf, "policy", "response_s", "tail")
     figure = theme.figure(height=440, margin=(118, 24, 20, 56), legend=theme.legend_beside())
     names = list(ccdf["policy"].unique())

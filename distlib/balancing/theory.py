@@ -35,8 +35,7 @@ def supermarket_tail(length: int, load: float, choices: int) -> float:
 def supermarket_response(load: float, choices: int, service_s: float = 1.0) -> float:
     """Mean response with infinitely many servers: T = Σ_{i≥1} λ^((dⁱ − d)/(d − 1)), or M/M/1's for d = 1. A finite
     number of servers always takes longer: with 100 of them and d = 2, by 1.2 % at λ = .9, 9 % at λ = .99."""
-    require.above("service_s", service_s)
-    check_load(load)
+    check_load(load, service_s)
     require.whole("choices", choices, 1)
     if choices == 1:
         return service_s / (1.0 - load)
@@ -66,8 +65,7 @@ def shorter_of_two_response(load: float, service_s: float = 1.0) -> float:
     state is (shorter queue, difference), cut off where less than 1e-14 of the probability lies beyond: the shorter
     queue falls off as ρ²ᵏ, the difference as (ρ²/(2 + ρ))ᵏ. Loads up to .995.
     """
-    check_load(load)
-    require.above("service_s", service_s)
+    check_load(load, service_s)
     if load > 0.995:
         raise ValueError(f"load is {load!r}; the chain is solved for loads up to .995, beyond it grows too large")
     if load == 0:

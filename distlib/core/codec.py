@@ -22,7 +22,7 @@ Find = Callable[[Any], type]
 
 
 def parse(text: str | bytes, where: str, wanted: str = "an object") -> dict[str, Any]:
-    """The JSON object that ``text`` holds. Raises ``ValueError``, naming ``where`` and what is ``wanted``, for another."""
+    """The JSON object that ``text`` holds. Raises ``ValueError``, naming ``where`` and what is ``wanted``, for none."""
     try:
         data = json.loads(text)
     except ValueError as error:

@@ -27,7 +27,7 @@ from distlib.figures.lanes import Segment
 from distlib.figures.looks import RoleStyle, message_styles, role_styles
 from distlib.figures.marks import fault_marks, happening_ticks, partition_bands, violation_lines
 from distlib.figures.message_lines import duplicate_marks, message_lines, undelivered_crosses
-from distlib.figures.shapes import cut, lines, plain
+from distlib.figures.shapes import cut, lines, plain, transposed
 from distlib.figures.theme import LineStyle
 
 TREE_PX, GAP_PX = 104, 26
@@ -230,13 +230,12 @@ def _stubs(scene: Scene) -> go.Scatter:
 
 
 def _points(chosen: Sequence[TreeNode | None], rows: dict[int, int], **options: Any) -> go.Scatter:
-    return go.Scatter(
-        x=[None if one is None else one.depth for one in chosen],
-        y=[None if one is None else -rows[one.number] for one in chosen],
-        customdata=[None if one is None else one.number for one in chosen],
-        hovertext=["" if one is None else _said(one) for one in chosen],
-        hoverinfo="text", yaxis="y3", showlegend=False, **options,
-    )  # fmt: skip
+    places = [
+        (one.depth, -rows[one.number], one.number, _said(one)) if one else (None, None, None, "") for one in chosen
+    ]
+    x, y, numbers, said = transposed(places, 4)
+    shown = {"customdata": numbers, "hovertext": said, "hoverinfo": "text", "yaxis": "y3", "showlegend": False}
+    return go.Scatter(x=x, y=y, **shown, **options)
 
 
 def _position(scene: Scene) -> go.Scatter:

@@ -39,11 +39,9 @@ def to_html(figure: go.Figure, *, full_page: bool = True) -> str:
 
 
 def save_image(figure: go.Figure, path: str | Path) -> Path:
-    """Draw the figure into ``path``, in the format of its ending (svg, png, pdf, ...), and return it.
-
-    A png has two pixels for one of the figure's. Raises ``ValueError`` for another ending and ``NoBrowserError`` when
-    there is no Chromium; HTML can be written all the same.
-    """
+    """Draw the figure into ``path``, in the format of its ending (svg, png, pdf, ...), and return it; a png has two
+    pixels for one of the figure's. Raises ``ValueError`` for another ending and ``NoBrowserError`` when there is no
+    Chromium; HTML can be written all the same."""
     target = Path(path)
     if target.suffix[1:].lower() not in FORMATS:
         raise ValueError(f"path is {str(path)!r}; its name must end in {', '.join('.' + one for one in FORMATS)}")

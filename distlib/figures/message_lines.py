@@ -68,10 +68,7 @@ def message_lines(picture: Diagram, styles: Mapping[str, LineStyle]) -> list[go.
     by_kind: dict[str, list[Flight]] = {kind: [] for kind in styles}
     for flight in picture.flights:
         by_kind[flight.kind if flight.kind in by_kind else theme.OTHER].append(flight)
-    return [
-        _lines(picture, by_kind[kind], name=kind, line={"color": style.colour, "dash": style.dash, "width": 1.6})
-        for kind, style in styles.items()
-    ]
+    return [_lines(picture, by_kind[kind], name=kind, line=style.line(1.6)) for kind, style in styles.items()]
 
 
 def routine_lines(picture: Diagram) -> go.Scatter:

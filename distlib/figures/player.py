@@ -57,10 +57,8 @@ def add_player(
     redraw: bool = False,
 ) -> go.Figure:
     """Give ``figure`` its ``frames``, one for each of ``times_ms``, with a play button and a slider under the axes.
-
-    ``below_px`` is what the axis below needs (its title); the figure grows by the row. ``redraw`` is for frames
-    that change bars or the layout; without it, each trace of a frame must have a point, or the old ones stay.
-    """
+    ``below_px`` is what the axis below needs (its title); the figure grows by the row. ``redraw`` is for frames that
+    change bars or the layout; without it, each trace of a frame must have a point, or the old ones stay."""
     figure.frames = [frame.update(name=str(number)) for number, frame in enumerate(frames)]
     margin = figure.layout.margin
     bottom, height = (margin.b or 0) + PLAYER_PX, figure.layout.height + PLAYER_PX

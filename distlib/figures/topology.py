@@ -125,7 +125,7 @@ def _track(drawn: Map, kind: str, found: list[tuple[Flight, float]], style: Line
         [flight_text(flight) for flight, _ in found],
         name=kind,
         showlegend=listed,
-        line={"color": style.colour, "dash": style.dash, "width": 2},
+        line=style.line(2),
         marker={"symbol": "arrow", "color": style.colour, "line": {"width": 0}, "opacity": 1},
     )
     track.update(mode="lines+markers", marker={"size": [0, 13, 0] * len(found), "angle": angles})

@@ -149,10 +149,8 @@ def moved_keys(method: str, nodes: float, requests: int, seed: int) -> Estimate:
     return Estimate(share, math.sqrt(variance))
 
 
-def moved_value(method: str, nodes: float) -> float:
-    """What must move, or what moves under ``hash mod n``."""
-    move = theory.moved_modulo if method == "modulo" else theory.moved_consistent
-    return move(round(nodes), round(nodes) + 1)
+MOVED = {"modulo": theory.moved_modulo, **dict.fromkeys(("ring", "rendezvous", "jump"), theory.moved_consistent)}
+"""What moves under ``hash mod n``; what must move, and does by the others."""
 
 
 FORMULAS: dict[str, Formula] = {
@@ -211,7 +209,7 @@ FORMULAS: dict[str, Formula] = {
         tuple(float(v) for v in range(1, 101)), (1.0, 5.0, 10.0, 25.0, 50.0, 100.0),
     ),
     "keys that move": Formula(
-        "method", ("modulo", "ring", "rendezvous", "jump"), moved_value, moved_keys,
+        "method", tuple(MOVED), lambda method, n: MOVED[method](round(n), round(n) + 1), moved_keys,
         "share of keys that move", "nodes before one more joins",
         tuple(float(n) for n in range(1, 31)), (2.0, 4.0, 7.0, 10.0, 20.0, 30.0),
     ),

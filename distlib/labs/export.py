@@ -26,11 +26,9 @@ NO_BROWSER = (
 
 @dataclass(frozen=True, eq=False)
 class LabReport:
-    """What a lab shows at one moment, as plain data: all that its files hold.
-
-    ``stem`` begins their names; ``share`` is the line of Python that rebuilds the view, ``scenario`` the same as JSON.
-    ``data`` are the frames of the CSV files by name, ``steps`` what a reader did, in words.
-    """
+    """What a lab shows at one moment, as plain data: all that its files hold. ``stem`` begins their names; ``share`` is
+    the line of Python that rebuilds the view, ``scenario`` the same as JSON. ``data`` are the frames of the CSV files
+    by name, ``steps`` what a reader did, in words."""
 
     title: str
     stem: str

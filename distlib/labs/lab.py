@@ -48,26 +48,18 @@ class Lab:
 
     A subclass states (the first four at least):
 
-    ``title``
-        What the lab is called.
-    ``params``
-        The class of its parameters; on an instance, the parameters that the picture shows.
-    ``scenario(params)`` or ``run(params, progress)``
-        Parameters in, result out. ``run`` may call ``progress(done, total, note)``, which raises ``Stopped`` after a
-        press on Stop; catch that to return what is done so far.
-    ``figures``
-        Name to a function that turns the result into a ``go.Figure``. Its other parameters are options of the view,
-        save those with a default that the view does not have.
-    ``view``
-        A second ``Parameters`` class: options that change the picture and not the run. Beside a figure stand
-        the controls of the options that it names.
-    ``table(result)``, ``verdicts(result)``, ``data(result)``
-        Statistics; what holds and what does not, with a witness; data frames for the export, by name.
-    ``presets``
-        Text of a button to the values that it sets: ``{"Split the vote": {"election_timeout_ms": (150,
-        150)}}``.
-    ``long``
-        True where a run takes minutes: it begins with a press on Run, not with every change of a control.
+    - ``title``: what the lab is called.
+    - ``params``: the class of its parameters; on an instance, the parameters that the picture shows.
+    - ``scenario(params)`` or ``run(params, progress)``: parameters in, result out. ``run`` may call ``progress(done,
+      total, note)``, which raises ``Stopped`` after a press on Stop; catch that to return what is done so far.
+    - ``figures``: name to a function that turns the result into a ``go.Figure``. Its other parameters are options of
+      the view, save those with a default that the view does not have.
+    - ``view``: a second ``Parameters`` class, for options that change the picture and not the run. Beside a figure
+      stand the controls of the options that it names.
+    - ``table(result)``, ``verdicts(result)``, ``data(result)``: statistics; what holds and what does not, with a
+      witness; data frames for the export, by name.
+    - ``presets``: text of a button to the values that it sets, ``{"Split the vote": {"timeout_ms": (150, 150)}}``.
+    - ``long``: True where a run takes minutes; it begins with a press on Run, not with every change of a control.
 
     A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop button. Keyword
     arguments are values of ``params`` and ``view``, and ``figure``, the name of the figure to show. Raises

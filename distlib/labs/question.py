@@ -36,11 +36,9 @@ class Question:
 
 
 class Quiz:
-    """Questions with one right answer each: choosing one says at once whether it is right, and why.
-
-    ``answer(number, option)`` does what a click does; ``answers`` holds the first choice for each question, None where
-    there is none yet; ``score`` counts the first choices that were right.
-    """
+    """Questions with one right answer each: choosing one says at once whether it is right, and why. ``answer(number,
+    option)`` does what a click does; ``answers`` holds the first choice for each question, None where there is none
+    yet; ``score`` counts the first choices that were right."""
 
     def __init__(self, *questions: Question, title: str = "Quiz") -> None:
         self.questions = questions

@@ -47,11 +47,10 @@ class Progress:
 
 
 class Job:
-    """One run in a thread of its own, and what became of it: a ``result`` or an ``error`` (``Stopped`` if neither).
-
-    It stops the run ``before`` it and begins when that has ended, unless a later one has taken its place by then.
-    ``tell(job, done, total, note)`` hears of its progress. ``published`` is set once somebody has taken what came out.
-    """
+    """One run in a thread of its own, and what became of it: a ``result`` or an ``error`` (``Stopped`` if neither). It
+    stops the run ``before`` it and begins when that has ended, unless a later one has taken its place by then.
+    ``tell(job, done, total, note)`` hears of its progress. ``published`` is set once somebody has taken what came
+    out."""
 
     def __init__(
         self, work: Callable[[Any, Progress], Any], params: Any, tell: Callable[..., None], before: Job | None = None

@@ -9,13 +9,12 @@ from typing import Any
 
 from distlib.core import require
 from distlib.core.clock import EventQueue
+from distlib.core.fault import Link
 from distlib.core.node import NodeId
 from distlib.core.seeds import Seeds
 from distlib.core.trace import LOST, PARTITIONED
 from distlib.sim.latency import Latency, Sampler, Uniform
 from distlib.sim.recorder import Recorder
-
-Link = tuple[NodeId, NodeId]
 
 
 @dataclass(frozen=True)

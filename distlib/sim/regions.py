@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 DATA_FILE = Path(__file__).resolve().parents[2] / "data" / "region_rtt.csv"
 
@@ -22,43 +22,33 @@ of a region's zones, less than about 2 ms."""
 COLUMNS = ["from_region", "to_region", "rtt_ms"]
 
 
-@dataclass(frozen=True)
-class Region:
-    """A region: its name as published, and where that is, for people who do not know the cloud's names."""
+class Region(NamedTuple):
+    """Where a region is, for people who do not know the cloud's names."""
 
-    name: str
     place: str
     continent: str
-
-    @property
-    def label(self) -> str:
-        """Text for axes and menus, such as ``Tokyo (Japan East)``."""
-        return f"{self.place} ({self.name})"
 
 
 REGIONS: Mapping[str, Region] = MappingProxyType(
     {
-        region.name: region
-        for region in (
-            Region("East US", "Virginia", "North America"),
-            Region("Central US", "Iowa", "North America"),
-            Region("West US 2", "Washington", "North America"),
-            Region("Canada Central", "Toronto", "North America"),
-            Region("Mexico Central", "Querétaro", "North America"),
-            Region("Brazil South", "São Paulo", "South America"),
-            Region("UK South", "London", "Europe"),
-            Region("West Europe", "Netherlands", "Europe"),
-            Region("Germany West Central", "Frankfurt", "Europe"),
-            Region("Sweden Central", "Gävle", "Europe"),
-            Region("South Africa North", "Johannesburg", "Africa"),
-            Region("UAE North", "Dubai", "Asia"),
-            Region("Central India", "Pune", "Asia"),
-            Region("Southeast Asia", "Singapore", "Asia"),
-            Region("East Asia", "Hong Kong", "Asia"),
-            Region("Japan East", "Tokyo", "Asia"),
-            Region("Korea Central", "Seoul", "Asia"),
-            Region("Australia East", "Sydney", "Oceania"),
-        )
+        "East US": Region("Virginia", "North America"),
+        "Central US": Region("Iowa", "North America"),
+        "West US 2": Region("Washington", "North America"),
+        "Canada Central": Region("Toronto", "North America"),
+        "Mexico Central": Region("Querétaro", "North America"),
+        "Brazil South": Region("São Paulo", "South America"),
+        "UK South": Region("London", "Europe"),
+        "West Europe": Region("Netherlands", "Europe"),
+        "Germany West Central": Region("Frankfurt", "Europe"),
+        "Sweden Central": Region("Gävle", "Europe"),
+        "South Africa North": Region("Johannesburg", "Africa"),
+        "UAE North": Region("Dubai", "Asia"),
+        "Central India": Region("Pune", "Asia"),
+        "Southeast Asia": Region("Singapore", "Asia"),
+        "East Asia": Region("Hong Kong", "Asia"),
+        "Japan East": Region("Tokyo", "Asia"),
+        "Korea Central": Region("Seoul", "Asia"),
+        "Australia East": Region("Sydney", "Oceania"),
     }
 )
 """The regions with published figures here, by name, grouped by continent."""

@@ -18,8 +18,10 @@ from scipy.special import lambertw
 from distlib.core import require
 
 
-def check_load(load: float) -> None:
-    """``ValueError`` unless 0 ≤ load < 1: from 1 on the queue grows without bound and no mean exists."""
+def check_load(load: float, service_s: float = 1.0) -> None:
+    """``ValueError`` unless 0 ≤ load < 1 (from 1 on the queue grows without bound and no mean exists) and service takes
+    time."""
+    require.above("service_s", service_s)
     if not (math.isfinite(load) and load >= 0):
         raise ValueError(f"load is {load!r}; it takes a number of at least 0 and below 1")
     if load >= 1:
@@ -38,8 +40,7 @@ def check_probability(probability: float) -> None:
 def mm1_response(load: float, service_s: float = 1.0) -> float:
     """M/M/1: W = E[S]/(1 − ρ). Also the response of random splitting over any number of such servers. Holds for any
     order of service that does not look at service times (Kleinrock I, §3.2)."""
-    check_load(load)
-    require.above("service_s", service_s)
+    check_load(load, service_s)
     return service_s / (1.0 - load)
 
 
@@ -106,8 +107,7 @@ def mmc_response_quantile(probability: float, servers: int, load: float, service
 def mg1_wait(load: float, cv2: float, service_s: float = 1.0) -> float:
     """M/G/1, first come first served (Pollaczek–Khinchine): Wq = ρ/(1 − ρ) · (1 + c²)/2 · E[S]. ``cv2`` is the service
     times' squared coefficient of variation; with an infinite one the mean wait is infinite."""
-    check_load(load)
-    require.above("service_s", service_s)
+    check_load(load, service_s)
     require.number("cv2", cv2, 0)
     return load / (1.0 - load) * (1.0 + cv2) / 2.0 * service_s
 
@@ -120,9 +120,7 @@ def mg1_response(load: float, cv2: float, service_s: float = 1.0) -> float:
 def mg1_sharing_response(load: float, service_s: float = 1.0) -> float:
     """M/G/1 with processor sharing: a request of size x takes x/(1 − ρ) on average, whatever the distribution. Called
     with ``service_s`` = x for one size, or with the mean for all (Kleinrock II, 1976, §4.4)."""
-    check_load(load)
-    require.above("service_s", service_s)
-    return service_s / (1.0 - load)
+    return mm1_response(load, service_s)
 
 
 def mm1k_blocking(load: float, capacity: int) -> float:
@@ -164,8 +162,7 @@ def mdc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
     roots of z^c = exp(cρ(z − 1)) inside the unit circle (Janssen & van Leeuwaarden, Queueing Systems 2005), here
     z_k = −W₀(−ρ e^(−ρ) e^(2πik/c))/ρ by Lambert's W.
     """
-    check_load(load)
-    require.above("service_s", service_s)
+    check_load(load, service_s)
     require.whole("servers", servers, 1)
     if load == 0:
         return 0.0

@@ -42,7 +42,7 @@ HIGHEST_RATE_PER_S = 1500.0
 LATE_MS = 5.0
 """A generator that is later than this with one request in a hundred had to share the processor with too much else."""
 
-Progress = Callable[[float, float], object]
+ProgressCallback = Callable[[float, float], object]
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Run:
 
 
 def measure_policy(
-    params: RealBalancingParams, policy: Policy, through: str = OWN, progress: Progress = lambda *_: None
+    params: RealBalancingParams, policy: Policy, through: str = OWN, progress: ProgressCallback = lambda *_: None
 ) -> Measurement:
     """Start workers and proxy, send the requests of ``params``, end everything. ``progress(done, total)`` may raise to
     stop. Raises ``CannotMeasureError`` where the proxy is a program that is not there or cannot balance like that."""
@@ -166,7 +166,7 @@ def measure_policy(
 
 
 def runs(
-    params: RealBalancingParams, own: Mapping[str, Policy] | None = None, progress: Progress = lambda *_: None
+    params: RealBalancingParams, own: Mapping[str, Policy] | None = None, progress: ProgressCallback = lambda *_: None
 ) -> Iterator[Run]:
     """One run after the other, so that a reader who stops keeps those that are done. ``own`` adds policies of the
     reader's by name. Raises ``ValueError`` for a name that is taken."""
@@ -191,7 +191,7 @@ def runs(
 def real_balancing(
     params: RealBalancingParams = RealBalancingParams(),
     own: Mapping[str, Policy] | None = None,
-    progress: Progress = lambda *_: None,
+    progress: ProgressCallback = lambda *_: None,
 ) -> RealBalancing:
     """Measure and simulate, see ``runs``; takes ``duration_s`` and about a second for every policy and proxy.
     ``progress(done, total)`` is called about ten times a second and may raise to stop; nothing keeps running then."""

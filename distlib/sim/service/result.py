@@ -27,9 +27,9 @@ class Estimate:
     mean: float
     standard_error: float
 
-    def interval(self, errors: float = 1.96) -> tuple[float, float]:
-        """Mean minus and plus so many standard errors (1.96: 95 % confidence)."""
-        return self.mean - errors * self.standard_error, self.mean + errors * self.standard_error
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence: the mean minus and plus 1.96 standard errors."""
+        return self.mean - 1.96 * self.standard_error, self.mean + 1.96 * self.standard_error
 
 
 def batch_means(values: Floats) -> Estimate:
