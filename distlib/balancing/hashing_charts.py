@@ -6,6 +6,7 @@ Each function raises ``ValueError`` for an empty table, a missing column, or mor
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from distlib.balancing.charts import words_above
 from distlib.figures import theme
 from distlib.figures.columns import check_columns
 from distlib.figures.player import add_player
+from distlib.figures.shapes import lines
 
 OUTER, BEFORE, AFTER = 1.0, 0.74, 1.0
 MOST_ARCS = 6000
@@ -52,34 +54,30 @@ def _check_arcs(arcs: pd.DataFrame) -> None:
 
 
 def _arc_trace(arcs: pd.DataFrame, node: int, radius: float, width: float) -> go.Scatter:
-    x, y = arc_line(arcs[["start", "end"]].to_numpy(float), radius)
     style = theme.series_style(node)
-    return go.Scatter(x=x, y=y, mode="lines", line={"color": style.colour, "width": width}, name=f"N{node}",
-                      showlegend=False, opacity=0.9 if style.dash == "solid" else 0.55,
-                      hovertemplate=f"owned by <b>N{node}</b><extra></extra>")  # fmt: skip
+    return lines(
+        [arc(span, radius) for span in arcs[["start", "end"]].to_numpy(float)], hoverinfo=None,
+        line={"color": style.colour, "width": width}, name=f"N{node}", showlegend=False,
+        opacity=0.9 if style.dash == "solid" else 0.55, hovertemplate=f"owned by <b>N{node}</b><extra></extra>",
+    )  # fmt: skip
 
 
-def arc_line(spans: np.ndarray, radius: float) -> tuple[list[float | None], list[float | None]]:
-    """Arcs (start, end in turns from noon, clockwise; start > end for one that passes 0) as one line with gaps."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for start, end in spans:
-        length = (end - start) % 1.0 or 1.0
-        turns = start + np.linspace(0.0, length, max(2, math.ceil(360 * length) + 1))
-        x += [*np.round(radius * np.sin(2 * np.pi * turns), 4).tolist(), None]
-        y += [*np.round(radius * np.cos(2 * np.pi * turns), 4).tolist(), None]
-    return x, y
+def arc(span: Iterable[float], radius: float) -> list[tuple[float, float]]:
+    """The points of an arc; ``span`` is (start, end) in turns from noon, clockwise: start > end where it passes 0."""
+    start, end = span
+    length = (end - start) % 1.0 or 1.0
+    turns = 2 * np.pi * (start + np.linspace(0.0, length, max(2, math.ceil(360 * length) + 1)))
+    x, y = (np.round(radius * values, 4).tolist() for values in (np.sin(turns), np.cos(turns)))
+    return list(zip(x, y, strict=True))
 
 
 def _points(arcs: pd.DataFrame) -> go.Scatter:
     """The virtual nodes themselves, as ticks across the ring."""
-    turns = 2 * np.pi * arcs["end"].to_numpy(float)
-    x, y = (
-        [part for one in values for part in (0.95 * one, 1.05 * one, None)] for values in (np.sin(turns), np.cos(turns))
-    )
-    return go.Scatter(x=x, y=y, mode="lines", hoverinfo="skip", name="virtual node (end of its arc)",
-                      line={"color": theme.INK, "width": 1.2 if len(arcs) <= 300 else 0.4},
-                      showlegend=len(arcs) <= 300)  # fmt: skip
+    turns, few = 2 * np.pi * arcs["end"].to_numpy(float), len(arcs) <= 300
+    ends = zip(np.sin(turns), np.cos(turns), strict=True)
+    line = {"color": theme.INK, "width": 1.2 if few else 0.4}
+    ticks = [[(0.95 * x, 0.95 * y), (1.05 * x, 1.05 * y)] for x, y in ends]
+    return lines(ticks, name="virtual node (end of its arc)", line=line, showlegend=few)
 
 
 def _names(arcs: pd.DataFrame, shares: pd.DataFrame) -> go.Scatter:
@@ -162,15 +160,12 @@ def owner_at(arcs: pd.DataFrame, turns: np.ndarray) -> np.ndarray:
 
 
 def _wedges(moved: pd.DataFrame, share: float) -> go.Scatter:
-    x: list[float | None] = []
-    y: list[float | None] = []
+    wedges = []
     for span in moved[["start", "end"]].to_numpy(float):
-        outer, inner = arc_line(span[None], AFTER - 0.03), arc_line(span[None], BEFORE + 0.03)
-        x += [*outer[0][:-1], *inner[0][-2::-1], outer[0][0], None]
-        y += [*outer[1][:-1], *inner[1][-2::-1], outer[1][0], None]
-    return go.Scatter(x=x, y=y, fill="toself", mode="lines", line={"color": theme.INK, "width": 0.6},
-                      fillcolor="rgba(230,159,0,0.45)", name="changes hands", hoverinfo="skip",
-                      showlegend=share > 0)  # fmt: skip
+        outer, inner = arc(span, AFTER - 0.03), arc(span, BEFORE + 0.03)
+        wedges.append([*outer, *reversed(inner), outer[0]])
+    line, fill = {"color": theme.INK, "width": 0.6}, "rgba(230,159,0,0.45)"
+    return lines(wedges, fill="toself", line=line, fillcolor=fill, name="changes hands", showlegend=share > 0)
 
 
 def _round_axes(figure: go.Figure) -> None:

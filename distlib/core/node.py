@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 from distlib.core.freeze import freeze, thaw
@@ -202,11 +203,13 @@ class Node:
     # --- state as data, for runtimes and checkers ----------------------------------------------------
 
     @classmethod
+    @cache
     def state_names(cls) -> tuple[str, ...]:
         """Names of the state fields, durable and volatile, in the order of declaration."""
         return tuple(item.name for item in fields(cls) if not _is_setting(item))
 
     @classmethod
+    @cache
     def durable_names(cls) -> tuple[str, ...]:
         """Names of the fields that survive a crash."""
         return tuple(item.name for item in fields(cls) if _DURABLE in item.metadata)
@@ -214,12 +217,12 @@ class Node:
     def state(self) -> tuple[Any, ...]:
         """All state fields as one hashable tuple, in the order of ``state_names``."""
         mine = self.__dict__
-        return tuple([freeze(mine[name]) for name in type(self)._names()])
+        return tuple([freeze(mine[name]) for name in self.state_names()])
 
     def load(self, state: tuple[Any, ...]) -> None:
         """Set all state fields from a tuple made by ``state`` of a node of the same class."""
         mine = self.__dict__
-        for name, value in zip(type(self)._names(), state, strict=True):
+        for name, value in zip(self.state_names(), state, strict=True):
             mine[name] = thaw(value)
 
     def durable_state(self) -> tuple[Any, ...]:
@@ -234,14 +237,6 @@ class Node:
                 continue
             made = item.default_factory() if item.default_factory is not MISSING else item.default
             setattr(self, item.name, made)
-
-    @classmethod
-    def _names(cls) -> tuple[str, ...]:
-        names: tuple[str, ...] | None = cls.__dict__.get("_state_names")
-        if names is None:
-            names = cls.state_names()
-            type.__setattr__(cls, "_state_names", names)
-        return names
 
     def view(self) -> tuple[Any, ...] | None:
         """What an observer is shown of this node, as a ``NamedTuple`` of constants; None (the default) shows nothing. A

@@ -136,13 +136,8 @@ class Trace:
 
     def view_at(self, node: NodeId, time_ms: float) -> Any:
         """What ``node`` showed at ``time_ms`` (after all events of that instant); None if crashed or not started."""
-        last = None
-        for seen in self.states:
-            if seen.time_ms > time_ms:
-                break
-            if seen.node == node:
-                last = seen.view
-        return last
+        before = (seen.view for seen in reversed(self.states) if seen.node == node and seen.time_ms <= time_ms)
+        return next(before, None)
 
     def transcript(self, *, routine: bool = True) -> Iterator[str]:
         """The run as lines that people read: ``12.5 ms  S1 → S2 RequestVote term=1``, in order of delivery."""

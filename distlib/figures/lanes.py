@@ -137,19 +137,15 @@ def _joined(node: NodeId, changes: list[tuple[float, Any]], end_ms: float) -> li
 
 
 def _without_view(trace: Trace, node: NodeId) -> list[Segment]:
-    def in_role(role: str, start_ms: float, end_ms: float) -> Segment:
-        return Segment(node, start_ms, end_ms, role, None, role)
-
-    found, now = [], 0.0
-    for crash in spans(trace, Crash):
-        if crash.node == node:
-            if crash.start_ms > now:
-                found.append(in_role(theme.UP, now, crash.start_ms))
-            found.append(in_role(theme.CRASHED, crash.start_ms, crash.end_ms))
-            now = crash.end_ms
-    if now < trace.end_ms or not found:
-        found.append(in_role(theme.UP, now, trace.end_ms))
-    return found
+    parts, now = [], 0.0
+    for crash in (one for one in spans(trace, Crash) if one.node == node):
+        if crash.start_ms > now:
+            parts.append((now, crash.start_ms, theme.UP))
+        parts.append((crash.start_ms, crash.end_ms, theme.CRASHED))
+        now = crash.end_ms
+    if now < trace.end_ms or not parts:
+        parts.append((now, trace.end_ms, theme.UP))
+    return [Segment(node, start_ms, end_ms, role, None, role) for start_ms, end_ms, role in parts]
 
 
 ENDS = {Crash: Restart, Pause: Resume, Partition: Heal, OneWay: Heal, Bridge: Heal}

@@ -43,11 +43,11 @@ def lines(paths: Sequence[Path], said: Sequence[str] | None = None, **style: Any
     """``paths`` as lines with gaps between them; ``said`` is the hover text of each (None: the mouse passes over)."""
     hover: dict[str, Any] = {"hoverinfo": "skip"}
     if said is not None:
-        words = [text for path, text in zip(paths, said, strict=True) for text in (*[text] * len(path), "")]
-        hover = {"hoverinfo": "text", "hovertext": words}
+        texts = [text for path, text in zip(paths, said, strict=True) for text in (*[text] * len(path), "")]
+        hover = {"hoverinfo": "text", "hovertext": texts}
     x = [value for path in paths for value in (*(x for x, _ in path), None)]
     y = [value for path in paths for value in (*(y for _, y in path), None)]
-    return go.Scatter(x=x, y=y, mode="lines", **hover, **style)
+    return go.Scatter(x=x, y=y, mode="lines", **{**hover, **style})
 
 
 def signs(points: Iterable[tuple[Any, Any, str]], **style: Any) -> go.Scatter:

@@ -274,14 +274,13 @@ class RealBalancing:
         for (policy, through), one in self.measured.items():
             p50, p99 = percentiles_ms(one.response_s, (50, 99))
             simulated_p50, simulated_p99 = percentiles_ms(self.simulated[policy].observed_s, (50, 99))
-            rows.append(
-                {
-                    "policy": policy, "through": through, "requests": one.requests, "lost": one.lost,
-                    "p50_ms": p50, "simulated_p50_ms": simulated_p50, "p99_ms": p99, "simulated_p99_ms": simulated_p99,
-                    "overhead_p50_ms": percentiles_ms(one.overhead_s, (50,))[0],
-                    "late_p99_ms": percentiles_ms(one.late_s, (99,))[0],
-                }
-            )  # fmt: skip
+            row = {
+                "policy": policy, "through": through, "requests": one.requests, "lost": one.lost,
+                "p50_ms": p50, "simulated_p50_ms": simulated_p50, "p99_ms": p99, "simulated_p99_ms": simulated_p99,
+                "overhead_p50_ms": percentiles_ms(one.overhead_s, (50,))[0],
+                "late_p99_ms": percentiles_ms(one.late_s, (99,))[0],
+            }  # fmt: skip
+            rows.append(row)
         return pd.DataFrame(rows)
 
     def verdicts(self) -> list[tuple[str, bool | None, str]]:
