@@ -71,9 +71,8 @@ def setting(
     service: ServiceTimes, load: float, seed: int, speeds: tuple[float, ...] = (), bursts: bool = False, **more: Any
 ) -> ServiceParams:
     """A workload of ``load`` = ρ on ten backends."""
-    params = at_load(
-        load, service, Backends(10, speeds=speeds), requests=REQUESTS, seed=seed, allow_unstable=True, **more
-    )
+    backends = Backends(10, speeds=speeds)
+    params = at_load(load, service, backends, requests=REQUESTS, seed=seed, allow_unstable=True, **more)
     bursty = Bursty(params.arrivals.rate_per_s, peak=3.0, burst_s=20.0, burst_share=0.2)
     return replace(params, arrivals=bursty) if bursts else params
 

@@ -1,8 +1,7 @@
-"""Chapter 03.3, load balancing: frozen parameters in, data frames out.
+"""Chapter 03.3, load balancing: frozen parameters in, data frames out, as in ``policy_comparison(params).summary``.
 
-Every scenario is one call, for example ``policy_comparison(ComparisonParams(load=0.8)).summary``. All policies of one
-scenario meet the same arrivals and the same service times. Times are in units of the mean service time (``mean_s`` is
-1 s by default), loads are ρ.
+All policies of one scenario meet the same arrivals and the same service times. Times are in units of the mean service
+time (``mean_s`` is 1 s by default), loads are ρ.
 """
 
 from __future__ import annotations
@@ -308,13 +307,12 @@ def live_queues(params: LiveQueuesParams = LiveQueuesParams()) -> LiveQueues:
     times = params.start_s + params.frame_s * np.arange(params.frames, dtype=np.float64)
     backends = backends_of(params.backends, params.slow_speed)
     expected = params.load * backends.capacity * times[-1]
-    result = simulate(
-        at_load(
-            params.load, service_times(params.service), backends, policy=POLICIES[params.policy],
-            refresh_interval_s=params.refresh_interval_s, seed=params.seed, allow_unstable=True,
-            requests=math.ceil(expected + 10 * math.sqrt(expected) + 10),
-        )
+    run = at_load(
+        params.load, service_times(params.service), backends, policy=POLICIES[params.policy],
+        refresh_interval_s=params.refresh_interval_s, seed=params.seed, allow_unstable=True,
+        requests=math.ceil(expected + 10 * math.sqrt(expected) + 10),
     )  # fmt: skip
+    result = simulate(run)
     moments = {"time_s": np.repeat(times, params.backends), "backend": np.tile(range(params.backends), params.frames)}
     table = pd.DataFrame({**moments, "requests": result.queue_lengths(times).ravel()})
     return LiveQueues(table, pd.DataFrame({"time_s": times, "waiting": result.waiting(times)}), result.unstable)

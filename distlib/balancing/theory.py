@@ -17,11 +17,9 @@ from distlib.theory.queueing import check_load
 
 
 def supermarket_tail(length: int, load: float, choices: int) -> float:
-    """Share of queues with at least ``length`` requests when the number of servers goes to infinity.
-
-    s_k = λ^((d^k − 1)/(d − 1)), doubly exponential for d ≥ 2; λᵏ for d = 1. Poisson arrivals, exponential service,
-    first come first served (Mitzenmacher, IEEE TPDS 12(10), 2001; Vvedenskaya, Dobrushin & Karpelevich 1996).
-    """
+    """Share of queues with at least ``length`` requests when the number of servers goes to infinity: s_k = λ^((d^k −
+    1)/(d − 1)), doubly exponential for d ≥ 2; λᵏ for d = 1. Poisson arrivals, exponential service, first come first
+    served (Mitzenmacher, IEEE TPDS 12(10), 2001; Vvedenskaya, Dobrushin & Karpelevich 1996)."""
     check_load(load)
     require.whole("choices", choices, 1)
     if length <= 0:
@@ -126,11 +124,9 @@ def bins_with_at_least(balls_per_bin: float, choices: int, most: int = 60) -> ND
 
 
 def ring_share_deviation(nodes: int, virtual_nodes: int = 1) -> float:
-    """Standard deviation of a share over its mean: √((n − 1)/(nv + 1)) (Lamping & Veach 2014, table 1).
-
-    nv points at random cut the circle into arcs that are jointly Dirichlet(1, ..., 1), and a node owns v of them, so
-    its share is Beta(v, (n − 1)v).
-    """
+    """Standard deviation of a share over its mean: √((n − 1)/(nv + 1)) (Lamping & Veach 2014, table 1). nv points at
+    random cut the circle into arcs that are jointly Dirichlet(1, ..., 1), and a node owns v of them, so its share is
+    Beta(v, (n − 1)v)."""
     require.whole("nodes", nodes, 1)
     require.whole("virtual_nodes", virtual_nodes, 1)
     return math.sqrt((nodes - 1) / (nodes * virtual_nodes + 1))

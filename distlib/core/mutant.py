@@ -40,13 +40,10 @@ class FieldReport:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mutant.
-
-    ``rule`` is what the paper demands, ``paper`` where; ``breaks`` the invariant's name, or one of ``LIVENESS`` and
+    """``rule`` is what the paper demands, ``paper`` where; ``breaks`` the invariant's name, ``LIVENESS`` or
     ``LINEARIZABILITY``; ``killed_by`` the name of a search that finds it from a cold start. Both are empty for an
     equivalent mutant. ``because`` says why an equivalent mutant breaks nothing, or why one breaks less than one thinks.
-    ``report`` names a real system that had the bug, None where we know of none.
-    """
+    ``report`` names a real system that had the bug, None where we know of none."""
 
     node_class: type[Node]
     rule: str

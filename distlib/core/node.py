@@ -117,11 +117,9 @@ class _Handlers(dict[type, Callable[[Any, NodeId, Any], None]]):
 
 @dataclass
 class Node:
-    """Base of every protocol's process. See the module's text for the shape of a subclass.
-
-    Handlers are found by name: ``on_request_vote(sender, message)`` for messages of class ``RequestVote``,
-    ``on_election_timeout()`` for the timer ``"election"`` (with the timer's key as argument if it has one).
-    """
+    """Base of every protocol's process; the module's text shows a subclass. Handlers are found by name:
+    ``on_request_vote(sender, message)`` for messages of class ``RequestVote``, ``on_election_timeout()`` for the timer
+    ``"election"`` (with the timer's key as argument if it has one)."""
 
     id: NodeId
 

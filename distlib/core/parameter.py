@@ -58,12 +58,9 @@ def is_whole(item: Field[Any]) -> bool:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Base of every parameter class: checks each value against its ``Spec`` when it is made.
-
-    Raises ``TypeError`` for a value of the wrong type and ``ValueError`` for one out of range, naming the parameter,
-    the value and what is allowed. Subclasses add rules across fields in ``check``, remarks on unwise values in
-    ``warnings``.
-    """
+    """Base of every parameter class: checks each value against its ``Spec`` when it is made. Subclasses add rules
+    across fields in ``check``, remarks on values that will surprise in ``warnings``. Raises ``TypeError`` for a value
+    of the wrong type, ``ValueError`` for one out of range, naming the parameter, the value and what is allowed."""
 
     def __post_init__(self) -> None:
         for item in fields(self):

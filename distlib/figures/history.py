@@ -1,8 +1,6 @@
 """A history as a timeline: a lane a process, a bar an operation, the linearization as a numbered path through them.
 
-What ``distlib.check.history.linearizability.Linearizability.timeline`` returns goes in:
-
-    history_timeline(**result.timeline())
+``history_timeline(**result.timeline())`` draws a ``Linearizability`` of ``distlib.check.history.linearizability``.
 """
 
 from __future__ import annotations
@@ -143,11 +141,8 @@ def _span(shown: list[_Row]) -> tuple[float, float]:
 
 def _lanes(shown: list[_Row]) -> dict[str, int]:
     """Process -> lane, downward from 0: numbers in order, then names."""
-
-    def rank(process: str) -> tuple[bool, int, str]:
-        return not process.isdigit(), int(process) if process.isdigit() else 0, process
-
-    processes = sorted({row.process for row in shown}, key=rank)
+    names = {row.process for row in shown}
+    processes = sorted(names, key=lambda one: (not one.isdigit(), int(one) if one.isdigit() else 0, one))
     return {process: -number for number, process in enumerate(processes)}
 
 

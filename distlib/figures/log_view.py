@@ -206,13 +206,9 @@ def _snapshots(logs: Logs) -> go.Bar:
 def _commit(logs: Logs) -> go.Scatter:
     known: list[tuple[Row, Any]] = [(row, getattr(row.view, "commit_index", None)) for row in logs.rows]
     known = [(row, index) for row, index in known if index is not None and logs.first - 1 <= index <= logs.last]
-    return lines(
-        [[(index + 0.5, row.y - BOX - 0.07), (index + 0.5, row.y + BOX + 0.07)] for row, index in known],
-        [f"<b>{plain(row.node)}</b>  commit index {index}" for row, index in known],
-        name="commit index",
-        line={"color": theme.GREEN, "width": 5},
-        showlegend=True,
-    )
+    paths = [[(index + 0.5, row.y - BOX - 0.07), (index + 0.5, row.y + BOX + 0.07)] for row, index in known]
+    said = [f"<b>{plain(row.node)}</b>  commit index {index}" for row, index in known]
+    return lines(paths, said, name="commit index", line={"color": theme.GREEN, "width": 5}, showlegend=True)
 
 
 def _applied(logs: Logs) -> go.Scatter:
@@ -245,12 +241,10 @@ def _marks(points: list[tuple[float, float, str]], name: str, symbol: str, fill:
 
 
 def _down(logs: Logs) -> go.Scatter:
-    return words(
-        [(max(row.last, logs.first - 1) + 0.8, row.y, "<b>✕</b>") for row in logs.rows if row.view is None],
-        textposition="middle center",
-        name="crashed",
-        textfont={"color": theme.VERMILLION, "size": 18},
-    )
+    down = [row for row in logs.rows if row.view is None]
+    crosses = [(max(row.last, logs.first - 1) + 0.8, row.y, "<b>✕</b>") for row in down]
+    font = {"color": theme.VERMILLION, "size": 18}
+    return words(crosses, textposition="middle center", name="crashed", textfont=font)
 
 
 def _lay_out(figure: go.Figure, logs: Logs) -> None:

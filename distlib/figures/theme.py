@@ -1,8 +1,6 @@
-"""Colours, fonts, line styles and the plotly template: the one place for how the course looks.
-
-The hues are those of Okabe & Ito (2008), which people with any colour vision tell apart. A colour never stands
-alone: lanes carry words, message kinds differ in dash too, faults have signs, and what is not alive is hatched.
-"""
+"""Colours, fonts, line styles and the plotly template: the one place for how the course looks. The hues are those of
+Okabe & Ito (2008), which people with any colour vision tell apart. A colour never stands alone: lanes carry words,
+message kinds differ in dash too, faults have signs, and what is not alive is hatched."""
 
 from __future__ import annotations
 

@@ -120,14 +120,10 @@ def _track(drawn: Map, kind: str, found: list[tuple[Flight, float]], style: Line
     for flight, _ in found:
         (ax, ay), (bx, by) = drawn.place[flight.sender], drawn.place[flight.receiver]
         angles += [0.0, round(math.degrees(math.atan2(bx - ax, by - ay)), 1), 0.0]
-    track = lines(
-        [[_where(drawn, flight, 0.0), _where(drawn, flight, share)] for flight, share in found],
-        [flight_text(flight) for flight, _ in found],
-        name=kind,
-        showlegend=listed,
-        line=style.line(2),
-        marker={"symbol": "arrow", "color": style.colour, "line": {"width": 0}, "opacity": 1},
-    )
+    paths = [[_where(drawn, flight, 0.0), _where(drawn, flight, share)] for flight, share in found]
+    said = [flight_text(flight) for flight, _ in found]
+    head = {"symbol": "arrow", "color": style.colour, "line": {"width": 0}, "opacity": 1}
+    track = lines(paths, said, name=kind, showlegend=listed, line=style.line(2), marker=head)
     track.update(mode="lines+markers", marker={"size": [0, 13, 0] * len(found), "angle": angles})
     if not found:  # a trace without a point would not stand in the legend
         track.update(x=[None], y=[None], hovertext=[""], marker={"size": [0], "angle": [0.0]})

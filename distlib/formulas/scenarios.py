@@ -1,8 +1,5 @@
-"""Chapter 03.6, the queueing half: every closed form as a curve, and simulations that put it to the test.
-
-``formula_data("M/M/c")`` gives the two tables that ``distlib.formulas.charts.formula_curve`` draws. A formula is
-listed once, in ``FORMULAS``.
-"""
+"""Chapter 03.6, the queueing half: every closed form, listed in ``FORMULAS``, as a curve, and simulations that put it
+to the test: ``formula_data("M/M/c")`` is what ``distlib.formulas.charts.formula_curve`` draws."""
 
 from __future__ import annotations
 

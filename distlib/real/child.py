@@ -111,11 +111,9 @@ def run_child(work: Callable[[dict[str, Any], Tell], Awaitable[None]]) -> None:
 
 
 def precise_loop() -> asyncio.AbstractEventLoop:
-    """An event loop whose timers are exact to some microseconds.
-
-    The usual one waits with epoll, in whole milliseconds, so a sleep of 4.1 ms lasts 5: too coarse to serve or to send
-    by. ``select`` takes microseconds, and its limit of 1,024 descriptors is well above what a child opens.
-    """
+    """An event loop whose timers are exact to some microseconds. The usual one waits with epoll, in whole milliseconds,
+    so a sleep of 4.1 ms lasts 5: too coarse to serve or to send by. ``select`` takes microseconds, and its limit of
+    1,024 descriptors is well above what a child opens."""
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 

@@ -1,9 +1,6 @@
-"""HTTP/1.1 over asyncio's streams: h11 knows the protocol, this module moves the bytes.
-
-Whole messages (a body with a length, in chunks, or up to the end of the connection) on kept-alive connections.
-``h11.RemoteProtocolError`` stands for bytes that are no HTTP message, and for one that is refused; its
-``error_status_hint`` is the status that fits.
-"""
+"""HTTP/1.1 over asyncio's streams: h11 knows the protocol, this module moves the bytes of whole messages (a body with a
+length, in chunks, or up to the end of the connection) on kept-alive connections. ``h11.RemoteProtocolError`` stands for
+bytes that are no HTTP message and for a message that is refused; its ``error_status_hint`` is the status that fits."""
 
 from __future__ import annotations
 

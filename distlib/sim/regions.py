@@ -1,12 +1,10 @@
-"""Measured round-trip times between the regions of a public cloud.
-
-The figures are Microsoft's published medians for Azure (30 days ending on 30 July 2026, CC BY 4.0). They live
-in ``data/region_rtt.csv``; ``data/README.md`` gives source, units and licence. Times are milliseconds.
-"""
+"""Measured round-trip times between the regions of a public cloud, in milliseconds: Microsoft's published medians for
+Azure (30 days ending on 30 July 2026, CC BY 4.0), in ``data/region_rtt.csv``; see ``data/README.md``."""
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -64,10 +62,8 @@ def round_trip_ms() -> Mapping[tuple[str, str], float]:
 
 def one_way_ms(from_region: str, to_region: str) -> float:
     """Assumed one-way latency between two regions, ms: half of the measured round trip, or of ``SAME_REGION_RTT_MS``.
-
-    Only round trips are published; that both halves take equally long is an assumption, and an untestable one without
-    synchronised clocks. Raises ``ValueError`` for a region that is not in ``REGIONS``.
-    """
+    That both halves take equally long is an assumption, and an untestable one without synchronised clocks. Raises
+    ``ValueError`` for a region that is not in ``REGIONS``."""
     for name, region in (("from_region", from_region), ("to_region", to_region)):
         if region not in REGIONS:
             raise ValueError(f"{name}: no region is named {region!r}; choose one of {', '.join(REGIONS)}")
@@ -93,18 +89,13 @@ def _read(path: Path) -> dict[tuple[str, str], float]:
             if len(row) != len(COLUMNS):
                 raise ValueError(f"{where}: expected {len(COLUMNS)} fields, found {len(row)}")
             from_region, to_region, text = row
-            times[from_region, to_region] = _positive_ms(text, where)
+            try:
+                times[from_region, to_region] = rtt_ms = float(text)
+            except ValueError:
+                rtt_ms = math.nan
+            if not 0 < rtt_ms < math.inf:
+                raise ValueError(f"{where}: rtt_ms must be a positive number of milliseconds, not {text!r}")
     missing = [(a, b) for a in REGIONS for b in REGIONS if a != b and (a, b) not in times]
     if missing:
         raise ValueError(f"{path}: no line for {missing[0][0]} to {missing[0][1]} ({len(missing)} pairs missing)")
     return times
-
-
-def _positive_ms(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{where}: rtt_ms must be a positive number of milliseconds, not {text!r}")
-    return value

@@ -1,10 +1,8 @@
 """Chapter 03.3, the real check: the same requests simulated, and measured against real HTTP servers on loopback.
 
-    result = real_balancing(RealBalancingParams(policies=("random", "two choices"), load=0.8))
-    result.percentiles
-
-Every request arrives at the same time and brings the same work in the simulation and in reality. What differs is real:
-sockets, proxies, timers, and a machine that does other things too.
+``real_balancing(RealBalancingParams(policies=("random", "two choices"), load=0.8)).percentiles``: every request arrives
+at the same time and brings the same work in the simulation and in reality. What differs is real: sockets, proxies,
+timers, and a machine that does other things too.
 """
 
 from __future__ import annotations

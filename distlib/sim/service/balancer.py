@@ -76,9 +76,8 @@ class Balancer:
     def _own_choice(self, now: float, client: int) -> int:
         backend = self.policy.choose(self, now, client)
         if not (isinstance(backend, (int, np.integer)) and 0 <= backend < self.backends):
-            raise ValueError(
-                f"{type(self.policy).__name__}.choose returned {backend!r}; choose one of {self.available}"
-            )
+            name = type(self.policy).__name__
+            raise ValueError(f"{name}.choose returned {backend!r}; choose one of {self.available}")
         return int(backend)
 
     def answer(self, backend: int, response_s: float, now: float, *, failed: bool = False) -> None:

@@ -50,14 +50,16 @@ def present_at(times_s: Sequence[float] | Floats, came_s: Floats, went_s: Floats
     return came - went
 
 
+def _ended(status: int, meaning: str) -> Any:
+    """How many requests ended with ``status``, as a property."""
+    return property(lambda result: int((result.status == status).sum()), doc=meaning)
+
+
 @dataclass(frozen=True, eq=False)
 class ServiceResult:
-    """One run, as arrays with one entry a request in order of arrival; times in seconds.
-
-    Statistics leave out the first tenth of the requests, because the service starts empty, and count response times of
-    answered requests only; ``status`` is 0 answered, 1 rejected (queue full), 2 failed (backend down), 3 unavailable
-    (no backend left).
-    """
+    """One run, as arrays with one entry a request in order of arrival; times in seconds. ``status`` is 0 answered, 1
+    rejected (queue full), 2 failed (backend down), 3 unavailable (no backend left). Statistics leave out the first
+    tenth of the requests, because the service starts empty, and count response times of answered requests only."""
 
     params: ServiceParams = field(repr=False)
     arrival_s: Floats = field(repr=False)
@@ -146,20 +148,9 @@ class ServiceResult:
         """Requests sent to each backend."""
         return np.bincount(self.backend[self.backend >= 0], minlength=self.backends)
 
-    @property
-    def rejected(self) -> int:
-        """Requests that found the queue full."""
-        return int((self.status == REJECTED).sum())
-
-    @property
-    def failed(self) -> int:
-        """Requests lost to a backend that was down."""
-        return int((self.status == FAILED).sum())
-
-    @property
-    def unavailable(self) -> int:
-        """Requests that found every backend ejected."""
-        return int((self.status == UNAVAILABLE).sum())
+    rejected = _ended(REJECTED, "Requests that found the queue full.")
+    failed = _ended(FAILED, "Requests lost to a backend that was down.")
+    unavailable = _ended(UNAVAILABLE, "Requests that found every backend ejected.")
 
     @cached_property
     def _present(self) -> NDArray[np.bool_]:
