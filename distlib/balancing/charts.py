@@ -96,8 +96,7 @@ def words_above(text: str, y: float, size: int) -> dict[str, Any]:
 
 
 def backend_shares(counts: pd.DataFrame) -> go.Figure:
-    """How many requests each backend got under each policy, against an even share; columns policy, backend,
-    requests."""
+    """Requests of each backend under each policy (columns policy, backend, requests), against an even share."""
     check_columns(counts, "policy", "backend", "requests")
     names = list(counts["policy"].unique())
     figure = theme.figure(height=400, margin=(70, 24, 44, 56))

@@ -17,9 +17,9 @@ from distlib.theory.queueing import check_load
 
 
 def supermarket_tail(length: int, load: float, choices: int) -> float:
-    """Share of queues with at least ``length`` requests when the number of servers goes to infinity: s_k = λ^((d^k −
-    1)/(d − 1)), doubly exponential for d ≥ 2; λᵏ for d = 1. Poisson arrivals, exponential service, first come first
-    served (Mitzenmacher, IEEE TPDS 12(10), 2001; Vvedenskaya, Dobrushin & Karpelevich 1996)."""
+    """Share of queues with at least ``length`` requests when the number of servers goes to infinity:
+    s_k = λ^((d^k − 1)/(d − 1)), doubly exponential for d ≥ 2; λᵏ for d = 1. Poisson arrivals, exponential service,
+    first come first served (Mitzenmacher, IEEE TPDS 12(10), 2001; Vvedenskaya, Dobrushin & Karpelevich 1996)."""
     check_load(load)
     require.whole("choices", choices, 1)
     if length <= 0:
@@ -31,8 +31,10 @@ def supermarket_tail(length: int, load: float, choices: int) -> float:
 
 
 def supermarket_response(load: float, choices: int, service_s: float = 1.0) -> float:
-    """Mean response with infinitely many servers: T = Σ_{i≥1} λ^((dⁱ − d)/(d − 1)), or M/M/1's for d = 1. A finite
-    number of servers always takes longer: with 100 of them and d = 2, by 1.2 % at λ = .9, 9 % at λ = .99."""
+    """Mean response with infinitely many servers: T = Σ_{i≥1} λ^((dⁱ − d)/(d − 1)), or M/M/1's for d = 1.
+
+    A finite number of servers always takes longer: with 100 of them and d = 2, by 1.2 % at λ = .9, 9 % at λ = .99.
+    """
     check_load(load, service_s)
     require.whole("choices", choices, 1)
     if choices == 1:

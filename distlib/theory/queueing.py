@@ -19,8 +19,7 @@ from distlib.core import require
 
 
 def check_load(load: float, service_s: float = 1.0) -> None:
-    """``ValueError`` unless 0 ≤ load < 1 (from 1 on the queue grows without bound and no mean exists) and service takes
-    time."""
+    """``ValueError`` unless service takes time and 0 ≤ load < 1: beyond, the queue grows and no mean exists."""
     require.above("service_s", service_s)
     if not (math.isfinite(load) and load >= 0):
         raise ValueError(f"load is {load!r}; it takes a number of at least 0 and below 1")
@@ -120,7 +119,8 @@ def mg1_response(load: float, cv2: float, service_s: float = 1.0) -> float:
 def mg1_sharing_response(load: float, service_s: float = 1.0) -> float:
     """M/G/1 with processor sharing: a request of size x takes x/(1 − ρ) on average, whatever the distribution. Called
     with ``service_s`` = x for one size, or with the mean for all (Kleinrock II, 1976, §4.4)."""
-    return mm1_response(load, service_s)
+    check_load(load, service_s)
+    return service_s / (1.0 - load)
 
 
 def mm1k_blocking(load: float, capacity: int) -> float:
@@ -133,8 +133,7 @@ def mm1k_blocking(load: float, capacity: int) -> float:
 
 def gim1_sigma(interarrival_transform: Callable[[float], float], load: float) -> float:
     """GI/M/1: the root 0 < σ < 1 of σ = A*(1 − σ), the probability that an arrival must wait.
-    ``interarrival_transform`` is A*(s) = E[exp(−sA)] with time in units of the mean service time (Kleinrock I,
-    §6.4)."""
+    ``interarrival_transform`` is A*(s) = E[exp(−sA)], times in units of the mean service time (Kleinrock I, §6.4)."""
     check_load(load)
     if load == 0:
         return 0.0
