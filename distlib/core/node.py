@@ -215,17 +215,17 @@ class Node:
     def state(self) -> tuple[Any, ...]:
         """All state fields as one hashable tuple, in the order of ``state_names``."""
         mine = self.__dict__
-        return tuple([freeze(mine[name]) for name in self.state_names()])
+        return tuple([freeze(mine[name]) for name in type(self).state_names()])
 
     def load(self, state: tuple[Any, ...]) -> None:
         """Set all state fields from a tuple made by ``state`` of a node of the same class."""
         mine = self.__dict__
-        for name, value in zip(self.state_names(), state, strict=True):
+        for name, value in zip(type(self).state_names(), state, strict=True):
             mine[name] = thaw(value)
 
     def durable_state(self) -> tuple[Any, ...]:
         """The durable fields as one hashable tuple, in the order of ``durable_names``."""
-        return tuple([freeze(getattr(self, name)) for name in self.durable_names()])
+        return tuple([freeze(getattr(self, name)) for name in type(self).durable_names()])
 
     def crash(self) -> None:
         """Lose everything that is not durable. The runtime drops the node's timers and calls ``start`` on restart."""
