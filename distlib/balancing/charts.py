@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from distlib.balancing.response_charts import policy_style
+from distlib.balancing.response_charts import RESPONSE, confidence_band, policy_style
 from distlib.figures import theme
 from distlib.figures.columns import check_columns
 from distlib.figures.player import add_player
-from distlib.figures.theme import SYMBOLS
+from distlib.figures.theme import SYMBOLS, LineStyle
 
 MOST_ROWS = 40
 """Bars get no taller than this many requests; a longer queue shows its number."""
@@ -49,28 +48,21 @@ def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str =
         raise ValueError(f"there are {len(table)} moments; a figure takes at most 400")
     counts, times = table.to_numpy(int), [float(time) for time in table.index]
     in_front = waiting["waiting"].to_numpy(int) - np.maximum(counts - 1, 0).sum(axis=1)
-    names = [f"B{backend}" for backend in table.columns]
-    if in_front.any():
+    names, shared = [f"B{backend}" for backend in table.columns], bool(in_front.any())
+    if shared:
         names, counts = ["queue", *names], np.column_stack([in_front, counts])
-    shared = bool(in_front.any())
     top = int(min(MOST_ROWS, max(4, counts.max())))
-    figure = theme.figure(height=430)
+    figure = theme.figure(height=430, margin=(64, 24, 64, 48), barmode="stack", bargap=0.25)
     bars = zip(_bars(counts[0], shared, top), (IN_SERVICE, WAITING), strict=True)
     figure.add_traces([go.Bar(x=names, **part, **look) for part, look in bars])
-    figure.update_layout(
-        barmode="stack", bargap=0.25, margin={"l": 64, "r": 24, "t": 64, "b": 48},
-        legend={"y": 1.0, "x": 1, "xanchor": "right", "traceorder": "normal"},
-        annotations=_says(counts[0], shared, unstable),
-    )  # fmt: skip
+    legend = {"y": 1.0, "x": 1, "xanchor": "right", "traceorder": "normal"}
+    figure.update_layout(legend=legend, annotations=_says(counts[0], shared, unstable))
     figure.update_xaxes(title_text="", ticks="", tickfont={"color": theme.INK})
     figure.update_yaxes(title_text="requests at the backend", range=[0, top * 1.09], tickformat="d", nticks=9)
-    frames = [
-        go.Frame(
-            data=[go.Bar(**part) for part in _bars(row, shared, top)], traces=[0, 1],
-            layout={"annotations": _says(row, shared, unstable)},
-        )
-        for row in counts
-    ]  # fmt: skip
+    frames = []
+    for row in counts:
+        data, said = [go.Bar(**part) for part in _bars(row, shared, top)], _says(row, shared, unstable)
+        frames.append(go.Frame(data=data, traces=[0, 1], layout={"annotations": said}))
     drawn = add_player(figure, frames, times, below_px=28, redraw=True)
     drawn.layout.sliders[0].currentvalue.suffix = " mean service times"
     return drawn
@@ -104,43 +96,36 @@ def words_above(text: str, y: float, size: int) -> dict[str, Any]:
 
 
 def backend_shares(counts: pd.DataFrame) -> go.Figure:
-    """How many requests each backend got under each policy, against an even share.
-
-    ``counts`` has the columns policy, backend, requests.
-    """
+    """Requests of each backend under each policy (columns policy, backend, requests), against an even share."""
     check_columns(counts, "policy", "backend", "requests")
     names = list(counts["policy"].unique())
-    figure = theme.figure(height=400)
+    figure = theme.figure(height=400, margin=(70, 24, 44, 56))
     for name in names:
-        rows = counts[counts["policy"] == name]
-        style = policy_style(name, names)
+        style, rows = policy_style(name, names), counts[counts["policy"] == name]
         figure.add_scatter(
             x=rows["backend"], y=rows["requests"] / rows["requests"].mean(), mode="lines+markers", name=name,
-            line={"color": style.colour, "dash": style.dash, "width": 1.2},
-            marker={"color": style.colour, "symbol": SYMBOLS[names.index(name) % 5], "size": 9},
-            customdata=rows["requests"],
+            line=style.line(1.2), marker=_sign(style, name, names), customdata=rows["requests"],
             hovertemplate=f"<b>{name}</b>, backend %{{x}}<br>%{{customdata:,}} requests, "
             "%{y:.3f} of an even share<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(margin={"l": 70, "r": 24, "t": 44, "b": 56})
     figure.update_xaxes(title_text="backend", tickformat="d", nticks=20)
     figure.update_yaxes(title_text="requests, as a multiple of an even share", rangemode="tozero")
     return figure
 
 
-def policy_heat_map(table: pd.DataFrame) -> go.Figure:
-    """Policy × service variability × load: how many times the central queue's response each policy takes.
+def _sign(style: LineStyle, name: str, names: list[str]) -> dict[str, Any]:
+    return {"color": style.colour, "symbol": SYMBOLS[names.index(name) % 5], "size": 9}
 
-    ``table`` has the columns policy, cv2, load, slowdown. Darker is slower; the best policy of each cell is in bold
-    and marked ★.
-    """
+
+def policy_heat_map(table: pd.DataFrame) -> go.Figure:
+    """Policy × service variability × load: how many times the central queue's response each policy takes. The columns
+    are policy, cv2, load, slowdown. Darker is slower; the best policy of each cell is in bold and marked ★."""
     check_columns(table, "policy", "cv2", "load", "slowdown")
     names = list(table["policy"].unique())
     best = table.loc[table.groupby(["cv2", "load"])["slowdown"].idxmin()].set_index(["cv2", "load"])["policy"]
-    base = theme.figure(height=330 if len(names) <= 4 else 560)
-    figure = make_subplots(
-        rows=-(-len(names) // 4), cols=min(4, len(names)), subplot_titles=names, horizontal_spacing=0.035,
-        vertical_spacing=0.2, shared_yaxes=True,
+    figure = theme.panels(
+        -(-len(names) // 4), min(4, len(names)), height=330 if len(names) <= 4 else 560, subplot_titles=names,
+        horizontal_spacing=0.035, vertical_spacing=0.2, shared_yaxes=True,
     )  # fmt: skip
     for number, name in enumerate(names):
         grid = table[table["policy"] == name].pivot(index="cv2", columns="load", values="slowdown")
@@ -151,12 +136,10 @@ def policy_heat_map(table: pd.DataFrame) -> go.Figure:
             colorscale=SHADES, xgap=1, ygap=1, showscale=number == 0,
             colorbar={"tickvals": [0, 0.301, 0.699, 1, 1.3], "ticktext": ["1×", "2×", "5×", "10×", "20×"],
                       "outlinewidth": 0, "thickness": 12, "len": 1, "title": {"text": ""}},
-            hovertemplate=f"<b>{name}</b><br>c² %{{y}}, ρ = %{{x}}: %{{text}} times"
-            " the central queue<extra></extra>",
+            hovertemplate=f"<b>{name}</b><br>c² %{{y}}, ρ = %{{x}}: %{{text}} times the central queue<extra></extra>",
             row=number // 4 + 1, col=number % 4 + 1,
         )  # fmt: skip
-    figure.update_layout(base.layout)
-    figure.update_layout(margin={"l": 110, "r": 70, "t": 44, "b": 52})
+    figure.update_layout(margin=theme.margins(110, 70, 44, 52))
     figure.update_xaxes(title_text="load ρ", showgrid=False, ticks="", type="category", linecolor=theme.PAPER)
     figure.update_yaxes(showgrid=False, ticks="", type="category", linecolor=theme.PAPER)
     return figure
@@ -173,50 +156,37 @@ def _variability(cv2: float) -> str:
 
 
 def herd_curve(table: pd.DataFrame) -> go.Figure:
-    """Mean response against the age of the load information: everybody runs to the backend that *was* idle.
-
-    ``table`` has the columns policy, interval_s (0: live), mean_s, low_s, high_s.
-    """
+    """Mean response against the age of the load information: everybody runs to the backend that *was* idle. ``table``
+    has the columns policy, interval_s (0: live), mean_s, low_s, high_s."""
     check_columns(table, "policy", "interval_s", "mean_s", "low_s", "high_s")
-    figure = theme.figure(height=430)
+    figure = theme.figure(height=430, margin=(70, 24, 20, 58), legend=theme.legend_beside())
     names = list(table["policy"].unique())
     given = sorted(table["interval_s"].unique())
     positive = [one for one in given if one > 0]
     live = min(positive) / 3 if positive else 1.0  # a logarithmic axis has no 0
     for name in names:
         style, rows = policy_style(name, names), table[table["policy"] == name]
-        x = rows["interval_s"].where(rows["interval_s"] > 0, live).to_numpy(float)
-        band = np.concatenate([rows["high_s"], np.maximum(rows["low_s"], 0.5 * rows["mean_s"])[::-1]])
-        figure.add_scatter(
-            x=np.concatenate([x, x[::-1]]), y=band, fill="toself", mode="lines", line={"width": 0},
-            hoverinfo="skip",
-            fillcolor=theme.translucent(style.colour, 0.15), showlegend=False, legendgroup=name,
-        )  # fmt: skip
+        x = rows["interval_s"].where(rows["interval_s"] > 0, live)
+        band = {"line": {"width": 0}, "fillcolor": theme.translucent(style.colour, 0.15), "legendgroup": name}
+        figure.add_trace(confidence_band(x, rows, **band))
         figure.add_scatter(
             x=x, y=rows["mean_s"], mode="lines+markers", name=name, legendgroup=name,
-            line={"color": style.colour, "dash": style.dash, "width": 2.2},
-            marker={"symbol": SYMBOLS[names.index(name) % 5], "size": 9, "color": style.colour},
+            line=style.line(2.2), marker=_sign(style, name, names),
             hovertemplate=f"<b>{name}</b><br>refreshed every %{{text}}: mean response %{{y:.2f}}<extra></extra>",
             text=["always" if one == 0 else f"{one:g}" for one in rows["interval_s"]],
         )  # fmt: skip
-    figure.update_layout(margin={"l": 70, "r": 24, "t": 20, "b": 58}, legend=theme.legend_beside())
     figure.update_xaxes(
         type="log", title_text="time between two refreshes of the load information (mean service times)",
-        tickvals=[live if one == 0 else one for one in given],
-        ticktext=["live" if one == 0 else f"{one:g}" for one in given],
+        tickvals=[one or live for one in given], ticktext=[f"{one:g}" if one else "live" for one in given],
     )  # fmt: skip
-    ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
-    figure.update_yaxes(type="log", title_text="mean response (mean service times)", tickvals=ticks)
-    return figure
+    return figure.update_yaxes(type="log", title_text=RESPONSE, tickvals=[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000])
 
 
 def fullest_bins(table: pd.DataFrame) -> go.Figure:
-    """Balls into bins: the share of bins with at least k balls, by the number of choices; lines are theory.
-
-    ``table`` has the columns choices, balls, share, theory.
-    """
+    """Balls into bins: the share of bins with at least k balls, by the number of choices; lines are theory. ``table``
+    has the columns choices, balls, share, theory."""
     check_columns(table, "choices", "balls", "share", "theory")
-    figure = theme.figure(height=400)
+    figure = theme.figure(height=400, margin=(84, 24, 20, 56), legend=theme.legend_beside())
     for number, (choices, rows) in enumerate(table[table["share"] > 0].groupby("choices")):
         style = theme.series_style(number)
         name = f"{choices} choice{'' if choices == 1 else 's'}, fullest bin {int(rows['balls'].max())}"
@@ -229,7 +199,6 @@ def fullest_bins(table: pd.DataFrame) -> go.Figure:
             marker={"color": style.colour, "size": 10, "symbol": SYMBOLS[number % 5]},
             hovertemplate=f"{choices} choices: %{{y:.4%}} of the bins have at least %{{x}}<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(margin={"l": 84, "r": 24, "t": 20, "b": 56}, legend=theme.legend_beside())
     ticks = [1, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6]
     names = [f"{100 * tick:g} %" for tick in ticks]
     figure.update_yaxes(type="log", range=[-6.3, 0.2], title_text="share of bins", tickvals=ticks, ticktext=names)

@@ -71,9 +71,8 @@ def setting(
     service: ServiceTimes, load: float, seed: int, speeds: tuple[float, ...] = (), bursts: bool = False, **more: Any
 ) -> ServiceParams:
     """A workload of ``load`` = ρ on ten backends."""
-    params = at_load(
-        load, service, Backends(10, speeds=speeds), requests=REQUESTS, seed=seed, allow_unstable=True, **more
-    )
+    backends = Backends(10, speeds=speeds)
+    params = at_load(load, service, backends, requests=REQUESTS, seed=seed, allow_unstable=True, **more)
     bursty = Bursty(params.arrivals.rate_per_s, peak=3.0, burst_s=20.0, burst_share=0.2)
     return replace(params, arrivals=bursty) if bursts else params
 
@@ -184,11 +183,9 @@ CONTESTS: dict[str, Contest] = {
 
 
 def judge_policy(policy: Any, contest: str = "open") -> Grade:
-    """Measure a policy of the reader's own (a class, an instance or a function) against the field.
-
+    """Measure a policy of the reader's own (class, instance or function) against the field, in a process of its own.
     ``contest`` is one of ``CONTESTS``. A policy that fails (raises, returns no backend, loops for ever) is told what
-    was wrong. It runs in a process of its own. Raises ``ValueError`` for an unknown contest.
-    """
+    was wrong. Raises ``ValueError`` for an unknown contest."""
     one = CONTESTS[require.choice("contest", contest, CONTESTS)]
     return grade_apart(lambda: judge_here(policy, one), RUN_LIMIT_S)
 
@@ -227,9 +224,7 @@ def standings(results: Results) -> pd.DataFrame:
 
 def grade_capacity(backends: int) -> Grade:
     """Exercise: fewest backends behind one central queue for 400 requests/s of 50 ms each with p99 at most 250 ms.
-
-    Exponential gaps and service times, 20 erlangs. (A request that never waits has a p99 of 230 ms already.)
-    """
+    Exponential gaps and service times, 20 erlangs. (A request that never waits has a p99 of 230 ms already.)"""
     if isinstance(backends, bool) or not isinstance(backends, int):
         return Grade(False, (f"give a whole number of backends, not {backends!r}",))
     if backends <= 20:

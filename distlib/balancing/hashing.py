@@ -104,10 +104,8 @@ class Ring:
         return clockwise_orders(self.owner_at, start, len(self.nodes))
 
     def bounded(self, hashes: Hashes, bound: float) -> NDArray[np.int32]:
-        """Place keys in the given order, each on the first node clockwise that is not full.
-
-        A node is full at ⌈``bound`` · keys / nodes⌉ keys (Mirrokni, Thorup & Zadimoghaddam, SODA 2018).
-        """
+        """Place keys in the given order, each on the first node clockwise that is not full. A node is full at
+        ⌈``bound`` · keys / nodes⌉ keys (Mirrokni, Thorup & Zadimoghaddam, SODA 2018)."""
         capacity = math.ceil(require.above("bound", bound, 1) * hashes.size / len(self.nodes))
         start = np.searchsorted(self.points, hashes) % self.points.size
         return fill_bounded(self.owner_at, start, len(self.nodes), capacity)
@@ -146,10 +144,8 @@ def fill_bounded(owner_at: NDArray[np.int32], start: NDArray[np.int64], nodes: i
 
 @compiled_allocating
 def rendezvous_bids(seeds: Hashes, hashes: Hashes) -> NDArray[np.float64]:
-    """Every node's bid for every key, shape (hashes, nodes): a number from 0 to 1 that node and key give together.
-
-    The highest bid wins (*highest random weight*, Thaler & Ravishankar 1998).
-    """
+    """Every node's bid for every key, shape (hashes, nodes): a number from 0 to 1 that node and key give together. The
+    highest bid wins (*highest random weight*, Thaler & Ravishankar 1998)."""
     out = np.empty((hashes.size, seeds.size))
     for i in range(hashes.size):
         for j in range(seeds.size):
@@ -198,7 +194,7 @@ class Maglev:
             raise ValueError(f"size is {size} for {len(self.nodes)} nodes; it takes a table larger than their number")
         self.offsets = (hash_keys(self.nodes, seed) % np.uint64(size)).astype(np.int64)
         self.skips = (hash_keys(self.nodes, seed + 1) % np.uint64(max(size - 1, 1)) + np.uint64(1)).astype(np.int64)
-        self.table, self.claims = maglev_fill(self.offsets, self.skips, size)
+        self.table, self.claims = fill_maglev(self.offsets, self.skips, size)
 
     def owners(self, hashes: Hashes) -> NDArray[np.int32]:
         """Index in ``nodes`` of the owner of each hash."""
@@ -206,7 +202,7 @@ class Maglev:
 
 
 @compiled_allocating
-def maglev_fill(
+def fill_maglev(
     offsets: NDArray[np.int64], skips: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Pseudocode 1 of the Maglev paper."""
@@ -241,10 +237,8 @@ def owners(method: str, nodes: Sequence[Key], hashes: Hashes, *, virtual_nodes: 
 
 @lru_cache(maxsize=16)
 def preference_order(method: str, nodes: int, keys: int, virtual_nodes: int = 100) -> NDArray[np.int32]:
-    """For keys 0 to ``keys`` − 1 all nodes in the order in which the key would use them, shape (keys, nodes).
-
-    Ring and rendezvous define the whole order; the others define the owner only, and go on to the next number.
-    """
+    """For keys 0 to ``keys`` − 1 all nodes in the order in which the key would use them, shape (keys, nodes). Ring and
+    rendezvous define the whole order; the others define the owner only, and go on to the next number."""
     hashes = hash_keys(range(keys))
     if method == "ring":
         return Ring(range(nodes), virtual_nodes).orders(hashes)

@@ -6,17 +6,18 @@ Each function raises ``ValueError`` for an empty table, a missing column, or mor
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from distlib.balancing.charts import words_above
 from distlib.figures import theme
 from distlib.figures.columns import check_columns
 from distlib.figures.player import add_player
+from distlib.figures.shapes import lines
 
 OUTER, BEFORE, AFTER = 1.0, 0.74, 1.0
 MOST_ARCS = 6000
@@ -30,24 +31,19 @@ def ring(arcs: pd.DataFrame, shares: pd.DataFrame, expected_deviation: float) ->
     """
     _check_arcs(arcs)
     check_columns(shares, "node", "share", "keys")
-    base = theme.figure(height=460)
-    figure = make_subplots(rows=1, cols=2, column_widths=[0.46, 0.54], horizontal_spacing=0.08)
+    figure = theme.panels(1, 2, height=460, column_widths=[0.46, 0.54], horizontal_spacing=0.08)
     for node in shares["node"]:
         figure.add_trace(_arc_trace(arcs[arcs["node"] == node], int(node), OUTER, 16), 1, 1)
     figure.add_trace(_points(arcs), 1, 1)
     figure.add_trace(_names(arcs, shares), 1, 1)
     figure.add_traces(_share_bars(shares, expected_deviation), rows=1, cols=2)
-    figure.update_layout(base.layout)
-    figure.update_layout(
-        margin={"l": 8, "r": 24, "t": 44, "b": 56}, bargap=0.25, barmode="overlay",
-        legend={"x": 0.54, "y": 1.0},
-    )  # fmt: skip
+    figure.update_layout(margin=theme.margins(8, 24, 44, 56), legend={"x": 0.54, "y": 1.0})
+    figure.update_layout(bargap=0.25, barmode="overlay")
     _round_axes(figure)
     names = [f"N{node}" for node in shares["node"]]
     figure.update_xaxes(row=1, col=2, tickvals=list(range(len(names))), ticktext=names, title_text="node", ticks="")
     top = 1.2 * max(float(shares["share"].max()), float((shares["keys"] / max(shares["keys"].sum(), 1)).max()))
-    figure.update_yaxes(row=1, col=2, title_text="share", tickformat=".0%", range=[0, top])
-    return figure
+    return figure.update_yaxes(row=1, col=2, title_text="share", tickformat=".0%", range=[0, top])
 
 
 def _check_arcs(arcs: pd.DataFrame) -> None:
@@ -58,37 +54,30 @@ def _check_arcs(arcs: pd.DataFrame) -> None:
 
 
 def _arc_trace(arcs: pd.DataFrame, node: int, radius: float, width: float) -> go.Scatter:
-    x, y = arc_line(arcs[["start", "end"]].to_numpy(float), radius)
     style = theme.series_style(node)
-    return go.Scatter(x=x, y=y, mode="lines", line={"color": style.colour, "width": width}, name=f"N{node}",
-                      showlegend=False, opacity=0.9 if style.dash == "solid" else 0.55,
-                      hovertemplate=f"owned by <b>N{node}</b><extra></extra>")  # fmt: skip
+    return lines(
+        [arc(span, radius) for span in arcs[["start", "end"]].to_numpy(float)], hoverinfo=None,
+        line={"color": style.colour, "width": width}, name=f"N{node}", showlegend=False,
+        opacity=0.9 if style.dash == "solid" else 0.55, hovertemplate=f"owned by <b>N{node}</b><extra></extra>",
+    )  # fmt: skip
 
 
-def arc_line(spans: np.ndarray, radius: float) -> tuple[list[float | None], list[float | None]]:
-    """Arcs (start, end in turns; one that passes 0 has start > end) as one line, broken between arcs; clockwise.
-
-    The circle starts at noon.
-    """
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for start, end in spans:
-        length = (end - start) % 1.0 or 1.0
-        turns = start + np.linspace(0.0, length, max(2, math.ceil(360 * length) + 1))
-        x += [*np.round(radius * np.sin(2 * np.pi * turns), 4).tolist(), None]
-        y += [*np.round(radius * np.cos(2 * np.pi * turns), 4).tolist(), None]
-    return x, y
+def arc(span: Iterable[float], radius: float) -> list[tuple[float, float]]:
+    """The points of an arc; ``span`` is (start, end) in turns from noon, clockwise: start > end where it passes 0."""
+    start, end = span
+    length = (end - start) % 1.0 or 1.0
+    turns = 2 * np.pi * (start + np.linspace(0.0, length, max(2, math.ceil(360 * length) + 1)))
+    x, y = (np.round(radius * values, 4).tolist() for values in (np.sin(turns), np.cos(turns)))
+    return list(zip(x, y, strict=True))
 
 
 def _points(arcs: pd.DataFrame) -> go.Scatter:
     """The virtual nodes themselves, as ticks across the ring."""
-    turns = 2 * np.pi * arcs["end"].to_numpy(float)
-    x, y = (
-        [part for one in values for part in (0.95 * one, 1.05 * one, None)] for values in (np.sin(turns), np.cos(turns))
-    )
-    return go.Scatter(x=x, y=y, mode="lines", hoverinfo="skip", name="virtual node (end of its arc)",
-                      line={"color": theme.INK, "width": 1.2 if len(arcs) <= 300 else 0.4},
-                      showlegend=len(arcs) <= 300)  # fmt: skip
+    turns, few = 2 * np.pi * arcs["end"].to_numpy(float), len(arcs) <= 300
+    ends = zip(np.sin(turns), np.cos(turns), strict=True)
+    line = {"color": theme.INK, "width": 1.2 if few else 0.4}
+    ticks = [[(0.95 * x, 0.95 * y), (1.05 * x, 1.05 * y)] for x, y in ends]
+    return lines(ticks, name="virtual node (end of its arc)", line=line, showlegend=few)
 
 
 def _names(arcs: pd.DataFrame, shares: pd.DataFrame) -> go.Scatter:
@@ -128,14 +117,12 @@ def _share_bars(shares: pd.DataFrame, deviation: float) -> list[Any]:
 
 def ring_change(before: pd.DataFrame, after: pd.DataFrame) -> go.Figure:
     """Two rings, before (inside) and after (outside) a node joined or left; what changes hands is filled in between.
-
-    Both have the columns start, end (turns of the circle), node. In the middle stands how much changes hands.
-    """
+    Both have the columns start, end (turns of the circle), node. In the middle stands how much changes hands."""
     _check_arcs(before)
     _check_arcs(after)
     moved = changed_arcs(before, after)
     share = share_of(moved)
-    figure = theme.figure(height=520, width=620)
+    figure = theme.figure(height=520, width=620, margin=(8, 8, 44, 8), legend={"y": 1.0})
     figure.add_trace(_wedges(moved, share))
     nodes = sorted({*before["node"], *after["node"]})
     for node in nodes:
@@ -148,7 +135,6 @@ def ring_change(before: pd.DataFrame, after: pd.DataFrame) -> go.Figure:
         text=[f"<b>{share:.1%}</b> of the keys move", "inside before, outside after"],
         textfont={"size": [16, 12], "color": [theme.INK, theme.SOFT]},
     )  # fmt: skip
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 44, "b": 8}, legend={"y": 1.0})
     _round_axes(figure)
     return figure
 
@@ -174,15 +160,12 @@ def owner_at(arcs: pd.DataFrame, turns: np.ndarray) -> np.ndarray:
 
 
 def _wedges(moved: pd.DataFrame, share: float) -> go.Scatter:
-    x: list[float | None] = []
-    y: list[float | None] = []
+    wedges = []
     for span in moved[["start", "end"]].to_numpy(float):
-        outer, inner = arc_line(span[None], AFTER - 0.03), arc_line(span[None], BEFORE + 0.03)
-        x += [*outer[0][:-1], *inner[0][-2::-1], outer[0][0], None]
-        y += [*outer[1][:-1], *inner[1][-2::-1], outer[1][0], None]
-    return go.Scatter(x=x, y=y, fill="toself", mode="lines", line={"color": theme.INK, "width": 0.6},
-                      fillcolor="rgba(230,159,0,0.45)", name="changes hands", hoverinfo="skip",
-                      showlegend=share > 0)  # fmt: skip
+        outer, inner = arc(span, AFTER - 0.03), arc(span, BEFORE + 0.03)
+        wedges.append([*outer, *reversed(inner), outer[0]])
+    line, fill = {"color": theme.INK, "width": 0.6}, "rgba(230,159,0,0.45)"
+    return lines(wedges, fill="toself", line=line, fillcolor=fill, name="changes hands", showlegend=share > 0)
 
 
 def _round_axes(figure: go.Figure) -> None:
@@ -193,12 +176,10 @@ def _round_axes(figure: go.Figure) -> None:
 
 
 def key_movement(table: pd.DataFrame) -> go.Figure:
-    """Share of the keys that move when one node joins or leaves, by method; needless moves are hatched.
-
-    ``table`` has the columns method, moved, needless, least (what must move).
-    """
+    """Share of the keys that move when one node joins or leaves, by method; needless moves are hatched. ``table`` has
+    the columns method, moved, needless, least (what must move)."""
     check_columns(table, "method", "moved", "needless", "least")
-    figure = theme.figure(height=100 + 56 * len(table))
+    figure = theme.figure(height=100 + 56 * len(table), margin=(104, 60, 44, 52), barmode="stack", bargap=0.45)
     names = [{"modulo": "hash mod n"}.get(name, name) + "  " for name in table["method"]]
     hatch = {"shape": "/", "fgcolor": theme.PAPER, "bgcolor": theme.VERMILLION, "size": 7, "solidity": 0.2}
     figure.add_bar(
@@ -216,45 +197,35 @@ def key_movement(table: pd.DataFrame) -> go.Figure:
         x=[least, least], y=[names[0], names[-1]], mode="lines", name=f"the least possible, {least:.1%}",
         line={"color": theme.INK, "width": 1.4, "dash": "dash"}, hoverinfo="skip",
     )  # fmt: skip
-    figure.update_layout(barmode="stack", bargap=0.45, margin={"l": 104, "r": 60, "t": 44, "b": 52},
-                         legend={"y": 1.0, "traceorder": "normal"})  # fmt: skip
+    figure.update_layout(legend={"y": 1.0, "traceorder": "normal"})
     figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont={"size": 13, "color": theme.INK})
     figure.update_xaxes(title_text="share of all keys that move", tickformat=".0%", rangemode="tozero")
     return figure
 
 
 def maglev_table(claims: pd.DataFrame) -> go.Figure:
-    """A Maglev lookup table as it fills up: node after node claims its next free slot, in turn.
-
-    ``claims`` has the columns turn, node, slot, in order. Play button and slider step through the turns, in a static
-    page too. At most 100 slots.
-    """
+    """A Maglev lookup table as it fills up: node after node claims its next free slot, in turn. At most 100 slots.
+    ``claims`` has the columns turn, node, slot, in order. Play button and slider work in a static page too."""
     check_columns(claims, "turn", "node", "slot")
     size = len(claims)
     if size > 100:
         raise ValueError(f"the table has {size:,} slots; one that can be drawn has at most 100, for example 13 or 31")
     nodes = sorted(set(claims["node"]), key=str)
-    figure = theme.figure(height=190)
+    figure = theme.figure(height=190, margin=(24, 24, 52, 48), bargap=0.08, barmode="overlay", showlegend=False)
     for number, (node, part) in enumerate(zip(nodes, _slots(claims, nodes, size), strict=True)):
         figure.add_bar(
             name=str(node), marker={"color": theme.series_style(number).colour}, textposition="inside", textangle=0,
             insidetextanchor="middle", textfont={"color": "#ffffff", "size": 15}, width=0.92,
             hovertemplate=f"slot %{{x}} belongs to <b>{node}</b><extra></extra>", **part,
         )  # fmt: skip
-    figure.update_layout(
-        bargap=0.08, barmode="overlay", margin={"l": 24, "r": 24, "t": 52, "b": 48}, showlegend=False,
-        annotations=_turn(claims, size), uniformtext={"minsize": 8, "mode": "show"},
-    )  # fmt: skip
-    figure.update_xaxes(
-        title_text="slot of the table", dtick=1 if size <= 31 else 10, ticks="", range=[-0.6, size - 0.4]
-    )
-    figure.update_yaxes(visible=False, range=[0, 1])
+    figure.update_layout(annotations=_turn(claims, size), uniformtext={"minsize": 8, "mode": "show"})
+    slots = {"dtick": 1 if size <= 31 else 10, "range": [-0.6, size - 0.4]}
+    figure.update_xaxes(title_text="slot of the table", ticks="", **slots).update_yaxes(visible=False, range=[0, 1])
     moving = list(range(len(nodes)))
-    frames = [
-        go.Frame(data=[go.Bar(**part) for part in _slots(claims, nodes, filled)], traces=moving,
-                 layout={"annotations": _turn(claims, filled)})
-        for filled in range(size + 1)
-    ]  # fmt: skip
+    frames = []
+    for filled in range(size + 1):
+        data = [go.Bar(**part) for part in _slots(claims, nodes, filled)]
+        frames.append(go.Frame(data=data, traces=moving, layout={"annotations": _turn(claims, filled)}))
     drawn = add_player(figure, frames, list(range(size + 1)), active=size, below_px=44, redraw=True)
     drawn.layout.sliders[0].currentvalue.update(prefix="slots filled: ", suffix="")
     return drawn

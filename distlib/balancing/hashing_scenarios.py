@@ -68,10 +68,8 @@ class MovementParams(Parameters):
 
 
 def key_movement(params: MovementParams = MovementParams()) -> pd.DataFrame:
-    """Columns method, moved, needless (moved between nodes that were there before and after), least.
-
-    ``moved`` and ``needless`` are shares of all keys, ``least`` the share that must move.
-    """
+    """Columns method, moved, needless (moved between nodes that were there before and after), and least (the share that
+    must move): shares of all keys."""
     after = params.nodes + (1 if params.change == "join" else -1)
     hashes = hash_keys(range(params.keys))
     rows = []
@@ -96,10 +94,8 @@ class MaglevParams(Parameters):
 
 
 def maglev_fill(params: MaglevParams = MaglevParams()) -> pd.DataFrame:
-    """Columns turn, node, slot: who claimed which slot, in order.
-
-    Raises ``ValueError`` for a size that is not prime.
-    """
+    """Columns turn, node, slot: who claimed which slot, in order. Raises ``ValueError`` for a size that is not
+    prime."""
     table = Maglev(params.nodes, params.size, params.seed)
     names = [table.nodes[index] for index in table.table[table.claims]]
     return pd.DataFrame({"turn": range(params.size), "node": names, "slot": table.claims})

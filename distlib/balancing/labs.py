@@ -38,6 +38,7 @@ class LiveQueuesLab(Lab):
 
     title = "Live queues"
     params = scenarios.LiveQueuesParams
+    scenario = staticmethod(scenarios.live_queues)
     figures = {"queues": lambda found: charts.live_queues(found.lengths, found.waiting, unstable=found.unstable)}
     presets = {
         "Random": {"policy": "random"},
@@ -46,9 +47,6 @@ class LiveQueuesLab(Lab):
         "A slow backend": {"policy": "round robin", "slow_speed": 0.5, "load": 0.7},
         "A herd": {"policy": "least request", "refresh_interval_s": 5.0, "load": 0.9},
     }
-
-    def run(self, params: scenarios.LiveQueuesParams, progress: Progress) -> LiveQueues:
-        return scenarios.live_queues(params)
 
     def table(self, result: LiveQueues) -> pd.DataFrame:
         lengths, waiting, _ = arrays_of(result)
@@ -86,16 +84,10 @@ class ScaleView(Parameters):
     log_scale: bool = parameter(True, "logarithmic", help="equal steps are equal factors")
 
 
-def draw_percentiles(found: Comparison, log_scale: bool) -> Any:
-    """Median, mean, 95, 99 and 99.9 percent of each policy."""
-    return response_charts.percentile_dots(found.summary, log_x=log_scale)
-
-
 def draw_tail(found: Comparison) -> Any:
     """How many take longer than t; theory as thin dots."""
-    return response_charts.response_tail(
-        found.ccdf, scenarios.theory_tails(found.params, float(found.ccdf["response_s"].max()))
-    )
+    theory = scenarios.theory_tails(found.params, float(found.ccdf["response_s"].max()))
+    return response_charts.response_tail(found.ccdf, theory)
 
 
 class LoadBalancingLab(Lab):
@@ -103,9 +95,10 @@ class LoadBalancingLab(Lab):
 
     title = "The same requests under five policies"
     params = ComparisonParams
+    scenario = staticmethod(scenarios.policy_comparison)
     view = ScaleView
     figures = {
-        "percentiles": draw_percentiles,
+        "percentiles": lambda found, log_scale: response_charts.percentile_dots(found.summary, log_x=log_scale),
         "tail": draw_tail,
         "requests per backend": lambda found: charts.backend_shares(found.counts),
     }
@@ -116,9 +109,6 @@ class LoadBalancingLab(Lab):
         "Few giants": {"service": "hyperexponential", "cv2": 10.0, "load": 0.9},
         "A slow backend": {"slow_speed": 0.5, "load": 0.8, "allow_unstable": True},
     }
-
-    def run(self, params: ComparisonParams, progress: Progress) -> Comparison:
-        return scenarios.policy_comparison(params)
 
     def table(self, result: Comparison) -> pd.DataFrame:
         names = {
@@ -192,11 +182,9 @@ class StaleLab(Lab):
 
     title = "Stale information, and the herd"
     params = StaleParams
+    scenario = staticmethod(scenarios.stale_information)
     figures = {"age of information": charts.herd_curve}
     presets = {"Ten backends": {"backends": 10}, "A hundred": {"backends": 100}, "Half the load": {"load": 0.5}}
-
-    def run(self, params: StaleParams, progress: Progress) -> pd.DataFrame:
-        return scenarios.stale_information(params)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
         wide = result.pivot(index="policy", columns="interval_s", values="mean_s")
@@ -223,11 +211,6 @@ class RingSteps:
     fewer: RingView | None
 
 
-def draw_ring(steps: RingSteps) -> Any:
-    """Arcs and shares."""
-    return hashing_charts.ring(steps.now.arcs, steps.now.shares, steps.now.expected_deviation)
-
-
 def draw_leave(steps: RingSteps) -> Any:
     """What moves when the last node leaves."""
     if steps.fewer is None:
@@ -241,7 +224,7 @@ class HashRingLab(Lab):
     title = "A consistent hash ring"
     params = RingParams
     figures = {
-        "ring": draw_ring,
+        "ring": lambda steps: hashing_charts.ring(steps.now.arcs, steps.now.shares, steps.now.expected_deviation),
         "a node joins": lambda steps: hashing_charts.ring_change(steps.now.arcs, steps.more.arcs),
         "the last node leaves": draw_leave,
     }

@@ -1,11 +1,9 @@
 """Load-balancing policies: which backend gets the next request.
 
-Each policy is one small function, written once. Numba compiles it into the engines of ``distlib.sim.service``, and
-``Balancer`` calls the very same step by step. What a policy may look at is described in
-``distlib.sim.service.balancer_state``.
-
-A policy is named by a frozen parameter class (``LeastRequest(choices=2)``); a new one is a subclass of
-``Policy`` with a ``choose`` method.
+Each is one small function, written once: numba compiles it into the engines of ``distlib.sim.service``, and
+``Balancer`` calls the very same step by step. ``distlib.sim.service.balancer_state`` says what it may look at. A frozen
+parameter class names it (``LeastRequest(choices=2)``); a new policy is a subclass of ``Policy`` with a ``choose``
+method.
 """
 
 from __future__ import annotations
@@ -322,10 +320,8 @@ class KeyAffinity(CompiledPolicy):
 
 @dataclass(frozen=True)
 class Subset(Policy):
-    """Each balancer uses only some backends, chosen so that all backends serve equally many balancers.
-
-    Deterministic subsetting of *Site Reliability Engineering* (2016), chapter 20. In all else as the policy ``inner``.
-    """
+    """Each balancer uses only some backends, chosen so that all backends serve equally many balancers. Deterministic
+    subsetting of *Site Reliability Engineering* (2016), chapter 20. In all else as the policy ``inner``."""
 
     size: int = parameter(10, "subset size", low=1, high=10_000, help="backends that one balancer may use")
     inner: Policy = field(default_factory=lambda: LeastRequest(2))

@@ -13,7 +13,7 @@ import numpy as np
 
 from distlib.core.node import Endless
 from distlib.labs.sandbox import watch_calls
-from distlib.sim.service.policy import Policy, Seen
+from distlib.sim.service.policy import BalancerView, Policy
 
 CHOICE_LIMIT_S, RUN_LIMIT_S = 2.0, 60.0
 
@@ -43,7 +43,7 @@ class Looked(Sequence[int]):
 class PolicyView:
     """What a policy sees of its balancer: ``available``, ``in_flight``, ``backends``, ``memory``, ``draw(size)``."""
 
-    def __init__(self, balancer: Seen) -> None:
+    def __init__(self, balancer: BalancerView) -> None:
         self.backends = balancer.backends
         self.available = balancer.available
         self.memory = balancer.memory
@@ -58,16 +58,14 @@ class PolicyView:
 @dataclass(frozen=True)
 class ReaderPolicy(Policy):
     """A reader's ``choose`` as a policy; ``most`` is how many backends it may look at for one request (0: all).
-
-    ``spent_s[0]`` is how long all choices together took so far.
-    """
+    ``spent_s[0]`` is how long all choices together took so far."""
 
     choose_one: Callable[..., Any] = field(kw_only=True)
     most: int = 0
     spent_s: list[float] = field(default_factory=lambda: [0.0])
     label: ClassVar[str] = "your policy"
 
-    def choose(self, seen: Seen, now: float, client: int) -> int:
+    def choose(self, seen: BalancerView, now: float, client: int) -> int:
         """One choice, checked. Raises ``PolicyError``."""
         view, begun_s = PolicyView(seen), monotonic()
         try:

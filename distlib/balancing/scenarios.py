@@ -1,8 +1,7 @@
-"""Chapter 03.3, load balancing: frozen parameters in, data frames out.
+"""Chapter 03.3, load balancing: frozen parameters in, data frames out, as in ``policy_comparison(params).summary``.
 
-Every scenario is one call, for example ``policy_comparison(ComparisonParams(load=0.8)).summary``. All policies of one
-scenario meet the same arrivals and the same service times. Times are in units of the mean service time (``mean_s`` is
-1 s by default), loads are ρ.
+All policies of one scenario meet the same arrivals and the same service times. Times are in units of the mean service
+time (``mean_s`` is 1 s by default), loads are ρ.
 """
 
 from __future__ import annotations
@@ -72,10 +71,8 @@ def backends_of(count: int, slow_speed: float) -> Backends:
 
 
 def theory_s(policy: Policy, backends: int, load: float, service: ServiceTimes) -> float:
-    """Mean response that theory gives for FIFO backends of speed 1, or NaN where there is no closed form.
-
-    For d choices it is the limit of many backends, which a finite number always exceeds.
-    """
+    """Mean response that theory gives for FIFO backends of speed 1, or NaN where there is no closed form. For d choices
+    it is the limit of many backends, which a finite number always exceeds."""
     if not 0 <= load < 1 or not math.isfinite(service.cv2):
         return math.nan
     unit = service.expected_s
@@ -131,10 +128,8 @@ class Comparison:
 
 
 def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparison:
-    """The same requests under every policy.
-
-    Raises ``ValueError`` when a policy would be unstable, unless ``allow_unstable`` is set.
-    """
+    """The same requests under every policy. Raises ``ValueError`` for an unstable one, unless ``allow_unstable`` is
+    set."""
     service, backends = service_times(params.service, params.cv2), backends_of(params.backends, params.slow_speed)
     common = {"requests": params.requests, "seed": params.seed, "allow_unstable": params.allow_unstable}
     results = {
@@ -153,10 +148,8 @@ def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparis
 
 
 def theory_tails(params: ComparisonParams, longest_s: float) -> pd.DataFrame:
-    """Columns policy, response_s, tail: P(response > t) by theory, where there is a closed form.
-
-    Exponential service, equal backends, a load below 1; d choices as the limit of many backends.
-    """
+    """Columns policy, response_s, tail: P(response > t) by theory, where there is a closed form: exponential service,
+    equal backends, a load below 1; d choices as the limit of many backends."""
     n, load = params.backends, params.load
     known: dict[str, Callable[[float], float]] = {
         "random": lambda t: queueing.mm1_response_tail(t, load),
@@ -301,10 +294,8 @@ class LiveQueuesParams(Parameters):
 
 @dataclass(frozen=True, eq=False)
 class LiveQueues:
-    """``lengths`` has the columns time_s, backend, requests; ``waiting`` has time_s, waiting.
-
-    ``unstable`` says why queues grow for ever, and is empty when they do not.
-    """
+    """``lengths`` has the columns time_s, backend, requests; ``waiting`` has time_s, waiting. ``unstable`` says why
+    queues grow for ever, and is empty when they do not."""
 
     lengths: pd.DataFrame
     waiting: pd.DataFrame
@@ -316,13 +307,12 @@ def live_queues(params: LiveQueuesParams = LiveQueuesParams()) -> LiveQueues:
     times = params.start_s + params.frame_s * np.arange(params.frames, dtype=np.float64)
     backends = backends_of(params.backends, params.slow_speed)
     expected = params.load * backends.capacity * times[-1]
-    result = simulate(
-        at_load(
-            params.load, service_times(params.service), backends, policy=POLICIES[params.policy],
-            refresh_interval_s=params.refresh_interval_s, seed=params.seed, allow_unstable=True,
-            requests=math.ceil(expected + 10 * math.sqrt(expected) + 10),
-        )
+    run = at_load(
+        params.load, service_times(params.service), backends, policy=POLICIES[params.policy],
+        refresh_interval_s=params.refresh_interval_s, seed=params.seed, allow_unstable=True,
+        requests=math.ceil(expected + 10 * math.sqrt(expected) + 10),
     )  # fmt: skip
+    result = simulate(run)
     moments = {"time_s": np.repeat(times, params.backends), "backend": np.tile(range(params.backends), params.frames)}
     table = pd.DataFrame({**moments, "requests": result.queue_lengths(times).ravel()})
     return LiveQueues(table, pd.DataFrame({"time_s": times, "waiting": result.waiting(times)}), result.unstable)
@@ -343,11 +333,9 @@ class SupermarketParams(Parameters):
 
 
 def supermarket_table(params: SupermarketParams = SupermarketParams()) -> pd.DataFrame:
-    """Columns choices, load, simulated_s, standard_error_s, limit_s (n → ∞) and excess (simulated over limit − 1).
-
-    The layout of Mitzenmacher (IEEE TPDS 2001), table 1: distinct servers, exponential service of mean 1. His column
-    "prediction" is ``limit_s``.
-    """
+    """Columns choices, load, simulated_s, standard_error_s, limit_s (n → ∞) and excess (simulated over limit − 1). The
+    layout of Mitzenmacher (IEEE TPDS 2001), table 1: distinct servers, exponential service of mean 1. His column
+    "prediction" is ``limit_s``."""
     backends, common = Backends(params.servers), {"requests": params.requests, "seed": params.seed}
     rows = []
     for d in params.choices:

@@ -17,11 +17,9 @@ from distlib.theory.queueing import check_load
 
 
 def supermarket_tail(length: int, load: float, choices: int) -> float:
-    """Share of queues with at least ``length`` requests when the number of servers goes to infinity.
-
+    """Share of queues with at least ``length`` requests when the number of servers goes to infinity:
     s_k = λ^((d^k − 1)/(d − 1)), doubly exponential for d ≥ 2; λᵏ for d = 1. Poisson arrivals, exponential service,
-    first come first served (Mitzenmacher, IEEE TPDS 12(10), 2001; Vvedenskaya, Dobrushin & Karpelevich 1996).
-    """
+    first come first served (Mitzenmacher, IEEE TPDS 12(10), 2001; Vvedenskaya, Dobrushin & Karpelevich 1996)."""
     check_load(load)
     require.whole("choices", choices, 1)
     if length <= 0:
@@ -37,8 +35,7 @@ def supermarket_response(load: float, choices: int, service_s: float = 1.0) -> f
 
     A finite number of servers always takes longer: with 100 of them and d = 2, by 1.2 % at λ = .9, 9 % at λ = .99.
     """
-    require.above("service_s", service_s)
-    check_load(load)
+    check_load(load, service_s)
     require.whole("choices", choices, 1)
     if choices == 1:
         return service_s / (1.0 - load)
@@ -68,8 +65,7 @@ def shorter_of_two_response(load: float, service_s: float = 1.0) -> float:
     state is (shorter queue, difference), cut off where less than 1e-14 of the probability lies beyond: the shorter
     queue falls off as ρ²ᵏ, the difference as (ρ²/(2 + ρ))ᵏ. Loads up to .995.
     """
-    check_load(load)
-    require.above("service_s", service_s)
+    check_load(load, service_s)
     if load > 0.995:
         raise ValueError(f"load is {load!r}; the chain is solved for loads up to .995, beyond it grows too large")
     if load == 0:
@@ -113,10 +109,8 @@ def _two_queues_generator(load: float, shortest: int, differences: int) -> csc_m
 
 
 def bins_with_at_least(balls_per_bin: float, choices: int, most: int = 60) -> NDArray[np.float64]:
-    """Share of bins with at least 0, 1, ..., ``most`` balls, for many bins.
-
-    One choice: a Poisson tail. d choices: the solution of ds_i/dt = s_{i−1}^d − s_i^d (Mitzenmacher 2001, §2).
-    """
+    """Share of bins with at least 0, 1, ..., ``most`` balls, for many bins. One choice: a Poisson tail. d choices: the
+    solution of ds_i/dt = s_{i−1}^d − s_i^d (Mitzenmacher 2001, §2)."""
     require.whole("choices", choices, 1)
     require.number("balls_per_bin", balls_per_bin, 0)
     if choices == 1:
@@ -132,21 +126,17 @@ def bins_with_at_least(balls_per_bin: float, choices: int, most: int = 60) -> ND
 
 
 def ring_share_deviation(nodes: int, virtual_nodes: int = 1) -> float:
-    """Standard deviation of a share over its mean: √((n − 1)/(nv + 1)) (Lamping & Veach 2014, table 1).
-
-    nv points at random cut the circle into arcs that are jointly Dirichlet(1, ..., 1), and a node owns v of them, so
-    its share is Beta(v, (n − 1)v).
-    """
+    """Standard deviation of a share over its mean: √((n − 1)/(nv + 1)) (Lamping & Veach 2014, table 1). nv points at
+    random cut the circle into arcs that are jointly Dirichlet(1, ..., 1), and a node owns v of them, so its share is
+    Beta(v, (n − 1)v)."""
     require.whole("nodes", nodes, 1)
     require.whole("virtual_nodes", virtual_nodes, 1)
     return math.sqrt((nodes - 1) / (nodes * virtual_nodes + 1))
 
 
 def moved_consistent(before: int, after: int) -> float:
-    """Least share of keys that must move between ``before`` and ``after`` equal nodes: |after − before| / larger.
-
-    What a ring, rendezvous and jump hashing reach: 1/(n + 1) when one node joins n, all of it to the new one.
-    """
+    """Least share of keys that must move between ``before`` and ``after`` equal nodes: |after − before| / larger. What
+    a ring, rendezvous and jump hashing reach: 1/(n + 1) when one node joins n, all of it to the new one."""
     require.whole("before", before, 1)
     require.whole("after", after, 1)
     return abs(after - before) / max(before, after)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heappush
 from typing import Any
 
 
 class EventQueue:
-    """Events by virtual time in milliseconds; events of one time come out in the order they went in.
-
-    An event is any tuple of arguments; the queue puts (time, counter) in front of it, so two events are never
-    compared beyond their counter. ``now_ms`` is the time of the event that was popped last.
-    """
+    """Events by virtual time in milliseconds; events of one time come out in the order they went in. An event is any
+    tuple of arguments; (time, counter) stands in front, so two are never compared beyond their counter. Whoever
+    takes an event from the heap sets ``now_ms`` to its time."""
 
     def __init__(self) -> None:
         self.heap: list[tuple[Any, ...]] = []
         self.now_ms = 0.0
         self.count = 0
-
-    def __len__(self) -> int:
-        return len(self.heap)
 
     def push(self, at_ms: float, *event: Any) -> int:
         """Schedule ``event`` at ``at_ms``; returns its number. Raises ``ValueError`` for a time in the past."""
@@ -28,9 +23,3 @@ class EventQueue:
         self.count += 1
         heappush(self.heap, (at_ms, self.count, *event))
         return self.count
-
-    def pop(self) -> tuple[Any, ...]:
-        """The earliest event, as (time, number, *event); moves ``now_ms`` there. Raises ``IndexError`` when empty."""
-        event = heappop(self.heap)
-        self.now_ms = event[0]
-        return event

@@ -21,13 +21,13 @@ TYPE = "type"
 Find = Callable[[Any], type]
 
 
-def parse(text: str | bytes, where: str) -> dict[str, Any]:
-    """The JSON object that ``text`` holds. Raises ``ValueError``, which names ``where``, when it holds none."""
+def parse(text: str | bytes, where: str, wanted: str = "an object") -> dict[str, Any]:
+    """The JSON object that ``text`` holds. Raises ``ValueError``, naming ``where`` and what is ``wanted``, for none."""
     try:
         data = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{where} is not JSON: {error}") from error
-    found: dict[str, Any] = _expect(isinstance(data, dict), data, data, where, "an object")
+    found: dict[str, Any] = _expect(isinstance(data, dict), data, data, where, wanted)
     return found
 
 
@@ -52,11 +52,9 @@ def to_data(value: Any, name: Callable[[type], str] | None = None) -> Any:
 
 
 def from_data(hint: Any, data: Any, where: str = "file", find: Find | None = None) -> Any:
-    """The value of type ``hint`` that ``data`` stands for. Raises ``ValueError`` naming the place, as in
-    ``file.faults[2].node``.
-
-    ``find`` is for values that name their classes themselves: the class of that name, or a ``ValueError``.
-    """
+    """The value of type ``hint`` that ``data`` stands for. ``find`` is for values that name their classes themselves:
+    the class of that name, or a ``ValueError``. Raises ``ValueError`` naming the place, as in
+    ``file.faults[2].node``."""
     origin = get_origin(hint)
     if hint is Any:
         return data if find is None else _named(data, where, find)

@@ -41,8 +41,7 @@ class Restart:
 
 @dataclass(frozen=True)
 class Pause:
-    """``node`` stands still, as in a long garbage collection: messages and timers wait until it goes on after
-    ``for_ms``."""
+    """``node`` stands still, as in a garbage collection: messages and timers wait until it goes on after ``for_ms``."""
 
     at_ms: float
     node: NodeId
@@ -186,8 +185,7 @@ KINDS = ("crash", "pause", "partition", "one_way", "bridge", "slow_node", "slow_
 
 @dataclass(frozen=True)
 class Nemesis:
-    """A random fault schedule: a new fault about every ``gap_ms``, each lasting about ``length_ms`` (both
-    exponential)."""
+    """A random fault schedule: a fault about every ``gap_ms``, each for about ``length_ms`` (both exponential)."""
 
     kinds: tuple[str, ...] = KINDS
     gap_ms: float = 400.0

@@ -41,10 +41,8 @@ class FrozenRecord(NamedTuple):
 
 
 def freeze(value: Any) -> Any:
-    """``value`` as a hashable constant that ``thaw`` turns back into an equal, independent value.
-
-    Raises ``TypeError`` for a type that holds state in a way that cannot be seen (an open file, a lock, a generator).
-    """
+    """``value`` as a hashable constant that ``thaw`` turns back into an equal, independent value. Raises ``TypeError``
+    for a type that holds state in a way that cannot be seen (an open file, a lock, a generator)."""
     kind = type(value)
     if kind in _ATOMS or isinstance(value, (Enum, frozenset)) or kind is type:
         return value

@@ -25,10 +25,9 @@ class Violation:
 class Invariant(Protocol):
     """A property of the global state and of what has been seen so far.
 
-    What must be remembered (who led which term, what was committed) is the *ghost*: a hashable constant, so
-    that the explorer can make it part of a state. ``after`` is called when ``changed`` has handled an event,
-    crashed or restarted. It returns the ghost (the same object when nothing new was learnt), or raises
-    ``Broken`` with the witness.
+    What must be remembered (who led which term, what was committed) is the *ghost*: a hashable constant, so that the
+    explorer can make it part of a state. ``after`` is called when ``changed`` has handled an event, crashed or
+    restarted; it returns the ghost (the same object when nothing new was learnt) or raises ``Broken`` with the witness.
     """
 
     name: str

@@ -31,10 +31,8 @@ LINEARIZABILITY = "linearizability"
 
 @dataclass(frozen=True)
 class FieldReport:
-    """Where a real system had the bug: which one and what was said of it, and the address of the public thread.
-
-    It says that the same rule was missing or wrong there, not that the code was the same.
-    """
+    """A real system that had the bug: its name and what was said, and the address of the public thread. It says that
+    the same rule was missing or wrong there, not that the code was the same."""
 
     what: str
     url: str
@@ -42,13 +40,10 @@ class FieldReport:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mutant.
-
-    ``rule`` is what the paper demands, ``paper`` where; ``breaks`` the invariant's name, or one of ``LIVENESS`` and
+    """``rule`` is what the paper demands, ``paper`` where; ``breaks`` the invariant's name, ``LIVENESS`` or
     ``LINEARIZABILITY``; ``killed_by`` the name of a search that finds it from a cold start. Both are empty for an
     equivalent mutant. ``because`` says why an equivalent mutant breaks nothing, or why one breaks less than one thinks.
-    ``report`` names a real system that had the bug, None where we know of none.
-    """
+    ``report`` names a real system that had the bug, None where we know of none."""
 
     node_class: type[Node]
     rule: str
@@ -111,11 +106,7 @@ def mutant(
 
 def equivalent(rule: str, paper: str, because: str) -> Callable[[AnyNode], AnyNode]:
     """Mark a class as an equivalent mutant, which breaks ``rule`` and nothing else, ``because`` …"""
-
-    def mark(node_class: AnyNode) -> AnyNode:
-        return _marked(node_class, Mutant(node_class, rule, paper, because=because))
-
-    return mark
+    return mutant(rule, paper, "", "", because)
 
 
 def seen_in(what: str, thread: str) -> Callable[[AnyNode], AnyNode]:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 from distlib.core.freeze import freeze, thaw
@@ -41,8 +42,7 @@ class Send(NamedTuple):
 
 
 class SetTimer(NamedTuple):
-    """(Re)start the timer ``name``/``key``; it fires after a time drawn uniformly from [low_ms, high_ms] by
-    the runtime."""
+    """(Re)start the timer ``name``/``key`` for a time that the runtime draws uniformly from [low_ms, high_ms]."""
 
     name: str
     key: Hashable
@@ -72,8 +72,7 @@ def durable(default: Any) -> Any:
 
 
 def volatile(default: Any) -> Any:
-    """A field that a crash resets to ``default``; only needed when the default is made by a factory
-    (``volatile(dict)``)."""
+    """A field that a crash resets to ``default``; only needed for one made by a factory (``volatile(dict)``)."""
     return _state_field(default, {})
 
 
@@ -118,11 +117,9 @@ class _Handlers(dict[type, Callable[[Any, NodeId, Any], None]]):
 
 @dataclass
 class Node:
-    """Base of every protocol's process. See the module's text for the shape of a subclass.
-
-    Handlers are found by name: ``on_request_vote(sender, message)`` for messages of class ``RequestVote``,
-    ``on_election_timeout()`` for the timer ``"election"`` (with the timer's key as argument if it has one).
-    """
+    """Base of every protocol's process; the module's text shows a subclass. Handlers are found by name:
+    ``on_request_vote(sender, message)`` for messages of class ``RequestVote``, ``on_election_timeout()`` for the timer
+    ``"election"`` (with the timer's key as argument if it has one)."""
 
     id: NodeId
 
@@ -178,13 +175,11 @@ class Node:
         self.outbox.append((to, message))
 
     def send_after_sync(self, to: NodeId, message: Any) -> None:
-        """Send ``message`` once this event's changes to durable fields are on disk: for promises, votes,
-        acknowledgements."""
+        """Send ``message`` once this event's durable changes are on disk: for promises, votes, acknowledgements."""
         self.effects.append(Send(to, message, True))
 
     def set_timer(self, name: str, low_ms: float, high_ms: float | None = None, key: Hashable = None) -> None:
-        """(Re)start a timer; the runtime draws its length uniformly from [low_ms, high_ms] (default: exactly
-        low_ms)."""
+        """(Re)start a timer for a time that the runtime draws uniformly from [low_ms, high_ms] (default: low_ms)."""
         self.effects.append(SetTimer(name, key, low_ms, low_ms if high_ms is None else high_ms))
 
     def cancel_timer(self, name: str, key: Hashable = None) -> None:
@@ -206,11 +201,13 @@ class Node:
     # --- state as data, for runtimes and checkers ----------------------------------------------------
 
     @classmethod
+    @cache
     def state_names(cls) -> tuple[str, ...]:
         """Names of the state fields, durable and volatile, in the order of declaration."""
         return tuple(item.name for item in fields(cls) if not _is_setting(item))
 
     @classmethod
+    @cache
     def durable_names(cls) -> tuple[str, ...]:
         """Names of the fields that survive a crash."""
         return tuple(item.name for item in fields(cls) if _DURABLE in item.metadata)
@@ -218,17 +215,17 @@ class Node:
     def state(self) -> tuple[Any, ...]:
         """All state fields as one hashable tuple, in the order of ``state_names``."""
         mine = self.__dict__
-        return tuple([freeze(mine[name]) for name in type(self)._names()])
+        return tuple([freeze(mine[name]) for name in type(self).state_names()])
 
     def load(self, state: tuple[Any, ...]) -> None:
         """Set all state fields from a tuple made by ``state`` of a node of the same class."""
         mine = self.__dict__
-        for name, value in zip(type(self)._names(), state, strict=True):
+        for name, value in zip(type(self).state_names(), state, strict=True):
             mine[name] = thaw(value)
 
     def durable_state(self) -> tuple[Any, ...]:
         """The durable fields as one hashable tuple, in the order of ``durable_names``."""
-        return tuple([freeze(getattr(self, name)) for name in self.durable_names()])
+        return tuple([freeze(getattr(self, name)) for name in type(self).durable_names()])
 
     def crash(self) -> None:
         """Lose everything that is not durable. The runtime drops the node's timers and calls ``start`` on restart."""
@@ -239,19 +236,9 @@ class Node:
             made = item.default_factory() if item.default_factory is not MISSING else item.default
             setattr(self, item.name, made)
 
-    @classmethod
-    def _names(cls) -> tuple[str, ...]:
-        names: tuple[str, ...] | None = cls.__dict__.get("_state_names")
-        if names is None:
-            names = cls.state_names()
-            type.__setattr__(cls, "_state_names", names)
-        return names
-
     def view(self) -> tuple[Any, ...] | None:
-        """What an observer is shown of this node, as a ``NamedTuple`` of constants; None (the default) shows nothing.
-
-        A field ``role`` (str) colours the node's lane in figures; ``term`` labels it.
-        """
+        """What an observer is shown of this node, as a ``NamedTuple`` of constants; None (the default) shows nothing. A
+        field ``role`` (str) colours the node's lane in figures; ``term`` labels it."""
         return None
 
 

@@ -10,7 +10,6 @@ A scenario takes an instance, the lab makes its sliders from the class, and a sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
@@ -42,27 +41,9 @@ class Spec:
     help: str = ""
 
 
-def parameter(
-    default: Any,
-    label: str,
-    *,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    step: float | None = None,
-    scale: str = "linear",
-    choices: Sequence[Any] | None = None,
-    several: bool = False,
-    at_least: int = 0,
-    only_with: tuple[str, Any] | None = None,
-    help: str = "",
-) -> Any:
-    """A dataclass field with its ``Spec``; see there for the meaning of each argument."""
-    spec = Spec(
-        label, unit, low, high, step, scale, None if choices is None else tuple(choices),
-        several, at_least, only_with, help,
-    )  # fmt: skip
-    return field(default=default, metadata={KEY: spec})
+def parameter(default: Any, label: str, **spec: Any) -> Any:
+    """A dataclass field with its ``Spec``: all arguments but the default are those of ``Spec``."""
+    return field(default=default, metadata={KEY: Spec(label, **spec)})
 
 
 def spec_of(item: Field[Any]) -> Spec | None:
@@ -77,12 +58,9 @@ def is_whole(item: Field[Any]) -> bool:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Base of every parameter class: checks each value against its ``Spec`` when it is made.
-
-    Raises ``TypeError`` for a value of the wrong type and ``ValueError`` for one out of range, naming the
-    parameter, the value and what is allowed. Subclasses add rules that span several fields in ``check`` and
-    remarks on allowed but unwise values in ``warnings``.
-    """
+    """Base of every parameter class: checks each value against its ``Spec`` when it is made. Subclasses add rules
+    across fields in ``check``, remarks on values that will surprise in ``warnings``. Raises ``TypeError`` for a value
+    of the wrong type, ``ValueError`` for one out of range, naming the parameter, the value and what is allowed."""
 
     def __post_init__(self) -> None:
         for item in fields(self):

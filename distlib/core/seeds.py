@@ -14,11 +14,8 @@ def check_seed(seed: int) -> int:
 
 
 class Seeds:
-    """Independent random streams, each by its name: ``Seeds(7).stream("latency", "S1", "S2")``.
-
-    The same seed and name give the same stream in any process and under any ``PYTHONHASHSEED``; asking for
-    one stream never moves another.
-    """
+    """Independent random streams, by name: ``Seeds(7).stream("latency", "S1", "S2")``. Same seed and name, same stream,
+    in any process and under any ``PYTHONHASHSEED``; asking for one stream never moves another."""
 
     def __init__(self, seed: int) -> None:
         self.seed = check_seed(seed)

@@ -1,8 +1,5 @@
-"""Trace: everything that happened in one run, immutable, with pandas views; the only thing that figures see.
-
-Times are virtual milliseconds. The views are built on first use and kept; treat them as read-only (copy
-before editing).
-"""
+"""Trace: everything that happened in one run, immutable, with pandas views; the only thing that figures see. Times are
+virtual milliseconds. The views are built on first use and kept: copy them before editing."""
 
 from __future__ import annotations
 
@@ -96,7 +93,7 @@ class Trace:
         import pandas as pd
 
         table = pd.DataFrame(self.sent, columns=["due_ms", "number", "sender", "receiver", "message", "sent_ms"])
-        table["fate"] = [self.fates.get(number, DELIVERED) for number in table["number"]]
+        table["fate"] = [self._fate(number) for number in table["number"]]
         arrived = table["fate"] == DELIVERED
         handled = [self.late.get(number, due) for due, number in zip(table["due_ms"], table["number"], strict=True)]
         table["delivered_ms"] = pd.Series(handled, dtype=float).where(arrived)
@@ -111,8 +108,7 @@ class Trace:
 
     @cached_property
     def views(self) -> pd.DataFrame:
-        """One row a change of what a node shows: time_ms, node, up (False while crashed), then the view's own
-        fields."""
+        """One row a change of what a node shows: time_ms, node, up (not crashed), then the view's own fields."""
         import pandas as pd
 
         names: list[str] = []
@@ -140,47 +136,32 @@ class Trace:
 
     def view_at(self, node: NodeId, time_ms: float) -> Any:
         """What ``node`` showed at ``time_ms`` (after all events of that instant); None if crashed or not started."""
-        last = None
-        for seen in self.states:
-            if seen.time_ms > time_ms:
-                break
-            if seen.node == node:
-                last = seen.view
-        return last
+        before = (seen.view for seen in reversed(self.states) if seen.node == node and seen.time_ms <= time_ms)
+        return next(before, None)
 
     def transcript(self, *, routine: bool = True) -> Iterator[str]:
         """The run as lines that people read: ``12.5 ms  S1 → S2 RequestVote term=1``, in order of delivery."""
         lines: list[tuple[float, int, str]] = []
         for due_ms, number, sender, receiver, message, _sent in self.sent:
             if routine or not getattr(message, "routine", False):
-                fate = self.fates.get(number, DELIVERED)
-                note = "" if fate == DELIVERED else f"  ({fate})"
-                lines.append(
-                    (self.late.get(number, due_ms), number, f"{sender} → {receiver} {describe(message)}{note}")
-                )
+                note = f"  ({self.fates[number]})" if number in self.fates else ""
+                at_ms = self.late.get(number, due_ms)
+                lines.append((at_ms, number, f"{sender} → {receiver} {describe(message)}{note}"))
         lines += [(fault.time_ms, 0, describe(fault.event)) for fault in self.faults]
         lines += [(out.time_ms, 2**62, f"{out.node}: {describe(out.event)}") for out in self.outputs]
         for time_ms, _number, text in sorted(lines, key=lambda line: line[:2]):
             yield f"{time_ms:10.3f} ms  {text}"
 
+    def _fate(self, number: int) -> str:
+        return self.fates.get(number, DELIVERED)
+
     def to_bytes(self) -> bytes:
         """The whole trace as canonical JSON: equal runs give equal bytes, in any process."""
         data = {
-            "nodes": self.nodes,
-            "seed": self.seed,
-            "end_ms": self.end_ms,
-            "stopped": self.stopped,
+            **{name: getattr(self, name) for name in ("nodes", "seed", "end_ms", "stopped")},
             "sent": [
-                [
-                    repr(sent),
-                    repr(self.late.get(number, due)),
-                    number,
-                    sender,
-                    receiver,
-                    describe(message),
-                    self.fates.get(number, DELIVERED),
-                ]
-                for due, number, sender, receiver, message, sent in self.sent
+                [repr(sent), repr(self.late.get(no, due)), no, sender, to, describe(message), self._fate(no)]
+                for due, no, sender, to, message, sent in self.sent
             ],
             "states": [[repr(seen.time_ms), seen.node, describe(seen.view)] for seen in self.states],
             "faults": [[repr(one.time_ms), describe(one.event)] for one in self.faults],
@@ -196,8 +177,7 @@ class Trace:
 
 
 def kind_of(message: Any) -> str:
-    """A message's kind as shown to people: its ``kind`` if it has one (a heartbeat, say), else the name of its
-    class."""
+    """A message's kind as shown to people: its ``kind`` if it has one (a heartbeat, say), else its class's name."""
     return getattr(message, "kind", None) or type(message).__name__
 
 

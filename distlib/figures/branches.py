@@ -27,7 +27,7 @@ from distlib.figures.lanes import Segment
 from distlib.figures.looks import RoleStyle, message_styles, role_styles
 from distlib.figures.marks import fault_marks, happening_ticks, partition_bands, violation_lines
 from distlib.figures.message_lines import duplicate_marks, message_lines, undelivered_crosses
-from distlib.figures.shapes import cut, lines, plain
+from distlib.figures.shapes import cut, lines, plain, transposed
 from distlib.figures.theme import LineStyle
 
 TREE_PX, GAP_PX = 104, 26
@@ -63,9 +63,7 @@ class InFlight(NamedTuple):
 
 def rows_of(nodes: Sequence[TreeNode]) -> dict[int, int]:
     """The row of each state, from 0 at the top: a first child keeps its parent's row, others take the first free one.
-
-    ``nodes`` in any order in which parents come before their children. No two branches overlap in a row.
-    """
+    In ``nodes``, parents come before their children. No two branches overlap in a row."""
     children: dict[int | None, list[TreeNode]] = {}
     for node in nodes:
         children.setdefault(node.parent, []).append(node)
@@ -80,10 +78,7 @@ def rows_of(nodes: Sequence[TreeNode]) -> dict[int, int]:
         if node.parent is not None and node is siblings[0]:
             rows[node.number] = rows[node.parent]
             continue
-        span, row = (
-            (node.depth - 1, ends[node.number]),
-            rows.get(node.parent, -1) + 1 if node.parent is not None else 0,
-        )
+        span, row = (node.depth - 1, ends[node.number]), 0 if node.parent is None else rows[node.parent] + 1
         while row < len(taken) and any(span[0] <= high and low <= span[1] for low, high in taken[row]):
             row += 1
         while len(taken) <= row:
@@ -95,11 +90,9 @@ def rows_of(nodes: Sequence[TreeNode]) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class Scene:
-    """What ``step_diagram`` draws.
-
-    ``trace`` of the current branch in steps, lasting until the window's end; all states of the tree, parents before
-    children; the numbers of those on the branch, from the root on; what is in flight; the first and last step shown.
-    """
+    """What ``step_diagram`` draws: the ``trace`` of the current branch in steps, lasting until the window's end; all
+    states of the tree, parents before children; the numbers of those on the branch, from the root on; what is in
+    flight; the first and last step shown."""
 
     trace: Trace
     nodes: Sequence[TreeNode]
@@ -141,10 +134,8 @@ class Scene:
 
 
 def step_diagram(scene: Scene, since: float | None = None) -> go.Figure:
-    """The whole figure. ``since`` parts what is drawn once from ``recent_traces`` (default: the current step).
-
-    Raises ``ValueError`` when the branch names a state that is not in the tree, or is empty.
-    """
+    """The whole figure. ``since`` parts what is drawn once from ``recent_traces`` (default: the current step). Raises
+    ``ValueError`` when the branch names a state that is not in the tree, or is empty."""
     missing = [number for number in scene.here if number not in scene.known]
     if missing or not scene.here:
         raise ValueError(f"here names the states {missing or 'of no path'}; the tree has {len(scene.nodes)} states")
@@ -167,9 +158,7 @@ def recent_traces(
     scene: Scene, since: float, kinds: Mapping[str, LineStyle], roles: Mapping[str, RoleStyle]
 ) -> list[Any]:
     """The traces that a step may change: what ended after step ``since``, the tree after it, and where we are.
-
-    ``kinds`` and ``roles`` are those of the whole figure, which may have more of them than ``scene``.
-    """
+    ``kinds`` and ``roles`` are those of the whole figure, which may have more of them than ``scene``."""
     here = _tree(scene, [node for node in scene.nodes if node.depth > since])
     return [
         *_branch_traces(scene, (since, scene.window[1] + 1), kinds, roles), *here,
@@ -241,13 +230,12 @@ def _stubs(scene: Scene) -> go.Scatter:
 
 
 def _points(chosen: Sequence[TreeNode | None], rows: dict[int, int], **options: Any) -> go.Scatter:
-    return go.Scatter(
-        x=[None if one is None else one.depth for one in chosen],
-        y=[None if one is None else -rows[one.number] for one in chosen],
-        customdata=[None if one is None else one.number for one in chosen],
-        hovertext=["" if one is None else _said(one) for one in chosen],
-        hoverinfo="text", yaxis="y3", showlegend=False, **options,
-    )  # fmt: skip
+    places = [
+        (one.depth, -rows[one.number], one.number, _said(one)) if one else (None, None, None, "") for one in chosen
+    ]
+    x, y, numbers, said = transposed(places, 4)
+    shown = {"customdata": numbers, "hovertext": said, "hoverinfo": "text", "yaxis": "y3", "showlegend": False}
+    return go.Scatter(x=x, y=y, **shown, **options)
 
 
 def _position(scene: Scene) -> go.Scatter:

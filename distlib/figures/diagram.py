@@ -89,17 +89,20 @@ def lay_out(figure: go.Figure, picture: Diagram) -> None:
     top_px = 10 + ROW_PX * (theme.legend_rows(figure, "legend", room_px) + below)
     lanes_px, height = LANE_PX * (count - 1 + TOP + BOTTOM), [1 - count - BOTTOM, TOP]
     figure.update_layout(
-        height=round(top_px + lanes_px + BOTTOM_PX),
-        margin={"t": top_px, "b": BOTTOM_PX, "l": LEFT_PX, "r": RIGHT_PX},
-        barmode="overlay",
-        uniformtext={"minsize": 10, "mode": "hide"},
         legend={"y": 1 + (ROW_PX * below + 2) / lanes_px},
         legend2=theme.legend_above(1 + 2 / lanes_px),
         hovermode="closest",
         yaxis2={"overlaying": "y", "range": height, "visible": False, "fixedrange": True},
     )
+    lay_out_lanes(figure, picture, (top_px, lanes_px, BOTTOM_PX), range=height, **lane_names(picture))
+
+
+def lay_out_lanes(figure: go.Figure, picture: Diagram, rows_px: tuple[float, float, float], **axis: Any) -> None:
+    """The time axis under lanes, and the room above, of and below them in ``rows_px``; ``axis`` names the lanes."""
+    margin = theme.margins(LEFT_PX, RIGHT_PX, rows_px[0], rows_px[2])
+    figure.update_layout(height=round(sum(rows_px)), margin=margin, yaxis={**theme.ROWS, **axis})
+    figure.update_layout(barmode="overlay", uniformtext={"minsize": 10, "mode": "hide"})
     figure.update_xaxes(range=[picture.start_ms, picture.end_ms], title_text=_time_title(picture), tickformat=",")
-    figure.update_layout(yaxis={**theme.ROWS, "range": height, **lane_names(picture)})
 
 
 def lane_names(picture: Diagram) -> dict[str, list[Any]]:

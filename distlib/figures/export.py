@@ -21,8 +21,7 @@ class NoBrowserError(RuntimeError):
 
 
 def find_browser() -> str | None:
-    """The path of Chromium or Chrome: the variable BROWSER_PATH or CHROMIUM, else what is on PATH; None if there is
-    none."""
+    """The path of Chromium or Chrome, by BROWSER_PATH, CHROMIUM or else PATH; None if there is none."""
     for name in (os.environ.get("BROWSER_PATH"), os.environ.get("CHROMIUM"), *BROWSERS):
         if name and (path := shutil.which(name)):
             return path
@@ -34,26 +33,15 @@ def find_browser() -> str | None:
 
 def to_html(figure: go.Figure, *, full_page: bool = True) -> str:
     """The figure as HTML with plotly.js inside: opens from a file, with no server, kernel or network."""
-    config = {
-        "displaylogo": False,
-        "responsive": False,
-        "scrollZoom": False,
-        "topojsonURL": "",
-        "showSendToCloud": False,
-    }
-    return str(
-        figure.to_html(
-            include_plotlyjs=True, include_mathjax=False, full_html=full_page, config=config, auto_play=False
-        )
-    )
+    off = dict.fromkeys(("displaylogo", "responsive", "scrollZoom", "showSendToCloud"), False)
+    parts = {"include_plotlyjs": True, "include_mathjax": False, "full_html": full_page, "auto_play": False}
+    return str(figure.to_html(**parts, config={**off, "topojsonURL": ""}))
 
 
 def save_image(figure: go.Figure, path: str | Path) -> Path:
-    """Draw the figure into ``path``, in the format of its ending (svg, png, pdf, ...), and return it.
-
-    A png has two pixels for one of the figure's. Raises ``ValueError`` for another ending and ``NoBrowserError`` when
-    there is no Chromium; HTML can be written all the same.
-    """
+    """Draw the figure into ``path``, in the format of its ending (svg, png, pdf, ...), and return it; a png has two
+    pixels for one of the figure's. Raises ``ValueError`` for another ending and ``NoBrowserError`` when there is no
+    Chromium; HTML can be written all the same."""
     target = Path(path)
     if target.suffix[1:].lower() not in FORMATS:
         raise ValueError(f"path is {str(path)!r}; its name must end in {', '.join('.' + one for one in FORMATS)}")
@@ -68,8 +56,6 @@ def save_image(figure: go.Figure, path: str | Path) -> Path:
         )
     import kaleido
 
-    options = {"format": target.suffix[1:].lower(), "scale": 2.0}
-    kaleido.write_fig_sync(
-        figure.to_plotly_json(), path=str(target), opts=options, kopts={"mathjax": False, "path": browser}
-    )
+    how = {"opts": {"format": target.suffix[1:].lower(), "scale": 2.0}, "kopts": {"mathjax": False, "path": browser}}
+    kaleido.write_fig_sync(figure.to_plotly_json(), path=str(target), **how)
     return target

@@ -1,8 +1,6 @@
 """A history as a timeline: a lane a process, a bar an operation, the linearization as a numbered path through them.
 
-What ``distlib.check.history.linearizability.Linearizability.timeline`` returns goes in:
-
-    history_timeline(**result.timeline())
+``history_timeline(**result.timeline())`` draws a ``Linearizability`` of ``distlib.check.history.linearizability``.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,7 +16,7 @@ import plotly.graph_objects as go
 from distlib.core import require
 from distlib.figures import theme
 from distlib.figures.columns import check_columns
-from distlib.figures.shapes import bars, cut, hatch, lines, words
+from distlib.figures.shapes import bars, box, cut, framed, hatch, lines, transposed, words
 from distlib.figures.theme import ALARM, BLUE, CHAR, FAINT, GRID, INK, ORANGE, PAPER, SOFT
 
 PLACED, PENDING, STUCK, LATER = "placed", "never heard of", "stuck", "not placed"
@@ -90,15 +88,10 @@ def history_timeline(
 ) -> go.Figure:
     """Draw a history, the order that was found in it, and where it gets stuck.
 
-    operations
-        One row an operation: ``process``, ``label``, ``call``, ``returned`` (infinity: never), ``order`` (its
-        turn from 1; 0: none), ``fate`` (placed, never heard of, stuck, not placed), ``why`` (text).
-    faults
-        ``label``, ``start``, ``end``: a shaded span, or a mark where both are equal.
-    headline
-        ``"verdict: reason"``; the verdict becomes the title and the reason stands below it.
-    most, width
-        At most so many operations are shown, those around the stuck one or else the first; width in px.
+    ``operations`` has a row an operation: process, label, call, returned (infinity: never), order (its turn from 1; 0:
+    none), fate (placed, never heard of, stuck, not placed), why (text). ``faults`` has label, start, end: a shaded
+    span, or a mark where both are equal. ``headline`` is ``"verdict: reason"``: the title, and the line below it. At
+    ``most`` so many operations are shown, those around the stuck one or else the first; ``width`` is in px.
 
     Raises ``ValueError`` for a missing column, an unknown fate, ``most`` below 1 or ``width`` below 300.
     """
@@ -148,11 +141,8 @@ def _span(shown: list[_Row]) -> tuple[float, float]:
 
 def _lanes(shown: list[_Row]) -> dict[str, int]:
     """Process -> lane, downward from 0: numbers in order, then names."""
-
-    def rank(process: str) -> tuple[bool, int, str]:
-        return not process.isdigit(), int(process) if process.isdigit() else 0, process
-
-    processes = sorted({row.process for row in shown}, key=rank)
+    names = {row.process for row in shown}
+    processes = sorted(names, key=lambda one: (not one.isdigit(), int(one) if one.isdigit() else 0, one))
     return {process: -number for number, process in enumerate(processes)}
 
 
@@ -161,14 +151,10 @@ def _fault_traces(view: _View) -> list[go.Scatter]:
     top, bottom = 0.62, -len(view.lanes) + 0.5
     seen = [fault for fault in view.faults if fault.end >= view.start and fault.start <= view.end]
     edges = [(max(fault.start, view.start), min(fault.end, view.end)) for fault in seen]
-    bands = [
-        [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
-        for left, right in edges
-        if left < right
-    ]
     return [
         lines(
-            bands, line={"width": 0}, fill="toself", fillcolor="rgba(230,159,0,0.07)", showlegend=False,
+            [box(left, right, bottom, top) for left, right in edges if left < right],
+            line={"width": 0}, fill="toself", fillcolor="rgba(230,159,0,0.07)", showlegend=False,
             fillpattern={"shape": "/", "fgcolor": "rgba(230,159,0,0.28)", "size": 12, "solidity": 0.07},
         ),
         lines(
@@ -193,28 +179,25 @@ def _bar_traces(view: _View) -> list[go.Bar | go.Scatter]:
     for fate, look in _FATES.items():
         rows = [row for row in view.rows if row.fate == fate]
         shape = ["/" if row.returned == math.inf else look.hatch for row in rows]
-        marker = {
-            "color": look.fill, "line": {"color": look.line, "width": look.width}, "cornerradius": 3,
-            "pattern": hatch(shape, look.line, 6, 0.12),
-        }  # fmt: skip
-        lengths = [max(min(row.returned, view.end) - row.call, 6 * view.per_px) for row in rows]
+        found = [
+            (row.call, max(min(row.returned, view.end) - row.call, 6 * view.per_px), view.lanes[row.process])
+            for row in rows
+        ]
         bar = bars(
-            [row.call for row in rows], lengths, [view.lanes[row.process] for row in rows],
-            width=_BAR, name=look.legend, marker=marker, showlegend=bool(rows),
+            found, width=_BAR, name=look.legend, showlegend=bool(rows),
             customdata=[_hover(row) for row in rows], hovertemplate="%{customdata}<extra></extra>",
+            marker=framed(look.fill, look.line, look.width, hatch(shape, look.line, 6, 0.12), cornerradius=3),
         )  # fmt: skip
         traces.append(bar)
-    heads = [view.lanes[row.process] for row in view.rows if row.returned == math.inf]
+    heads = [(view.end, view.lanes[row.process]) for row in view.rows if row.returned == math.inf]
     arrow = {"symbol": "triangle-right", "size": 11, "color": SOFT}
-    return [*traces, _points([view.end] * len(heads), heads, arrow)]
+    return [*traces, _quiet(heads, mode="markers", marker=arrow, cliponaxis=False)]
 
 
-def _points(xs: Sequence[float], ys: Sequence[float], marker: dict[str, object]) -> go.Scatter:
-    return go.Scatter(x=xs, y=ys, mode="markers", marker=marker, cliponaxis=False, hoverinfo="skip", showlegend=False)
-
-
-def _line(xs: Sequence[float], ys: Sequence[float], line: dict[str, object]) -> go.Scatter:
-    return go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip", showlegend=False)
+def _quiet(points: Sequence[tuple[float, float]], **style: Any) -> go.Scatter:
+    """A trace over which the mouse passes, and which no legend names."""
+    x, y = transposed(points, 2)
+    return go.Scatter(x=x, y=y, hoverinfo="skip", showlegend=False, **style)
 
 
 def _hover(row: _Row) -> str:
@@ -249,23 +232,19 @@ def _path_traces(view: _View) -> list[go.Scatter]:
     last = min([view.end, *(row.returned for row in stuck)])  # the order was to leave room for the stuck one
     size = 21 if rows and rows[-1].order > 99 else 18  # of a number's disc, px
     xs = linearization_points([r.call for r in rows], [min(r.returned, last) for r in rows], (size + 1) * view.per_px)
-    ys = [view.lanes[row.process] for row in rows]
-    cross = [max((row.call + row.returned) / 2, row.returned - 14 * view.per_px) for row in stuck]
-    cross_y = [view.lanes[row.process] for row in stuck]
-    broken = bool(rows) and bool(stuck)
+    path = [(x, view.lanes[row.process]) for x, row in zip(xs, rows, strict=True)]
+    crosses = [
+        (max((row.call + row.returned) / 2, row.returned - 14 * view.per_px), view.lanes[row.process]) for row in stuck
+    ]
+    end, numbers = [path[-1], crosses[0]] if path and crosses else [], [str(row.order) for row in rows]
+    edge = {"color": PAPER, "width": 1.5}
+    disc, cross = {"size": size, "color": INK, "line": edge}, {"symbol": "x", "size": 14, "color": ALARM, "line": edge}
     return [
-        _line(xs, ys, {"color": INK, "width": 1.6}),
-        _line(
-            [xs[-1], cross[0]] if broken else [], [ys[-1], cross_y[0]] if broken else [],
-            {"color": ALARM, "width": 2, "dash": "dot"},
-        ),
-        go.Scatter(
-            x=xs, y=ys, mode="markers+text", text=[str(row.order) for row in rows], hoverinfo="skip", showlegend=False,
-            marker={"size": size, "color": INK, "line": {"color": PAPER, "width": 1.5}},
-            textfont={"color": PAPER, "size": 10},
-        ),
-        _points(cross, cross_y, {"symbol": "x", "size": 14, "color": ALARM, "line": {"color": PAPER, "width": 1.5}}),
-    ]  # fmt: skip
+        _quiet(path, mode="lines", line={"color": INK, "width": 1.6}),
+        _quiet(end, mode="lines", line={"color": ALARM, "width": 2, "dash": "dot"}),
+        _quiet(path, mode="markers+text", text=numbers, marker=disc, textfont={"color": PAPER, "size": 10}),
+        _quiet(crosses, mode="markers", marker=cross, cliponaxis=False),
+    ]
 
 
 def _label_trace(view: _View) -> go.Scatter:
@@ -294,9 +273,8 @@ def _label(row: _Row, view: _View) -> str:
 
 def _lay_out(figure: go.Figure, view: _View, headline: str, hidden: int, time_label: str) -> None:
     verdict, _, reason = headline.partition(": ")
+    reason = cut(reason, int((view.width - _LEFT - _RIGHT) / (CHAR * 1.02)))
     left_out = f"   ({hidden} operations before and after are not shown)" if hidden else ""
-    letters = int((view.width - _LEFT - _RIGHT) / (CHAR * 1.02))
-    reason = cut(reason, letters)
     count = max(len(view.lanes), 2)
     lane = min(max(_LANES / count, 36), 52)
     # The legend stands in the title's row, the faults' names in the row below the reason.
@@ -305,7 +283,7 @@ def _lay_out(figure: go.Figure, view: _View, headline: str, hidden: int, time_la
         title={"text": _plain(verdict), "subtitle": {"text": _plain(reason)}},
         width=view.width,
         height=round(_TOP + _BOTTOM + lane * (count + 0.18)),
-        margin={"l": _LEFT, "r": _RIGHT, "t": _TOP, "b": _BOTTOM},
+        margin=theme.margins(_LEFT, _RIGHT, _TOP, _BOTTOM),
         barmode="overlay",
         legend={**legend, "traceorder": "normal"},
         xaxis={"title": {"text": f"{time_label} →{left_out}"}, "range": [view.start, view.end], "showgrid": False},

@@ -1,8 +1,5 @@
-"""What the time-based figures read from a trace: lanes by role and term, partitions, links that carry nothing, where
-messages end.
-
-A protocol takes part by its view: ``role`` colours a lane, ``term``, ``view`` or ``ballot`` numbers it.
-"""
+"""What the time-based figures read from a trace: lanes by role and term, partitions, broken links, where messages end.
+A protocol takes part by its view: ``role`` colours a lane, ``term``, ``view`` or ``ballot`` numbers it."""
 
 from __future__ import annotations
 
@@ -107,8 +104,8 @@ def label_of(view: Any) -> str:
 
 
 def shown_at(trace: Trace, at_ms: float, *, down: bool = True) -> dict[NodeId, Any]:
-    """What each node that has shown anything shows at ``at_ms``: None while it is down, or (with ``down=False``) what
-    it showed before."""
+    """What each node that has shown anything shows at ``at_ms``; while down: None, or (``down=False``) what it
+    showed."""
     return {seen.node: seen.view for seen in trace.states if seen.time_ms <= at_ms and (down or seen.view is not None)}
 
 
@@ -140,27 +137,22 @@ def _joined(node: NodeId, changes: list[tuple[float, Any]], end_ms: float) -> li
 
 
 def _without_view(trace: Trace, node: NodeId) -> list[Segment]:
-    def in_role(role: str, start_ms: float, end_ms: float) -> Segment:
-        return Segment(node, start_ms, end_ms, role, None, role)
-
-    found, now = [], 0.0
-    for crash in spans(trace, Crash):
-        if crash.node == node:
-            if crash.start_ms > now:
-                found.append(in_role(theme.UP, now, crash.start_ms))
-            found.append(in_role(theme.CRASHED, crash.start_ms, crash.end_ms))
-            now = crash.end_ms
-    if now < trace.end_ms or not found:
-        found.append(in_role(theme.UP, now, trace.end_ms))
-    return found
+    parts, now = [], 0.0
+    for crash in (one for one in spans(trace, Crash) if one.node == node):
+        if crash.start_ms > now:
+            parts.append((now, crash.start_ms, theme.UP))
+        parts.append((crash.start_ms, crash.end_ms, theme.CRASHED))
+        now = crash.end_ms
+    if now < trace.end_ms or not parts:
+        parts.append((now, trace.end_ms, theme.UP))
+    return [Segment(node, start_ms, end_ms, role, None, role) for start_ms, end_ms, role in parts]
 
 
 ENDS = {Crash: Restart, Pause: Resume, Partition: Heal, OneWay: Heal, Bridge: Heal}
 
 
 def spans(trace: Trace, *which: type) -> list[Span]:
-    """The faults of these classes that last, each with its end: by its own ``for_ms``, by the fault that ends it, or by
-    the run's end."""
+    """The faults of these classes that last, each until its ``for_ms`` is over, a fault ends it, or the run ends."""
     found = []
     for number, (start_ms, node, fault) in enumerate(trace.faults):
         if type(fault) in which:

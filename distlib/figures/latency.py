@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -21,26 +20,20 @@ POINTS = 400
 def latency_cdf(samples: Mapping[str, Iterable[float]], *, log_x: bool = False, label: str = "latency") -> go.Figure:
     """Cumulative distribution of each of ``samples`` (name: latencies in ms), with lines at 50, 90 and 99 percent.
 
-    Each curve carries a marker at each percentile, and its values in the legend. Names keep their order, so that
-    the same names can be updated in place. Samples that are NaN or infinite (never delivered) count as slower than
-    all others, so a curve may end below 100 %. Raises ``ValueError`` for no samples, an empty one, a negative
-    value, or values of 0 with ``log_x``.
+    Each curve has a marker at each percentile, and its values in the legend. Names keep their order, so that the same
+    names can be updated in place. NaN and infinity (never delivered) count as slower than all others, so a curve may
+    end below 100 %. Raises ``ValueError`` for no samples, an empty one, a negative value, or values of 0 with
+    ``log_x``.
     """
     curves = _checked(samples, log_x)
-    figure = theme.figure(height=430)
+    legend = theme.legend_beside(xanchor="left", tracegroupgap=6)
+    figure = theme.figure(height=430, margin=(72, 24, 20, 58), legend=legend, hovermode="closest")
     low, high = _range(curves.values(), log_x)
     styled = [(name, values, theme.series_style(number)) for number, (name, values) in enumerate(curves.items())]
     figure.add_trace(_levels(low, high))
     figure.add_traces([_curve(*one) for one in styled])
     figure.add_traces([_marks(*one, SYMBOLS[number % 5]) for number, one in enumerate(styled)])
-    figure.update_layout(
-        legend=theme.legend_beside(xanchor="left", tracegroupgap=6),
-        margin={"l": 72, "r": 24, "t": 20, "b": 58},
-        hovermode="closest",
-    )
-    scale: dict[str, Any] = {"range": [low, high]}
-    if log_x:
-        scale = {"type": "log", "range": [math.log10(low), math.log10(high)]}
+    scale = {"type": "log", "range": [math.log10(low), math.log10(high)]} if log_x else {"range": [low, high]}
     figure.update_xaxes(title_text=f"{label} (ms{', log scale' if log_x else ''})", showgrid=True, **scale)
     figure.update_yaxes(
         title_text="share of requests not slower", range=[0, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 0.9, 1.0],
@@ -50,8 +43,7 @@ def latency_cdf(samples: Mapping[str, Iterable[float]], *, log_x: bool = False, 
 
 
 def quantile(ordered: np.ndarray, percentile: float) -> float:
-    """The smallest value that at least ``percentile`` percent of the sorted ``ordered`` do not exceed (nearest
-    rank)."""
+    """The smallest value that at least ``percentile`` percent of the sorted ``ordered`` do not exceed."""
     rank = max(1, math.ceil(round(percentile / 100 * len(ordered), 9)))
     return float(ordered[rank - 1])
 
@@ -91,7 +83,7 @@ def _curve(name: str, values: np.ndarray, style: LineStyle) -> go.Scatter:
     return go.Scatter(
         x=[round(value, 6) for value, _ in ends], y=[round(part, 6) for _, part in ends],
         mode="lines", name=name, legendgroup=name, showlegend=False,
-        line={"color": style.colour, "dash": style.dash, "width": 2.4, "shape": "hv"},
+        line={**style.line(2.4), "shape": "hv"},
         hovertemplate=f"<b>{name}</b><br>%{{y:.2%}} take at most %{{x:,.4g}} ms<extra></extra>",
     )  # fmt: skip
 
@@ -112,7 +104,7 @@ def _marks(name: str, values: np.ndarray, style: LineStyle, symbol: str) -> go.S
     return go.Scatter(
         x=list(finite.values()), y=[one / 100 for one in finite], customdata=list(finite),
         mode="lines+markers", name=f"<b>{name}</b><br>{told}", legendgroup=name, showlegend=True,
-        line={"color": style.colour, "dash": style.dash, "width": 0},
+        line=style.line(0),
         marker={"symbol": symbol, "size": 9, "color": style.colour, "line": {"color": theme.PAPER, "width": 1.2}},
         hovertemplate=f"<b>{name}</b><br>p%{{customdata:g}}: %{{x:,.4g}} ms<extra></extra>",
     )  # fmt: skip

@@ -16,7 +16,7 @@ from distlib.core import require
 from distlib.core.node import NodeId
 from distlib.core.trace import Trace, describe
 from distlib.figures import lanes, theme
-from distlib.figures.shapes import bars, cut, hatch, lines, plain, signs, words
+from distlib.figures.shapes import bars, cut, framed, hatch, labelled_bars, lines, plain, signs, words
 
 ROW_PX, LEFT_PX, RIGHT_PX, BOTTOM_PX = 72, 148, 24, 56
 BOX = 0.29
@@ -42,10 +42,8 @@ class Entry:
 
 
 class Row(NamedTuple):
-    """One node's log at an instant: the entries after the snapshot.
-
-    ``view`` is None while the node is down; its log is on disk, and shown as it was last seen.
-    """
+    """One node's log at an instant: the entries after the snapshot. ``view`` is None while the node is down; its log is
+    on disk, and shown as it was last seen."""
 
     node: NodeId
     y: float
@@ -150,20 +148,12 @@ def _shown(logs: Logs) -> list[tuple[Row, Entry]]:
 
 def _boxes(logs: Logs) -> go.Bar:
     shown, letters = _shown(logs), max(1, int((logs.column_px - 6) / theme.CHAR))
-    return bars(
-        [one.index - 0.47 for _, one in shown], [0.94] * len(shown), [row.y for row, _ in shown],
-        width=2 * BOX,
-        name="entry: term, command",
-        showlegend=False,
-        text=[_box_text(one, letters) for _, one in shown],
-        insidetextanchor="middle", textfont={"color": theme.INK, "size": 12}, insidetextfont={"color": theme.INK},
-        hovertext=[_hover(row, one) for row, one in shown],
-        hoverinfo="text",
-        marker={
-            "color": [TERMS[((one.term or 6) - 1) % len(TERMS)] for _, one in shown],
-            "opacity": [1.0 if row.view is not None else 0.4 for row, _ in shown],
-            "line": {"width": 1, "color": theme.PAPER},
-        },
+    colours = [TERMS[((one.term or 6) - 1) % len(TERMS)] for _, one in shown]
+    opacity = [1.0 if row.view is not None else 0.4 for row, _ in shown]
+    return labelled_bars(
+        [(one.index - 0.47, 0.94, row.y, _box_text(one, letters), _hover(row, one)) for row, one in shown],
+        width=2 * BOX, name="entry: term, command", showlegend=False, textfont={"color": theme.INK, "size": 12},
+        insidetextfont={"color": theme.INK}, marker=framed(colours, theme.PAPER, 1, opacity=opacity),
     )  # fmt: skip
 
 
@@ -187,59 +177,38 @@ def _state(row: Row, index: int) -> str:
 
 def _conflicts(logs: Logs) -> go.Bar:
     wrong = conflicting(logs)
-    shown = [(row, one.index) for row, one in _shown(logs) if (row.node, one.index) in wrong]
+    shown = [(one.index - 0.45, 0.9, row.y) for row, one in _shown(logs) if (row.node, one.index) in wrong]
     return bars(
-        [index - 0.45 for _, index in shown], [0.9] * len(shown), [row.y for row, _ in shown],
-        width=2 * BOX - 0.03,
-        name="differs from the leader",
-        hoverinfo="skip",
-        showlegend=bool(shown),
-        marker={
-            "color": "rgba(255,255,255,0)",
-            "line": {"width": 3, "color": theme.ALARM},
-            "pattern": hatch("/", theme.ALARM, 9, 0.1),
-        },
+        shown, width=2 * BOX - 0.03, name="differs from the leader", hoverinfo="skip", showlegend=bool(shown),
+        marker=framed("rgba(255,255,255,0)", theme.ALARM, 3, hatch("/", theme.ALARM, 9, 0.1)),
     )  # fmt: skip
 
 
 def _snapshots(logs: Logs) -> go.Bar:
     """What stands left of the entries shown: a snapshot, or more log than fits."""
-    found = []
+    found, left = [], logs.first - 0.95
     for row in logs.rows:
         if row.snapshot >= logs.first:
             wide = (row.snapshot - logs.first) * logs.column_px > 80
             label = f"snapshot up to {row.snapshot}" if wide else f"≤ {row.snapshot}"
-            found.append((row.y, row.snapshot + 0.45, label, f"snapshot: index 1 to {row.snapshot}"))
+            said = f"snapshot: index 1 to {row.snapshot}"
+            found.append((left, row.snapshot + 0.45 - left, row.y, label, said))
         elif logs.first > 1 and row.last:
             covered = f"; snapshot up to {row.snapshot}" if row.snapshot else ""
-            found.append((row.y, logs.first - 0.53, "…", f"1 to {min(logs.first - 1, row.last)}, not shown{covered}"))
-    left = logs.first - 0.95
-    return bars(
-        [left] * len(found), [end - left for _, end, _, _ in found], [y for y, _, _, _ in found],
-        width=2 * BOX,
-        text=[label for _, _, label, _ in found], insidetextanchor="middle", textfont={"color": theme.SOFT, "size": 12},
-        hovertext=[said for _, _, _, said in found],
-        hoverinfo="text",
-        name="snapshot, earlier entries",
-        showlegend=bool(found),
-        marker={
-            "color": "#eef1f4",
-            "line": {"width": 1, "color": theme.FAINT},
-            "pattern": hatch(".", theme.FAINT, 7, 0.1),
-        },
+            said = f"1 to {min(logs.first - 1, row.last)}, not shown{covered}"
+            found.append((left, logs.first - 0.53 - left, row.y, "…", said))
+    return labelled_bars(
+        found, width=2 * BOX, textfont={"color": theme.SOFT, "size": 12}, name="snapshot, earlier entries",
+        marker=framed("#eef1f4", theme.FAINT, 1, hatch(".", theme.FAINT, 7, 0.1)),
     )  # fmt: skip
 
 
 def _commit(logs: Logs) -> go.Scatter:
     known: list[tuple[Row, Any]] = [(row, getattr(row.view, "commit_index", None)) for row in logs.rows]
     known = [(row, index) for row, index in known if index is not None and logs.first - 1 <= index <= logs.last]
-    return lines(
-        [[(index + 0.5, row.y - BOX - 0.07), (index + 0.5, row.y + BOX + 0.07)] for row, index in known],
-        [f"<b>{plain(row.node)}</b>  commit index {index}" for row, index in known],
-        name="commit index",
-        line={"color": theme.GREEN, "width": 5},
-        showlegend=True,
-    )
+    paths = [[(index + 0.5, row.y - BOX - 0.07), (index + 0.5, row.y + BOX + 0.07)] for row, index in known]
+    said = [f"<b>{plain(row.node)}</b>  commit index {index}" for row, index in known]
+    return lines(paths, said, name="commit index", line={"color": theme.GREEN, "width": 5}, showlegend=True)
 
 
 def _applied(logs: Logs) -> go.Scatter:
@@ -272,12 +241,10 @@ def _marks(points: list[tuple[float, float, str]], name: str, symbol: str, fill:
 
 
 def _down(logs: Logs) -> go.Scatter:
-    return words(
-        [(max(row.last, logs.first - 1) + 0.8, row.y, "<b>✕</b>") for row in logs.rows if row.view is None],
-        textposition="middle center",
-        name="crashed",
-        textfont={"color": theme.VERMILLION, "size": 18},
-    )
+    down = [row for row in logs.rows if row.view is None]
+    crosses = [(max(row.last, logs.first - 1) + 0.8, row.y, "<b>✕</b>") for row in down]
+    font = {"color": theme.VERMILLION, "size": 18}
+    return words(crosses, textposition="middle center", name="crashed", textfont=font)
 
 
 def _lay_out(figure: go.Figure, logs: Logs) -> None:

@@ -24,11 +24,9 @@ ANY_NODE = {UP: RoleStyle("#dde3e8"), CRASHED: RoleStyle(PAPER, SOFT, "/")}
 
 
 def message_styles(messages: Iterable[Any], kinds: Sequence[str] | None = None) -> dict[str, LineStyle]:
-    """A style for each kind of message in the order of the legend, and last for all others.
-
-    ``kinds`` fixes which kinds have a style, and their order (default: those in ``messages``). The kinds that declare
-    no look take the colours of a chart in turn.
-    """
+    """A style for each kind of message in the order of the legend, and last for all others. ``kinds`` fixes which kinds
+    have a style, and their order (default: those in ``messages``). The kinds that declare no look take the colours of a
+    chart in turn."""
     looks: dict[str, Look | None] = {}
     for message in messages:
         kind = kind_of(message)
@@ -52,11 +50,9 @@ def _rank(kind: str, look: Look | None) -> tuple[Any, ...]:
 
 
 def role_styles(views: Iterable[Any], found: Iterable[str], roles: Sequence[str] | None = None) -> dict[str, RoleStyle]:
-    """A style for each role in the order of the legend, and last for all others.
-
-    ``views`` say how their roles look. ``roles`` fixes which roles have a style, and their order (default: those that
-    were ``found``). Roles that no view declares look alike, and are told apart by their label.
-    """
+    """A style for each role in the order of the legend, and last for all others. ``views`` say how their roles look.
+    ``roles`` fixes which roles have a style, and their order (default: those that were ``found``). Roles that no view
+    declares look alike, and are told apart by their label."""
     known = {role: style for view in {type(view): view for view in views}.values() for role, style in _declared(view)}
     known |= ANY_NODE
     if roles is None:

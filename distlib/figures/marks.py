@@ -13,7 +13,7 @@ from distlib.core.node import NodeId
 from distlib.core.trace import Trace, describe
 from distlib.figures import lanes, theme
 from distlib.figures.diagram import BOTTOM, HALF, OVER, TOP, Diagram
-from distlib.figures.shapes import lines, plain, words
+from distlib.figures.shapes import box, lines, plain, words
 
 
 def happening_ticks(picture: Diagram) -> go.Scatter:
@@ -62,10 +62,9 @@ def fault_marks(picture: Diagram) -> go.Scatter:
             said = f"{plain(describe(fault))}<br>{time_ms:,.2f} ms"
             marks.append((time_ms, picture.y(node) + HALF + 0.13, sign, said))
     marks = [mark for mark in marks if picture.shows(mark[0])]
-    return go.Scatter(
-        x=[x for x, _, _, _ in marks], y=[y for _, y, _, _ in marks],
-        text=[f"<b>{sign}</b>" for _, _, sign, _ in marks], hovertext=[said for _, _, _, said in marks],
-        mode="text", hoverinfo="text", name="fault", showlegend=False, yaxis="y2",
+    return words(
+        [(x, y, f"<b>{sign}</b>") for x, y, sign, _ in marks], hovertext=[said for _, _, _, said in marks],
+        hoverinfo="text", name="fault", yaxis="y2",
         textposition=["middle left" if sign == "↻" else "middle right" for _, _, sign, _ in marks],
         textfont={"color": theme.VERMILLION, "size": [17 if len(sign) == 1 else 12 for _, _, sign, _ in marks]},
     )  # fmt: skip
@@ -87,15 +86,12 @@ def violation_lines(picture: Diagram) -> go.Scatter:
     found = [one for one in picture.trace.violations if picture.shows(one.time_ms)]
     between = [picture.y(node) - 0.5 for node in reversed(picture.nodes[:-1])]
     heights = [0.1 - BOTTOM - len(picture.nodes) + 1, *between, TOP - 0.05]
-    drawn = lines(
-        [[(one.time_ms, y) for y in heights] for one in found],
-        [f"<b>{plain(one.invariant)} is broken</b> at {one.time_ms:,.2f} ms<br>{plain(one.witness)}" for one in found],
-        name="invariant broken",
-        textfont={"color": theme.ALARM, "size": 13},
-        line={"color": theme.ALARM, "width": 2.5},
-        showlegend=bool(found),
-        **OVER,
-    )
+    paths = [[(one.time_ms, y) for y in heights] for one in found]
+    said = [
+        f"<b>{plain(one.invariant)} is broken</b> at {one.time_ms:,.2f} ms<br>{plain(one.witness)}" for one in found
+    ]
+    line, font = {"color": theme.ALARM, "width": 2.5}, {"color": theme.ALARM, "size": 13}
+    drawn = lines(paths, said, name="invariant broken", showlegend=bool(found), line=line, textfont=font, **OVER)
     late = bool(found) and picture.px(max(one.time_ms for one in found) - picture.start_ms) > picture.width - 320
     named = [text for one in found for text in (f"<b>✗ {plain(one.invariant)}</b>", *[""] * len(heights))]
     return drawn.update(mode="lines+text", text=named, textposition="middle left" if late else "middle right")
@@ -110,22 +106,19 @@ def partition_bands(picture: Diagram) -> list[go.Scatter]:
         seen = picture.clipped(one.start_ms, one.end_ms)
         if seen is None:
             continue
-        start, end = seen
-        bands.append([(start, low), (end, low), (end, high), (start, high), (start, low)])
-        walls += [[(start, y), (end, y)] for y in _walls(picture, one.fault)]
+        bands.append(box(*seen, low, high))
+        walls += [[(seen[0], y), (seen[1], y)] for y in _walls(picture, one.fault)]
         text = f"partition: {lanes.partition_text(one.fault)}"
-        row = 0 if free_from[0] <= start else 1
-        free_from[row] = start + (len(text) * theme.CHAR + 10) * ms_a_px
-        labels.append((start + 4 * ms_a_px, TOP - 0.16 - 0.22 * row, plain(text)))
+        row = 0 if free_from[0] <= seen[0] else 1
+        free_from[row] = seen[0] + (len(text) * theme.CHAR + 10) * ms_a_px
+        labels.append((seen[0] + 4 * ms_a_px, TOP - 0.16 - 0.22 * row, plain(text)))
     named: dict[str, Any] = {"name": "partition", "showlegend": False}
+    font = {"color": theme.PURPLE, "size": 12}
     return [
         lines(bands, fill="toself", fillcolor="rgba(169,86,138,0.10)", line={"width": 0}, **named),
         lines(walls, line={"color": theme.PURPLE, "width": 2, "dash": "dash"}, **named),
-        words(
-            labels, textposition="middle right", textfont={"color": theme.PURPLE, "size": 12}, name="partition",
-            yaxis="y2",
-        ),
-    ]  # fmt: skip
+        words(labels, textposition="middle right", textfont=font, yaxis="y2", **named),
+    ]
 
 
 def _walls(picture: Diagram, fault: Fault) -> list[float]:

@@ -43,8 +43,7 @@ def message_path(picture: Diagram, flight: Flight) -> list[tuple[float, float]]:
 
 
 def _wall(picture: Diagram, flight: Flight) -> int:
-    """The gap, counted from the sender, in which a partition stops the message: before the first lane it cannot
-    reach."""
+    """The gap, counted from the sender, where a partition stops the message: before the first lane it cannot reach."""
     partitioned: set[Link] = set()
     for start_ms, end_ms, links in picture.partitions:
         if start_ms <= flight.arrive_ms and flight.start_ms < end_ms:
@@ -69,10 +68,7 @@ def message_lines(picture: Diagram, styles: Mapping[str, LineStyle]) -> list[go.
     by_kind: dict[str, list[Flight]] = {kind: [] for kind in styles}
     for flight in picture.flights:
         by_kind[flight.kind if flight.kind in by_kind else theme.OTHER].append(flight)
-    return [
-        _lines(picture, by_kind[kind], name=kind, line={"color": style.colour, "dash": style.dash, "width": 1.6})
-        for kind, style in styles.items()
-    ]
+    return [_lines(picture, by_kind[kind], name=kind, line=style.line(1.6)) for kind, style in styles.items()]
 
 
 def routine_lines(picture: Diagram) -> go.Scatter:
@@ -87,17 +83,12 @@ def routine_lines(picture: Diagram) -> go.Scatter:
     for flight in flights:
         if flight.sender in picture.nodes:
             rounds.setdefault((flight.sender, flight.start_ms, flight.kind), []).append(flight.receiver)
-    feet = {sender: picture.y(sender) - HALF for sender, _, _ in rounds}
-    return lines(
-        [[(sent_ms, feet[sender]), (sent_ms, feet[sender] - 0.12)] for sender, sent_ms, _ in rounds],
-        [
-            f"<b>{plain(kind)}</b>  {plain(sender)} → {plain(' '.join(receivers))}<br>sent {sent_ms:,.2f} ms"
-            for (sender, sent_ms, kind), receivers in rounds.items()
-        ],
-        name=f"{name}, a tick a round",
-        showlegend=True,
-        line=line,
-    )
+    ticks, said = [], []
+    for (sender, sent_ms, kind), receivers in rounds.items():
+        foot = picture.y(sender) - HALF
+        ticks.append([(sent_ms, foot), (sent_ms, foot - 0.12)])
+        said.append(f"<b>{plain(kind)}</b>  {plain(sender)} → {plain(' '.join(receivers))}<br>sent {sent_ms:,.2f} ms")
+    return lines(ticks, said, name=f"{name}, a tick a round", showlegend=True, line=line)
 
 
 def undelivered_crosses(picture: Diagram) -> go.Scatter:
@@ -105,11 +96,8 @@ def undelivered_crosses(picture: Diagram) -> go.Scatter:
     lost = [one for one in (*picture.flights, *picture.routine) if one.fate in (LOST, PARTITIONED, DOWN)]
     if len(lost) > 2 * len(picture.flights):
         lost = [one for one in lost if not one.routine]
-    return _signs(
-        [(one, message_path(picture, one)[-1]) for one in lost],
-        name="not delivered",
-        marker={"symbol": "x-thin", "size": 8, "color": theme.INK, "line": {"width": 1.8, "color": theme.INK}},
-    )
+    cross = {"symbol": "x-thin", "size": 8, "color": theme.INK, "line": {"width": 1.8, "color": theme.INK}}
+    return _signs([(one, message_path(picture, one)[-1]) for one in lost], name="not delivered", marker=cross)
 
 
 def duplicate_marks(picture: Diagram) -> go.Scatter:
@@ -119,11 +107,8 @@ def duplicate_marks(picture: Diagram) -> go.Scatter:
         if one.duplicate:
             (start, low), *_, (end, high) = message_path(picture, one)
             again.append((one, ((start + end) / 2, (low + high) / 2)))
-    return _signs(
-        again,
-        name="duplicate",
-        marker={"symbol": "diamond", "size": 8, "color": theme.PAPER, "line": {"width": 1.5, "color": theme.INK}},
-    )
+    diamond = {"symbol": "diamond", "size": 8, "color": theme.PAPER, "line": {"width": 1.5, "color": theme.INK}}
+    return _signs(again, name="duplicate", marker=diamond)
 
 
 def _signs(found: list[tuple[Flight, tuple[float, float]]], **style: Any) -> go.Scatter:

@@ -18,8 +18,7 @@ PLAYER_PX = 74
 
 
 def moments(start_ms: float, end_ms: float, frames: int) -> list[float]:
-    """``frames`` instants, evenly from ``start_ms`` to ``end_ms``. Raises ``ValueError`` for fewer than 2 or more
-    than 400."""
+    """``frames`` instants, 2 to 400 (else ``ValueError``), evenly from ``start_ms`` to ``end_ms``."""
     require.whole("frames", frames, 2, 400)
     step = (end_ms - start_ms) / (frames - 1)
     digits = max(0, 1 - math.floor(math.log10(step))) if step > 0 else 0
@@ -58,10 +57,8 @@ def add_player(
     redraw: bool = False,
 ) -> go.Figure:
     """Give ``figure`` its ``frames``, one for each of ``times_ms``, with a play button and a slider under the axes.
-
-    ``below_px`` is what the axis below needs (its title); the figure grows by the row. ``redraw`` is for frames
-    that change bars or the layout; without it, each trace of a frame must have a point, or the old ones stay.
-    """
+    ``below_px`` is what the axis below needs (its title); the figure grows by the row. ``redraw`` is for frames that
+    change bars or the layout; without it, each trace of a frame must have a point, or the old ones stay."""
     figure.frames = [frame.update(name=str(number)) for number, frame in enumerate(frames)]
     margin = figure.layout.margin
     bottom, height = (margin.b or 0) + PLAYER_PX, figure.layout.height + PLAYER_PX

@@ -8,12 +8,12 @@ import plotly.graph_objects as go
 
 from distlib.core.trace import Trace
 from distlib.figures import lanes, theme
-from distlib.figures.diagram import LEFT_PX, RIGHT_PX, ROW_PX, Diagram, lane_names
+from distlib.figures.diagram import LEFT_PX, RIGHT_PX, ROW_PX, Diagram, lane_names, lay_out_lanes
 from distlib.figures.lane_bars import role_bars
 from distlib.figures.lanes import Segment
 from distlib.figures.looks import role_styles
 from distlib.figures.marks import fault_marks
-from distlib.figures.shapes import bars, hatch
+from distlib.figures.shapes import framed, hatch, labelled_bars, longest
 
 LANE_PX, BOTTOM_PX = 40, 56
 LED = ("leader", "coordinator")
@@ -22,11 +22,8 @@ LED = ("leader", "coordinator")
 def role_timeline(
     trace: Trace, *, start_ms: float | None = None, end_ms: float | None = None, roles: Sequence[str] | None = None
 ) -> go.Figure:
-    """Each node's roles and terms in the window, and a row on top that marks the time without a leader.
-
-    The row appears for protocols that have leaders. ``roles`` fixes which traces exist, for updates in place.
-    Raises ``ValueError`` for a reversed or empty window.
-    """
+    """Each node's roles and terms in the window; above, for protocols that have leaders, the time without one.
+    ``roles`` fixes which traces exist, for updates in place. Raises ``ValueError`` for a reversed or empty window."""
     picture = Diagram(trace, trace.nodes, *lanes.window(trace, start_ms, end_ms), theme.WIDTH)
     parts = lanes.segments(trace, trace.nodes)
     styles = role_styles([seen.view for seen in trace.states], [part.role for part in parts], roles)
@@ -52,36 +49,15 @@ def leaderless(parts: Iterable[Segment], end_ms: float) -> list[tuple[float, flo
 
 
 def _gaps(picture: Diagram, gaps: Iterable[tuple[float, float]]) -> go.Bar:
-    shown = [seen for gap in gaps if (seen := picture.clipped(*gap))]
-    lengths = [end - start for start, end in shown]
-    return bars(
-        [start for start, _ in shown],
-        lengths,
-        [1.0] * len(shown),
-        width=0.56,
-        name="no leader",
-        legend="legend2",
-        showlegend=bool(shown),
-        text=[_gap_label(length, picture.px(length)) for length in lengths],
-        insidetextanchor="middle",
-        textfont={"color": theme.INK},
-        hovertext=[
-            f"<b>no leader</b> for {end - start:,.1f} ms<br>{start:,.2f} to {end:,.2f} ms" for start, end in shown
-        ],
-        hoverinfo="text",
-        marker={
-            "color": "#fbe3d6",
-            "line": {"width": 1, "color": theme.VERMILLION},
-            "pattern": hatch("x", "#f3c3a9", 6, 0.15),
-        },
-    )
-
-
-def _gap_label(length_ms: float, room_px: float) -> str:
-    for label in (f"no leader for {length_ms:,.0f} ms", f"{length_ms:,.0f} ms", f"{length_ms:,.0f}"):
-        if len(label) * theme.CHAR + 6 <= room_px:
-            return label
-    return ""
+    shown = []
+    for start, end in (seen for gap in gaps if (seen := picture.clipped(*gap))):
+        ms = end - start
+        labels = (f"no leader for {ms:,.0f} ms", f"{ms:,.0f} ms", f"{ms:,.0f}")
+        said = f"<b>no leader</b> for {ms:,.1f} ms<br>{start:,.2f} to {end:,.2f} ms"
+        shown.append((start, ms, 1.0, longest(labels, picture.px(ms) - 6), said))
+    look = framed("#fbe3d6", theme.VERMILLION, 1, hatch("x", "#f3c3a9", 6, 0.15))
+    font = {"color": theme.INK}
+    return labelled_bars(shown, width=0.56, name="no leader", legend="legend2", textfont=font, marker=look)
 
 
 def _lay_out(figure: go.Figure, picture: Diagram, led: bool) -> None:
@@ -91,12 +67,6 @@ def _lay_out(figure: go.Figure, picture: Diagram, led: bool) -> None:
         named["ticktext"].append("leader?")
     lanes_px = LANE_PX * (len(picture.nodes) - 0.5 + top)
     top_px = 14 + ROW_PX * theme.legend_rows(figure, "legend2", picture.width - LEFT_PX - RIGHT_PX)
-    figure.update_layout(
-        height=round(lanes_px + top_px + BOTTOM_PX),
-        barmode="overlay",
-        uniformtext={"minsize": 10, "mode": "hide"},
-        margin={"l": LEFT_PX, "r": RIGHT_PX, "t": top_px, "b": BOTTOM_PX},
-        legend2=theme.legend_above(1 + 4 / lanes_px),
-    )
-    figure.update_xaxes(range=[picture.start_ms, picture.end_ms], title_text="virtual time (ms)", tickformat=",")
-    figure.update_layout(yaxis={**theme.ROWS, "range": [0.5 - len(picture.nodes), top], **named})
+    figure.update_layout(legend2=theme.legend_above(1 + 4 / lanes_px))
+    heights = [0.5 - len(picture.nodes), top]
+    lay_out_lanes(figure, picture, (top_px, lanes_px, BOTTOM_PX), range=heights, **named)

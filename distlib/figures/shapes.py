@@ -9,7 +9,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from distlib.figures.theme import CHAR
+
 Path = Sequence[tuple[Any, Any]]
+
+
+def transposed(rows: Iterable[Iterable[Any]], count: int) -> list[list[Any]]:
+    """Rows of ``count`` values each as columns, of which there are as many when there is no row."""
+    return list(map(list, zip(*rows, strict=True))) or [[] for _ in range(count)]
 
 
 def plain(text: Any, width: int = 88) -> str:
@@ -22,40 +29,57 @@ def cut(text: str, letters: int) -> str:
     return text if len(text) <= letters else f"{text[: max(1, letters - 1)]}…"
 
 
+def box(left: float, right: float, low: float, high: float) -> Path:
+    """The path round a rectangle."""
+    return [(left, low), (right, low), (right, high), (left, high), (left, low)]
+
+
+def longest(texts: Iterable[str], room_px: float) -> str:
+    """The first of ``texts``, the longest first, for which there is room; '' if there is none."""
+    return next((text for text in texts if len(text) * CHAR <= room_px), "")
+
+
 def lines(paths: Sequence[Path], said: Sequence[str] | None = None, **style: Any) -> go.Scatter:
     """``paths`` as lines with gaps between them; ``said`` is the hover text of each (None: the mouse passes over)."""
     hover: dict[str, Any] = {"hoverinfo": "skip"}
     if said is not None:
-        words = [text for path, text in zip(paths, said, strict=True) for text in (*[text] * len(path), "")]
-        hover = {"hoverinfo": "text", "hovertext": words}
+        texts = [text for path, text in zip(paths, said, strict=True) for text in (*[text] * len(path), "")]
+        hover = {"hoverinfo": "text", "hovertext": texts}
     x = [value for path in paths for value in (*(x for x, _ in path), None)]
     y = [value for path in paths for value in (*(y for _, y in path), None)]
-    return go.Scatter(x=x, y=y, mode="lines", **hover, **style)
+    return go.Scatter(x=x, y=y, mode="lines", **{**hover, **style})
 
 
 def signs(points: Iterable[tuple[Any, Any, str]], **style: Any) -> go.Scatter:
     """A marker at (x, y) with a hover text for each of ``points``."""
-    found = list(points)
-    return go.Scatter(
-        x=[x for x, _, _ in found], y=[y for _, y, _ in found], hovertext=[said for _, _, said in found],
-        mode="markers", hoverinfo="text", **style,
-    )  # fmt: skip
+    x, y, said = transposed(points, 3)
+    return go.Scatter(x=x, y=y, hovertext=said, mode="markers", hoverinfo="text", **style)
 
 
 def words(points: Iterable[tuple[Any, Any, str]], **style: Any) -> go.Scatter:
-    """A text at (x, y) for each of ``points``; the mouse passes over."""
-    found = list(points)
-    return go.Scatter(
-        x=[x for x, _, _ in found], y=[y for _, y, _ in found], text=[text for _, _, text in found],
-        mode="text", hoverinfo="skip", showlegend=False, **style,
-    )  # fmt: skip
+    """A text at (x, y) for each of ``points``; the mouse passes over, unless ``style`` says otherwise."""
+    x, y, text = transposed(points, 3)
+    return go.Scatter(x=x, y=y, text=text, mode="text", **{"hoverinfo": "skip", "showlegend": False, **style})
 
 
-def bars(starts: Sequence[float], lengths: Sequence[float], y: Sequence[float], **style: Any) -> go.Bar:
-    """Lying bars: where each starts, how long it is, at which height; ``text`` stands on them as it is."""
-    if "text" in style:
-        style = {"textposition": "inside", "textangle": 0, "constraintext": "none", **style}
-    return go.Bar(orientation="h", base=starts, x=lengths, y=y, **style)
+def bars(found: Iterable[tuple[float, float, float]], **style: Any) -> go.Bar:
+    """Lying bars: where each starts, how long it is, at which height."""
+    starts, lengths, heights = transposed(found, 3)
+    return go.Bar(orientation="h", base=starts, x=lengths, y=heights, **style)
+
+
+def labelled_bars(found: Sequence[tuple[float, float, float, str, str]], **style: Any) -> go.Bar:
+    """Lying bars, each with the words that stand on it as they are, and its hover text."""
+    text, said = transposed((one[3:] for one in found), 2)
+    labels = {"textposition": "inside", "textangle": 0, "constraintext": "none", "insidetextanchor": "middle"}
+    shown = {**labels, "hoverinfo": "text", "showlegend": bool(found), **style}
+    return bars((one[:3] for one in found), text=text, hovertext=said, **shown)
+
+
+def framed(colour: Any, line: str, width: float, pattern: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """The colour, frame and hatching of a bar, as its ``marker``."""
+    hatched = {} if pattern is None else {"pattern": pattern}
+    return {"color": colour, "line": {"color": line, "width": width}, **hatched, **more}
 
 
 def hatch(shape: str | list[str], colour: str, size: int, solidity: float) -> dict[str, Any]:

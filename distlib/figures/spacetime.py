@@ -1,9 +1,8 @@
 """The space-time diagram (Lamport 1978): one lane a node, time to the right, messages as slanted lines.
 
-The figure's traces keep their number and order for the same ``kinds`` and ``roles``, so that a FigureWidget
-can be updated in place (as ``distlib.labs.picture`` does). Everything is drawn as traces, nothing as
-layout shapes. Messages lie on the axis y, lanes and marks on y2 above it, so that a message passes under the
-lanes between (a ``zorder`` would do the same, but makes plotly's animations blink).
+Its traces keep number and order for the same ``kinds`` and ``roles``, so that a FigureWidget can be updated in place;
+all is drawn as traces, nothing as layout shapes. Messages lie on the axis y, lanes and marks on y2 above it, so that a
+message passes under the lanes between (a ``zorder`` would do the same, but makes plotly's animations blink).
 """
 
 from __future__ import annotations
@@ -37,10 +36,9 @@ def spacetime(
     """Draw ``trace`` from ``start_ms`` to ``end_ms`` (default: all of it).
 
     At most ``max_messages`` messages are drawn; when there are more, the window ends earlier and says so. With
-    ``fold_routine``, heartbeats and such are thin and grey, or one tick a round where they would not fit. ``kinds``
-    and ``roles`` fix which traces exist and in which order (default: those of this run); what they leave out shares
-    the trace *other*. Raises ``ValueError`` for a reversed or empty window, an unknown node, or ``max_messages`` below
-    1.
+    ``fold_routine``, heartbeats and such are thin and grey, or one tick a round where they would not fit. ``kinds`` and
+    ``roles`` fix which traces exist, in which order (default: those of this run); all others share the trace *other*.
+    Raises ``ValueError`` for a reversed or empty window, an unknown node, or ``max_messages`` below 1.
     """
     picture = diagram_of(
         trace, start_ms=start_ms, end_ms=end_ms, nodes=nodes, fold_routine=fold_routine, max_messages=max_messages,

@@ -1,14 +1,13 @@
-"""Colours, fonts, line styles and the plotly template: the one place for how the course looks.
-
-The hues are those of Okabe & Ito (2008), which people with any colour vision tell apart. A colour never stands
-alone: lanes carry words, message kinds differ in dash too, faults have signs, and what is not alive is hatched.
-"""
+"""Colours, fonts, line styles and the plotly template: the one place for how the course looks. The hues are those of
+Okabe & Ito (2008), which people with any colour vision tell apart. A colour never stands alone: lanes carry words,
+message kinds differ in dash too, faults have signs, and what is not alive is hatched."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -46,6 +45,10 @@ class LineStyle(NamedTuple):
 
     colour: str
     dash: str = "solid"
+
+    def line(self, width: float) -> dict[str, Any]:
+        """A line of this style, ``width`` pixels wide."""
+        return {"color": self.colour, "dash": self.dash, "width": width}
 
 
 SERIES = tuple(
@@ -101,18 +104,29 @@ ROWS = {"fixedrange": True, "showgrid": False, "showline": False, "ticks": "", "
 """A vertical axis that only names rows: the lanes of a cluster, its logs."""
 
 
-def figure(*, title: str = "", height: int = 420, width: int = WIDTH) -> go.Figure:
-    """An empty figure in the course's look; ``height`` and ``width`` in pixels."""
-    empty = go.Figure(layout={"template": TEMPLATE, "height": height, "width": width})
-    if title:
-        empty.update_layout(title_text=title)
-    return empty
+def figure(
+    *, height: int = 420, width: int = WIDTH, margin: tuple[int, int, int, int] | None = None, **layout: Any
+) -> go.Figure:
+    """An empty figure in the course's look; sizes in pixels, ``margin`` as (left, right, top, bottom)."""
+    if margin is not None:
+        layout["margin"] = margins(*margin)
+    return go.Figure(layout={"template": TEMPLATE, "height": height, "width": width, **layout})
+
+
+def margins(left: float, right: float, top: float, bottom: float) -> dict[str, float]:
+    """What plotly calls l, r, t and b, in pixels."""
+    return {"l": left, "r": right, "t": top, "b": bottom}
 
 
 def panels(rows: int, cols: int, *, height: int, width: int = WIDTH, **options: Any) -> go.Figure:
     """An empty figure of several panels; ``options`` as ``plotly.subplots.make_subplots`` takes them."""
     empty = make_subplots(rows=rows, cols=cols, **options)
     return empty.update_layout(figure(height=height, width=width).layout)
+
+
+def log_axis(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis from ``low`` to ``high``."""
+    return {"type": "log", "range": [float(np.log10(low)), float(np.log10(high))]}
 
 
 def decades(first: int, end: int) -> list[float]:
@@ -137,8 +151,7 @@ def legend_beside(**changes: Any) -> dict[str, Any]:
 
 
 def legend_rows(figure: go.Figure, legend: str, room_px: float) -> int:
-    """How many rows a horizontal legend takes in ``room_px``: one while all fits, else equal columns as plotly
-    makes them."""
+    """How many rows a horizontal legend takes in ``room_px``: one while all fits, else equal columns, as in plotly."""
     widths = [len(one.name) * 6.3 + 45 for one in figure.data if one.showlegend and (one.legend or "legend") == legend]
     if sum(widths) <= room_px:
         return 1 if widths else 0

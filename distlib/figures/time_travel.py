@@ -11,7 +11,7 @@ from distlib.figures import lanes, theme
 from distlib.figures.diagram import BOTTOM, TOP, Diagram, diagram_of
 from distlib.figures.message_lines import message_path
 from distlib.figures.player import add_player, moments
-from distlib.figures.shapes import plain
+from distlib.figures.shapes import plain, transposed
 from distlib.figures.spacetime import draw
 
 SIDE_PX = 172
@@ -19,13 +19,12 @@ SIDE_PX = 172
 
 
 def time_travel(trace: Trace, *, frames: int = 60, fold_routine: bool = True, **options: Any) -> go.Figure:
-    """The diagram of ``spacetime`` with a time cursor; ``options`` are its ``start_ms``, ``end_ms``, ``nodes`` and
-    ``max_messages``.
+    """The diagram of ``spacetime`` (``options``: its ``start_ms``, ``end_ms``, ``nodes``, ``max_messages``) with a
+    cursor.
 
-    The slider and the play button move through ``frames`` instants of the window; messages in flight are drawn bold
-    with a dot where they are, and each node's role, term and commit index at that time stand at the right. All of
-    it is in the figure, so it works in a static page. Raises ``ValueError`` as ``spacetime`` does, and for
-    ``frames`` outside 2 to 400.
+    Slider and play button move through ``frames`` instants of the window; messages in flight are bold with a dot where
+    they are, and each node's role, term and commit index at that time stand at the right. All of it is in the figure,
+    so it works in a static page. Raises ``ValueError`` as ``spacetime`` does, and for ``frames`` outside 2 to 400.
     """
     picture = diagram_of(trace, fold_routine=fold_routine, width=theme.WIDTH - SIDE_PX, **options)
     times = moments(picture.start_ms, picture.end_ms, frames)
@@ -46,26 +45,22 @@ def time_travel(trace: Trace, *, frames: int = 60, fold_routine: bool = True, **
 
 
 def _kept(figure: go.Figure) -> list[int]:
-    """Traces that each frame must name though they stay as they are: plotly clears the bars, and whole layers, that
-    it does not."""
+    """Traces that each frame must name though they stay: plotly clears the bars, and whole layers, that it does not."""
     bars = [number for number, part in enumerate(figure.data) if part.type == "bar"]
     below = [n for n, part in enumerate(figure.data) if part.type == "scatter" and part.yaxis != "y2" and part.x]
     return bars + below[:1]
 
 
 def _moving(picture: Diagram, at_ms: float, styled: bool = False) -> list[go.Scatter]:
-    """The traces that change from frame to frame; only the first ones carry their style. None is ever without a
-    point: plotly would not redraw it."""
+    """The traces that change from frame to frame; only the first ones carry their style. Each has a point at least, as
+    plotly would not redraw it without one."""
     views = lanes.shown_at(picture.trace, at_ms)
     flying, heads = _in_flight(picture, at_ms)
+    (x, y), (head_x, head_y, said) = transposed(flying, 2), transposed(heads, 3)
     parts: list[dict[str, Any]] = [
         {"x": [at_ms, at_ms], "y": [0.02 - BOTTOM - len(picture.nodes) + 1, TOP - 0.04]},
-        {"x": [x for x, _ in flying] or [None], "y": [y for _, y in flying] or [None]},
-        {
-            "x": [x for x, _, _ in heads] or [None],
-            "y": [y for _, y, _ in heads] or [None],
-            "hovertext": [said for _, _, said in heads],
-        },
+        {"x": x or [None], "y": y or [None]},
+        {"x": head_x or [None], "y": head_y or [None], "hovertext": said},
         {"text": [state_text(views[node]) if node in views else "" for node in picture.nodes]},
     ]
     styles = _moving_styles(picture) if styled else [{}] * len(parts)

@@ -39,10 +39,7 @@ def topology(
     trace: Trace, at_ms: float, *, kinds: Sequence[str] | None = None, roles: Sequence[str] | None = None
 ) -> go.Figure:
     """The cluster at ``at_ms``: nodes by role and term, messages where they are on their way, partitioned links.
-
-    ``kinds`` and ``roles`` fix which traces exist, for updates in place. Raises ``ValueError`` for a time outside the
-    run.
-    """
+    ``kinds`` and ``roles`` fix which traces exist, for updates in place. ``ValueError`` for a time outside the run."""
     require.number("at_ms", at_ms, 0, max(trace.end_ms, 0.0), unit="ms")
     parts = lanes.segments(trace, trace.nodes)
     state = {part.node: part for part in parts if part.start_ms <= at_ms}  # the last one holds
@@ -83,12 +80,10 @@ def _links(drawn: Map) -> list[go.Scatter]:
         (x0, y0), (x1, y1) = drawn.place[one], drawn.place[other]
         (broken if ways else whole).append([(x0, y0), (x1, y1)])
         if ways:
-            text = (
-                f"{one} ⇹ {other} partitioned"
-                if len(ways) == 2
-                else f"{ways[0][0]} ↛ {ways[0][1]} partitioned, one way"
-            )
-            share = 0.5 if len(ways) == 2 else (0.62 if ways[0] == (one, other) else 0.38)
+            text, share = f"{one} ⇹ {other} partitioned", 0.5
+            if len(ways) == 1:
+                text = f"{ways[0][0]} ↛ {ways[0][1]} partitioned, one way"
+                share = 0.62 if ways[0] == (one, other) else 0.38
             crosses.append((x0 + share * (x1 - x0), y0 + share * (y1 - y0), plain(text)))
     cross = {"symbol": "x-thin", "size": 11, "line": {"color": theme.PURPLE, "width": 2.5}}
     return [
@@ -125,14 +120,10 @@ def _track(drawn: Map, kind: str, found: list[tuple[Flight, float]], style: Line
     for flight, _ in found:
         (ax, ay), (bx, by) = drawn.place[flight.sender], drawn.place[flight.receiver]
         angles += [0.0, round(math.degrees(math.atan2(bx - ax, by - ay)), 1), 0.0]
-    track = lines(
-        [[_where(drawn, flight, 0.0), _where(drawn, flight, share)] for flight, share in found],
-        [flight_text(flight) for flight, _ in found],
-        name=kind,
-        showlegend=listed,
-        line={"color": style.colour, "dash": style.dash, "width": 2},
-        marker={"symbol": "arrow", "color": style.colour, "line": {"width": 0}, "opacity": 1},
-    )
+    paths = [[_where(drawn, flight, 0.0), _where(drawn, flight, share)] for flight, share in found]
+    said = [flight_text(flight) for flight, _ in found]
+    head = {"symbol": "arrow", "color": style.colour, "line": {"width": 0}, "opacity": 1}
+    track = lines(paths, said, name=kind, showlegend=listed, line=style.line(2), marker=head)
     track.update(mode="lines+markers", marker={"size": [0, 13, 0] * len(found), "angle": angles})
     if not found:  # a trace without a point would not stand in the legend
         track.update(x=[None], y=[None], hovertext=[""], marker={"size": [0], "angle": [0.0]})
@@ -141,13 +132,11 @@ def _track(drawn: Map, kind: str, found: list[tuple[Flight, float]], style: Line
 
 def _lost(drawn: Map) -> go.Scatter:
     """Crosses where messages were just lost; those that a partition stops have the cross of the link."""
-    lost = [one for one in drawn.flights if one.fate == LOST]
-    now = [
-        one
-        for one in lost
-        if one.end_ms <= drawn.at_ms < one.end_ms + max(LINGER_MS, 0.4 * (one.arrive_ms - one.start_ms))
-    ]
-    points = [(*_where(drawn, one, STOPS[LOST]), flight_text(one)) for one in now]
+    lost, points = [one for one in drawn.flights if one.fate == LOST], []
+    for one in lost:
+        stays_ms = max(LINGER_MS, 0.4 * (one.arrive_ms - one.start_ms))
+        if one.end_ms <= drawn.at_ms < one.end_ms + stays_ms:
+            points.append((*_where(drawn, one, STOPS[LOST]), flight_text(one)))
     cross = {"symbol": "x-thin", "size": 12, "line": {"color": theme.INK, "width": 2.5}}
     return _in_legend(signs(points, name="lost", showlegend=bool(lost), marker=cross))
 

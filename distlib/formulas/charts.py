@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -27,7 +26,8 @@ def formula_curve(
     check_columns(points, "setting", "x", "value", "error")
     settings = list(dict.fromkeys(curve["setting"]))
     first = len(settings) // 2
-    figure = theme.figure(height=490 if len(settings) > 1 else 420)
+    several = len(settings) > 1
+    figure = theme.figure(height=490 if several else 420, margin=(70, 24, 40, 130 if several else 56))
     for one in settings:  # the whole family stays in the background
         rows = curve[curve["setting"] == one]
         line = {"color": theme.GRID, "width": 1.4}
@@ -37,18 +37,15 @@ def formula_curve(
     figure.frames = [
         go.Frame(name=str(one), data=_formula_traces(curve, points, one), traces=moving) for one in settings
     ]
-    figure.update_layout(margin={"l": 70, "r": 24, "t": 40, "b": 56})
-    if len(settings) > 1:
-        figure.update_layout(margin_b=130, sliders=[_setting_slider(settings, first, setting)])
+    if several:
+        figure.update_layout(sliders=[_setting_slider(settings, first, setting)])
     seen = pd.concat([points["value"] + points["error"], curve["value"]])
     top = 1.08 * float(min(seen.max(), 2.2 * max(points["value"].max(), 1e-12)))
     scale: dict[str, Any] = {"range": [0, top]}
     if log_y:
         low = float(curve["value"][curve["value"] > 0].min())
-        scale = {"type": "log", "range": [np.log10(0.85 * low), np.log10(1.15 * top)], "tickvals": theme.decades(-2, 5)}
-    figure.update_yaxes(title_text=y, **scale)
-    figure.update_xaxes(title_text=x)
-    return figure
+        scale = {**theme.log_axis(0.85 * low, 1.15 * top), "tickvals": theme.decades(-2, 5)}
+    return figure.update_yaxes(title_text=y, **scale).update_xaxes(title_text=x)
 
 
 def _formula_traces(curve: pd.DataFrame, points: pd.DataFrame, one: object, styled: bool = False) -> list[go.Scatter]:
@@ -57,10 +54,8 @@ def _formula_traces(curve: pd.DataFrame, points: pd.DataFrame, one: object, styl
     simulated = go.Scatter(x=dots["x"], y=dots["value"], error_y={"array": dots["error"]})
     if styled:
         blue, orange = theme.series_style(0).colour, theme.series_style(1).colour
-        formula.update(
-            mode="lines", name="formula", line={"color": blue, "width": 2.6},
-            hovertemplate="formula: %{y:.5g}<extra></extra>",
-        )  # fmt: skip
+        said, look = "formula: %{y:.5g}<extra></extra>", {"color": blue, "width": 2.6}
+        formula.update(mode="lines", name="formula", line=look, hovertemplate=said)
         simulated.update(
             mode="markers", name="simulated, ± 3 standard errors",
             marker={"color": orange, "size": 8, "symbol": "diamond"}, error_y={"thickness": 1.4, "color": orange},

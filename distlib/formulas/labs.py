@@ -10,7 +10,6 @@ import pandas as pd
 from distlib.formulas.charts import formula_curve
 from distlib.formulas.scenarios import FormulaData, FormulaParams, formula_data
 from distlib.labs.lab import Lab
-from distlib.labs.work import Progress
 
 
 def draw_formula(found: FormulaData) -> Any:
@@ -24,11 +23,9 @@ class FormulaLab(Lab):
 
     title = "A formula, put to the test"
     params = FormulaParams
+    scenario = staticmethod(formula_data)
     figures = {"formula and simulation": draw_formula}
     presets = {"Few requests": {"requests": 2000}, "Many requests": {"requests": 1_000_000}}
-
-    def run(self, params: FormulaParams, progress: Progress) -> FormulaData:
-        return formula_data(params)
 
     def table(self, result: FormulaData) -> pd.DataFrame:
         return result.table()

@@ -1,8 +1,5 @@
-"""Chapter 03.6, the queueing half: every closed form as a curve, and simulations that put it to the test.
-
-``formula_data("M/M/c")`` gives the two tables that ``distlib.formulas.charts.formula_curve`` draws. A formula is
-listed once, in ``FORMULAS``.
-"""
+"""Chapter 03.6, the queueing half: every closed form, listed in ``FORMULAS``, as a curve, and simulations that put it
+to the test: ``formula_data("M/M/c")`` is what ``distlib.formulas.charts.formula_curve`` draws."""
 
 from __future__ import annotations
 
@@ -51,10 +48,8 @@ BALLS = tuple(float(k) for k in range(7))
 
 @dataclass(frozen=True)
 class Formula:
-    """A closed form: over which values it is drawn, and how it is simulated.
-
-    ``value(setting, x)`` is the formula, ``simulated(setting, x, requests, seed)`` its estimate with a standard error.
-    """
+    """A closed form: over which values it is drawn, and how it is simulated. ``value(setting, x)`` is the formula,
+    ``simulated(setting, x, requests, seed)`` its estimate with a standard error."""
 
     setting: str
     settings: tuple[Any, ...]
@@ -74,10 +69,8 @@ class Formula:
 def run(
     policy: Policy, backends: Backends, load: float, requests: int, seed: int, service: ServiceTimes = EXPONENTIAL
 ) -> ServiceResult:
-    """A Poisson stream of ``load`` = ρ at these backends (any load, where the queue is bounded).
-
-    Many backends share the requests among them, so up to four times as many are simulated.
-    """
+    """A Poisson stream of ``load`` = ρ at these backends (any load, where the queue is bounded). Many backends share
+    the requests among them, so up to four times as many are simulated."""
     requests *= max(1, min(4, backends.count // 5))
     return simulate(at_load(load, service, backends, policy=policy, requests=requests, seed=seed))
 
@@ -153,10 +146,8 @@ def moved_keys(method: str, nodes: float, requests: int, seed: int) -> Estimate:
     return Estimate(share, math.sqrt(variance))
 
 
-def moved_value(method: str, nodes: float) -> float:
-    """What must move, or what moves under ``hash mod n``."""
-    move = theory.moved_modulo if method == "modulo" else theory.moved_consistent
-    return move(round(nodes), round(nodes) + 1)
+MOVED = {"modulo": theory.moved_modulo, **dict.fromkeys(("ring", "rendezvous", "jump"), theory.moved_consistent)}
+"""What moves under ``hash mod n``; what must move, and does by the others."""
 
 
 FORMULAS: dict[str, Formula] = {
@@ -215,7 +206,7 @@ FORMULAS: dict[str, Formula] = {
         tuple(float(v) for v in range(1, 101)), (1.0, 5.0, 10.0, 25.0, 50.0, 100.0),
     ),
     "keys that move": Formula(
-        "method", ("modulo", "ring", "rendezvous", "jump"), moved_value, moved_keys,
+        "method", tuple(MOVED), lambda method, n: MOVED[method](round(n), round(n) + 1), moved_keys,
         "share of keys that move", "nodes before one more joins",
         tuple(float(n) for n in range(1, 31)), (2.0, 4.0, 7.0, 10.0, 20.0, 30.0),
     ),
@@ -245,15 +236,9 @@ class FormulaData:
         pairs = zip(self.points["setting"], self.points["x"].astype(float), strict=True)
         values = [self.formula.value(one, x) for one, x in pairs]
         errors = self.points["error"] / 3.0
-        return pd.DataFrame(
-            {
-                self.formula.setting: self.points["setting"],
-                self.formula.x: self.points["x"],
-                "formula": values,
-                "simulated": self.points["value"],
-                "standard errors apart": ((self.points["value"] - values) / errors.where(errors > 1e-9)).round(1),
-            }
-        )
+        apart = ((self.points["value"] - values) / errors.where(errors > 1e-9)).round(1)
+        found = {"formula": values, "simulated": self.points["value"], "standard errors apart": apart}
+        return pd.DataFrame({self.formula.setting: self.points["setting"], self.formula.x: self.points["x"], **found})
 
 
 def formula_data(params: FormulaParams | str = FormulaParams()) -> FormulaData:

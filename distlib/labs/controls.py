@@ -78,10 +78,8 @@ class Control:
 
 
 class Controls:
-    """The controls of a lab by name: ``controls.seed.value = 8``. Iterating gives the names.
-
-    ``figure``, the choice among ``figures``, is one of them, beside those of the parameters.
-    """
+    """The controls of a lab by name: ``controls.seed.value = 8``. Iterating gives the names. ``figure``, the choice
+    among ``figures``, is one of them, beside those of the parameters."""
 
     def __init__(self, figures: Sequence[str]) -> None:
         self.figure = w.ToggleButtons(options=list(figures), tooltips=[f"Show {name}" for name in figures])

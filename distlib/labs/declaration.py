@@ -38,7 +38,7 @@ def check_declaration(cls: Any) -> None:
     name = cls.__name__
     for wanted in ("title", "params", "figures"):
         if not hasattr(cls, wanted):
-            raise TypeError(f"{name} has no `{wanted}`; a lab states title, params, figures and run")
+            raise TypeError(f"{name} has no `{wanted}`; a lab states title, params, figures, and scenario or run")
     for wanted in ("params", "view"):
         kind = getattr(cls, wanted)
         if not (isinstance(kind, type) and issubclass(kind, Parameters)):

@@ -26,11 +26,9 @@ NO_BROWSER = (
 
 @dataclass(frozen=True, eq=False)
 class LabReport:
-    """What a lab shows at one moment, as plain data: all that its files hold.
-
-    ``stem`` begins their names; ``share`` is the line of Python that rebuilds the view, ``scenario`` the same as JSON.
-    ``data`` are the frames of the CSV files by name, ``steps`` what a reader did, in words.
-    """
+    """What a lab shows at one moment, as plain data: all that its files hold. ``stem`` begins their names; ``share`` is
+    the line of Python that rebuilds the view, ``scenario`` the same as JSON. ``data`` are the frames of the CSV files
+    by name, ``steps`` what a reader did, in words."""
 
     title: str
     stem: str
@@ -63,9 +61,8 @@ class LabReport:
 class Export:
     """One export of a report into the folder ``exports``, under names that no file there has.
 
-    ``written`` and ``trouble`` tell what there is and what could not be written. Texts take no time; images
-    start a browser and take seconds, so that they can be left to a thread. Raises ``ValueError`` for an
-    unknown kind, or for none.
+    ``written`` and ``trouble`` tell what there is and what could not be written. Texts take no time; images start a
+    browser, so that they can be left to a thread. Raises ``ValueError`` for an unknown kind, or for none.
     """
 
     def __init__(self, report: LabReport, kinds: Iterable[str]) -> None:

@@ -7,8 +7,7 @@ A chapter's lab says what is its own, and nothing about widgets::
         params = CoinParams                  # a core.parameter.Parameters: the controls are made from it
         figures = {"tosses": toss_chart}     # the result in, a go.Figure out
 
-        def run(self, params, progress):
-            return toss(params)
+        scenario = staticmethod(toss)        # the parameters in, the result out
 
         def table(self, result):
             return result.statistics
@@ -49,26 +48,18 @@ class Lab:
 
     A subclass states (the first four at least):
 
-    ``title``
-        What the lab is called.
-    ``params``
-        The class of its parameters; on an instance, the parameters that the picture shows.
-    ``run(params, progress)``
-        The scenario: parameters in, result out. It may call ``progress(done, total, note)``, which raises
-        ``Stopped`` after a press on Stop; catch that to return what is done so far.
-    ``figures``
-        Name to a function that turns the result into a ``go.Figure``. Its other parameters are options of the view,
-        save those with a default that the view does not have.
-    ``view``
-        A second ``Parameters`` class: options that change the picture and not the run. Beside a figure stand
-        the controls of the options that it names.
-    ``table(result)``, ``verdicts(result)``, ``data(result)``
-        Statistics; what holds and what does not, with a witness; data frames for the export, by name.
-    ``presets``
-        Text of a button to the values that it sets: ``{"Split the vote": {"election_timeout_ms": (150,
-        150)}}``.
-    ``long``
-        True where a run takes minutes: it begins with a press on Run, not with every change of a control.
+    - ``title``: what the lab is called.
+    - ``params``: the class of its parameters; on an instance, the parameters that the picture shows.
+    - ``scenario(params)`` or ``run(params, progress)``: parameters in, result out. ``run`` may call ``progress(done,
+      total, note)``, which raises ``Stopped`` after a press on Stop; catch that to return what is done so far.
+    - ``figures``: name to a function that turns the result into a ``go.Figure``. Its other parameters are options of
+      the view, save those with a default that the view does not have.
+    - ``view``: a second ``Parameters`` class, for options that change the picture and not the run. Beside a figure
+      stand the controls of the options that it names.
+    - ``table(result)``, ``verdicts(result)``, ``data(result)``: statistics; what holds and what does not, with a
+      witness; data frames for the export, by name.
+    - ``presets``: text of a button to the values that it sets, ``{"Split the vote": {"timeout_ms": (150, 150)}}``.
+    - ``long``: True where a run takes minutes; it begins with a press on Run, not with every change of a control.
 
     A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop button. Keyword
     arguments are values of ``params`` and ``view``, and ``figure``, the name of the figure to show. Raises
@@ -80,6 +71,7 @@ class Lab:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     long: ClassVar[bool] = False
     patience_s: ClassVar[float] = 0.8
+    scenario: ClassVar[Callable[[Any], Any]]
     params: Any
     view: Any = Parameters
 
@@ -115,8 +107,10 @@ class Lab:
     # --- what a subclass says -------------------------------------------------------------------------------
 
     def run(self, params: Any, progress: Progress) -> Any:
-        """The scenario: parameters in, result out."""
-        raise NotImplementedError(f"{type(self).__name__} has no run(self, params, progress)")
+        """Parameters in, result out; by ``scenario``, unless a lab says otherwise."""
+        if not hasattr(self, "scenario"):
+            raise NotImplementedError(f"{type(self).__name__} has no scenario(params), nor run(self, params, progress)")
+        return type(self).scenario(params)
 
     def table(self, result: Any) -> pd.DataFrame | None:
         """Statistics of a result."""
@@ -202,12 +196,9 @@ class Lab:
         )  # fmt: skip
 
     def export(self, *kinds: str) -> list[Path]:
-        """Write files of these kinds (of html, svg, png, csv, json; none means all) into ``exports/``;
-        return the paths.
-
-        What cannot be written (an image, without a Chromium) is said in the lab. Raises ``ValueError`` for an
-        unknown kind, or when there is no picture yet.
-        """
+        """Write files of these kinds (html, svg, png, csv, json; none means all) into ``exports/``; return the paths.
+        What cannot be written (an image, without a Chromium) is said in the lab. Raises ``ValueError`` for an unknown
+        kind, or when there is no picture yet."""
         files = Export(self.report(), kinds or KINDS)
         files.write_texts()
         files.write_images()

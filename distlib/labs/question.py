@@ -22,10 +22,8 @@ LIBRARY = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Question:
-    """``text`` with ``options``, of which number ``right`` (from 0) is right, and ``why``.
-
-    Raises ``ValueError`` for fewer than two options or a ``right`` that is none of them.
-    """
+    """``text`` with ``options``, of which number ``right`` (from 0) is right, and ``why``. Raises ``ValueError`` for
+    fewer than two options or a ``right`` that is none of them."""
 
     text: str
     options: tuple[str, ...]
@@ -38,11 +36,9 @@ class Question:
 
 
 class Quiz:
-    """Questions with one right answer each: choosing one says at once whether it is right, and why.
-
-    ``answer(number, option)`` does what a click does; ``answers`` holds the first choice for each question, None where
-    there is none yet; ``score`` counts the first choices that were right.
-    """
+    """Questions with one right answer each: choosing one says at once whether it is right, and why. ``answer(number,
+    option)`` does what a click does; ``answers`` holds the first choice for each question, None where there is none
+    yet; ``score`` counts the first choices that were right."""
 
     def __init__(self, *questions: Question, title: str = "Quiz") -> None:
         self.questions = questions
@@ -95,10 +91,8 @@ class Quiz:
 
 
 def prediction(chapter: str, name: str) -> Quiz:
-    """The one question called ``name`` that a chapter asks before the next cell shows what happens.
-
-    Raises ``ValueError`` for a chapter or a name that is not there.
-    """
+    """The one question called ``name`` that a chapter asks before the next cell shows what happens. Raises
+    ``ValueError`` for a chapter or a name that is not there."""
     known = {one["name"]: one for one in _asked(chapter).get("prediction", [])}
     return Quiz(_question(known[require.choice(f"the prediction of {chapter}", name, known)]), title="Your prediction")
 

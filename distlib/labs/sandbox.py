@@ -37,10 +37,8 @@ def run_apart(
     heard: Callable[[Any], None] = lambda message: None,
 ) -> Any:
     """``work(tell)`` in a forked process: its result, which must be picklable. ``heard`` gets what it tells meanwhile.
-
     Raises ``SandboxError`` when ``work`` raises, takes more than ``seconds``, or ends the process; ``ValueError`` where
-    processes cannot be forked.
-    """
+    processes cannot be forked."""
     if "fork" not in multiprocessing.get_all_start_methods():
         raise ValueError("this needs an operating system with fork (Linux, macOS), to survive what the code does")
     context = multiprocessing.get_context("fork")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,9 @@ def text(lab: type, params: Parameters, view: Parameters, figure: str) -> str:
 
 
 def read(path: Path, base: type) -> tuple[Any, dict[str, Any]]:
-    """The lab class and its keyword arguments. ``base`` is the class asked for; the file may name one of its
-    subclasses.
-
-    Raises ``ValueError`` naming the file and the field that is wrong, ``FileNotFoundError`` if there is none.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name} is not JSON: {error}") from error
+    """The lab class that the file names (``base`` or a subclass) and its keyword arguments. Raises ``ValueError``
+    naming the file and the field that is wrong, ``FileNotFoundError`` if there is none."""
+    data = codec.parse(path.read_bytes(), path.name, "an object with the fields of Scenario")
     scenario: Scenario = codec.from_data(Scenario, data, path.name)
     kind = _class_named(scenario.lab, base, path.name)
     params = codec.from_data(kind.params, scenario.params, f"{path.name}: params")
@@ -54,12 +48,8 @@ def _class_named(name: Any, base: type, where: str) -> Any:
     module, _, of_module = str(name).rpartition(":")
     known = {one.__name__: one for one in _family(base)}
     if module.startswith("distlib."):
-        try:
-            found = getattr(import_module(module), of_module, None)
-        except ModuleNotFoundError:
-            found = None
-        if isinstance(found, type) and issubclass(found, base):
-            return found
+        with suppress(ValueError):
+            return codec.library_class(name, base, where, "")
     elif of_module in known:
         return known[of_module]
     raise ValueError(f"{where}: lab is {name!r}; {base.__name__}.load reads one of {', '.join(sorted(known))}")

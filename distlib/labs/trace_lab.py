@@ -29,7 +29,6 @@ from distlib.figures.spacetime import spacetime
 from distlib.figures.topology import topology
 from distlib.labs.lab import Lab
 from distlib.labs.markup import LabVerdict
-from distlib.labs.work import Progress
 
 HALVES = {"first half": (0, 2), "second half": (1, 2)}
 THIRDS = {"first third": (0, 3), "second third": (1, 3), "last third": (2, 3)}
@@ -96,11 +95,7 @@ class TraceLab(Lab):
     params = Parameters
     view = WindowView
     figures: ClassVar[Mapping[str, Callable[..., Any]]] = {"space-time": draw_spacetime, "roles": draw_roles}
-    scenario: ClassVar[Callable[[Any], Trace]]
     invariants: ClassVar[Callable[[], Sequence[Invariant]]]
-
-    def run(self, params: Any, progress: Progress) -> Any:
-        return type(self).scenario(params)
 
     def trace_of(self, result: Any) -> Trace:
         """The trace in what ``run`` gave back, for a lab whose run gives more."""

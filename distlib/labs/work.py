@@ -14,11 +14,9 @@ class Stopped(Exception):
 
 
 class Progress:
-    """What a run calls now and then: ``progress(done, total, note)``.
-
-    Raises ``Stopped`` once the reader has pressed Stop. A run that works in batches and wants no
-    exception reads ``stopping``. Calls are cheap; the screen is told at most ten times a second.
-    """
+    """What a run calls now and then: ``progress(done, total, note)``. It raises ``Stopped`` once the reader has pressed
+    Stop; a run that works in batches and wants no exception reads ``stopping``. Calls are cheap: the screen is told at
+    most ten times a second."""
 
     def __init__(self, tell: Callable[[float, float, str], None] = lambda done, total, note: None) -> None:
         self.stopping = False
@@ -49,11 +47,10 @@ class Progress:
 
 
 class Job:
-    """One run in a thread of its own, and what became of it: a ``result`` or an ``error`` (``Stopped`` if neither).
-
-    It stops the run ``before`` it and begins when that has ended, unless a later one has taken its place by then.
-    ``tell(job, done, total, note)`` hears of its progress. ``published`` is set once somebody has taken what came out.
-    """
+    """One run in a thread of its own, and what became of it: a ``result`` or an ``error`` (``Stopped`` if neither). It
+    stops the run ``before`` it and begins when that has ended, unless a later one has taken its place by then.
+    ``tell(job, done, total, note)`` hears of its progress. ``published`` is set once somebody has taken what came
+    out."""
 
     def __init__(
         self, work: Callable[[Any, Progress], Any], params: Any, tell: Callable[..., None], before: Job | None = None

@@ -50,16 +50,10 @@ class Child(Closed):
     def __init__(self, module: str, task: Mapping[str, Any]) -> None:
         self.name = module.rpartition(".")[2]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
-        root = str(Path(__file__).parents[2])
-        search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={**os.environ, "PYTHONPATH": search},
-            start_new_session=True,
-        )
+        search = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._errors}
+        command, env = [sys.executable, "-P", "-m", module], {**os.environ, "PYTHONPATH": search}
+        self._process = subprocess.Popen(command, env=env, start_new_session=True, **pipes)
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(task).encode() + b"\n")
@@ -117,11 +111,9 @@ def run_child(work: Callable[[dict[str, Any], Tell], Awaitable[None]]) -> None:
 
 
 def precise_loop() -> asyncio.AbstractEventLoop:
-    """An event loop whose timers are exact to some microseconds.
-
-    The usual one waits with epoll, in whole milliseconds, so a sleep of 4.1 ms lasts 5: too coarse to serve or to send
-    by. ``select`` takes microseconds, and its limit of 1,024 descriptors is well above what a child opens.
-    """
+    """An event loop whose timers are exact to some microseconds. The usual one waits with epoll, in whole milliseconds,
+    so a sleep of 4.1 ms lasts 5: too coarse to serve or to send by. ``select`` takes microseconds, and its limit of
+    1,024 descriptors is well above what a child opens."""
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 

@@ -1,7 +1,5 @@
-"""A foreign program that must not outlive us: started, watched and ended by a child of ours.
-
-nginx knows nothing of its parent; this process does, and ends nginx by its process id when nobody wants it any more.
-"""
+"""A foreign program that must not outlive us (nginx knows nothing of its parent): started, watched and, when nobody
+wants it any more, ended by its process id by a child of ours."""
 
 from __future__ import annotations
 
@@ -22,10 +20,8 @@ END_S = 2.0
 
 
 async def work(task: Mapping[str, Any], tell: Tell) -> None:
-    """Run the command of ``task`` and tell its process id once it is ready.
-
-    When nobody wants it any more, end it and remove its directory ``home``.
-    """
+    """Run the command of ``task`` and tell its process id once it is ready; when nobody wants it any more, end it and
+    remove its directory ``home``."""
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(*task["command"], stdin=nothing, stdout=nothing)
     try:

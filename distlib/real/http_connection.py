@@ -1,9 +1,6 @@
-"""HTTP/1.1 over asyncio's streams: h11 knows the protocol, this module moves the bytes.
-
-Whole messages (a body with a length, in chunks, or up to the end of the connection) on kept-alive connections.
-``h11.RemoteProtocolError`` stands for bytes that are no HTTP message, and for one that is refused; its
-``error_status_hint`` is the status that fits.
-"""
+"""HTTP/1.1 over asyncio's streams: h11 knows the protocol, this module moves the bytes of whole messages (a body with a
+length, in chunks, or up to the end of the connection) on kept-alive connections. ``h11.RemoteProtocolError`` stands for
+bytes that are no HTTP message and for a message that is refused; its ``error_status_hint`` is the status that fits."""
 
 from __future__ import annotations
 
@@ -103,10 +100,8 @@ class Connection:
         await self.writer.drain()
 
     async def receive(self) -> Message | None:
-        """The next whole message, or None when the peer closed the connection in between.
-
-        Raises ``h11.RemoteProtocolError``, and ``ConnectionError`` when the connection ends inside a message.
-        """
+        """The next whole message, or None when the peer closed the connection in between. Raises
+        ``h11.RemoteProtocolError``, and ``ConnectionError`` when the connection ends inside a message."""
         head, body, ended = None, bytearray(), False
         while True:
             try:

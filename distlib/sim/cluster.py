@@ -130,7 +130,8 @@ class Cluster:
         """Everything that has happened so far."""
         waiting = [event for machine in self.machines.values() for event in machine.waiting]
         under_way = map(self._unread, (*self.queue.heap, *waiting))
-        return self.recorder.trace(tuple(self.nodes), self.seeds.seed, self.now_ms, under_way, stopped, self.events)
+        run = {"nodes": tuple(self.nodes), "seed": self.seeds.seed, "end_ms": self.now_ms}
+        return self.recorder.trace(under_way, stopped=stopped, events=self.events, **run)
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -141,11 +142,9 @@ class Cluster:
         max_events: int = MAX_EVENTS,
         until: Callable[[Cluster], bool] | None = None,
     ) -> Trace:
-        """Run to ``until_ms``, to ``max_events``, or until ``until(cluster)`` holds, whichever is first.
-
-        Returns the trace; may be called again to go on. Raises ``ValueError`` for a time that has passed or
-        when nothing says where to stop, and ``NodeError`` when a node raises.
-        """
+        """Run to ``until_ms``, to ``max_events``, or until ``until(cluster)`` holds, whichever is first; may be called
+        again to go on. Returns the trace. Raises ``ValueError`` for a time that has passed or when nothing says where
+        to stop, and ``NodeError`` when a node raises."""
         if not until_ms >= self.now_ms:
             raise ValueError(f"until_ms is {until_ms!r}; virtual time is already {self.now_ms} ms")
         if until_ms == math.inf and until is None and max_events >= MAX_EVENTS:
@@ -200,10 +199,8 @@ class Cluster:
             self._arrive(event)
 
     def _run_fast_path(self, until_ms: float, last_event: int) -> None:
-        """While no machine is impaired and all links are perfect: the same steps as ``_step``, looked up once.
-
-        It is what most runs spend their time in; a test holds the two equal, event by event.
-        """
+        """While no machine is impaired and all links are perfect: the same steps as ``_step``, looked up once. Most
+        runs spend their time in it; a test holds the two equal, event by event."""
         queue, heap, record, keep = (self.queue, self.queue.heap, self.recorder.record, self.recorder.sent.append)
         watched = bool(self._ghosts)
         members = {
@@ -241,7 +238,9 @@ class Cluster:
         queue.count, queue.now_ms, self.events = count, now_ms, last_event - budget
 
     def _choose_path(self) -> None:
-        """Note whether all nodes are healthy and all links perfect: the case that is worth a fast loop."""
+        """Note which links carry nothing now, and whether all nodes are healthy and all links perfect: the case that is
+        worth a fast loop."""
+        self.wire.partitioned = frozenset[Link]().union(*self._partitions.values())
         links_fine = self.network.perfect and not (self._partitions or self.wire.slow)
         impaired = any(machine.impaired for machine in self.machines.values())
         self._fast_path = links_fine and not self.network.processing_ms and not impaired
@@ -397,14 +396,12 @@ class Cluster:
             case Partition() | OneWay() | Bridge():
                 key = object()  # faults of one moment, and equal ones, are told apart
                 self._partitions[key] = partitioned_links(fault, tuple(self.nodes))
-                self._update_partition()
-                return lambda: self._heal_links(key)
+                return lambda: self._partitions.pop(key, None)
             case SlowLink(sender=sender, receiver=receiver, extra_ms=extra_ms):
                 self.wire.slow[sender, receiver] = extra_ms
                 return lambda: self.wire.slow.pop((sender, receiver), None)
             case Heal():
                 self._partitions.clear()
-                self._update_partition()
         return None
 
     def _strike_node(self, fault: Fault, machine: Machine) -> Callable[[], object] | None:
@@ -431,13 +428,6 @@ class Cluster:
     def _end(self, ending: Callable[[], object]) -> None:
         ending()
         self._choose_path()
-
-    def _heal_links(self, key: object) -> None:
-        self._partitions.pop(key, None)
-        self._update_partition()
-
-    def _update_partition(self) -> None:
-        self.wire.partitioned = frozenset[Link]().union(*self._partitions.values())
 
     def _crash(self, machine: Machine) -> None:
         for event in map(self._unread, machine.crash()):

@@ -1,14 +1,11 @@
-"""Latency models: how long one message is on its way, or one disk write takes, in milliseconds.
-
-Each model is plain data; ``sampler`` gives a function that draws the next value from the random stream it is handed.
-"""
+"""Latency models as plain data: how long one message is on its way, or one disk write takes, in milliseconds."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from random import Random
 
 from distlib.core import require
@@ -17,8 +14,14 @@ from distlib.core.node import NodeId
 Sampler = Callable[[], float]
 
 
+@dataclass(frozen=True)
 class Latency(ABC):
-    """A latency model. Raises ``TypeError`` or ``ValueError`` for parameters that are no times of at least 0."""
+    """A latency model. Raises ``TypeError`` or ``ValueError`` for numbers that are not of at least 0."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if item.type == "float":
+                require.number(f"{type(self).__name__}.{item.name}", getattr(self, item.name), 0)
 
     @abstractmethod
     def sampler(self, random: Random, sender: NodeId, receiver: NodeId) -> Sampler:
@@ -28,19 +31,12 @@ class Latency(ABC):
     def mean_ms(self) -> float:
         """The mean latency; over all links, where they differ."""
 
-    def _check(self, *names: str) -> None:
-        for name in names:
-            require.number(f"{type(self).__name__}.{name}", getattr(self, name), 0)
-
 
 @dataclass(frozen=True)
 class Constant(Latency):
     """Always ``ms``."""
 
     ms: float
-
-    def __post_init__(self) -> None:
-        self._check("ms")
 
     def sampler(self, random: Random, sender: NodeId, receiver: NodeId) -> Sampler:
         ms = float(self.ms)
@@ -58,7 +54,7 @@ class Uniform(Latency):
     high_ms: float
 
     def __post_init__(self) -> None:
-        self._check("low_ms", "high_ms")
+        super().__post_init__()
         if self.low_ms > self.high_ms:
             raise ValueError(f"Uniform({self.low_ms}, {self.high_ms}) is reversed; write the smaller end first")
 
@@ -77,9 +73,6 @@ class ExponentialLatency(Latency):
     tail_ms: float
     floor_ms: float = 0.0
 
-    def __post_init__(self) -> None:
-        self._check("tail_ms", "floor_ms")
-
     def sampler(self, random: Random, sender: NodeId, receiver: NodeId) -> Sampler:
         floor, tail, draw, log = float(self.floor_ms), float(self.tail_ms), random.random, math.log
         return lambda: floor - tail * log(1.0 - draw())
@@ -95,9 +88,6 @@ class LogNormalLatency(Latency):
     median_ms: float
     sigma: float = 0.5
 
-    def __post_init__(self) -> None:
-        self._check("median_ms", "sigma")
-
     def sampler(self, random: Random, sender: NodeId, receiver: NodeId) -> Sampler:
         median, sigma, draw, exp = float(self.median_ms), float(self.sigma), random.gauss, math.exp
         return lambda: median * exp(sigma * draw(0.0, 1.0))
@@ -109,15 +99,13 @@ class LogNormalLatency(Latency):
 @dataclass(frozen=True)
 class PerLink(Latency):
     """A matrix: ``links`` holds (sender, receiver, ms) for each direction; ``jitter`` adds up to that fraction.
-
-    ``sampler`` raises ``ValueError`` for a link that the matrix lacks.
-    """
+    ``sampler`` raises ``ValueError`` for a link that the matrix lacks."""
 
     links: tuple[tuple[NodeId, NodeId, float], ...]
     jitter: float = 0.05
 
     def __post_init__(self) -> None:
-        self._check("jitter")
+        super().__post_init__()
         for sender, receiver, ms in self.links:
             require.number(f"PerLink.links[{sender} → {receiver}]", ms, 0)
 

@@ -11,11 +11,8 @@ from distlib.sim.latency import Latency
 
 
 class Machine:
-    """The machine of one node. Times are virtual milliseconds; the cluster moves them on.
-
-    ``waiting`` holds the events of a paused machine; ``incarnation`` counts its crashes, so that work begun before
-    one is not finished after it.
-    """
+    """The machine of one node; times are virtual milliseconds, and the cluster moves them on. ``waiting`` holds the
+    events of a paused machine; ``incarnation`` counts its crashes: work begun before one is not finished after it."""
 
     def __init__(self, node: Node, seeds: Seeds, disk: Latency | None) -> None:
         self.node = node

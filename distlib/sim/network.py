@@ -9,13 +9,12 @@ from typing import Any
 
 from distlib.core import require
 from distlib.core.clock import EventQueue
+from distlib.core.fault import Link
 from distlib.core.node import NodeId
 from distlib.core.seeds import Seeds
 from distlib.core.trace import LOST, PARTITIONED
 from distlib.sim.latency import Latency, Sampler, Uniform
 from distlib.sim.recorder import Recorder
-
-Link = tuple[NodeId, NodeId]
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,8 @@ class Network:
 
 
 class Wire:
-    """Carries messages: draws their latency, loses, duplicates and reorders them, and puts them on the event queue.
-
-    ``partitioned`` and ``slow`` are the links that carry nothing now and those that are slower, kept up to date by
-    the cluster's faults.
-    """
+    """Carries messages: draws their latency, loses, duplicates and reorders them, and puts them on the event queue. The
+    cluster's faults keep ``partitioned`` (links that carry nothing now) and ``slow`` up to date."""
 
     def __init__(
         self, network: Network, nodes: Collection[NodeId], queue: EventQueue, seeds: Seeds, recorder: Recorder

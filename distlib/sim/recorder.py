@@ -38,32 +38,10 @@ class Recorder:
         if all(violation.invariant != known.invariant for known in self.violations):
             self.violations.append(violation)
 
-    def trace(
-        self,
-        nodes: tuple[NodeId, ...],
-        seed: int,
-        end_ms: float,
-        under_way: Iterable[tuple[Any, ...]],
-        stopped: str,
-        events: int,
-    ) -> Trace:
-        """Everything so far, as constants; ``under_way`` are the events still waiting, some of them messages."""
-        fates = dict(self.fates)
-        fates.update((event[1], IN_FLIGHT) for event in under_way if event[2] is not None)
-        return Trace(
-            nodes=nodes,
-            seed=seed,
-            end_ms=end_ms,
-            sent=tuple(self.sent),
-            fates=fates,
-            late=dict(self.late),
-            duplicates=frozenset(self.duplicates),
-            states=tuple(self.states),
-            faults=tuple(self.faults),
-            outputs=tuple(self.outputs),
-            violations=tuple(self.violations),
-            stopped=stopped,
-            events=events,
-            timeouts=tuple(self.timeouts),
-            restarts=tuple(self.restarts),
-        )
+    def trace(self, under_way: Iterable[tuple[Any, ...]], **run: Any) -> Trace:
+        """Everything so far, as constants. ``under_way`` are the events still waiting, some of them messages; ``run``
+        says what the recorder does not know: nodes, seed, end_ms, stopped, events."""
+        fates = self.fates | {event[1]: IN_FLIGHT for event in under_way if event[2] is not None}
+        lists = ("sent", "states", "faults", "outputs", "violations", "timeouts", "restarts")
+        kept: dict[str, Any] = {name: tuple(getattr(self, name)) for name in lists}
+        return Trace(fates=fates, late=dict(self.late), duplicates=frozenset(self.duplicates), **kept, **run)

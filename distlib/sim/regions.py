@@ -1,66 +1,52 @@
-"""Measured round-trip times between the regions of a public cloud.
-
-The figures are Microsoft's published medians for Azure (30 days ending on 30 July 2026, CC BY 4.0). They live
-in ``data/region_rtt.csv``; ``data/README.md`` gives source, units and licence. Times are milliseconds.
-"""
+"""Measured round-trip times between the regions of a public cloud, in milliseconds: Microsoft's published medians for
+Azure (30 days ending on 30 July 2026, CC BY 4.0), in ``data/region_rtt.csv``; see ``data/README.md``."""
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 DATA_FILE = Path(__file__).resolve().parents[2] / "data" / "region_rtt.csv"
 
 SAME_REGION_RTT_MS = 2.0
-"""Assumed round trip between two servers of one region; the source leaves it out.
-
-Azure describes the zones of one region as less than about 2 ms of round trip apart, so this is the upper end.
-"""
+"""Assumed round trip between two servers of one region, which the source leaves out: the upper end of what Azure says
+of a region's zones, less than about 2 ms."""
 
 COLUMNS = ["from_region", "to_region", "rtt_ms"]
 
 
-@dataclass(frozen=True)
-class Region:
-    """A region: its name as published, and where that is, for people who do not know the cloud's names."""
+class Region(NamedTuple):
+    """Where a region is, for people who do not know the cloud's names."""
 
-    name: str
     place: str
     continent: str
-
-    @property
-    def label(self) -> str:
-        """Text for axes and menus, such as ``Tokyo (Japan East)``."""
-        return f"{self.place} ({self.name})"
 
 
 REGIONS: Mapping[str, Region] = MappingProxyType(
     {
-        region.name: region
-        for region in (
-            Region("East US", "Virginia", "North America"),
-            Region("Central US", "Iowa", "North America"),
-            Region("West US 2", "Washington", "North America"),
-            Region("Canada Central", "Toronto", "North America"),
-            Region("Mexico Central", "Querétaro", "North America"),
-            Region("Brazil South", "São Paulo", "South America"),
-            Region("UK South", "London", "Europe"),
-            Region("West Europe", "Netherlands", "Europe"),
-            Region("Germany West Central", "Frankfurt", "Europe"),
-            Region("Sweden Central", "Gävle", "Europe"),
-            Region("South Africa North", "Johannesburg", "Africa"),
-            Region("UAE North", "Dubai", "Asia"),
-            Region("Central India", "Pune", "Asia"),
-            Region("Southeast Asia", "Singapore", "Asia"),
-            Region("East Asia", "Hong Kong", "Asia"),
-            Region("Japan East", "Tokyo", "Asia"),
-            Region("Korea Central", "Seoul", "Asia"),
-            Region("Australia East", "Sydney", "Oceania"),
-        )
+        "East US": Region("Virginia", "North America"),
+        "Central US": Region("Iowa", "North America"),
+        "West US 2": Region("Washington", "North America"),
+        "Canada Central": Region("Toronto", "North America"),
+        "Mexico Central": Region("Querétaro", "North America"),
+        "Brazil South": Region("São Paulo", "South America"),
+        "UK South": Region("London", "Europe"),
+        "West Europe": Region("Netherlands", "Europe"),
+        "Germany West Central": Region("Frankfurt", "Europe"),
+        "Sweden Central": Region("Gävle", "Europe"),
+        "South Africa North": Region("Johannesburg", "Africa"),
+        "UAE North": Region("Dubai", "Asia"),
+        "Central India": Region("Pune", "Asia"),
+        "Southeast Asia": Region("Singapore", "Asia"),
+        "East Asia": Region("Hong Kong", "Asia"),
+        "Japan East": Region("Tokyo", "Asia"),
+        "Korea Central": Region("Seoul", "Asia"),
+        "Australia East": Region("Sydney", "Oceania"),
     }
 )
 """The regions with published figures here, by name, grouped by continent."""
@@ -68,24 +54,16 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
 
 @cache
 def round_trip_ms() -> Mapping[tuple[str, str], float]:
-    """Published median round-trip times, ms, by (from region, to region).
-
-    Both directions are separate measurements and may differ slightly. Pairs of a region with itself are not
-    published and not here; ``one_way_ms`` adds an assumption for them.
-
-    Raises FileNotFoundError when ``data/region_rtt.csv`` is missing, ValueError when a line is malformed.
-    """
+    """Published median round-trip times, ms, by (from region, to region), each direction measured by itself. Pairs of a
+    region with itself are not published and not here; ``one_way_ms`` adds an assumption for them. Raises
+    ``FileNotFoundError`` when ``data/region_rtt.csv`` is missing, ``ValueError`` when a line is malformed."""
     return MappingProxyType(_read(DATA_FILE))
 
 
 def one_way_ms(from_region: str, to_region: str) -> float:
-    """Assumed one-way latency between two regions, ms: half of the measured round trip.
-
-    Only round trips are published; that both halves take equally long is an assumption, and an untestable one
-    without synchronised clocks. Within one region it is half of ``SAME_REGION_RTT_MS``.
-
-    Raises ValueError for a region that is not in ``REGIONS``.
-    """
+    """Assumed one-way latency between two regions, ms: half of the measured round trip, or of ``SAME_REGION_RTT_MS``.
+    That both halves take equally long is an assumption, and an untestable one without synchronised clocks. Raises
+    ``ValueError`` for a region that is not in ``REGIONS``."""
     for name, region in (("from_region", from_region), ("to_region", to_region)):
         if region not in REGIONS:
             raise ValueError(f"{name}: no region is named {region!r}; choose one of {', '.join(REGIONS)}")
@@ -111,18 +89,13 @@ def _read(path: Path) -> dict[tuple[str, str], float]:
             if len(row) != len(COLUMNS):
                 raise ValueError(f"{where}: expected {len(COLUMNS)} fields, found {len(row)}")
             from_region, to_region, text = row
-            times[from_region, to_region] = _positive_ms(text, where)
+            try:
+                times[from_region, to_region] = rtt_ms = float(text)
+            except ValueError:
+                rtt_ms = math.nan
+            if not 0 < rtt_ms < math.inf:
+                raise ValueError(f"{where}: rtt_ms must be a positive number of milliseconds, not {text!r}")
     missing = [(a, b) for a in REGIONS for b in REGIONS if a != b and (a, b) not in times]
     if missing:
         raise ValueError(f"{path}: no line for {missing[0][0]} to {missing[0][1]} ({len(missing)} pairs missing)")
     return times
-
-
-def _positive_ms(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{where}: rtt_ms must be a positive number of milliseconds, not {text!r}")
-    return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,9 +86,7 @@ class Regular(Arrivals):
 @dataclass(frozen=True)
 class Bursty(Arrivals):
     """Markov-modulated Poisson process with two states: calm, and a burst in which the rate is ``peak`` times as high.
-
-    A share ``burst_share`` of the time is burst, in stretches of exponential length with mean ``burst_s``.
-    """
+    A share ``burst_share`` of the time is burst, in stretches of exponential length with mean ``burst_s``."""
 
     peak: float = parameter(5.0, "burst over calm", low=1.0, high=1000.0, scale="log",
         help="rate in a burst over rate in calm")  # fmt: skip
@@ -218,6 +217,8 @@ def uniforms(key: int, count: int) -> Floats:
 class Exponential(ServiceTimes):
     """Memoryless; c² = 1."""
 
+    cv2: ClassVar[float] = 1.0
+
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
         times = np.empty(count)
         unit_exponentials(keys[0], 0, times)
@@ -225,21 +226,15 @@ class Exponential(ServiceTimes):
             times *= self.mean_s
         return times
 
-    @property
-    def cv2(self) -> float:
-        return 1.0
-
 
 @dataclass(frozen=True)
 class Deterministic(ServiceTimes):
     """Every request brings the same work; c² = 0."""
 
+    cv2: ClassVar[float] = 0.0
+
     def sample(self, keys: tuple[int, int], count: int) -> Floats:
         return np.full(count, self.mean_s)
-
-    @property
-    def cv2(self) -> float:
-        return 0.0
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """Closed forms of single queues: M/M/1, M/M/c, M/G/1, GI/M/1, M/D/c and queues with a limit.
 
 ``load`` is ρ = λ · E[S] / servers, the share of the time that a server is busy; times come out in the unit of
-``service_s``, the mean service time (by default 1, as in REFERENCE tables). W is the mean time in system
-(*response*), Wq the mean time in queue (*wait*). A load outside a formula's domain raises ``ValueError``.
-
-Sources: L. Kleinrock, *Queueing Systems I* (1975); D. Gross et al., *Fundamentals of Queueing Theory* (4th ed., 2008).
+``service_s``, the mean service time (1 by default, as in published tables). W is the mean time in system (*response*),
+Wq the mean time in queue (*wait*). A load outside a formula's domain raises ``ValueError``. Sources: L. Kleinrock,
+*Queueing Systems I* (1975); D. Gross et al., *Fundamentals of Queueing Theory* (4th ed., 2008).
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from scipy.special import lambertw
 from distlib.core import require
 
 
-def check_load(load: float) -> None:
-    """``ValueError`` unless 0 ≤ load < 1: from 1 on the queue grows without bound and no mean exists."""
+def check_load(load: float, service_s: float = 1.0) -> None:
+    """``ValueError`` unless service takes time and 0 ≤ load < 1: beyond, the queue grows and no mean exists."""
+    require.above("service_s", service_s)
     if not (math.isfinite(load) and load >= 0):
         raise ValueError(f"load is {load!r}; it takes a number of at least 0 and below 1")
     if load >= 1:
@@ -37,12 +37,9 @@ def check_probability(probability: float) -> None:
 
 
 def mm1_response(load: float, service_s: float = 1.0) -> float:
-    """M/M/1: W = E[S]/(1 − ρ). Also the response of random splitting over any number of such servers.
-
-    Holds for any order of service that does not look at service times (Kleinrock I, §3.2).
-    """
-    check_load(load)
-    require.above("service_s", service_s)
+    """M/M/1: W = E[S]/(1 − ρ). Also the response of random splitting over any number of such servers. Holds for any
+    order of service that does not look at service times (Kleinrock I, §3.2)."""
+    check_load(load, service_s)
     return service_s / (1.0 - load)
 
 
@@ -58,10 +55,8 @@ def mm1_response_quantile(probability: float, load: float, service_s: float = 1.
 
 
 def erlang_b(servers: int, offered: float) -> float:
-    """Erlang's loss formula: blocking of M/G/c/c (c servers, no queue) under ``offered`` = λ E[S] erlangs.
-
-    Any service distribution, any offered traffic (A. K. Erlang 1917). By the recursion B(k) = aB/(k + aB).
-    """
+    """Erlang's loss formula: blocking of M/G/c/c (c servers, no queue) under ``offered`` = λ E[S] erlangs. Any service
+    distribution, any offered traffic (A. K. Erlang 1917). By the recursion B(k) = aB/(k + aB)."""
     require.whole("servers", servers, 1)
     require.number("offered", offered, 0, unit="erlangs")
     blocking = 1.0
@@ -109,12 +104,9 @@ def mmc_response_quantile(probability: float, servers: int, load: float, service
 
 
 def mg1_wait(load: float, cv2: float, service_s: float = 1.0) -> float:
-    """M/G/1, first come first served (Pollaczek–Khinchine): Wq = ρ/(1 − ρ) · (1 + c²)/2 · E[S].
-
-    ``cv2`` is the service times' squared coefficient of variation; with an infinite one the mean wait is infinite.
-    """
-    check_load(load)
-    require.above("service_s", service_s)
+    """M/G/1, first come first served (Pollaczek–Khinchine): Wq = ρ/(1 − ρ) · (1 + c²)/2 · E[S]. ``cv2`` is the service
+    times' squared coefficient of variation; with an infinite one the mean wait is infinite."""
+    check_load(load, service_s)
     require.number("cv2", cv2, 0)
     return load / (1.0 - load) * (1.0 + cv2) / 2.0 * service_s
 
@@ -125,20 +117,15 @@ def mg1_response(load: float, cv2: float, service_s: float = 1.0) -> float:
 
 
 def mg1_sharing_response(load: float, service_s: float = 1.0) -> float:
-    """M/G/1 with processor sharing: a request of size x takes x/(1 − ρ) on average, whatever the distribution.
-
-    Called with ``service_s`` = x for one size, or with the mean for all (Kleinrock II, 1976, §4.4).
-    """
-    check_load(load)
-    require.above("service_s", service_s)
+    """M/G/1 with processor sharing: a request of size x takes x/(1 − ρ) on average, whatever the distribution. Called
+    with ``service_s`` = x for one size, or with the mean for all (Kleinrock II, 1976, §4.4)."""
+    check_load(load, service_s)
     return service_s / (1.0 - load)
 
 
 def mm1k_blocking(load: float, capacity: int) -> float:
-    """M/M/1/K: share of arrivals that find ``capacity`` = K requests in system: (1 − ρ)ρᴷ/(1 − ρᴷ⁺¹).
-
-    Any load of at least 0, since a bounded queue is always stable; 1/(K + 1) at ρ = 1.
-    """
+    """M/M/1/K: share of arrivals that find ``capacity`` = K requests in system: (1 − ρ)ρᴷ/(1 − ρᴷ⁺¹). Any load of at
+    least 0, since a bounded queue is always stable; 1/(K + 1) at ρ = 1."""
     require.whole("capacity", capacity, 1)
     require.number("load", load, 0)
     return load**capacity / sum(load**k for k in range(capacity + 1))
@@ -146,9 +133,7 @@ def mm1k_blocking(load: float, capacity: int) -> float:
 
 def gim1_sigma(interarrival_transform: Callable[[float], float], load: float) -> float:
     """GI/M/1: the root 0 < σ < 1 of σ = A*(1 − σ), the probability that an arrival must wait.
-
-    ``interarrival_transform`` is A*(s) = E[exp(−sA)] with time in units of the mean service time (Kleinrock I, §6.4).
-    """
+    ``interarrival_transform`` is A*(s) = E[exp(−sA)], times in units of the mean service time (Kleinrock I, §6.4)."""
     check_load(load)
     if load == 0:
         return 0.0
@@ -176,8 +161,7 @@ def mdc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
     roots of z^c = exp(cρ(z − 1)) inside the unit circle (Janssen & van Leeuwaarden, Queueing Systems 2005), here
     z_k = −W₀(−ρ e^(−ρ) e^(2πik/c))/ρ by Lambert's W.
     """
-    check_load(load)
-    require.above("service_s", service_s)
+    check_load(load, service_s)
     require.whole("servers", servers, 1)
     if load == 0:
         return 0.0

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from distlib.figures import theme
 
@@ -35,8 +34,7 @@ def measured_percentiles(
     one a kind of dots. ``chance``: policy, percent, low_ms, high_ms. ``coordinated_omission`` adds, as open signs, what
     a tool that counts from the actual sending would report. Raises ``ValueError`` for a frame without rows.
     """
-    if percentiles.empty:
-        raise ValueError("percentiles is empty; measure at least one policy first")
+    _check_measured("percentiles", percentiles)
     percents = sorted(percentiles["percent"].unique())
     sources = [one for one in dict.fromkeys(percentiles["source"]) if one != SIMULATED]
     figure, panels = _panels(list(dict.fromkeys(percentiles["policy"])))
@@ -55,7 +53,7 @@ def measured_percentiles(
     every = pd.concat([percentiles["response_ms"], percentiles["since_sent_ms"], chance["low_ms"], chance["high_ms"]])
     every = every[every > 0]
     low, high = math.log10(every.min() / 1.15), math.log10(every.max() * 1.15)
-    ticks = [base * 10**power for power in range(-2, 6) for base in (1, 2, 5)]
+    ticks = theme.decades(-2, 6)
     figure.update_yaxes(type="log", range=[low, high], tickvals=ticks, ticktext=[f"{one:g}" for one in ticks])
     figure.update_yaxes(title_text="response time (ms, log scale)", col=1)
     names = [f"{one:g}" for one in percents]
@@ -64,20 +62,21 @@ def measured_percentiles(
     return figure
 
 
+def _check_measured(name: str, table: pd.DataFrame) -> None:
+    if table.empty:
+        raise ValueError(f"{name} is empty; measure at least one policy first")
+
+
 def _panels(policies: Sequence[str]) -> tuple[go.Figure, dict[str, tuple[int, int]]]:
     """A figure with one panel a policy, and the row and column of each."""
     columns = min(COLUMNS, len(policies))
     rows = math.ceil(len(policies) / columns)
-    figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=[f"<b>{one}</b>" for one in policies], shared_yaxes=True,
-        horizontal_spacing=0.02, vertical_spacing=0.16 / rows,
+    figure = theme.panels(
+        rows, columns, height=PANEL_HEIGHT * rows + 110, subplot_titles=[f"<b>{one}</b>" for one in policies],
+        shared_yaxes=True, horizontal_spacing=0.02, vertical_spacing=0.16 / rows,
     )  # fmt: skip
-    figure.update_layout(theme.figure(height=PANEL_HEIGHT * rows + 110).layout)
-    figure.update_layout(
-        margin={"l": 72, "r": 20, "t": 84, "b": 58},
-        legend={"x": 0, "y": 1 + 46 / (PANEL_HEIGHT * rows), "yanchor": "bottom"},
-    )
-    figure.update_annotations(font_size=14)
+    legend = {"x": 0, "y": 1 + 46 / (PANEL_HEIGHT * rows), "yanchor": "bottom"}
+    figure.update_layout(margin=theme.margins(72, 20, 84, 58), legend=legend).update_annotations(font_size=14)
     return figure, {one: (at // COLUMNS + 1, at % COLUMNS + 1) for at, one in enumerate(policies)}
 
 
@@ -119,11 +118,8 @@ def _dots(rows: pd.DataFrame, percents: Sequence[float], source: str, column: st
 
 def requests_by_backend(counts: pd.DataFrame) -> go.Figure:
     """Requests that each worker got, one panel a policy, bars side by side for the simulation and each proxy.
-
-    ``counts``: policy, source, backend, requests. Raises ``ValueError`` for a frame without rows.
-    """
-    if counts.empty:
-        raise ValueError("counts is empty; measure at least one policy first")
+    ``counts``: policy, source, backend, requests. Raises ``ValueError`` for a frame without rows."""
+    _check_measured("counts", counts)
     figure, panels = _panels(list(dict.fromkeys(counts["policy"])))
     for policy, (row, column) in panels.items():
         for source in dict.fromkeys(counts["source"]):
@@ -136,8 +132,5 @@ def requests_by_backend(counts: pd.DataFrame) -> go.Figure:
                 hovertemplate=f"{source}, worker %{{x}}: %{{y:,}} requests<extra></extra>",
             )  # fmt: skip
     figure.update_layout(barmode="group", bargap=0.25)
-    figure.update_yaxes(rangemode="tozero")
-    figure.update_yaxes(title_text="requests", col=1)
-    figure.update_xaxes(dtick=1)
-    figure.update_xaxes(title_text="worker", row=math.ceil(len(panels) / COLUMNS))
-    return figure
+    figure.update_yaxes(rangemode="tozero").update_yaxes(title_text="requests", col=1)
+    return figure.update_xaxes(dtick=1).update_xaxes(title_text="worker", row=math.ceil(len(panels) / COLUMNS))

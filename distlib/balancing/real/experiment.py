@@ -22,16 +22,15 @@ from numpy.typing import NDArray
 from distlib.balancing.real.workers import LONGEST_WORK_S
 from distlib.core import require
 from distlib.real.child import Child
+from distlib.sim.service.result import WARM_UP
 from distlib.sim.workload import Floats, Workload
 
 MOST_WORKERS, MOST_SERVERS, MOST_CONNECTIONS = 16, 64, 256
 MOST_REQUESTS, LONGEST_RUN_S = 100_000, 120.0
-WARM_UP = 0.1
-"""Share of the requests, at the begin, that statistics leave out: the system starts empty."""
 LONGEST_LATENCY_S = 3600.0
 
 
-def check_load(load: Workload) -> None:
+def check_workload(load: Workload) -> None:
     """``ValueError`` for a workload that no real run can follow: arrival times that decrease or are not finite, more
     than 100,000 requests, a run longer than 120 s, a request of more than 60 s."""
     arrival, service = load.arrival_s, load.service_s
@@ -82,7 +81,7 @@ def measure(
     generator fails.
     """
     require.whole("connections", connections, 1, MOST_CONNECTIONS)
-    check_load(load)
+    check_workload(load)
     count = load.arrival_s.size
     task = {"port": port, "connections": connections, "client": np.resize(load.client, count).tolist()}
     task |= {"arrival_s": load.arrival_s.tolist(), "service_s": load.service_s.tolist()}
@@ -158,10 +157,8 @@ class Measurement:
 
 
 def percentiles_ms(latency_s: Floats, percents: Sequence[float]) -> list[float]:
-    """Percentiles in ms of latencies in s, from a histogram with three significant digits (HDR, G. Tene).
-
-    NaN when there are no latencies. Raises ``ValueError`` for a percentile outside 0 to 100 or a latency over an hour.
-    """
+    """Percentiles in ms of latencies in s, from a histogram with three significant digits (HDR, G. Tene); NaN without
+    latencies. Raises ``ValueError`` for a percentile outside 0 to 100 or a latency over an hour."""
     from hdrh.histogram import HdrHistogram
 
     for percent in percents:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -24,11 +23,6 @@ class RealBalancingView(Parameters):
     )  # fmt: skip
 
 
-def draw_percentiles(result: RealBalancing, coordinated_omission: bool) -> Any:
-    """Measured and simulated percentiles."""
-    return charts.measured_percentiles(result.percentiles, result.chance, coordinated_omission=coordinated_omission)
-
-
 class RealBalancingLab(Lab):
     """Real HTTP requests through a real proxy to real servers, beside the simulation of the same requests."""
 
@@ -36,7 +30,9 @@ class RealBalancingLab(Lab):
     params = RealBalancingParams
     view = RealBalancingView
     figures = {
-        "percentiles": draw_percentiles,
+        "percentiles": lambda result, coordinated_omission: charts.measured_percentiles(
+            result.percentiles, result.chance, coordinated_omission=coordinated_omission
+        ),
         "requests per worker": lambda result: charts.requests_by_backend(result.counts),
     }
     presets = {

@@ -29,26 +29,16 @@ TIMING = re.compile(r"queue;dur=([\d.]+), work;dur=([\d.]+)")
 
 
 class Generator:
-    """One run: what to send when, and what came back.
-
-    At most ``connections`` are open; a request that finds none waits its turn. Times are in seconds since the begin of
-    the run, None for what never was.
-    """
+    """One run: what to send when, and what came back, in seconds since the begin of the run, None for what never was.
+    At most ``connections`` are open; a request that finds none waits its turn."""
 
     def __init__(self, task: Mapping[str, Any], tell: Tell) -> None:
         self.task, self.tell, self.told_s = task, tell, 0.0
         self.turn = asyncio.Semaphore(task["connections"])
         self.idle: list[Connection] = []
-        count = len(task["arrival_s"])
-        self.outcome: dict[str, list[Any]] = {
-            "sent_s": [None] * count,
-            "answered_s": [None] * count,
-            "status": [0] * count,
-            "answers": [0] * count,
-            "backend": [-1] * count,
-            "queue_s": [0.0] * count,
-            "work_s": [0.0] * count,
-        }
+        count, times = len(task["arrival_s"]), {"sent_s": None, "answered_s": None, "queue_s": 0.0, "work_s": 0.0}
+        blank: dict[str, Any] = {**times, "status": 0, "answers": 0, "backend": -1}
+        self.outcome = {name: [one] * count for name, one in blank.items()}
         self.start_s = asyncio.get_running_loop().time() + LEAD_S
 
     def now(self) -> float:

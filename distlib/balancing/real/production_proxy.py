@@ -121,10 +121,8 @@ def find(name: str) -> str:
 
 
 class ProductionProxy(Closed):
-    """A running nginx or HAProxy, ended on leaving the ``with`` block.
-
-    Raises ``CannotMeasureError``, and ``ChildError`` with the program's own words when it will not start.
-    """
+    """A running nginx or HAProxy, ended on leaving the ``with`` block. Raises ``CannotMeasureError``, and
+    ``ChildError`` with the program's own words when it will not start."""
 
     def __init__(self, name: str, policy: Policy, ports: Sequence[int]) -> None:
         self.name = name

@@ -1,10 +1,8 @@
 """Chapter 03.3, the real check: the same requests simulated, and measured against real HTTP servers on loopback.
 
-    result = real_balancing(RealBalancingParams(policies=("random", "two choices"), load=0.8))
-    result.percentiles
-
-Every request arrives at the same time and brings the same work in the simulation and in reality. What differs is real:
-sockets, proxies, timers, and a machine that does other things too.
+``real_balancing(RealBalancingParams(policies=("random", "two choices"), load=0.8)).percentiles``: every request arrives
+at the same time and brings the same work in the simulation and in reality. What differs is real: sockets, proxies,
+timers, and a machine that does other things too.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ HIGHEST_RATE_PER_S = 1500.0
 LATE_MS = 5.0
 """A generator that is later than this with one request in a hundred had to share the processor with too much else."""
 
-Progress = Callable[[float, float], object]
+ProgressCallback = Callable[[float, float], object]
 
 
 @dataclass(frozen=True)
@@ -149,13 +147,10 @@ class Run:
 
 
 def measure_policy(
-    params: RealBalancingParams, policy: Policy, through: str = OWN, progress: Progress = lambda *_: None
+    params: RealBalancingParams, policy: Policy, through: str = OWN, progress: ProgressCallback = lambda *_: None
 ) -> Measurement:
-    """Start workers and proxy, send the requests of ``params``, end everything.
-
-    ``progress(done, total)`` may raise to stop. Raises ``CannotMeasureError`` where the proxy is a program that is not
-    there or cannot balance like that.
-    """
+    """Start workers and proxy, send the requests of ``params``, end everything. ``progress(done, total)`` may raise to
+    stop. Raises ``CannotMeasureError`` where the proxy is a program that is not there or cannot balance like that."""
     run = params.service_params(policy)
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(tuple(run.backends.speed), run.backends.servers))
@@ -169,12 +164,10 @@ def measure_policy(
 
 
 def runs(
-    params: RealBalancingParams, own: Mapping[str, Policy] | None = None, progress: Progress = lambda *_: None
+    params: RealBalancingParams, own: Mapping[str, Policy] | None = None, progress: ProgressCallback = lambda *_: None
 ) -> Iterator[Run]:
-    """One run after the other, so that a reader who stops keeps those that are done.
-
-    ``own`` adds policies of the reader's by name. Raises ``ValueError`` for a name that is taken.
-    """
+    """One run after the other, so that a reader who stops keeps those that are done. ``own`` adds policies of the
+    reader's by name. Raises ``ValueError`` for a name that is taken."""
     own = own or {}
     if taken := set(own) & set(params.policies):
         raise ValueError(f"there is a policy {min(taken)!r} already; give your own another name")
@@ -196,13 +189,10 @@ def runs(
 def real_balancing(
     params: RealBalancingParams = RealBalancingParams(),
     own: Mapping[str, Policy] | None = None,
-    progress: Progress = lambda *_: None,
+    progress: ProgressCallback = lambda *_: None,
 ) -> RealBalancing:
-    """Measure and simulate; see ``runs``.
-
-    Takes ``duration_s`` and about a second for every policy and proxy. ``progress(done, total)`` is called about ten
-    times a second and may raise to stop; nothing keeps running then.
-    """
+    """Measure and simulate, see ``runs``; takes ``duration_s`` and about a second for every policy and proxy.
+    ``progress(done, total)`` is called about ten times a second and may raise to stop; nothing keeps running then."""
     return RealBalancing(params, tuple(runs(params, own, progress)))
 
 
@@ -239,11 +229,8 @@ class RealBalancing:
 
     @cached_property
     def percentiles(self) -> pd.DataFrame:
-        """Columns policy, source (simulated, or the proxy), percent, response_ms, since_sent_ms.
-
-        ``response_ms`` counts from the intended time, ``since_sent_ms`` from the actual sending (as a tool with
-        coordinated omission would; NaN when simulated).
-        """
+        """Columns policy, source (simulated, or the proxy), percent, response_ms (from the intended time),
+        since_sent_ms (from the actual sending, as a tool with coordinated omission would; NaN when simulated)."""
         runs = [(policy, SIMULATED, one.observed_s, np.zeros(0)) for policy, one in self.simulated.items()]
         runs += [(*names, one.response_s, one.since_sent_s) for names, one in self.measured.items()]
         rows = [
@@ -255,10 +242,8 @@ class RealBalancing:
 
     @cached_property
     def chance(self) -> pd.DataFrame:
-        """Columns policy, percent, low_ms, high_ms: 5 % to 95 % of simulations with other random numbers.
-
-        How much a percentile of so few requests is worth.
-        """
+        """Columns policy, percent, low_ms, high_ms: 5 % to 95 % of simulations with other random numbers, to see how
+        much a percentile of so few requests is worth."""
         rows = []
         for policy, one in self.policies.items():
             others = range(self.params.seed + 1, self.params.seed + 1 + OTHER_SEEDS)
@@ -287,14 +272,13 @@ class RealBalancing:
         for (policy, through), one in self.measured.items():
             p50, p99 = percentiles_ms(one.response_s, (50, 99))
             simulated_p50, simulated_p99 = percentiles_ms(self.simulated[policy].observed_s, (50, 99))
-            rows.append(
-                {
-                    "policy": policy, "through": through, "requests": one.requests, "lost": one.lost,
-                    "p50_ms": p50, "simulated_p50_ms": simulated_p50, "p99_ms": p99, "simulated_p99_ms": simulated_p99,
-                    "overhead_p50_ms": percentiles_ms(one.overhead_s, (50,))[0],
-                    "late_p99_ms": percentiles_ms(one.late_s, (99,))[0],
-                }
-            )  # fmt: skip
+            row = {
+                "policy": policy, "through": through, "requests": one.requests, "lost": one.lost,
+                "p50_ms": p50, "simulated_p50_ms": simulated_p50, "p99_ms": p99, "simulated_p99_ms": simulated_p99,
+                "overhead_p50_ms": percentiles_ms(one.overhead_s, (50,))[0],
+                "late_p99_ms": percentiles_ms(one.late_s, (99,))[0],
+            }  # fmt: skip
+            rows.append(row)
         return pd.DataFrame(rows)
 
     def verdicts(self) -> list[tuple[str, bool | None, str]]:

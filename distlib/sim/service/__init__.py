@@ -1,2 +1,1 @@
-"""A service behind load balancers, in virtual time: what balancers see, the engines, and what became of the
-requests."""
+"""A service behind load balancers, in virtual time: what balancers see, the engines, what became of requests."""

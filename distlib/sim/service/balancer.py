@@ -61,10 +61,8 @@ class Balancer:
         return int(draw_below(self.known, 0, size))
 
     def choose(self, now: float = 0.0, client: int = 0) -> int:
-        """Choose a backend for one request of ``client`` at time ``now`` (seconds) and count it as in flight.
-
-        Raises ``NoBackendError`` when all backends are ejected.
-        """
+        """Choose a backend for one request of ``client`` at time ``now`` (seconds) and count it as in flight. Raises
+        ``NoBackendError`` when all backends are ejected."""
         if self.known.size[0] == 0:
             raise NoBackendError(f"all {self.backends} backends are ejected; take one back with readmit(backend)")
         if self.policy.compiled is not None:
@@ -78,9 +76,8 @@ class Balancer:
     def _own_choice(self, now: float, client: int) -> int:
         backend = self.policy.choose(self, now, client)
         if not (isinstance(backend, (int, np.integer)) and 0 <= backend < self.backends):
-            raise ValueError(
-                f"{type(self.policy).__name__}.choose returned {backend!r}; choose one of {self.available}"
-            )
+            name = type(self.policy).__name__
+            raise ValueError(f"{name}.choose returned {backend!r}; choose one of {self.available}")
         return int(backend)
 
     def answer(self, backend: int, response_s: float, now: float, *, failed: bool = False) -> None:

@@ -15,7 +15,7 @@ from distlib.core.parameter import Parameters
 from distlib.sim.service.balancer_state import BalancerState, Floats, PolicyConstants
 
 
-class Seen(Protocol):
+class BalancerView(Protocol):
     """What a policy sees of its balancer."""
 
     backends: int
@@ -51,12 +51,10 @@ class Policy(Parameters):
     needs_client: ClassVar[bool] = True  # looks at whose request it is
     reports_idle: ClassVar[bool] = False  # idle backends report to a balancer
 
-    def choose(self, seen: Seen, now: float, client: int) -> int:
-        """The backend for one request: one of ``seen.available``.
-
-        ``seen.in_flight[b]`` is the number of requests this balancer sent to ``b`` without an answer yet, and
-        ``seen.draw(size)`` a random whole number below ``size``. ``now`` is in seconds.
-        """
+    def choose(self, seen: BalancerView, now: float, client: int) -> int:
+        """The backend for one request: one of ``seen.available``. ``seen.in_flight[b]`` is the number of requests this
+        balancer sent to ``b`` without an answer yet, ``seen.draw(size)`` a random whole number below ``size``; ``now``
+        is in seconds."""
         raise NotImplementedError(f"{type(self).__name__} needs a method choose(self, seen, now, client)")
 
     def constants(self) -> PolicyConstants:

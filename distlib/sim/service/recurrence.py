@@ -1,9 +1,8 @@
 """The fast engine: first-come-first-served queues without an event list.
 
-Where a backend serves in order of arrival, a request's departure is known when it arrives (Lindley's recurrence,
-Kiefer and Wolfowitz's with several servers): it starts when it is there and a server is free. So there is nothing to
-schedule. A policy that asks for a backend's load first hears the answers that are due, which costs constant time a
-request, because each answer is heard once.
+Where a backend serves in order of arrival, a request's departure is known when it arrives (Lindley's recurrence, Kiefer
+and Wolfowitz's with several servers), so there is nothing to schedule. A policy that asks for a backend's load first
+hears the answers that are due: constant time a request, because each answer is heard once.
 """
 
 from __future__ import annotations
@@ -41,8 +40,7 @@ class Stations(NamedTuple):
 
 @lru_cache
 def recurrence(choose: Any) -> Any:
-    """The engine with a policy's compiled ``choose`` in its loop; ``track`` says that loads matter, so that answers
-    must be listed."""
+    """The engine with a policy's compiled ``choose``; ``track``: loads matter, so that answers must be listed."""
 
     @compiled
     def run(rule: PolicyConstants, known: BalancerState, stations: Stations, track: bool) -> None:

@@ -27,16 +27,14 @@ class Estimate:
     mean: float
     standard_error: float
 
-    def interval(self, errors: float = 1.96) -> tuple[float, float]:
-        """Mean minus and plus so many standard errors (1.96: 95 % confidence)."""
-        return self.mean - errors * self.standard_error, self.mean + errors * self.standard_error
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence: the mean minus and plus 1.96 standard errors."""
+        return self.mean - 1.96 * self.standard_error, self.mean + 1.96 * self.standard_error
 
 
 def batch_means(values: Floats) -> Estimate:
-    """Mean and standard error of a correlated series (Law & Kelton, *Simulation Modeling*, batch means).
-
-    NaN as error when there are fewer than two values a batch.
-    """
+    """Mean and standard error of a correlated series (Law & Kelton, *Simulation Modeling*, batch means); NaN as error
+    when there are fewer than two values a batch."""
     if values.size == 0:
         return Estimate(math.nan, math.nan)
     length = values.size // BATCHES
@@ -52,14 +50,16 @@ def present_at(times_s: Sequence[float] | Floats, came_s: Floats, went_s: Floats
     return came - went
 
 
+def _ended(status: int, meaning: str) -> Any:
+    """How many requests ended with ``status``, as a property."""
+    return property(lambda result: int((result.status == status).sum()), doc=meaning)
+
+
 @dataclass(frozen=True, eq=False)
 class ServiceResult:
-    """One run, as arrays with one entry a request in order of arrival; times in seconds.
-
-    Statistics leave out the first tenth of the requests, because the service starts empty, and count response times of
-    answered requests only; ``status`` is 0 answered, 1 rejected (queue full), 2 failed (backend down), 3 unavailable
-    (no backend left).
-    """
+    """One run, as arrays with one entry a request in order of arrival; times in seconds. ``status`` is 0 answered, 1
+    rejected (queue full), 2 failed (backend down), 3 unavailable (no backend left). Statistics leave out the first
+    tenth of the requests, because the service starts empty, and count response times of answered requests only."""
 
     params: ServiceParams = field(repr=False)
     arrival_s: Floats = field(repr=False)
@@ -148,30 +148,17 @@ class ServiceResult:
         """Requests sent to each backend."""
         return np.bincount(self.backend[self.backend >= 0], minlength=self.backends)
 
-    @property
-    def rejected(self) -> int:
-        """Requests that found the queue full."""
-        return int((self.status == REJECTED).sum())
-
-    @property
-    def failed(self) -> int:
-        """Requests lost to a backend that was down."""
-        return int((self.status == FAILED).sum())
-
-    @property
-    def unavailable(self) -> int:
-        """Requests that found every backend ejected."""
-        return int((self.status == UNAVAILABLE).sum())
+    rejected = _ended(REJECTED, "Requests that found the queue full.")
+    failed = _ended(FAILED, "Requests lost to a backend that was down.")
+    unavailable = _ended(UNAVAILABLE, "Requests that found every backend ejected.")
 
     @cached_property
     def _present(self) -> NDArray[np.bool_]:
         return (self.status == OK) | (self.status == FAILED)
 
     def queue_lengths(self, times_s: Sequence[float] | Floats) -> NDArray[np.int64]:
-        """Requests at each backend at the given times, shape (times, backends); for bars that live.
-
-        With a central queue a request belongs to a backend from the begin of its service on; see ``waiting``.
-        """
+        """Requests at each backend at the given times, shape (times, backends); for bars that live. With a central
+        queue a request belongs to a backend from the begin of its service on; see ``waiting``."""
         entered = self.start_s if self.params.policy.central else self.arrival_s
         here = [(self.backend == backend) & self._present for backend in range(self.backends)]
         return np.column_stack([present_at(times_s, entered[one], self.departure_s[one]) for one in here])

@@ -26,11 +26,9 @@ from distlib.sim.service.steps import simulate_step_by_step
 
 
 def simulate(params: ServiceParams) -> ServiceResult:
-    """Run the service and return what became of every request.
-
-    A first-come-first-served service takes the event-free engine (tens of millions of requests a second); other
-    disciplines, outages and slow starts take the event-driven one; a policy of the reader's own runs in plain Python.
-    """
+    """Run the service and return what became of every request. First come, first served takes the event-free engine
+    (tens of millions of requests a second); other disciplines, outages and slow starts take the event-driven one; a
+    policy of the reader's own runs in plain Python."""
     if params.policy.compiled is None:
         return simulate_step_by_step(params)
     if params.backends.discipline == "fifo" and not params.backends.outages:
@@ -130,10 +128,7 @@ def result_of(params: ServiceParams, known: BalancerState) -> ServiceResult:
 
 
 def compare(params: ServiceParams, policies: tuple[Policy, ...]) -> dict[str, ServiceResult]:
-    """The same workload under several policies, by label.
-
-    Raises ``ValueError`` for two policies with one label.
-    """
+    """The same workload under several policies, by label; ``ValueError`` for two policies with one label."""
     labels = [policy.label for policy in policies]
     if len(set(labels)) < len(labels):
         raise ValueError(f"two policies have the same label: {', '.join(labels)}")

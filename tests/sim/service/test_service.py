@@ -279,7 +279,7 @@ def test_batch_means_cover_the_truth():
     inside = 0
     for seed in range(40):
         run = ServiceParams(policy=Random(), arrivals=Poisson(5.0), backends=Backends(10), requests=40_000, seed=seed)
-        low, high = simulate(run).response.interval(1.96)
+        low, high = simulate(run).response.interval()
         inside += low <= 2.0 <= high
     assert inside >= 33  # 95 % of 40 is 38; three standard deviations below is 33.9
 
