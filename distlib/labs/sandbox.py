@@ -6,11 +6,16 @@ notebook's kernel is not touched. It needs an operating system with fork (Linux,
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -20,6 +25,9 @@ from distlib.core.node import Endless
 
 MEMORY_BYTES = 2 * 2**30
 """What the code may take beside what the kernel has already."""
+
+PRINTED_CHARACTERS = 50_000
+"""What the code may print; the rest is dropped, and said to be."""
 
 Tell = Callable[[Any], None]
 """Sends something picklable to the process that waits."""
@@ -36,9 +44,9 @@ def run_apart(
     memory_bytes: int = MEMORY_BYTES,
     heard: Callable[[Any], None] = lambda message: None,
 ) -> Any:
-    """``work(tell)`` in a forked process: its result, which must be picklable. ``heard`` gets what it tells meanwhile.
-    Raises ``SandboxError`` when ``work`` raises, takes more than ``seconds``, or ends the process; ``ValueError`` where
-    processes cannot be forked."""
+    """``work(tell)`` in a forked process: its result, which must be picklable. ``heard`` gets what it tells meanwhile;
+    what it prints is printed here, up to ``PRINTED_CHARACTERS``. Raises ``SandboxError`` when ``work`` raises, takes
+    more than ``seconds``, or ends the process; ``ValueError`` where processes cannot be forked."""
     if "fork" not in multiprocessing.get_all_start_methods():
         raise ValueError("this needs an operating system with fork (Linux, macOS), to survive what the code does")
     context = multiprocessing.get_context("fork")
@@ -46,44 +54,114 @@ def run_apart(
     process = context.Process(target=_serve, args=(theirs, work, memory_bytes), daemon=True)
     process.start()
     theirs.close()
-    deadline = monotonic() + seconds
+    # Killed by a clock, not by this loop: it may wait for the rest of a message, or be told something without end.
+    late = threading.Event()
+
+    def end_it() -> None:
+        late.set()
+        _kill(process)
+
+    alarm = threading.Timer(seconds, end_it)
+    alarm.start()
     try:
-        while ours.poll(max(0.0, deadline - monotonic())):
-            kind, content = ours.recv()
+        while True:
+            kind, content = _received(ours, process, late, f"it did not come back within {seconds:g} s")
             if kind == "told":
                 heard(content)
+            elif kind == "printed":
+                print(content, end="")
             elif kind == "failed":
                 raise SandboxError(content)
             else:
                 return content
-        raise SandboxError(f"it did not come back within {seconds:g} s: a loop without end?")
-    except EOFError:
-        process.join(1.0)
-        code = process.exitcode
-        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        raise SandboxError(f"the process ended ({how}): does it end the process, or take all memory?") from None
     finally:
-        if process.is_alive():
-            process.kill()
+        alarm.cancel()
+        _kill(process)
         process.join()
         ours.close()
 
 
+def _received(connection: Connection, process: BaseProcess, late: threading.Event, too_late: str) -> tuple[str, Any]:
+    """The next message. Raises ``SandboxError`` when there is none, or none that can be read."""
+    try:
+        while not connection.poll(0.5):
+            if late.is_set():  # a process that it has started holds the other end open
+                raise EOFError
+        if not late.is_set():
+            message: tuple[str, Any] = connection.recv()
+            return message
+    except (EOFError, OSError):
+        process.join(1.0)
+    except Exception as error:  # an object whose class is not the same on both sides
+        raise SandboxError(f"its answer cannot be read back: {_described(error)}") from None
+    if late.is_set():
+        raise SandboxError(f"{too_late}: a loop without end?")
+    code = process.exitcode
+    how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    raise SandboxError(f"the process ended ({how}): does it end the process, or take all memory?")
+
+
+def _kill(process: BaseProcess) -> None:
+    """End it, and what it has started: it leads a group of its own."""
+    if process.pid is not None and process.is_alive():
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()  # before it has made its group, there is only itself
+
+
 def _serve(connection: Connection, work: Callable[[Tell], Any], memory_bytes: int) -> None:
     """In the other process: do the work, and tell what came of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one who waits, who ends this process
+    os.setsid()  # Ctrl-C ends the one who waits, who ends this process and all that it starts
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    printed = sys.stdout = sys.stderr = _Printed(connection)
     limit_memory(memory_bytes)
     try:
         try:
             answer = ("result", work(lambda message: connection.send(("told", message))))
         except Endless as error:
             answer = ("failed", str(error))
-        except (Exception, SystemExit) as error:
-            answer = ("failed", f"{type(error).__name__}: {error}")
-        connection.send(answer)
+        except BaseException as error:
+            answer = ("failed", _described(error))
+        printed.flush()
+        try:
+            connection.send(answer)
+        except OSError:
+            raise
+        except Exception as error:  # pickle raises whatever the classes of the result raise
+            connection.send(("failed", f"its result cannot be handed over: {_described(error)}"))
     finally:
         connection.close()
         os._exit(0)  # whatever the code registered for the end of a process belongs to the kernel
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # a reader's own exception may fail to say what it is
+        return type(error).__name__
+
+
+class _Printed(io.TextIOBase):
+    """Sends what is printed in pieces: each write by itself would cost more than most code between two of them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection, self.left, self.sent_at = connection, PRINTED_CHARACTERS, 0.0
+        self.pieces: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Keep ``text`` until a fifth of a second has passed; ``PRINTED_CHARACTERS`` in all, and no more."""
+        if self.left > 0:
+            self.pieces.append(text[: self.left] + ("" if len(text) <= self.left else "\n… and more.\n"))
+            self.left -= len(text)
+            if monotonic() > self.sent_at + 0.2:
+                self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what is kept."""
+        if self.pieces:
+            self.connection.send(("printed", "".join(self.pieces)))
+            self.pieces, self.sent_at = [], monotonic()
 
 
 def limit_memory(more_bytes: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from distlib.check.simulation import after, broken_invariant, try_seeds
 from distlib.core.fault import Crash, Fault, Nemesis, Pause
 from distlib.core.node import NodeId, node_names, with_peers
 from distlib.core.trace import Trace
-from distlib.labs.grading import Grade, grade_cases
+from distlib.labs.grading import Grade, grade_apart, grade_cases
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.log import Entry, Index, Log, Term
 from distlib.raft.message import BecameLeader, RequestVote
@@ -102,8 +102,10 @@ def grade_deposition(faults: Sequence[Fault]) -> Grade:
 
 def grade_voter(candidate: type[Raft]) -> Grade:
     """Exercise 4: ``may_grant_vote``. Graded on cases, then under a nemesis with figure 3's invariants."""
-    if (refused := _not_a_raft(candidate)) is not None:
-        return refused
+    return _graded(candidate, _grants_rightly)
+
+
+def _grants_rightly(candidate: type[Raft]) -> Grade:
     log = Log((Entry(1, "a"), Entry(2, "b")))
 
     def asked(voted_for: NodeId | None, request: tuple[Term, Index, Term]) -> Any:
@@ -121,13 +123,15 @@ def grade_voter(candidate: type[Raft]) -> Grade:
         ("a shorter log of the same last term", None, (3, 1, 2), False),
     ]
     cases = [(words, partial(asked, voted_for, request), right) for words, voted_for, request, right in situations]
-    return _survives(candidate, grade_cases(cases, "grant", "refuse"))
+    return grade_cases(cases, "grant", "refuse")
 
 
 def grade_committer(candidate: type[Raft]) -> Grade:
     """Exercise 5: ``may_commit``. Graded on the states of figure 8, then under a nemesis."""
-    if (refused := _not_a_raft(candidate)) is not None:
-        return refused
+    return _graded(candidate, _commits_rightly)
+
+
+def _commits_rightly(candidate: type[Raft]) -> Grade:
     old, new = Log((Entry(1, "a"), Entry(2, "b"))), Log((Entry(1, "a"), Entry(2, "b"), Entry(4, "c")))
 
     def asked(log: Log, index: Index, holders: int) -> Any:
@@ -142,13 +146,14 @@ def grade_committer(candidate: type[Raft]) -> Grade:
         ("figure 8 (e): entry 3 of the leader's own term 4 on a majority", partial(asked, new, 3, 3), True),
         ("entry 3 of its own term on a minority", partial(asked, new, 3, 2), False),
     ]  # fmt: skip
-    return _survives(candidate, grade_cases(cases, "commit", "do not commit"))
+    return grade_cases(cases, "commit", "do not commit")
 
 
-def _not_a_raft(candidate: object) -> Grade | None:
+def _graded(candidate: Any, on_cases: Callable[[type[Raft]], Grade]) -> Grade:
+    """In a process of its own: ``candidate`` on the cases of the exercise, then under random faults."""
     if isinstance(candidate, type) and issubclass(candidate, Raft):
-        return None
-    what = f"an instance of {type(candidate).__name__}" if not isinstance(candidate, type) else candidate.__name__
+        return grade_apart(lambda: _survives(candidate, on_cases(candidate)))
+    what = candidate.__name__ if isinstance(candidate, type) else f"an instance of {type(candidate).__name__}"
     return Grade(False, (f"give your class, a subclass of Raft, not {what}",))
 
 

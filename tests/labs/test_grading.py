@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from distlib.labs.grading import Grade, grade_apart, grade_cases
-from distlib.labs.sandbox import SandboxError, run_apart, watch_calls
+from distlib.labs.sandbox import PRINTED_CHARACTERS, SandboxError, run_apart, watch_calls
 
 
 def test_a_result_comes_back_and_what_is_told_is_heard() -> None:
@@ -32,6 +33,40 @@ def hang(_tell: Any) -> None:
         time.sleep(0.01)
 
 
+def chatter(tell: Any) -> None:
+    while True:
+        tell("still here")
+
+
+def beget(_tell: Any) -> None:
+    """A child of its own, that keeps the pipe open and outlives its parent."""
+    os.fork()
+    hang(None)
+
+
+def leave_half_a_message(tell: Any) -> None:
+    os.write(inspect.getclosurevars(tell).nonlocals["connection"].fileno(), b"\0\0\1\0half")
+    hang(None)
+
+
+class Dumb(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class Unreadable:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _read, (os.getpid(),)
+
+
+def _read(written_by: int) -> None:
+    raise ValueError("not here" if written_by != os.getpid() else "not there")
+
+
+def throw(error: BaseException) -> None:
+    raise error
+
+
 @pytest.mark.parametrize(
     ("work", "said"),
     [
@@ -40,6 +75,10 @@ def hang(_tell: Any) -> None:
         (lambda _tell: os._exit(4), "the process ended (exit code 4)"),
         (lambda _tell: os.kill(os.getpid(), 9), "killed by signal 9"),
         (lambda _tell: bytearray(2**40), "MemoryError"),
+        (lambda _tell: lambda: None, "its result cannot be handed over"),
+        (lambda _tell: Unreadable(), "its answer cannot be read back: ValueError: not here"),
+        (lambda _tell: throw(KeyboardInterrupt()), "KeyboardInterrupt"),
+        (lambda _tell: throw(Dumb()), "Dumb"),
     ],
 )
 def test_whatever_the_code_does_ends_in_a_sentence(work: Callable[..., Any], said: str) -> None:
@@ -48,9 +87,24 @@ def test_whatever_the_code_does_ends_in_a_sentence(work: Callable[..., Any], sai
     assert said in str(caught.value)
 
 
-def test_a_loop_without_end_is_ended_from_outside() -> None:
+@pytest.mark.parametrize("work", [hang, chatter, beget, leave_half_a_message])
+def test_a_loop_without_end_is_ended_from_outside(work: Callable[..., Any]) -> None:
+    begun = time.monotonic()
     with pytest.raises(SandboxError, match="did not come back"):
-        run_apart(hang, seconds=0.5)
+        run_apart(work, seconds=0.5)
+    assert time.monotonic() - begun < 10
+
+
+def test_what_the_code_prints_is_printed_here_and_not_without_end(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(_tell: Any) -> None:
+        print("x is", 5)
+        for _ in range(200_000):
+            print("again")
+
+    run_apart(work, seconds=20)
+    printed = capsys.readouterr().out
+    assert printed.startswith("x is 5\nagain\n") and printed.endswith("\n… and more.\n")
+    assert PRINTED_CHARACTERS < len(printed) < PRINTED_CHARACTERS + 20
 
 
 def test_a_call_that_does_not_come_back_is_ended_from_within_and_named() -> None:

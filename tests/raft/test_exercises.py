@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,11 @@ from distlib.raft.theory import split_vote_probability
 class OldTerms(Raft):
     def may_commit(self, index: int) -> bool:
         return self.is_replicated(index)
+
+
+class EndsTheProcess(Raft):
+    def may_commit(self, index: int) -> bool:
+        os._exit(0)
 
 
 class Never(Raft):
@@ -52,6 +58,7 @@ CUT_OFF = Partition(600, (("S3",), ("S1", "S2", "S4", "S5")), 900)
         (lambda: grade_committer(OldTerms), "figure 8 (c)"),
         (lambda: grade_committer(Never), "figure 8 (e)"),
         (lambda: grade_committer(Raises), "raised KeyError"),
+        (lambda: grade_committer(EndsTheProcess), "the process ended"),
         (lambda: grade_committer(7), "not an instance of int"),  # type: ignore[arg-type]
         (lambda: grade_voter(Anybody), "§5.4.1"),
         (lambda: grade_voter(Raises), "raised KeyError"),
