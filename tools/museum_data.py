@@ -13,9 +13,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pandas as pd
 
+from distlib.core.data import DATA
 from distlib.core.mutant import Mutant
-from distlib.workbench.kill_matrix import STORED, KillMatrixParams, cells, stored, table
-from distlib.workbench.museum import COUNTEREXAMPLES, mutant_named, mutants
+from distlib.workbench.kill_matrix import KillMatrixParams, cells, stored, table
+from distlib.workbench.museum import mutant_named, mutants
 from distlib.workbench.subjects import subject_of
 
 
@@ -30,7 +31,7 @@ def write_counterexample(one: Mutant) -> None:
         first = outcome.failure.splitlines()[0]
         record = {"version": 1, "mutant": one.name, "search": one.killed_by, "seed": outcome.seed, "failure": first}
         text = json.dumps(record, ensure_ascii=False, indent=1)
-    (COUNTEREXAMPLES / f"{one.name}.json").write_text(f"{text}\n", encoding="utf-8")
+    (DATA / "counterexamples" / f"{one.name}.json").write_text(f"{text}\n", encoding="utf-8")
     print(f"{one.name}: {outcome}")
 
 
@@ -41,7 +42,7 @@ def write_rows(protocol: str) -> None:
         found = table(cells(params, executor, lambda done, total, note: print(f"{done} of {total}: {note}")))
     kept = stored()
     rounded = found.round({"elapsed_s": 2})
-    pd.concat([kept[kept["protocol"] != protocol], rounded]).to_csv(STORED, index=False)
+    pd.concat([kept[kept["protocol"] != protocol], rounded]).to_csv(DATA / "kill_matrix.csv", index=False)
 
 
 def main() -> None:

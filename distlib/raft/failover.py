@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
+from distlib.core.data import data_file
 from distlib.core.fault import Crash, Drift
 from distlib.core.node import node_names, with_peers
 from distlib.core.parameter import Parameters, parameter
@@ -53,7 +53,6 @@ BATCH = 4
 """Trials a process takes at a time: one of 150–150 takes a second, and whoever presses Stop does not want to wait."""
 
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95, 99)
-DATA_FILE = Path(__file__).resolve().parents[2] / "data" / "raft_figure_16.csv"
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def study(
 def published() -> Mapping[str, Mapping[str, float]]:
     """The published curves by line, read off the vector picture of the thesis (``data/README.md`` says how): ``p5`` …
     ``p99``, ``min``, ``max`` and ``mean``, ms, and ``trials``."""
-    with DATA_FILE.open(newline="", encoding="utf-8") as file:
+    with data_file("raft_figure_16.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return MappingProxyType(
         {row["line"]: {name: float(value) for name, value in row.items() if name != "line"} for row in rows}

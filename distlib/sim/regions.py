@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-DATA_FILE = Path(__file__).resolve().parents[2] / "data" / "region_rtt.csv"
+from distlib.core.data import data_file
 
 SAME_REGION_RTT_MS = 2.0
 """Assumed round trip between two servers of one region, which the source leaves out: the upper end of what Azure says
@@ -57,7 +57,7 @@ def round_trip_ms() -> Mapping[tuple[str, str], float]:
     """Published median round-trip times, ms, by (from region, to region), each direction measured by itself. Pairs of a
     region with itself are not published and not here; ``one_way_ms`` adds an assumption for them. Raises
     ``FileNotFoundError`` when ``data/region_rtt.csv`` is missing, ``ValueError`` when a line is malformed."""
-    return MappingProxyType(_read(DATA_FILE))
+    return MappingProxyType(_read(data_file("region_rtt.csv")))
 
 
 def one_way_ms(from_region: str, to_region: str) -> float:
@@ -74,11 +74,6 @@ def one_way_ms(from_region: str, to_region: str) -> float:
 
 def _read(path: Path) -> dict[tuple[str, str], float]:
     """The directed pairs of a tidy CSV file; every pair of ``REGIONS`` must be there."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing. It is part of the repository (folder data/), not of the installed package: "
-            "work in a clone and install it with `pip install -e .`"
-        )
     times: dict[tuple[str, str], float] = {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)

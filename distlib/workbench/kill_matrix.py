@@ -16,14 +16,13 @@ from typing import Literal
 import pandas as pd
 
 from distlib.check.search import FAMILIES, Family
+from distlib.core.data import data_file
 from distlib.core.mutant import Sort
 from distlib.core.node import Node
 from distlib.core.parameter import Parameters, parameter
-from distlib.workbench.museum import DATA
 from distlib.workbench.subjects import EXHIBITED, subject_named
 
 KILLER_S = 30.0
-STORED = DATA / "kill_matrix.csv"
 KILLERS = "each mutant's killer"
 
 
@@ -90,14 +89,15 @@ class CellTask:
 
 
 def tasks(params: KillMatrixParams) -> list[CellTask]:
-    """Every cell of the matrix, row by row."""
+    """Every cell of the matrix, row by row; none where a family has no search for the class."""
     subject, killer_only = subject_named(params.protocol, EXHIBITED), params.searches != "all"
     made = []
     for row in rows(params.protocol):
         families: Sequence[Family] = FAMILIES
         if killer_only and row.killed_by:
             families = [subject.search(row.killed_by).family]
-        made += [CellTask(row, family, params.seconds, killer_only) for family in families]
+        served = {search.family for search in subject.searches if search.applies(row.node_class)}
+        made += [CellTask(row, family, params.seconds, killer_only) for family in families if family in served]
     return made
 
 
@@ -145,4 +145,4 @@ def table(found: Iterable[Cell]) -> pd.DataFrame:
 
 def stored() -> pd.DataFrame:
     """The whole matrix as measured once, from ``data/kill_matrix.csv``."""
-    return pd.read_csv(STORED, keep_default_na=False)
+    return pd.read_csv(data_file("kill_matrix.csv"), keep_default_na=False)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from distlib.check.cluster.counterexample import load
+from distlib.core.data import data_file
 from distlib.core.mutant import Mutant
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.trace import Trace
 from distlib.workbench.subjects import EXHIBITED, subject_named, subject_of
 
-DATA = Path(__file__).resolve().parents[2] / "data"
-COUNTEREXAMPLES = DATA / "counterexamples"
+
+def stored_counterexample(name: str) -> str:
+    """The text of the file that keeps what the mutant called ``name`` does wrong; ``FileNotFoundError`` without it."""
+    return data_file(f"counterexamples/{name}.json").read_text(encoding="utf-8")
 
 
 def mutants(protocol: str | None = None) -> tuple[Mutant, ...]:
@@ -59,7 +61,7 @@ def exhibit(params: ExhibitParams = ExhibitParams()) -> Exhibit:
     if chosen.sort == "equivalent":
         assert subject.example is not None
         return Exhibit(chosen, subject.example(chosen.node_class), "")
-    text = (COUNTEREXAMPLES / f"{chosen.name}.json").read_text(encoding="utf-8")
+    text = stored_counterexample(chosen.name)
     data = json.loads(text)
     if "seed" not in data:
         found = load(text)

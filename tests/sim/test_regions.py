@@ -87,11 +87,6 @@ def test_unknown_region_is_named_with_the_choices(from_region: str, to_region: s
         one_way_ms(from_region, to_region)
 
 
-def test_missing_data_file_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"region_rtt\.csv is missing.*pip install -e"):
-        regions._read(tmp_path / "region_rtt.csv")
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
