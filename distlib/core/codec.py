@@ -7,6 +7,7 @@ themselves: ``to_data(value, name)`` writes names that ``from_data(..., find)`` 
 from __future__ import annotations
 
 import json
+import sys
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
@@ -72,7 +73,8 @@ def from_data(hint: Any, data: Any, where: str = "file", find: Find | None = Non
     if hint is None or hint is type(None):
         return _expect(data is None, None, data, where, "null")
     if hint is float:
-        number = isinstance(data, (int, float)) and not isinstance(data, bool)
+        small = isinstance(data, int) and not isinstance(data, bool) and abs(data) <= sys.float_info.max
+        number = isinstance(data, float) or small
         return float(_expect(number, data, data, where, "a number"))
     if hint is int:
         return _expect(isinstance(data, int) and not isinstance(data, bool), data, data, where, "a whole number")

@@ -25,6 +25,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self
 
+from distlib.core import require
 from distlib.core.freeze import freeze, thaw
 
 _SETTING, _DURABLE = "setting", "durable"
@@ -82,7 +83,7 @@ def setting(default: Any) -> Any:
 
 
 def _state_field(default: Any, metadata: dict[str, bool]) -> Any:
-    if isinstance(default, type) or (callable(default) and not isinstance(default, Hashable)):
+    if callable(default):
         return field(default_factory=default, init=False, metadata=metadata)
     return field(default=default, init=False, metadata=metadata)
 
@@ -136,6 +137,7 @@ class Node:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Gives each node its own outbox and effects, before any ``__init__`` or ``__post_init__`` of a subclass."""
+        require.dataclass_fields(cls)
         node = super().__new__(cls)
         node.__dict__["outbox"] = []  # plain sends apart from the rest, because most events only send
         node.__dict__["effects"] = []

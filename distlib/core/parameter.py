@@ -63,6 +63,7 @@ class Parameters:
     of the wrong type, ``ValueError`` for one out of range, naming the parameter, the value and what is allowed."""
 
     def __post_init__(self) -> None:
+        require.dataclass_fields(type(self))
         for item in fields(self):
             spec = spec_of(item)
             if spec is not None:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import Field
 from typing import Any
+from weakref import WeakSet
+
+_DECORATED: WeakSet[type] = WeakSet()  # classes that dataclass_fields has found right
 
 
 def whole(name: str, value: Any, low: float | None = None, high: float | None = None, unit: str = "") -> int:
@@ -26,7 +30,7 @@ def above(name: str, value: Any, low: float = 0.0, unit: str = "", most: float =
     wanted = f"a number above {low:g}{unit and f' {unit}'}"
     wanted += f", {most:,.0f} at most" if most < math.inf else ""
     _check_type(name, value, (int, float), wanted)
-    if not (math.isfinite(value) and low < value <= most):
+    if not (_is_finite(value) and low < value <= most):
         raise ValueError(f"{name} is {value!r}; it takes {wanted}")
     return float(value)
 
@@ -84,14 +88,37 @@ def names(name: str, value: Any, own: str | None = None) -> tuple[str, ...]:
     return value
 
 
+def dataclass_fields(cls: type) -> None:
+    """Raises ``TypeError`` when ``cls``, or a class that it derives from, declares fields without ``@dataclass``, which
+    would then be shared by all instances, and no fields."""
+    if cls in _DECORATED:
+        return
+    for one in cls.__mro__:
+        declared = [name for name, kind in vars(one).get("__annotations__", {}).items() if "ClassVar" not in str(kind)]
+        declared += [name for name, value in vars(one).items() if isinstance(value, Field) and name not in declared]
+        if declared and "__dataclass_fields__" not in vars(one):
+            raise TypeError(
+                f"{one.__name__} declares the field {declared[0]} without @dataclass; write @dataclass above the class"
+            )
+    _DECORATED.add(cls)
+
+
 def _number(
     name: str, value: Any, words: str, types: tuple[type, ...], low: float | None, high: float | None, unit: str
 ) -> Any:
     wanted = f"{words}{_range(low, high, unit)}"
     _check_type(name, value, types, wanted)
-    if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+    finite = types == (int,) or _is_finite(value)
+    if not finite or (low is not None and value < low) or (high is not None and value > high):
         raise ValueError(f"{name} is {value!r}; it takes {wanted}")
     return value
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the floats
+        return False
 
 
 def _check_type(name: str, value: Any, types: tuple[type, ...], wanted: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 import pytest
 
@@ -107,3 +109,34 @@ def test_state_that_cannot_be_saved_is_named() -> None:
     node.seen = {"C": (n for n in ())}  # type: ignore[dict-item]
     with pytest.raises(TypeError, match="generator, which cannot be saved and compared"):
         node.state()
+
+
+def test_a_class_with_fields_and_no_dataclass_is_named() -> None:
+    class Forgets(Node):
+        total: int = durable(0)
+
+    class Unannotated(Node):
+        total = durable(0)
+
+    class Bare(Node):
+        """Adds no field, so needs nothing."""
+
+        limit: ClassVar[int] = 3
+
+    for node_class in (Forgets, Unannotated):
+        with pytest.raises(TypeError, match=f"{node_class.__name__} declares the field total without @dataclass"):
+            node_class("A")
+    assert Bare("A").id == "A"
+
+
+def test_a_callable_default_is_a_factory() -> None:
+    @dataclass
+    class Keeps(Node):
+        seen: dict[str, int] = durable(lambda: {"C": 0})
+        busy: list[int] = volatile(partial(list, (1, 2)))
+
+    node, twin = Keeps("A"), Keeps("B")
+    assert node.seen == {"C": 0} and node.seen is not twin.seen
+    node.busy.clear()
+    node.crash()
+    assert node.busy == [1, 2]

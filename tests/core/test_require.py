@@ -14,6 +14,7 @@ from distlib.core import require
 
 def test_what_is_right_comes_back() -> None:
     assert require.whole("n", 3, 1, 9) == 3 and require.number("x", 0.5, 0, 1) == 0.5
+    assert require.whole("n", 10**400) == 10**400
     assert require.above("x", 2) == 2.0 and require.flag("b", True) is True and require.text("t", "") == ""
     assert require.choice("c", "a", ("a", "b")) == "a" and require.pair("p", (1, 2.5), 0) == (1, 2.5)
     assert require.instance("d", {}, dict, "a mapping") == {}
@@ -28,6 +29,8 @@ def test_what_is_right_comes_back() -> None:
         (lambda: require.number("x", math.nan, 0.5), ValueError, "x is nan; it takes a number of at least 0.5"),
         (lambda: require.number("x", 3, high=2, unit="s"), ValueError, "x is 3; it takes a number of at most 2 s"),
         (lambda: require.number("x", None, unit="ms"), TypeError, "x is None; it takes a number (ms)"),
+        (lambda: require.number("x", 10**400), ValueError, "it takes a number"),
+        (lambda: require.above("x", 10**400), ValueError, "it takes a number above 0"),
         (lambda: require.above("x", 0, unit="s"), ValueError, "x is 0; it takes a number above 0 s"),
         (lambda: require.above("x", math.inf), ValueError, "x is inf; it takes a number above 0"),
         (lambda: require.flag("b", 1), TypeError, "b is 1; it takes True or False"),
