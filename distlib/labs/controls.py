@@ -107,6 +107,11 @@ class Controls:
             return self._controls[name].widget
         raise AttributeError(f"no control {name!r}; this lab has {', '.join(self)}")
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__.get("_controls", {}) or (name == "figure" and "figure" in self.__dict__):
+            raise AttributeError(f"{name} is a control, not a value; write controls.{name}.value = {value!r}")
+        super().__setattr__(name, value)
+
     def __iter__(self) -> Iterator[str]:
         return iter([*self._controls, "figure"])
 

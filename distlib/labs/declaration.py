@@ -8,6 +8,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
+from distlib.core import require
 from distlib.core.parameter import Parameters
 
 
@@ -39,6 +40,7 @@ def check_declaration(cls: Any) -> None:
     for wanted in ("title", "params", "figures"):
         if not hasattr(cls, wanted):
             raise TypeError(f"{name} has no `{wanted}`; a lab states title, params, figures, and scenario or run")
+    require.text(f"{name}.title", cls.title)
     for wanted in ("params", "view"):
         kind = getattr(cls, wanted)
         if not (isinstance(kind, type) and issubclass(kind, Parameters)):
@@ -61,3 +63,9 @@ def check_declaration(cls: Any) -> None:
         for one in values:
             if one not in known:
                 raise ValueError(f"{name}: preset {text!r} sets {one!r}, which is no parameter of the lab")
+        try:
+            for kind in (cls.params, cls.view):
+                kind(**{one: value for one, value in values.items() if one in names_of(kind)})
+            require.choice("figure", values.get("figure", next(iter(cls.figures))), cls.figures)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}: preset {text!r}: {error}") from error

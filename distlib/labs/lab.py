@@ -80,6 +80,8 @@ class Lab:
 
     def __init__(self, **values: Any) -> None:
         cls = type(self)
+        if cls.run is Lab.run and not hasattr(cls, "scenario"):
+            raise TypeError(f"{cls.__name__} has no scenario(params), nor run(self, params, progress)")
         self.error: BaseException | None = None
         self._first = self.figure = next(iter(self.figures))
         self.params, self.view = cls.params(), cls.view()
@@ -108,8 +110,6 @@ class Lab:
 
     def run(self, params: Any, progress: Progress) -> Any:
         """Parameters in, result out; by ``scenario``, unless a lab says otherwise."""
-        if not hasattr(self, "scenario"):
-            raise NotImplementedError(f"{type(self).__name__} has no scenario(params), nor run(self, params, progress)")
         return type(self).scenario(params)
 
     def table(self, result: Any) -> pd.DataFrame | None:

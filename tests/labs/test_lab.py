@@ -218,6 +218,9 @@ def test_wrong_arguments_are_refused_in_python() -> None:
     with pytest.raises(ValueError, match=r"figure is 'lines'; choose one of 'walks', 'ends'"):
         ToyLab(figure="lines")
     lab = ToyLab()
+    for name in ("walkers", "figure"):
+        with pytest.raises(AttributeError, match=rf"{name} is a control.* write controls\.{name}\.value = 5"):
+            setattr(lab.controls, name, 5)
     with pytest.raises(ValueError, match=r"walkers"):
         lab.set(walkers=0)
     assert lab.controls.walkers.value == 3
@@ -241,6 +244,14 @@ def test_slips_of_an_author_are_named() -> None:
         declare(figures={"a": lambda result: None})
     with pytest.raises(ValueError, match=r"preset 'x' sets 'y', which is no parameter"):
         declare(presets={"x": {"y": 1}})
+    with pytest.raises(ValueError, match=r"preset 'x': ToyParams.walkers is 0; it takes a whole number from 1"):
+        declare(presets={"x": {"walkers": 0}})
+    with pytest.raises(ValueError, match=r"preset 'x': figure is 'lines'; choose one of"):
+        declare(presets={"x": {"figure": "lines"}})
+    with pytest.raises(TypeError, match=r"SlipLab.title is 3; it takes a string"):
+        declare(title=3)
+    with pytest.raises(TypeError, match=r"EmptyLab has no scenario\(params\), nor run\(self, params, progress\)"):
+        type("EmptyLab", (Lab,), {"title": "", "params": ToyParams, "figures": ToyLab.figures, "view": ToyLab.view})()
     with pytest.raises(ValueError, match=r"name 'walkers' is taken"):
         declare(view=ToyParams)
 

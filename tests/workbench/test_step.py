@@ -112,6 +112,10 @@ def test_a_partitioned_link_holds_its_messages_up_until_it_heals(elected: StepLa
     assert event.groups == (("S1", "S2"), ("S3",))
     with pytest.raises(Impossible, match="there is no node 'S9'"):
         elected.partition("S9")
+    with pytest.raises(Impossible, match="no link between S1 and S2 is partitioned"):
+        elected.heal("S1", "S2")
+    elected.heal("S1")
+    assert elected.state.text == "heal S1 → S3, S3 → S1", "only what was partitioned"
 
 
 def test_a_one_way_partition_lets_the_other_way_through(elected: StepLab) -> None:
@@ -122,7 +126,8 @@ def test_a_one_way_partition_lets_the_other_way_through(elected: StepLab) -> Non
 
 @pytest.mark.parametrize("act", [
     lambda lab: lab.fire("S1", "backoff"), lambda lab: lab.restart("S2"), lambda lab: lab.request("nothing like it"),
-    lambda lab: lab.heal(), lambda lab: lab.deliver(999), lambda lab: lab.take(Deliver("S1", "S9", None)),
+    lambda lab: lab.heal(), lambda lab: lab.fire("S9"), lambda lab: lab.heal("S2"),
+    lambda lab: lab.deliver(999), lambda lab: lab.take(Deliver("S1", "S9", None)),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused_in_words_and_changes_nothing(elected: StepLab, act: object) -> None:
     before = elected.state
@@ -329,3 +334,15 @@ def test_reset_starts_again_with_the_steps_the_lab_was_opened_with() -> None:
     lab.play(10)
     assert lab.reset().depth == 1
     assert len(lab.tree) == 2
+
+
+def test_a_cluster_that_cannot_be_made_is_said_by_whatever_is_asked(tmp_path: Path) -> None:
+    lab = StepLab(Raft, 0)
+    assert "servers is 0; it takes a whole number from 1 to 9" in repr(lab)
+    for act in (lab.play, lab.undo, lab.share, lab.report, lambda: lab.steps):
+        with pytest.raises(Impossible, match="no cluster to step through: servers is 0"):
+            act()
+    text = StepLab(Raft).report().scenario.replace('"servers": 3', '"servers": 0')
+    (tmp_path / "lab.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"lab\.json: servers is 0; it takes"):
+        StepLab.load(tmp_path / "lab.json")

@@ -247,8 +247,8 @@ class Tree:
                 down, action = down - {node}, CrashRestart(node)
             case LinksStep(links):
                 for one, other in links:
-                    self._check_node(one)
-                    self._check_node(other)
+                    self.check_node(one)
+                    self.check_node(other)
                     if one == other:
                         raise Impossible(f"{one} → {one} is no link between two nodes")
                 struck = set(links)
@@ -264,11 +264,12 @@ class Tree:
         return after, down, partitioned, self.model.handled(world, action)
 
     def _check_up(self, at: ClusterState, node: NodeId) -> None:
-        self._check_node(node)
+        self.check_node(node)
         if node in at.down:
             raise Impossible(f"{node} is down")
 
-    def _check_node(self, node: NodeId) -> None:
+    def check_node(self, node: NodeId) -> None:
+        """Raises ``Impossible`` for a name that no node has."""
         if node not in self.ids:
             raise Impossible(f"there is no node {node!r}; there are {', '.join(self.ids)}")
 

@@ -80,6 +80,11 @@ class StepLab:
         require.instance("model", model, ClusterModel, "a distlib.check.cluster.model.ClusterModel")
         return cls(model, len(model.ids), steps=steps, shown=shown)
 
+    def __getattr__(self, name: str) -> Any:
+        if name in ("tree", "state"):
+            raise Impossible(f"there is no cluster to step through: {self.error}")
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
     # --- what there is --------------------------------------------------------------------------------------
 
     @property
@@ -136,6 +141,7 @@ class StepLab:
 
     def fire(self, node: NodeId, name: str | None = None) -> ClusterState:
         """Let a timer of ``node`` fire: the one called ``name``, or its first."""
+        self.tree.check_node(node)
         mine = [one for one in self.timers if one.node == node]
         chosen = [one for one in mine if name in (None, one.name)]
         if not chosen:
@@ -167,9 +173,11 @@ class StepLab:
 
     def heal(self, one: NodeId | None = None, other: NodeId | None = None) -> ClusterState:
         """Heal the link between two nodes, all links of ``one``, or all."""
-        links = tuple(sorted(self.state.partitioned)) if one is None else self._links(one, other, False)
+        asked = self.state.partitioned if one is None else set(self._links(one, other, False))
+        links = tuple(sorted(self.state.partitioned & asked))
         if not links:
-            raise Impossible("no link is partitioned")
+            of_whom = "" if one is None else f" of {one}" if other is None else f" between {one} and {other}"
+            raise Impossible(f"no link{of_whom} is partitioned")
         return self.take(HealLinks(links))
 
     def take(self, step: Step, copy: Copy | None = None) -> ClusterState:
@@ -343,6 +351,8 @@ class StepLab:
         file = StepFile.read(path)
         shown = file.shown if file.shown in SHOWN else SHOWN[1]
         lab = cls(protocol or file.node_class(path.name), file.servers, shown=shown)
+        if lab.error is not None:
+            raise ValueError(f"{path.name}: {lab.error}") from lab.error
         lab.state = lab.tree.regrow(file.states, f"{path.name}: states")[file.here]
         lab._show()
         return lab
@@ -379,8 +389,9 @@ class StepLab:
         return getattr(self, act)(int(key))
 
     def _show(self) -> ClusterState:
+        content = content_of(self.tree, self.state)
         self.error = None
-        self._frame.show(content_of(self.tree, self.state), self.tree.ends(), self.state)
+        self._frame.show(content, self.tree.ends(), self.state)
         self.picture.show_state(self.tree, self.state)
         return self.state
 
