@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, combinations, product
+from itertools import combinations, product
 from typing import Any
 
 from distlib.principles.specifications import BallotVote, Voting, VotingState
@@ -114,12 +114,6 @@ def value_or_never(state: VotingState, a: int, ballot: int, value: int) -> bool:
     if BallotVote(ballot, value) in state.votes[a]:
         return True
     return state.max_bal[a] > ballot and all(vote.ballot != ballot for vote in state.votes[a])
-
-
-def one_value_per_ballot(state: VotingState) -> bool:
-    """OneValuePerBallot: all votes of one ballot are for the same value."""
-    values: dict[int, int] = {}
-    return all(values.setdefault(b, v) == v for b, v in chain.from_iterable(state.votes))
 
 
 _voting = cache(Voting)

@@ -23,8 +23,3 @@ def split_vote_probability(servers: int, alive: int, latency: float) -> float:
     require.number("latency", latency, 0, 1)
     rivals = alive - servers // 2 + 1
     return sum(comb(alive, k) * latency**k * (1.0 - latency) ** (alive - k) for k in range(rivals - 1, alive + 1))
-
-
-def expected_first_timeout(alive: int) -> float:
-    """Mean time until the first of ``alive`` uniform timeouts fires, as a fraction of their range: 1 / (alive + 1)."""
-    return 1.0 / (require.whole("alive", alive, 1) + 1)
