@@ -43,47 +43,47 @@ class FrozenRecord(NamedTuple):
 def freeze(value: Any) -> Any:
     """``value`` as a hashable constant that ``thaw`` turns back into an equal, independent value. Raises ``TypeError``
     for a type that holds state in a way that cannot be seen (an open file, a lock, a generator)."""
-    kind = type(value)
-    if kind in _ATOMS or isinstance(value, (Enum, frozenset)) or kind is type:
+    value_class = type(value)
+    if value_class in _ATOMS or isinstance(value, (Enum, frozenset)) or value_class is type:
         return value
-    if kind is tuple:
+    if value_class is tuple:
         return _unchanged(value, tuple([freeze(item) for item in value]))
-    if kind is list or kind is deque:
+    if value_class is list or value_class is deque:
         return FrozenList([freeze(item) for item in value])
     if isinstance(value, dict):
         return FrozenDict([(key, freeze(value[key])) for key in sorted(value, key=repr)])
-    if kind is set:
+    if value_class is set:
         return FrozenSet(value)
     if isinstance(value, tuple):  # a NamedTuple, or something frozen already
         if hasattr(value, "_make"):
             return _unchanged(value, type(value)._make([freeze(item) for item in value]))
         return value
     if is_dataclass(value):
-        if getattr(kind, "__dataclass_params__").frozen:  # noqa: B009
+        if getattr(value_class, "__dataclass_params__").frozen:  # noqa: B009
             hash(value)  # a frozen dataclass with a list inside says so here, in Python's own words
             return value
-        return FrozenRecord(kind, tuple(freeze(getattr(value, item.name)) for item in fields(value)))
+        return FrozenRecord(value_class, tuple(freeze(getattr(value, item.name)) for item in fields(value)))
     raise TypeError(
-        f"a node's state holds {value!r} of type {kind.__name__}, which cannot be saved and compared; "
+        f"a node's state holds {value!r} of type {value_class.__name__}, which cannot be saved and compared; "
         "use numbers, strings, tuples, lists, dicts, sets or dataclasses"
     )
 
 
 def thaw(value: Any) -> Any:
     """The value that ``freeze`` was given, built anew."""
-    kind = type(value)
-    if kind is FrozenList:
+    value_class = type(value)
+    if value_class is FrozenList:
         return [thaw(item) for item in value]
-    if kind is FrozenDict:
+    if value_class is FrozenDict:
         return {key: thaw(item) for key, item in value}
-    if kind is FrozenSet:
+    if value_class is FrozenSet:
         return set(value)
-    if kind is FrozenRecord:
+    if value_class is FrozenRecord:
         record = object.__new__(value.cls)
         for item, frozen in zip(fields(value.cls), value.values, strict=True):
             object.__setattr__(record, item.name, thaw(frozen))
         return record
-    if kind is tuple:
+    if value_class is tuple:
         return _unchanged(value, tuple([thaw(item) for item in value]))
     return value
 

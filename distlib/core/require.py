@@ -67,9 +67,9 @@ def pair(name: str, value: Any, low: float | None = None, high: float | None = N
     return value
 
 
-def instance(name: str, value: Any, kind: type | tuple[type, ...], wanted: str) -> Any:
-    """An instance of ``kind``, which the message calls ``wanted``; a class is none."""
-    if not isinstance(value, kind) or isinstance(value, type):
+def instance(name: str, value: Any, wanted_class: type | tuple[type, ...], wanted: str) -> Any:
+    """An instance of ``wanted_class``, which the message calls ``wanted``; a class is none."""
+    if not isinstance(value, wanted_class) or isinstance(value, type):
         raise TypeError(f"{name} is {value!r}; it takes {wanted}")
     return value
 
@@ -94,7 +94,7 @@ def dataclass_fields(cls: type) -> None:
     if cls in _DECORATED:
         return
     for one in cls.__mro__:
-        declared = [name for name, kind in vars(one).get("__annotations__", {}).items() if "ClassVar" not in str(kind)]
+        declared = [name for name, hint in vars(one).get("__annotations__", {}).items() if "ClassVar" not in str(hint)]
         declared += [name for name, value in vars(one).items() if isinstance(value, Field) and name not in declared]
         if declared and "__dataclass_fields__" not in vars(one):
             raise TypeError(

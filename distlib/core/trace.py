@@ -130,9 +130,9 @@ class Trace:
         """One row an output: time_ms, node, kind, text, event."""
         return _happenings(self.outputs)
 
-    def outputs_of(self, kind: type) -> list[Happened]:
-        """The outputs whose event is a ``kind``, in order of time."""
-        return [one for one in self.outputs if isinstance(one.event, kind)]
+    def outputs_of(self, event_class: type) -> list[Happened]:
+        """The outputs whose event is an ``event_class``, in order of time."""
+        return [one for one in self.outputs if isinstance(one.event, event_class)]
 
     def view_at(self, node: NodeId, time_ms: float) -> Any:
         """What ``node`` showed at ``time_ms`` (after all events of that instant); None if crashed or not started."""

@@ -18,9 +18,9 @@ def options_of(draw: Callable[..., Any], view: type[Parameters]) -> tuple[str, .
     return tuple(name for name in _parameters(draw) if name in names_of(view))
 
 
-def names_of(*kinds: type[Parameters]) -> list[str]:
+def names_of(*classes: type[Parameters]) -> list[str]:
     """The names of all fields of parameter classes."""
-    return [item.name for kind in kinds for item in fields(kind)]
+    return [item.name for params_class in classes for item in fields(params_class)]
 
 
 def values_of(*parameters: Parameters) -> dict[str, Any]:
@@ -42,9 +42,9 @@ def check_declaration(cls: Any) -> None:
             raise TypeError(f"{name} has no `{wanted}`; a lab states title, params, figures, and scenario or run")
     require.text(f"{name}.title", cls.title)
     for wanted in ("params", "view"):
-        kind = getattr(cls, wanted)
-        if not (isinstance(kind, type) and issubclass(kind, Parameters)):
-            raise TypeError(f"{name}.{wanted} is {kind!r}; it takes a subclass of core.parameter.Parameters")
+        params_class = getattr(cls, wanted)
+        if not (isinstance(params_class, type) and issubclass(params_class, Parameters)):
+            raise TypeError(f"{name}.{wanted} is {params_class!r}; it takes a subclass of core.parameter.Parameters")
     known = [*names_of(cls.params, cls.view), "figure"]
     taken = [one for one in known if known.count(one) > 1]
     if taken:
@@ -64,8 +64,8 @@ def check_declaration(cls: Any) -> None:
             if one not in known:
                 raise ValueError(f"{name}: preset {text!r} sets {one!r}, which is no parameter of the lab")
         try:
-            for kind in (cls.params, cls.view):
-                kind(**{one: value for one, value in values.items() if one in names_of(kind)})
+            for params_class in (cls.params, cls.view):
+                params_class(**{one: value for one, value in values.items() if one in names_of(params_class)})
             require.choice("figure", values.get("figure", next(iter(cls.figures))), cls.figures)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}: preset {text!r}: {error}") from error

@@ -313,5 +313,5 @@ class Lab:
         self._frame.show_error(error, stale)
 
 
-def _made(kind: type[Parameters], values: Mapping[str, Any]) -> Any:
-    return kind(**{name: value for name, value in values.items() if name in names_of(kind)})
+def _made(params_class: type[Parameters], values: Mapping[str, Any]) -> Any:
+    return params_class(**{name: value for name, value in values.items() if name in names_of(params_class)})

@@ -65,12 +65,12 @@ def run_apart(
     alarm.start()
     try:
         while True:
-            kind, content = _received(ours, process, late, f"it did not come back within {seconds:g} s")
-            if kind == "told":
+            what, content = _received(ours, process, late, f"it did not come back within {seconds:g} s")
+            if what == "told":
                 heard(content)
-            elif kind == "printed":
+            elif what == "printed":
                 print(content, end="")
-            elif kind == "failed":
+            elif what == "failed":
                 raise SandboxError(content)
             else:
                 return content

@@ -35,12 +35,12 @@ def read(path: Path, base: type) -> tuple[Any, dict[str, Any]]:
     naming the file and the field that is wrong, ``FileNotFoundError`` if there is none."""
     data = codec.parse(path.read_bytes(), path.name, "an object with the fields of Scenario")
     scenario: Scenario = codec.from_data(Scenario, data, path.name)
-    kind = _class_named(scenario.lab, base, path.name)
-    params = codec.from_data(kind.params, scenario.params, f"{path.name}: params")
-    view = codec.from_data(kind.view, scenario.view, f"{path.name}: view")
-    figure = next(iter(kind.figures)) if scenario.figure is None else scenario.figure
-    require.choice(f"{path.name}: figure", figure, kind.figures)
-    return kind, {**values_of(params, view), "figure": figure}
+    lab_class = _class_named(scenario.lab, base, path.name)
+    params = codec.from_data(lab_class.params, scenario.params, f"{path.name}: params")
+    view = codec.from_data(lab_class.view, scenario.view, f"{path.name}: view")
+    figure = next(iter(lab_class.figures)) if scenario.figure is None else scenario.figure
+    require.choice(f"{path.name}: figure", figure, lab_class.figures)
+    return lab_class, {**values_of(params, view), "figure": figure}
 
 
 def _class_named(name: Any, base: type, where: str) -> Any:
