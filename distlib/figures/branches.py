@@ -1,7 +1,7 @@
 """A tree of branches under a space-time diagram, on the same axis of steps: going back and choosing differently.
 
 ``step_diagram`` draws a ``Scene``: the space-time diagram of one branch, in which step k happens at time k,
-with what belongs to stepping by hand: stubs for the messages in flight, a veil over what has not happened yet, and the
+with what belongs to stepping by hand: what is in flight, a veil over what has not happened yet, and the
 tree of all branches below. Its last traces are those of ``recent_traces``, which hold only what is younger than
 step ``since``: between two steps nothing else changes, so that a click costs as little late in a run as early.
 """
@@ -97,7 +97,7 @@ class Scene:
     trace: Trace
     nodes: Sequence[TreeNode]
     here: Sequence[int]
-    stubs: Sequence[InFlight]
+    in_flight: Sequence[InFlight]
     window: tuple[float, float]
 
     @cached_property
@@ -164,7 +164,7 @@ def recent_traces(
         *_branch_traces(scene, (since, scene.window[1] + 1), kinds, roles), *here,
         _veil(scene),
         *partition_bands(scene.picture), fault_marks(scene.picture), violation_lines(scene.picture),
-        _stubs(scene), _position(scene),
+        _in_flight(scene), _position(scene),
     ]  # fmt: skip
 
 
@@ -211,20 +211,20 @@ def _veil(scene: Scene) -> go.Scatter:
     )  # fmt: skip
 
 
-def _stubs(scene: Scene) -> go.Scatter:
+def _in_flight(scene: Scene) -> go.Scatter:
     """Short dotted lines that leave the sender's lane towards the receiver: what is in flight."""
     paths, said = [], []
     nodes, (low, high) = scene.trace.nodes, scene.window
-    for stub in scene.stubs:
-        if stub.sender not in nodes or stub.sent_at < low:
+    for one in scene.in_flight:
+        if one.sender not in nodes or one.sent_at < low:
             continue
-        origin, to = scene.picture.y(stub.sender), scene.picture.y(stub.receiver)
+        origin, to = scene.picture.y(one.sender), scene.picture.y(one.receiver)
         down = 1.0 if to < origin else -1.0
         first = origin - down * HALF
         reach = 0.2 + 0.06 * min(abs(to - origin), 3)
-        paths.append([(stub.sent_at, first), (stub.sent_at + (high - low) / 70, round(first - down * reach, 3))])
-        held = " (held up)" if stub.held else ""
-        said.append(f"<b>in flight</b>{held}  {plain(stub.label)}<br>sent step {stub.sent_at}")
+        paths.append([(one.sent_at, first), (one.sent_at + (high - low) / 70, round(first - down * reach, 3))])
+        held = " (held up)" if one.held else ""
+        said.append(f"<b>in flight</b>{held}  {plain(one.label)}<br>sent step {one.sent_at}")
     line = {"color": theme.SOFT, "width": 1.8, "dash": "dot"}
     return lines(paths, said, name="in flight", showlegend=True, legend="legend2", line=line)
 

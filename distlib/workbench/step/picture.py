@@ -24,12 +24,12 @@ def scene_of(tree: Tree, state: ClusterState, window: tuple[float, float]) -> Sc
         TreeNode(one.number, None if one.parent is None else one.parent.number, one.depth, one.text, bool(one.broken))
         for one in tree
     ]
-    stubs = [
+    in_flight = [
         InFlight(copy.sender, copy.receiver, copy.sent_at, text_of(copy.delivery),
                  bool(state.holds_up(copy.sender, copy.receiver)))
         for copy in state.in_flight
     ]  # fmt: skip
-    return Scene(tree.trace(state, window[1]), states, [one.number for one in state.path()], stubs, window)
+    return Scene(tree.trace(state, window[1]), states, [one.number for one in state.path()], in_flight, window)
 
 
 class StepPicture(Picture):
