@@ -85,7 +85,7 @@ def event_engine(choose: Any) -> Any:
     def run(
         rule: PolicyConstants, known: BalancerState, world: ServiceState, outages: Outages, ejection: Ejection
     ) -> None:
-        job, change, next_post = 0, 0, 0.0
+        job, change, next_post = wide(0), 0, 0.0
         jobs = known.arrival.size
         while True:
             station = earliest(world.due)
@@ -119,6 +119,12 @@ def earliest(due: Floats) -> int:
         if due[i] < due[best]:
             best = i
     return best
+
+
+@compiled
+def wide(job: Any) -> Any:
+    """``job`` as an int64: a literal 0 or an int32 would have all that takes it compiled once more."""
+    return np.int64(job)
 
 
 @compiled_apart
@@ -172,7 +178,7 @@ def depart(known: BalancerState, world: ServiceState, station: int, now: float) 
         plan_sharing(known, world, station, now)
         return
     slot = earliest(world.done_at[station])
-    finish_job(known, station, world.serving[station, slot], now, False)
+    finish_job(known, station, wide(world.serving[station, slot]), now, False)
     world.serving[station, slot] = -1
     world.done_at[station, slot] = np.inf
     world.idle_since[station, slot] = now
@@ -235,7 +241,7 @@ def pop(world: ServiceState, station: int) -> int:
     job = world.first[station]
     world.first[station] = world.behind[job]
     world.listed[station] -= 1
-    return job
+    return wide(job)
 
 
 @compiled
