@@ -52,6 +52,8 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="all counterexamples")
     parser.add_argument("--matrix", metavar="PROTOCOL", help="measure a protocol's rows of the kill matrix")
     given = parser.parse_args()
+    if not (given.mutant or given.all or given.matrix):
+        parser.error("name a mutant, --all, or --matrix with a protocol's class, such as PrimaryBackup")
     for one in mutants() if given.all else map(mutant_named, given.mutant):
         if one.sort != "equivalent":
             write_counterexample(one)

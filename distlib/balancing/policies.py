@@ -2,8 +2,8 @@
 
 Each is one small function, written once: numba compiles it into the engines of ``distlib.sim.service``, and
 ``Balancer`` calls the very same step by step. ``distlib.sim.service.balancer_state`` says what it may look at. A frozen
-parameter class names it (``LeastRequest(choices=2)``); a new policy is a subclass of ``Policy`` with a ``choose``
-method.
+parameter class names it (``LeastRequest(choices=2)``). A reader's own policy is a subclass of ``Policy`` with a method
+``choose``; one of this file has a code, and a branch in ``choose_with_care``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from distlib.sim.service.balancer_state import (
 )
 from distlib.sim.service.policy import Policy
 
-RANDOM, ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, SMOOTH, LEAST_REQUEST, RESPONSE_TIME, IDLE_QUEUE, AFFINITY = range(8)
+CODES = range(8)
+RANDOM, ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, SMOOTH, LEAST_REQUEST, RESPONSE_TIME, IDLE_QUEUE, AFFINITY = CODES
 UNKNOWN_LATENCY = 1e9  # cost of a busy backend that has never answered (Finagle calls it the penalty)
 
 
@@ -199,6 +200,13 @@ class CompiledPolicy(Policy):
 
     compiled: ClassVar[Any] = staticmethod(choose)
     needs_client: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        if getattr(cls, "code", None) not in CODES:
+            raise TypeError(
+                f"{cls.__name__}.code is {getattr(cls, 'code', None)!r}, and choose() has branches for "
+                f"{CODES[0]} to {CODES[-1]}; a policy without one derives from Policy and has a method choose"
+            )
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,10 @@ class Subject:
         lost = [one.name for one in self.mutants if one.sort == "equivalent" and self.example is None]
         if lost:
             raise ValueError(f"{self.name} has the equivalent mutant {lost[0]}, and no example of a run to show it in")
+        known = [one.name for one in self.searches]
+        for one in self.mutants:
+            if one.killed_by and one.killed_by not in known:
+                raise ValueError(f"{one.name} is killed by {one.killed_by!r}; {self.name} has {', '.join(known)}")
 
     def base_of(self, node_class: Any) -> type[Node] | None:
         """The class of this protocol that ``node_class`` is, or derives from; None for a class of another one."""

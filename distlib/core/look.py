@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+NUMBERS = ("term", "view", "ballot")
+"""What protocols count their leaders, primaries or proposers by, as a view shows it."""
 
 
 class Look(NamedTuple):
@@ -16,3 +19,8 @@ class Look(NamedTuple):
     colour: str
     dash: str = "solid"
     place: int = 100
+
+
+def term_of(view: Any) -> Any:
+    """The view's ``term``, or else its ``view`` or ``ballot``; None if it has none of them."""
+    return next((found for name in NUMBERS if (found := getattr(view, name, None)) is not None), None)

@@ -124,7 +124,10 @@ def seen_in(what: str, thread: str) -> Callable[[AnyNode], AnyNode]:
 def _marked(node_class: AnyNode, record: Mutant) -> AnyNode:
     own = [name for name, item in vars(node_class).items() if inspect.isfunction(item)]
     if len(own) != 1:
-        raise TypeError(f"{node_class.__name__} overrides {', '.join(own) or 'no method'}; a mutant overrides just one")
+        raise TypeError(
+            f"{node_class.__name__} overrides {', '.join(own) or 'no method'}; a mutant overrides just one method "
+            "(no property, no field)"
+        )
     setattr(node_class, "mutant", record)  # noqa: B010 (a class of nodes declares no such attribute)
     return node_class
 

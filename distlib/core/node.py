@@ -244,6 +244,13 @@ class Node:
         return None
 
 
+def check_view(node: Node) -> None:
+    """Raises ``TypeError`` when what ``node`` shows of itself is neither a NamedTuple nor None."""
+    shown = node.view()
+    if shown is not None and not hasattr(shown, "_fields"):
+        raise TypeError(f"{type(node).__name__}.view() returned {shown!r}; it takes a NamedTuple, or None")
+
+
 def node_names(count: int) -> tuple[NodeId, ...]:
     """S1, S2, …"""
     return tuple(f"S{number}" for number in range(1, count + 1))

@@ -89,11 +89,9 @@ def lay_out(figure: go.Figure, picture: Diagram) -> None:
     top_px = 10 + ROW_PX * (theme.legend_rows(figure, "legend", room_px) + below)
     lanes_px, height = LANE_PX * (count - 1 + TOP + BOTTOM), [1 - count - BOTTOM, TOP]
     figure.update_layout(
-        legend={"y": 1 + (ROW_PX * below + 2) / lanes_px},
-        legend2=theme.legend_above(1 + 2 / lanes_px),
-        hovermode="closest",
-        yaxis2={"overlaying": "y", "range": height, "visible": False, "fixedrange": True},
-    )
+        legend={"y": 1 + (ROW_PX * below + 2) / lanes_px}, legend2=theme.legend_above(1 + 2 / lanes_px),
+        hovermode="closest", yaxis2={"overlaying": "y", "range": height, "visible": False, "fixedrange": True},
+    )  # fmt: skip
     lay_out_lanes(figure, picture, (top_px, lanes_px, BOTTOM_PX), range=height, **lane_names(picture))
 
 

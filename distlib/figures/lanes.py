@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from distlib.core import require
 from distlib.core.fault import Bridge, Crash, Heal, Link, OneWay, Partition, Pause, Restart, Resume, partitioned_links
+from distlib.core.look import NUMBERS, term_of
 from distlib.core.node import NodeId
 from distlib.core.trace import DELIVERED, DOWN, IN_FLIGHT, LOST, PARTITIONED, Trace, describe, kind_of
 from distlib.figures import theme
@@ -78,21 +79,12 @@ def window(trace: Trace, start_ms: float | None, end_ms: float | None) -> tuple[
     return start, end
 
 
-NUMBERS = ("term", "view", "ballot")
-"""What protocols count their leaders, primaries or proposers by."""
-
-
 def role_of(view: Any) -> str:
     """The role a view shows, as text; ``crashed`` for None, ``up`` for a view without roles."""
     if view is None:
         return theme.CRASHED
     role = getattr(view, "role", None)
     return theme.UP if role is None else str(getattr(role, "value", role))
-
-
-def term_of(view: Any) -> Any:
-    """The view's ``term``, or else its ``view`` or ``ballot``; None if it has none of them."""
-    return next((found for name in NUMBERS if (found := getattr(view, name, None)) is not None), None)
 
 
 def label_of(view: Any) -> str:

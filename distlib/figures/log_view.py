@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from distlib.core import require
+from distlib.core.look import term_of
 from distlib.core.node import NodeId
 from distlib.core.trace import Trace, describe
 from distlib.figures import lanes, theme
@@ -115,7 +116,7 @@ def command_text(command: Any) -> str:
 
 def _leader(logs: Logs) -> Row | None:
     leaders = [row for row in logs.rows if lanes.role_of(row.view) == "leader"]
-    return max(leaders, key=lambda row: lanes.term_of(row.view), default=None)
+    return max(leaders, key=lambda row: term_of(row.view), default=None)
 
 
 def conflicting(logs: Logs) -> set[tuple[NodeId, int]]:
@@ -125,7 +126,7 @@ def conflicting(logs: Logs) -> set[tuple[NodeId, int]]:
     reference = leader or max(full, key=lambda row: (row.last_term, row.last), default=None)
     if reference is None:
         return set()
-    newest = lanes.term_of(leader.view) if leader else reference.last_term
+    newest = term_of(leader.view) if leader else reference.last_term
     right = {entry.index: entry.content for entry in reference.entries}
     found = set()
     for row in logs.rows:
@@ -254,12 +255,10 @@ def _lay_out(figure: go.Figure, logs: Logs) -> None:
     top_px = 10 + 24 * max(1, theme.legend_rows(figure, "legend", theme.WIDTH - LEFT_PX - RIGHT_PX))
     logs_px = ROW_PX * len(logs.rows)
     figure.update_layout(
-        height=round(top_px + logs_px + BOTTOM_PX),
-        barmode="overlay",
-        margin={"l": LEFT_PX, "r": RIGHT_PX, "t": top_px, "b": BOTTOM_PX},
-        dragmode=False,
+        height=round(top_px + logs_px + BOTTOM_PX), barmode="overlay",
+        margin={"l": LEFT_PX, "r": RIGHT_PX, "t": top_px, "b": BOTTOM_PX}, dragmode=False,
         legend={"y": 1 + 2 / logs_px},
-    )
+    )  # fmt: skip
     figure.update_xaxes(
         range=[logs.first - 1, logs.last + 1], tickvals=ticks, ticktext=[str(one) for one in ticks],
         title_text="log index", showgrid=False, ticks="", fixedrange=True, tickfont={"size": 13},

@@ -34,11 +34,9 @@ def time_travel(trace: Trace, *, frames: int = 60, fold_routine: bool = True, **
     same = [{"type": figure.data[number].type} for number in kept]
     figure.add_traces(_moving(picture, times[0], styled=True))
     figure.update_layout(
-        width=theme.WIDTH,
-        margin_r=figure.layout.margin.r + SIDE_PX,
-        xaxis2={"overlaying": "x", "range": [0, 1], "visible": False, "fixedrange": True},
-        dragmode=False,
-    )
+        width=theme.WIDTH, margin_r=figure.layout.margin.r + SIDE_PX,
+        xaxis2={"overlaying": "x", "range": [0, 1], "visible": False, "fixedrange": True}, dragmode=False,
+    )  # fmt: skip
     changed = [*range(first, len(figure.data)), *kept]
     drawn = [go.Frame(data=[*_moving(picture, time_ms), *same], traces=changed) for time_ms in times]
     return add_player(figure, drawn, times, below_px=44)

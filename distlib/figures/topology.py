@@ -50,9 +50,7 @@ def topology(
     looks = [one.message for one in used] if kinds is None else [copy[4] for copy in trace.sent]
     figure = theme.figure(width=WIDTH, height=HEIGHT)
     figure.add_traces([
-        *_links(drawn),
-        *_tracks(drawn, message_styles(looks, kinds), {one.kind for one in used}),
-        _lost(drawn),
+        *_links(drawn), *_tracks(drawn, message_styles(looks, kinds), {one.kind for one in used}), _lost(drawn),
         *_discs(drawn, role_styles([seen.view for seen in trace.states], [part.role for part in parts], roles)),
         _states(drawn),
     ])  # fmt: skip
@@ -156,13 +154,10 @@ def _discs(drawn: Map, styles: Mapping[str, RoleStyle]) -> list[go.Scatter]:
         line = {"color": theme.VERMILLION if role == theme.CRASHED else theme.PAPER, "width": 2}
         disc = signs(
             [(*drawn.place[node], _hover(drawn.state[node], views.get(node))) for node in by_role[role]],
-            text=[f"<b>{plain(node)}</b>" for node in by_role[role]],
-            name=role,
-            legend="legend2",
-            showlegend=role != theme.OTHER,
-            textfont={"color": style.text, "size": 15},
+            text=[f"<b>{plain(node)}</b>" for node in by_role[role]], name=role, legend="legend2",
+            showlegend=role != theme.OTHER, textfont={"color": style.text, "size": 15},
             marker={"size": 2 * RADIUS_PX, "color": style.fill, "symbol": "circle", "line": line},
-        )
+        )  # fmt: skip
         discs.append(_in_legend(disc).update(mode="markers+text"))
     return discs
 
@@ -193,10 +188,8 @@ def _lay_out(figure: go.Figure) -> None:
     top = 8 + 24 * (theme.legend_rows(figure, "legend", WIDTH - 32) + 1)
     axes_px = HEIGHT - top - 12
     figure.update_layout(
-        margin={"l": 16, "r": 16, "t": top, "b": 12},
-        dragmode=False,
-        legend={"y": 1 + 26 / axes_px},
+        margin={"l": 16, "r": 16, "t": top, "b": 12}, dragmode=False, legend={"y": 1 + 26 / axes_px},
         legend2={**theme.legend_above(1 + 2 / axes_px), "itemsizing": "constant"},
-    )
+    )  # fmt: skip
     figure.update_xaxes(visible=False, range=[-1.6, 1.6], fixedrange=True)
     figure.update_yaxes(visible=False, range=[-1.32, 1.32], fixedrange=True, scaleanchor="x")

@@ -75,8 +75,9 @@ class Lab:
     params: Any
     view: Any = Parameters
 
-    def __init_subclass__(cls) -> None:
-        check_declaration(cls)
+    def __init_subclass__(cls, base: bool = False) -> None:
+        if not base:  # a base of labs leaves to them what they show
+            check_declaration(cls)
 
     def __init__(self, **values: Any) -> None:
         cls = type(self)

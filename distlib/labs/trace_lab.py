@@ -88,14 +88,17 @@ def draw_map(trace: Trace, moment: float, kinds: Names = None, roles: Names = No
     return topology(trace, moment * trace.end_ms, kinds=kinds, roles=roles)
 
 
-class TraceLab(Lab):
+class TraceLab(Lab, base=True):
     """A run of a cluster: who sent what to whom and who was what, with the invariants as they were checked live."""
 
-    title = "A run"
-    params = Parameters
     view = WindowView
     figures: ClassVar[Mapping[str, Callable[..., Any]]] = {"space-time": draw_spacetime, "roles": draw_roles}
     invariants: ClassVar[Callable[[], Sequence[Invariant]]]
+
+    def __init_subclass__(cls, base: bool = False) -> None:
+        super().__init_subclass__(base)
+        if not base and not hasattr(cls, "invariants"):
+            raise TypeError(f"{cls.__name__} has no `invariants`, a function that makes those of its run")
 
     def trace_of(self, result: Any) -> Trace:
         """The trace in what ``run`` gave back, for a lab whose run gives more."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from distlib.core.invariant import Broken, Invariant
 from distlib.core.node import Node, NodeId
 from distlib.paxos.message import Report
-from distlib.replication.invariants import ServerInvariant
+from distlib.replication.invariants import OneHistory, ServerInvariant
 from distlib.replication.message import NoOp
 
 Nodes = Mapping[NodeId, Node]
@@ -157,21 +157,12 @@ def _decide(chosen: dict[int, tuple[Any, str]], slot: int, request: Any, how: st
         raise Broken(f"slot {slot} has two chosen values: {known.command} ({why}) and {request.command} ({how})")
 
 
-class PrefixConsistency(ServerInvariant):
+class PrefixConsistency(OneHistory):
     """Of any two servers' applied commands, one sequence is a prefix of the other."""
 
     name = "prefix consistency"
     paper = "Lamport 2001, §3: all servers execute the same sequence of commands"
-    mark = "learnt"
-
-    def after_server(self, ghost: tuple[Any, ...], nodes: Nodes, server: Any) -> Hashable:
-        applied = server.log[: server.last_applied]
-        common = min(len(applied), len(ghost))
-        if applied[:common] != ghost[:common]:
-            slot = next(number for number in range(common) if applied[number] != ghost[number])
-            one, other = applied[slot].command, ghost[slot].command
-            raise Broken(f"{server.id} applied {one} as command {slot + 1}, another server {other}")
-        return applied if len(applied) > len(ghost) else ghost
+    mark, count = "learnt", "last_applied"
 
 
 class AtMostOnce(ServerInvariant):

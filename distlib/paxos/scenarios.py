@@ -183,13 +183,9 @@ class LeaderChangeParams(Parameters):
     servers: int = parameter(5, "servers", low=1, high=9, help="size of the cluster")
     clients: int = parameter(2, "clients", low=0, high=9, help="each has one request under way")
     suspect_ms: tuple[float, float] = parameter(
-        (150, 300),
-        "suspicion",
-        unit="ms",
-        low=1,
-        high=3000,
+        (150, 300), "suspicion", unit="ms", low=1, high=3000,
         help="a silent leader is suspected after a time drawn from here",
-    )
+    )  # fmt: skip
     heartbeat_ms: float = parameter(
         50.0, "heartbeat", unit="ms", low=1, high=1000, help="how often a leader shows itself"
     )
@@ -234,13 +230,9 @@ class CompareParams(Parameters):
         10.0, "one-way latency", unit="ms", low=0.1, high=200, help="constant, so that delays can be counted"
     )
     timeout_ms: tuple[float, float] = parameter(
-        (150, 300),
-        "election timeout",
-        unit="ms",
-        low=1,
-        high=3000,
+        (150, 300), "election timeout", unit="ms", low=1, high=3000,
         help="suspicion in Multi-Paxos, election timeout in Raft",
-    )
+    )  # fmt: skip
     heartbeat_ms: float = parameter(50.0, "heartbeat", unit="ms", low=1, high=1000)
     commands: int = parameter(20, "commands", low=1, high=200, help="written one after the other by one client")
     trials: int = parameter(30, "leader's crashes", low=1, high=500, help="each from a seed of its own")

@@ -35,9 +35,11 @@ class OneHistory(ServerInvariant):
     name = "one history"
     paper = "Budhiraja et al. 1993, Pb1: at most one server is the primary; two that serve make two histories"
     mark = "applied"
+    count = "applied"
+    """The field that says how much of its ``log`` a server has applied."""
 
     def after_server(self, ghost: Requests, nodes: Nodes, server: Any) -> Requests:
-        mine = server.log[: server.applied]
+        mine = server.log[: getattr(server, self.count)]
         shared = min(len(mine), len(ghost))
         if mine[:shared] != ghost[:shared]:
             at = next(at for at in range(shared) if mine[at] != ghost[at])

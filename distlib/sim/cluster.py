@@ -31,7 +31,8 @@ from distlib.core.fault import (
     partitioned_links,
 )
 from distlib.core.invariant import Broken, Invariant, Violation
-from distlib.core.node import CancelTimer, Node, NodeId, Output, Send, SetTimer
+from distlib.core.look import term_of
+from distlib.core.node import CancelTimer, Node, NodeId, Output, Send, SetTimer, check_view
 from distlib.core.seeds import Seeds
 from distlib.core.trace import DOWN, PARTITIONED, Fired, Happened, Trace
 from distlib.sim.machine import Machine
@@ -79,6 +80,9 @@ class Cluster:
         self.wire = Wire(self.network, self.nodes, self.queue, self.seeds, self.recorder)
         self.machines = {node.id: Machine(node, self.seeds, self.network.disk) for node in members}
         self.events = 0
+        if record:
+            for node in members:
+                check_view(node)
         self._shows = {node.id: record and type(node).view is not Node.view for node in members}
         self._partitions: dict[object, frozenset[Link]] = {}
         self._ghosts: list[Any] = []
@@ -388,7 +392,7 @@ class Cluster:
             return name
         shown = {one: node.view() for one, node in self.nodes.items() if self.is_up(one)}
         fits = [one for one, view in shown.items() if getattr(view, "role", None) == name[1:]]
-        return max(fits, key=lambda one: getattr(shown[one], "term", getattr(shown[one], "view", 0)), default=None)
+        return max(fits, key=lambda one: term_of(shown[one]) or 0, default=None)
 
     def _strike_links(self, fault: Fault) -> Callable[[], object] | None:
         """Apply a fault of the network; returns what ends it."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 
 from distlib.check.cluster.counterexample import load
-from distlib.core.data import data_file
+from distlib.check.simulation import try_seeds
+from distlib.core.data import DATA, data_file
 from distlib.core.mutant import Mutant
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.trace import Trace
@@ -15,6 +17,8 @@ from distlib.workbench.subjects import EXHIBITED, subject_named, subject_of
 
 def stored_counterexample(name: str) -> str:
     """The text of the file that keeps what the mutant called ``name`` does wrong; ``FileNotFoundError`` without it."""
+    if (DATA / "counterexamples").is_dir() and not (DATA / "counterexamples" / f"{name}.json").is_file():
+        raise FileNotFoundError(f"no counterexample of {name} is kept yet; run: python tools/museum_data.py {name}")
     return data_file(f"counterexamples/{name}.json").read_text(encoding="utf-8")
 
 
@@ -67,7 +71,8 @@ def exhibit(params: ExhibitParams = ExhibitParams()) -> Exhibit:
         found = load(text)
         return Exhibit(chosen, found.trace, str(found.broken.witness), steps=tuple(found.story))
     simulation, seed = subject.search(data["search"]).simulation, data["seed"]
-    failure = simulation.problem(simulation.cluster(chosen.node_class, seed))  # shown or later
+    make = partial(simulation.cluster, chosen.node_class)
+    failure = try_seeds([seed], make, simulation.problem).failure  # shown or later
     if not failure:
         raise ValueError(f"the run of {chosen.name} with seed {seed} shows nothing wrong any more")
     return Exhibit(chosen, simulation.trace(chosen.node_class, seed), failure, simulation.shown_ms[0])

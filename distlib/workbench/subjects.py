@@ -17,6 +17,16 @@ EXHIBITED = tuple(one for one in SUBJECTS if one.mutants)
 """Those that have mutants: what hangs in the museum and stands in the kill matrix."""
 
 
+def check_names(subjects: tuple[Subject, ...]) -> None:
+    """Raises ``ValueError`` for two mutants of one name: menus, files and commands go by it."""
+    names = [one.name for subject in subjects for one in subject.mutants]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two mutants are called {twice[0]}; each takes a name of its own, over all protocols")
+
+
+check_names(SUBJECTS)
+
+
 def subject_of(node_class: Any, among: tuple[Subject, ...] = SUBJECTS) -> Subject:
     """The subject that ``node_class`` is, or derives from. Raises ``TypeError`` for anything else."""
     for one in among:

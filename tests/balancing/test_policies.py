@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from distlib.balancing.policies import (
+    CompiledPolicy,
     JoinIdleQueue,
     KeyAffinity,
     LeastRequest,
@@ -218,3 +219,8 @@ def test_all_backends_ejected():
     balancer.eject(1)
     with pytest.raises(NoBackendError, match="all 2 backends are ejected; take one back"):
         balancer.choose()
+
+
+def test_a_policy_without_a_branch_is_refused():
+    with pytest.raises(TypeError, match=r"Mine.code is 8, and choose\(\) has branches for 0 to 7"):
+        type("Mine", (CompiledPolicy,), {"code": 8})

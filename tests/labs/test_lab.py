@@ -14,6 +14,7 @@ import pytest
 
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.lab import Lab
+from distlib.labs.trace_lab import TraceLab
 from tests.labs.toy import REGIONS, StudyLab, ToyLab, ToyParams, ToyView, Walks, lines
 
 
@@ -252,6 +253,11 @@ def test_slips_of_an_author_are_named() -> None:
         declare(title=3)
     with pytest.raises(TypeError, match=r"EmptyLab has no scenario\(params\), nor run\(self, params, progress\)"):
         type("EmptyLab", (Lab,), {"title": "", "params": ToyParams, "figures": ToyLab.figures, "view": ToyLab.view})()
+    run = {"title": "", "params": ToyParams}
+    with pytest.raises(TypeError, match=r"RunLab has no `title`"):
+        type("RunLab", (TraceLab,), {})
+    with pytest.raises(TypeError, match=r"RunLab has no `invariants`"):
+        type("RunLab", (TraceLab,), run)
     with pytest.raises(ValueError, match=r"name 'walkers' is taken"):
         declare(view=ToyParams)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ from distlib.core.fault import (
     check_faults,
 )
 from distlib.core.invariant import Broken
-from distlib.core.node import Node, NodeId, durable
+from distlib.core.node import Node, NodeId, durable, setting
 from distlib.core.trace import DELIVERED, DOWN, FATES, IN_FLIGHT, LOST, PARTITIONED, Trace
 from distlib.sim import cluster as cluster_module
 from distlib.sim.cluster import Cluster, NodeError
@@ -184,6 +185,22 @@ def test_faults_stop_what_they_should_and_no_more(faults: tuple[Fault, ...], exp
     assert told(trace) == expected
     lost = set(fates(trace)) - {DELIVERED, IN_FLIGHT}
     assert lost <= {PARTITIONED, DOWN}
+
+
+@pytest.mark.parametrize("count", ["term", "view", "ballot"])
+def test_of_two_that_show_a_role_the_newer_is_struck(count: str) -> None:
+    shown = namedtuple("shown", ["role", count])
+
+    @dataclass
+    class Leads(Node):
+        number: int = setting(0)
+
+        def view(self) -> tuple[object, ...]:
+            return shown("leader", (self.number, self.id))
+
+    run = Cluster([Leads("A", 1), Leads("B", 2)], faults=(Crash(5, "@leader"),))
+    run.run(10)
+    assert [one for one in run.nodes if run.is_up(one)] == ["A"]
 
 
 def test_a_crash_keeps_what_is_durable() -> None:

@@ -26,7 +26,7 @@ from typing import Any
 
 from distlib.check.cluster.handling import Event, Handled, Handling, Start
 from distlib.check.cluster.interning import Parts
-from distlib.check.cluster.setting import budget_of, check_links, check_requests, made_nodes
+from distlib.check.cluster.setting import budget_of, check_links, check_requests, check_timers, made_nodes
 from distlib.check.cluster.symmetry import Renaming, check_interchangeable
 from distlib.check.cluster.world import (
     OUTSIDE,
@@ -94,7 +94,9 @@ class ClusterModel(Model[World, Action]):
         self.requests = check_requests(requests, self.ids)
         self.faults, self.fifo, self.cache_entries = faults, fifo, cache_entries
         self.partitioned = check_links(partitioned, self.ids)
-        budgets = self._budgets(budget_of("timeouts", timeouts, None))
+        firings = budget_of("timeouts", timeouts, None)
+        check_timers(firings, self.made)
+        budgets = self._budgets(firings)
         self.limits, self.full = tuple(budgets), tuple(budgets.values())
         self.initials = [node.state() for node in self.made.values()]
         asked = [[Request(node, message) for node in ([to] if to else self.ids)] for to, message in self.requests]

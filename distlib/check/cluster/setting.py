@@ -8,7 +8,7 @@ from typing import Any
 
 from distlib.core import require
 from distlib.core.fault import Link
-from distlib.core.node import Node, NodeId
+from distlib.core.node import Node, NodeId, check_view
 
 
 def made_nodes(make_nodes: Callable[[], Iterable[Node]]) -> dict[NodeId, Node]:
@@ -18,10 +18,24 @@ def made_nodes(make_nodes: Callable[[], Iterable[Node]]) -> dict[NodeId, Node]:
     wanted = "a node (distlib.core.node.Node)"
     nodes = [require.instance("what make_nodes() returned", node, Node, wanted) for node in make_nodes()]
     made = {node.id: node for node in nodes}
+    for node in nodes:
+        check_view(node)
     if not nodes or len(made) < len(nodes):
         raise ValueError(f"make_nodes() returned the nodes {[node.id for node in nodes]}; "
                          "a cluster takes at least one, each with an id of its own")  # fmt: skip
     return made
+
+
+def check_timers(timeouts: Mapping[str, int], made: Mapping[NodeId, Node]) -> None:
+    """Raises ValueError for a budget of a timer that no node has, and that would never be spent."""
+    for key in timeouts:
+        name = key.rpartition(".")[2]
+        if name in ("*", *made) or any(
+            hasattr(node, f"on_{name}_timeout") or type(node).timeout is not Node.timeout for node in made.values()
+        ):
+            continue
+        classes = ", ".join(dict.fromkeys(type(node).__name__ for node in made.values()))
+        raise ValueError(f"timeouts names {key!r}, but no class of {classes} has a method on_{name}_timeout")
 
 
 def check_requests(

@@ -39,9 +39,10 @@ from distlib.workbench.step.search import Reach, find
 class StepLab:
     """A cluster under the reader's hands, and the tree of everything that was tried.
 
-    ``protocol`` is Raft, Paxos, MultiPaxos or a subclass (or a ``ClusterModel``, see ``on``), run by ``servers``
-    nodes. ``steps`` are steps in words, to begin with; ``shown`` is how many steps the picture shows. It works without
-    a screen, too: ``lab.fire("S1")``, ``lab.deliver("S1 → S2")``, ``lab.back()``, ``lab.play(20, seed=3)``.
+    ``protocol`` is the class of a subject of ``workbench.subjects``, or a subclass (or a ``ClusterModel``, see ``on``),
+    run by ``servers`` nodes. ``steps`` are steps in words, to begin with; ``shown`` is how many steps the picture
+    shows. It works without a screen, too: ``lab.fire("S1")``, ``lab.deliver("S1 → S2")``, ``lab.back()``,
+    ``lab.play(20, seed=3)``.
 
     A step that the cluster does not allow raises ``Impossible`` here, and is a message in the lab when a button was
     pressed. What the reader's own class does wrong is a broken invariant, *no handler fails*; if not even its nodes can

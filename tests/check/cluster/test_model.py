@@ -18,6 +18,7 @@ from distlib.raft.message import RequestVote, Vote
 from distlib.raft.searches import leads
 from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
+from distlib.sim.cluster import Cluster
 from tests.check.cluster.toys import (
     NAMES,
     ForgetsItsVote,
@@ -72,7 +73,7 @@ def test_two_independent_pings_make_a_grid():
 
 @pytest.mark.parametrize(
     ("timeouts", "fired"),
-    [(0, 0), (2, 2), ({"*": 1}, 1), ({"serve": 2}, 2), ({"S2": 1}, 1), ({"S1.serve": 1, "serve": 5}, 3), ({"x": 9}, 0)],
+    [(0, 0), (2, 2), ({"*": 1}, 1), ({"serve": 2}, 2), ({"S2": 1}, 1), ({"S1.serve": 1, "serve": 5}, 3)],
 )
 def test_timers_fire_as_often_as_their_budgets_allow(timeouts, fired):
     @dataclass
@@ -84,6 +85,21 @@ def test_timers_fire_as_often_as_their_budgets_allow(timeouts, fired):
 
     worlds = [world for _, world in reachable(ClusterModel(players(Ticker), timeouts=timeouts))]
     assert max(sum(node.served for node in world.all_nodes().values()) for world in worlds) == fired
+
+
+def test_a_budget_of_a_timer_that_no_node_has_is_named():
+    with pytest.raises(ValueError, match=r"timeouts names 'S1.x', but no class of Player has a method on_x_timeout"):
+        ClusterModel(players(), timeouts={"S1.x": 1})
+
+
+def test_a_view_that_is_no_named_tuple_is_named():
+    class Shows(Player):
+        def view(self):
+            return {"role": "leader"}
+
+    for make in (ClusterModel, lambda nodes: Cluster(nodes())):
+        with pytest.raises(TypeError, match=r"Shows.view\(\) returned {'role': 'leader'}; it takes a NamedTuple"):
+            make(players(Shows))
 
 
 def reachable(model: ClusterModel) -> list[tuple[Any, Any]]:
