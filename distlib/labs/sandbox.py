@@ -102,11 +102,11 @@ def _received(connection: Connection, process: BaseProcess, late: threading.Even
 
 
 def _kill(process: BaseProcess) -> None:
-    """End it, and what it has started: it leads a group of its own."""
-    if process.pid is not None and process.is_alive():
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()  # before it has made its group, there is only itself
+    """End it, and what it has started and left behind: it leads a group of its own."""
+    assert process.pid is not None
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()  # before it has made its group, there is only itself
 
 
 def _serve(connection: Connection, work: Callable[[Tell], Any], memory_bytes: int) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -93,6 +94,23 @@ def test_a_loop_without_end_is_ended_from_outside(work: Callable[..., Any]) -> N
     with pytest.raises(SandboxError, match="did not come back"):
         run_apart(work, seconds=0.5)
     assert time.monotonic() - begun < 10
+
+
+def test_what_the_code_leaves_behind_is_ended() -> None:
+    def work(_tell: Any) -> int:
+        child = os.fork()
+        if child == 0:
+            os.close(1)
+            time.sleep(60)
+        return child
+
+    child = run_apart(work, seconds=20)
+    state = Path(f"/proc/{child}/stat")
+    for _ in range(100):
+        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.02)
+    pytest.fail(f"process {child} is still there")
 
 
 def test_what_the_code_prints_is_printed_here_and_not_without_end(capsys: pytest.CaptureFixture[str]) -> None:
