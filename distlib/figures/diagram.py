@@ -58,15 +58,9 @@ class Diagram(NamedTuple):
 
 
 def diagram_of(
-    trace: Trace,
-    *,
-    start_ms: float | None = None,
-    end_ms: float | None = None,
-    nodes: Iterable[NodeId] | None = None,
-    fold_routine: bool = True,
-    max_messages: int = 400,
-    width: int = theme.WIDTH,
-) -> Diagram:
+    trace: Trace, *, start_ms: float | None = None, end_ms: float | None = None, nodes: Iterable[NodeId] | None = None,
+    fold_routine: bool = True, max_messages: int = 400, width: int = theme.WIDTH,
+) -> Diagram:  # fmt: skip
     """Choose what fits: all messages of the window, or its first ``max_messages``; see ``spacetime`` for the rest."""
     require.whole("max_messages", max_messages, 1)
     chosen, (start, end) = lanes.chosen_nodes(trace, nodes), lanes.window(trace, start_ms, end_ms)

@@ -48,14 +48,9 @@ def slider(names: Sequence[str], labels: Sequence[str], *, redraw: bool = False,
 
 
 def add_player(
-    figure: go.Figure,
-    frames: Sequence[go.Frame],
-    times_ms: Sequence[float],
-    *,
-    active: int = 0,
-    below_px: float = 40,
+    figure: go.Figure, frames: Sequence[go.Frame], times_ms: Sequence[float], *, active: int = 0, below_px: float = 40,
     redraw: bool = False,
-) -> go.Figure:
+) -> go.Figure:  # fmt: skip
     """Give ``figure`` its ``frames``, one for each of ``times_ms``, with a play button and a slider under the axes.
     ``below_px`` is what the axis below needs (its title); the figure grows by the row. ``redraw`` is for frames that
     change bars or the layout; without it, each trace of a frame must have a point, or the old ones stay."""

@@ -109,13 +109,9 @@ def _all_follow(servers: Sequence[Raft]) -> bool:
 
 
 def study(
-    params: FailoverParams,
-    lines: Sequence[Range],
-    *,
-    executor: Executor | None = None,
-    progress: ProgressCallback | None = None,
-    stops: tuple[type[BaseException], ...] = (),
-) -> dict[str, list[float]]:
+    params: FailoverParams, lines: Sequence[Range], *, executor: Executor | None = None,
+    progress: ProgressCallback | None = None, stops: tuple[type[BaseException], ...] = (),
+) -> dict[str, list[float]]:  # fmt: skip
     """Downtimes in ms of every trial, by line. See ``distlib.sim.sweep.sweep`` for ``executor`` and
     ``progress``; when ``progress`` raises one of ``stops``, the study ends early with the trials it has."""
     columns = [trials_of(line, params) for line in dict.fromkeys(lines)]

@@ -56,15 +56,9 @@ class Cluster:
     """
 
     def __init__(
-        self,
-        nodes: Iterable[Node],
-        network: Network | None = None,
-        *,
-        seed: int = 0,
-        faults: Sequence[Fault] = (),
-        invariants: Sequence[Invariant] = (),
-        record: bool = True,
-    ) -> None:
+        self, nodes: Iterable[Node], network: Network | None = None, *, seed: int = 0, faults: Sequence[Fault] = (),
+        invariants: Sequence[Invariant] = (), record: bool = True,
+    ) -> None:  # fmt: skip
         members = list(nodes)
         self.nodes: dict[NodeId, Node] = {node.id: node for node in members}
         if not members:

@@ -20,14 +20,9 @@ WAIT_S = 0.25
 
 
 def sweep(
-    function: Callable[[Argument], Result],
-    arguments: Sequence[Argument],
-    *,
-    executor: Executor | None = None,
-    batch: int | None = None,
-    progress: ProgressCallback | None = None,
-    found: dict[int, Result] | None = None,
-) -> list[Result]:
+    function: Callable[[Argument], Result], arguments: Sequence[Argument], *, executor: Executor | None = None,
+    batch: int | None = None, progress: ProgressCallback | None = None, found: dict[int, Result] | None = None,
+) -> list[Result]:  # fmt: skip
     """``[function(argument) for argument in arguments]``, computed by ``executor``, results in order.
 
     ``executor`` is anything with ``submit`` that returns futures with ``add_done_callback``: a ``concurrent.futures``

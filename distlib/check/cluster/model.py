@@ -75,18 +75,11 @@ class ClusterModel(Model[World, Action]):
     """
 
     def __init__(
-        self,
-        make_nodes: Callable[[], Iterable[Node]],
-        *,
-        invariants: Sequence[Invariant] = (),
-        requests: Sequence[tuple[NodeId | None, Any]] = (),
-        faults: Faults = NO_FAULTS,
-        timeouts: int | Mapping[str, int] = 0,
-        fifo: bool = False,
-        partitioned: Iterable[Link] = (),
-        interchangeable: Sequence[NodeId] = (),
-        cache_entries: int = 2**20,
-    ) -> None:
+        self, make_nodes: Callable[[], Iterable[Node]], *, invariants: Sequence[Invariant] = (),
+        requests: Sequence[tuple[NodeId | None, Any]] = (), faults: Faults = NO_FAULTS,
+        timeouts: int | Mapping[str, int] = 0, fifo: bool = False, partitioned: Iterable[Link] = (),
+        interchangeable: Sequence[NodeId] = (), cache_entries: int = 2**20,
+    ) -> None:  # fmt: skip
         self.make_nodes = make_nodes
         self.made = made_nodes(make_nodes)
         self.ids = tuple(self.made)

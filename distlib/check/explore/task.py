@@ -21,13 +21,9 @@ class SearchTask:
     """
 
     def __init__(
-        self,
-        model: Model[Any, Any],
-        properties: tuple[Property, ...],
-        start: Iterable[Any] | None,
-        until: Callable[[Any], bool] | None,
-        symmetry: bool,
-    ) -> None:
+        self, model: Model[Any, Any], properties: tuple[Property, ...], start: Iterable[Any] | None,
+        until: Callable[[Any], bool] | None, symmetry: bool,
+    ) -> None:  # fmt: skip
         _check_model(model)
         self.model, self.symmetry = model, symmetry
         self.goal = None

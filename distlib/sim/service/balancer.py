@@ -105,17 +105,9 @@ def choice_keys(seed: int, first: int, balancers: int) -> NDArray[np.uint64]:
 
 
 def new_balancer_state(
-    policy: Policy,
-    backends: int,
-    seed: int,
-    *,
-    first: int = 0,
-    balancers: int = 1,
-    clients: int = 1,
-    servers: int = 1,
-    load: Workload = NO_REQUESTS,
-    ordered: bool = True,
-) -> BalancerState:
+    policy: Policy, backends: int, seed: int, *, first: int = 0, balancers: int = 1, clients: int = 1, servers: int = 1,
+    load: Workload = NO_REQUESTS, ordered: bool = True,
+) -> BalancerState:  # fmt: skip
     """State before the first request: all backends of a balancer's members idle, available and unknown.
 
     The balancers are numbers ``first``, ``first`` + 1, ... The engines, which list answers, give the requests, and

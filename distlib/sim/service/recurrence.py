@@ -74,15 +74,9 @@ def refresh_board(rule: PolicyConstants, known: BalancerState, now: float, next_
 
 @compiled
 def place(
-    rule: PolicyConstants,
-    known: BalancerState,
-    stations: Stations,
-    me: int,
-    station: int,
-    job: int,
-    now: float,
+    rule: PolicyConstants, known: BalancerState, stations: Stations, me: int, station: int, job: int, now: float,
     track: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Let the chosen station take ``job``, or turn it away."""
     if station < 0:
         turn_away(known, job, -1, UNAVAILABLE)
