@@ -75,4 +75,5 @@ def exhibit(params: ExhibitParams = ExhibitParams()) -> Exhibit:
     failure = try_seeds([seed], make, simulation.problem).failure  # shown or later
     if not failure:
         raise ValueError(f"the run of {chosen.name} with seed {seed} shows nothing wrong any more")
-    return Exhibit(chosen, simulation.trace(chosen.node_class, seed), failure, simulation.shown_ms[0])
+    said = f"{failure} (seed {seed})" if simulation.breaks else failure
+    return Exhibit(chosen, simulation.trace(chosen.node_class, seed), said, simulation.shown_ms[0])
