@@ -6,7 +6,7 @@
 .PHONY: lab test check bench constraints clean
 bin := .venv/bin
 ready := pyproject.toml constraints.txt distlib/_guard.py tools/environment.sh \
-    tools/distributed_systems_course_guard.pth tools/jupyter_lab_config.json
+    tools/distributed_systems_course_guard.pth tools/jupyter_lab_config.json tools/jupyter_lab_settings.json
 here := $(shell pwd -P | cksum | cut -d ' ' -f 1)
 readable := .venv/.readable-$(here)
 testable := .venv/.testable-$(here)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import venv
 import zipfile
@@ -84,20 +85,58 @@ def test_the_start_of_an_unrelated_program_is_untouched(environment: Environment
     assert (done.stdout, done.stderr) == ("False False\n", "")
 
 
-def test_the_wheel_is_installed_into_an_empty_environment_and_imported(tmp_path: Path) -> None:
-    """Without ``-e``: all that the package needs is in the wheel, the guard at both places."""
-    quiet = ["-q", "--disable-pip-version-check", "--no-deps"]
-    build = [sys.executable, "-m", "pip", "wheel", *quiet, "--no-build-isolation", "-w", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+IN_THE_WHEEL = """
+import distlib, distributed_systems_course_guard
+from distlib.labs.question import quiz
+from distlib.raft.labs import RaftElectionLab
+from distlib.raft.scenarios import ElectionParams, election
+from distlib.workbench.museum import exhibit
+
+assert election(ElectionParams(latency="regions")).events, "a scenario that reads published round trips"
+lab = RaftElectionLab(seed=3)
+lab.controls.seed.value = 8
+assert lab.result.nodes and exhibit().failure and quiz("03_1_raft").questions
+print(distlib.__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built without a network by way of the source distribution, as ``python -m build`` does."""
+    directory = tmp_path_factory.mktemp("wheel")
+    hatchling = [sys.executable, "-m", "hatchling", "build", "-d", str(directory)]
+    subprocess.run([*hatchling, "-t", "sdist"], cwd=ROOT, check=True, capture_output=True)
+    (source,) = directory.glob("*.tar.gz")
+    shutil.unpack_archive(source, directory, filter="data")
+    (unpacked,) = (one for one in directory.iterdir() if one.is_dir())
+    subprocess.run([*hatchling, "-t", "wheel"], cwd=unpacked, check=True, capture_output=True)
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+def test_the_wheel_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    """Without ``-e``, with the course's dependencies: a scenario runs, a lab opens, the museum shows a mutant."""
     venv.create(tmp_path / "empty", with_pip=False)
     own = tmp_path / "empty" / "bin" / "python"
-    install = [sys.executable, "-m", "pip", "--python", str(own), "install", *quiet, "--no-index", str(wheel)]
-    subprocess.run(install, check=True, capture_output=True)
-    code = "import distlib, distlib.raft.raft, distributed_systems_course_guard; print(distlib.__file__)"
-    done = python(own, code, tmp_path)
-    assert done.stderr == "" and done.stdout.startswith(f"{tmp_path}/empty/lib/python")
+    install = [sys.executable, "-m", "pip", "--python", str(own), "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*install, "--no-deps", "--no-index", str(wheel)], check=True, capture_output=True)
+    (packages,) = (tmp_path / "empty").glob("lib/python*/site-packages")
+    done = python(own, "import distlib.raft.raft; print(distlib.__file__)", tmp_path)
+    assert done.stdout == f"{packages}/distlib/__init__.py\n", f"a protocol needs nothing else: {done.stderr}"
+    # A directory that a .pth file names brings its packages, and not what its own .pth files add.
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    done = python(own, IN_THE_WHEEL, tmp_path)
+    assert (done.stdout, done.returncode) == (f"{packages}/distlib/__init__.py\n", 0), done.stderr
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_its_data(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as packed:
-        names = set(packed.namelist())
-    committed = subprocess.run(["git", "ls-files", "distlib"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert set(committed.stdout.split()) <= names, "every file of the package, questions and styles too"
+        names = packed.namelist()
+    assert len(names) == len(set(names))
+    listed = subprocess.run(
+        ["git", "ls-files", "distlib", "data"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    committed = {name.replace("data/", "distlib/data/", 1) if name[:5] == "data/" else name
+                 for name in listed.stdout.split()}  # fmt: skip
+    assert committed <= set(names), "questions, styles and counterexamples too"
+    assert not [name for name in names if name.startswith("data/")], "no folder of that name beside other packages"

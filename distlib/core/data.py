@@ -1,10 +1,12 @@
-"""The course's data files, in ``data/`` of the repository; see ``data/README.md``."""
+"""The course's data files, in ``data/`` of the repository; a wheel holds them inside the package. See
+``data/README.md``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-DATA = Path(__file__).resolve().parents[2] / "data"
+PACKAGE = Path(__file__).resolve().parents[1]
+DATA = PACKAGE / "data" if (PACKAGE / "data").is_dir() else PACKAGE.parent / "data"
 
 
 def data_file(name: str) -> Path:
@@ -12,7 +14,7 @@ def data_file(name: str) -> Path:
     path = DATA / name
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is missing. It is part of the repository (folder data/), not of the installed package: "
-            "work in a clone and install it with `pip install -e .`"
+            f"{path} is missing, although the course ships it: install the course again, with `pip install -e .` in a "
+            "clone of its repository"
         )
     return path

@@ -21,5 +21,5 @@ def test_a_file_of_the_repository_is_found() -> None:
 def test_a_missing_file_says_what_to_do(reads: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "DATA", tmp_path)
     uncached = getattr(reads, "__wrapped__", reads)
-    with pytest.raises(FileNotFoundError, match=r"is missing\. It is part of the repository.*pip install -e"):
+    with pytest.raises(FileNotFoundError, match=r"is missing, although the course ships it.*pip install -e"):
         uncached()  # type: ignore[operator]
