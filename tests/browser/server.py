@@ -18,7 +18,6 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
     # A document is written when a test says so.
     "docmanager-extension/plugin": {"autosave": False},
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
 
