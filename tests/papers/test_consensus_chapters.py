@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.explore.explore import eventually, explore
+from distlib.check.explore.explore import explore
 from distlib.core.trace import kind_of
 from distlib.paxos.as_written import OneRoundPaxos
 from distlib.paxos.invariants import paxos_invariants
 from distlib.paxos.multi_paxos_message import Applied
-from distlib.paxos.paxos import Paxos
 from distlib.paxos.scenarios import LeaderChangeParams, leader_change
-from distlib.paxos.searches import A, B, paxos_model
 from distlib.principles.specifications import BallotVote, Voting
 
 NAMES = ("S1", "S2", "S3")
@@ -43,18 +41,6 @@ def test_two_ballots_are_not_enough() -> None:
     two, three = explore(LowestFirst(ballots=2)), explore(LowestFirst(ballots=3))
     assert two.verdict == "holds" and two.exhausted
     assert three.verdict == "violated"
-
-
-def test_some_schedule_keeps_paxos_undecided() -> None:
-    """Fischer, Lynch & Paterson 1985: a safe deterministic protocol has runs in which nobody decides."""
-
-    def somebody_knows(world):
-        return any(node.chosen is not None for node in world.all_nodes().values())
-
-    endless = paxos_model(Paxos, requests=[A, B], timeouts={"backoff": 20}, learners=("S3",))
-    unlucky = explore(endless, eventually(somebody_knows, within=60), max_states=1_000)
-    assert unlucky.verdict == "violated"
-    assert len(unlucky.path) - 1 == 60
 
 
 def test_a_hole_is_filled_with_a_no_op() -> None:
