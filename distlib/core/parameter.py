@@ -10,6 +10,7 @@ A scenario takes an instance, the lab makes its sliders from the class, and a sc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
@@ -25,13 +26,17 @@ class Spec:
     ``low`` and ``high`` bound the value itself, both ends of a range, or every item of a tuple of numbers.
     ``scale`` is ``"log"`` where a slider should move by factors. ``choices`` lists the allowed values (or,
     with ``several=True``, the values from which a tuple is picked). ``only_with`` names another parameter and the value
-    of it that gives this one a meaning: without it, no control is shown.
+    of it that gives this one a meaning: without it, no control is shown. ``floor`` and ``ceiling`` name another
+    parameter, or a property of the class, that the control of this one never passes; where a value beyond has no
+    meaning at all, ``Parameters.check`` refuses it.
     """
 
     label: str
     unit: str = ""
     low: float | None = None
     high: float | None = None
+    floor: str = ""
+    ceiling: str = ""
     step: float | None = None
     scale: str = "linear"
     choices: tuple[Any, ...] | None = None
@@ -81,6 +86,22 @@ class Parameters:
     def specs(cls) -> dict[str, Spec]:
         """Field name to ``Spec``, in the order of declaration."""
         return {item.name: spec for item in fields(cls) if (spec := spec_of(item)) is not None}
+
+    @classmethod
+    def ends(cls, values: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+        """Low and high end of every number that has a ``floor`` or ``ceiling``, while the others stand on ``values``,
+        which need not go together."""
+        standing: Any = object.__new__(cls)
+        standing.__dict__.update(values)
+        found = {}
+        for name, spec in cls.specs().items():
+            if spec.floor or spec.ceiling:
+                lowest: Any = spec.low
+                highest: Any = spec.high
+                high = max(lowest, min(highest, getattr(standing, spec.ceiling) if spec.ceiling else highest))
+                low = max(lowest, getattr(standing, spec.floor) if spec.floor else lowest)
+                found[name] = (min(low, high), high)
+        return found
 
     def changes(self) -> dict[str, Any]:
         """The fields whose value differs from the default, for a short line that rebuilds this instance."""

@@ -6,6 +6,7 @@ import math
 import random
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import Field, fields
 from typing import Any
 
@@ -16,12 +17,15 @@ from distlib.core.parameter import Parameters, Spec, is_whole, spec_of
 
 
 class Chips(w.HBox):
-    """Several of a few choices: one toggle button each, a check mark on those chosen. ``value`` is a tuple."""
+    """Several of a few choices: one toggle button each, a check mark on those chosen. ``value`` is a tuple; the last
+    ``at_least`` of them cannot be taken away by a click."""
 
     value = traitlets.Tuple()
 
-    def __init__(self, choices: tuple[Any, ...], value: tuple[Any, ...], label: str, help: str = "") -> None:
-        self._choices = choices
+    def __init__(
+        self, choices: tuple[Any, ...], value: tuple[Any, ...], label: str, help: str = "", at_least: int = 0
+    ) -> None:
+        self._choices, self._at_least = choices, at_least
         size = w.Layout(width="auto", height="28px")
         self._buttons = [w.ToggleButton(description=str(one), tooltip=help or label, layout=size) for one in choices]
         self.label = w.Label(label, layout=w.Layout(justify_content="flex-end"))
@@ -43,8 +47,12 @@ class Chips(w.HBox):
 
     def _pull(self) -> None:
         if not self._busy:
-            chosen = zip(self._choices, self._buttons, strict=True)
-            self.value = tuple(choice for choice, button in chosen if button.value)
+            pressed = zip(self._choices, self._buttons, strict=True)
+            chosen = tuple(choice for choice, button in pressed if button.value)
+            if len(chosen) < self._at_least:
+                self._push()
+            else:
+                self.value = chosen
 
 
 class Control:
@@ -55,10 +63,18 @@ class Control:
         self.whole = is_whole(item)
         self.widget = _widget(item, spec)
         self.box: w.Widget = _with_dice(self.widget) if item.name == "seed" else self.widget
+        if isinstance(self.widget, (w.FloatSlider, w.FloatRangeSlider)):
+            self.widget.observe(lambda _change: self._show_all_digits(), "value")
         self.give(item.default)
 
-    def give(self, value: Any) -> None:
-        """Set the control to a parameter's value."""
+    def give(self, value: Any, ends: tuple[float, float] | None = None) -> None:
+        """Set the control to a parameter's value, and its ends to those that the other parameters leave it; a value
+        beyond them is kept, and moves them."""
+        if ends is not None:
+            least, most = (value[0], value[-1]) if isinstance(value, tuple) else (value, value)
+            self.limit(*ends)
+            low, high = self.ends
+            self._set_ends(min(low, least), max(high, most))
         self.widget.value = value
         self._given, self._at_given = value, self.widget.value
 
@@ -69,12 +85,42 @@ class Control:
             return self._given
         if not isinstance(self.widget, w.FloatLogSlider):
             return _plain(value)
+        low, high = self.ends
+        if self.whole:
+            return round(min(max(value, low), high))
         steps = (math.log10(value) - self.widget.min) / self.widget.step
         if abs(steps - round(steps)) < 1e-6:  # moved by hand: the value of the read-out, not its 17 digits
             value = float(f"{value:.3g}")
-        assert self.spec.low is not None and self.spec.high is not None
-        value = min(max(value, self.spec.low), self.spec.high)
-        return round(value) if self.whole else value
+        return min(max(value, low), high)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the greatest value of a slider."""
+        low, high = self.widget.min, self.widget.max
+        return (_plain(10.0**low), _plain(10.0**high)) if isinstance(self.widget, w.FloatLogSlider) else (low, high)
+
+    def limit(self, low: float, high: float) -> None:
+        """Let a slider go from ``low`` to ``high`` only, rounded inwards to its steps; its value comes along."""
+        if not isinstance(self.widget, w.FloatLogSlider):
+            step = self.widget.step
+            low, high = math.ceil(low / step - 1e-9) * step, math.floor(high / step + 1e-9) * step
+        self._set_ends(min(low, high), high)
+
+    def _set_ends(self, low: float, high: float) -> None:
+        widget = self.widget
+        if isinstance(widget, w.FloatLogSlider):
+            low, high = math.log10(low), math.log10(high)
+            widget.step = _log_step(low, high)
+        ends = {"min": _plain(low), "max": _plain(high)}
+        for end in ("max", "min") if ends["min"] > widget.max else ("min", "max"):  # never one beyond the other
+            setattr(widget, end, ends[end])
+        widget.disabled = ends["min"] == ends["max"]
+
+    def _show_all_digits(self) -> None:
+        """Let the read-out show what is used, typed or given with more digits than the steps have."""
+        value = self.widget.value
+        digits = max(map(_decimals, value if isinstance(value, tuple) else (value,)))
+        self.widget.readout_format = f".{max(digits, _decimals(self.widget.step))}f"
 
 
 class Controls:
@@ -84,16 +130,42 @@ class Controls:
     def __init__(self, figures: Sequence[str]) -> None:
         self.figure = w.ToggleButtons(options=list(figures), tooltips=[f"Show {name}" for name in figures])
         self._controls: dict[str, Control] = {}
+        self._fitting = False
 
     def add(self, params: type[Parameters], changed: Callable[[], None]) -> None:
         """Make a control for each field of ``params`` that has a ``Spec``; ``changed`` is called after every move."""
+
+        def moved() -> None:
+            if not self._fitting:
+                self._fit(params)
+                changed()
+
         for item in fields(params):
             if (spec := spec_of(item)) is not None:
                 control = self._controls[item.name] = Control(item, spec)
-                control.widget.observe(lambda _change: changed(), "value")
+                control.widget.observe(lambda _change: moved(), "value")
+        self._fit(params)
         for name, spec in params.specs().items():
             if spec.only_with is not None:
                 self._show_only_with(name, *spec.only_with)
+
+    def _fit(self, params: type[Parameters]) -> None:
+        """Bring the ends that depend on other controls to where those stand now, and values beyond them along."""
+        with self._unheard():
+            before: dict[str, Any] = {}
+            while before != (standing := {name: control.take() for name, control in self._controls.items()}):
+                before = standing  # an end may follow a value that has just followed an end
+                for name, ends in params.ends(standing).items():
+                    self._controls[name].limit(*ends)
+
+    @contextmanager
+    def _unheard(self) -> Iterator[None]:
+        """While we move controls, nobody is told."""
+        self._fitting = True
+        try:
+            yield
+        finally:
+            self._fitting = False
 
     def _show_only_with(self, name: str, other: str, value: Any) -> None:
         switch = self._controls[other].widget
@@ -128,9 +200,11 @@ class Controls:
 
     def give(self, *parameters: Parameters, figure: str) -> None:
         """Set the controls to these parameters and this figure."""
-        for one in parameters:
-            for name in one.specs():
-                self._controls[name].give(getattr(one, name))
+        with self._unheard():
+            for one in parameters:
+                ends = one.ends(vars(one))
+                for name in one.specs():
+                    self._controls[name].give(getattr(one, name), ends.get(name))
         self.figure.value = figure
 
     def values(self) -> dict[str, Any]:
@@ -183,7 +257,7 @@ def _widget(item: Field[Any], spec: Spec) -> Any:
     default: Any = item.default
     common = {"description": label_of(spec), "tooltip": spec.help or spec.label, "layout": w.Layout(width="auto")}
     if spec.several:
-        return Chips(spec.choices or (), default, label_of(spec), spec.help)
+        return Chips(spec.choices or (), default, label_of(spec), spec.help, spec.at_least)
     if spec.choices is not None:
         return w.Dropdown(options=[(str(one), one) for one in spec.choices], value=default, **common)
     if isinstance(default, bool):
@@ -198,17 +272,34 @@ def _widget(item: Field[Any], spec: Spec) -> Any:
         if low <= 0:
             raise ValueError(f"{item.name} has a logarithmic scale, so its low end {low!r} must be above 0")
         low, high = math.log10(low), math.log10(high)
-        step = (high - low) / max(20, round((high - low) * 20))  # in decades, so not the field's own step
         style = "d" if whole else ".3r"
-        return w.FloatLogSlider(base=10, min=low, max=high, step=step, readout_format=style, **common)
+        return w.FloatLogSlider(base=10, min=low, max=high, step=_log_step(low, high), readout_format=style, **common)
+    step = _step(item.name, spec, low, high, whole)
     if whole:
-        return w.IntSlider(min=int(low), max=int(high), step=int(spec.step or 1), **common)
-    step = spec.step or 10.0 ** math.floor(math.log10((high - low) / 100 * 1.001))  # about a hundred, of a round size
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    if step * 10**decimals != round(step * 10**decimals):
-        decimals += 1
+        return w.IntSlider(min=int(low), max=int(high), step=int(step), **common)
     slider = w.FloatRangeSlider if isinstance(default, tuple) else w.FloatSlider
-    return slider(min=low, max=high, step=step, readout_format=f".{decimals}f", **common)
+    return slider(min=low, max=high, step=step, readout_format=f".{_decimals(step)}f", **common)
+
+
+def _step(name: str, spec: Spec, low: float, high: float, whole: bool) -> float:
+    """The step of a linear slider: the field's own, or a round one of which there are a hundred or more. Steps count
+    from 0, and both ends lie on one."""
+    step = spec.step or (1 if whole else 10.0 ** math.floor(math.log10((high - low) / 100 * 1.001)))
+    while not all(abs(end / step - round(end / step)) < 1e-9 for end in (low, high)):
+        if spec.step:
+            raise ValueError(f"{name} goes from {low} to {high} in steps of {step}; both ends must be multiples of it")
+        step /= 10
+    return step
+
+
+def _log_step(low: float, high: float) -> float:
+    """The step, in decades, of a logarithmic slider: about twenty a decade, and the last one ends at ``high``."""
+    return (high - low) / max(20, round((high - low) * 20)) or 1.0
+
+
+def _decimals(number: float) -> int:
+    """How many digits a number has behind the point, six at the most."""
+    return len(f"{number:.6f}".rstrip("0").partition(".")[2])
 
 
 def _with_dice(widget: Any) -> w.HBox:

@@ -194,4 +194,4 @@ def _text(error: BaseException) -> str:
 
 
 def _set(values: Mapping[str, Any]) -> str:
-    return "Set " + ", ".join(f"{name} = {value}" for name, value in values.items())
+    return "The defaults, with " + ", ".join(f"{name} = {value}" for name, value in values.items())

@@ -58,7 +58,8 @@ class Lab:
       stand the controls of the options that it names.
     - ``table(result)``, ``verdicts(result)``, ``data(result)``: statistics; what holds and what does not, with a
       witness; data frames for the export, by name.
-    - ``presets``: text of a button to the values that it sets, ``{"Split the vote": {"timeout_ms": (150, 150)}}``.
+    - ``presets``: text of a button to the values that it sets, ``{"Split the vote": {"timeout_ms": (150, 150)}}``; all
+      others go to their defaults.
     - ``long``: True where a run takes minutes; it begins with a press on Run, not with every change of a control.
 
     A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop button. Keyword
@@ -139,13 +140,13 @@ class Lab:
         self._set(values, self.start)
 
     def preset(self, name: str) -> None:
-        """What the button of the preset ``name`` does: set its values; a ``long`` run waits for a press on Run."""
-        self._set(self.presets[name], self._params_moved)
+        """What the button of the preset ``name`` does: set its values, and all others to their defaults; a ``long`` run
+        waits for a press on Run."""
+        self._set({**self._defaults(), **self.presets[name]}, self._params_moved)
 
     def reset(self) -> None:
         """Go back to the values that the lab was opened with."""
-        defaults = values_of(type(self).params(), type(self).view())
-        self.set(**{**defaults, "figure": self._first, **self._opened_with})
+        self.set(**{**self._defaults(), **self._opened_with})
 
     def start(self) -> None:
         """Run the scenario on the values of the controls."""
@@ -232,6 +233,9 @@ class Lab:
                 hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
                 raise TypeError(f"{type(self).__name__} has no {name!r}; {hint}")
         require.choice("figure", values.get("figure", self._first), self.figures)
+
+    def _defaults(self) -> dict[str, Any]:
+        return {**values_of(type(self).params(), type(self).view()), "figure": self._first}
 
     def _standing(self) -> dict[str, Any]:
         """Every value by name as the controls stand, and those that have no control as they were last asked for."""
