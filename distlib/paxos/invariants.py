@@ -56,6 +56,22 @@ class Agreement(Invariant):
         return ghost
 
 
+class LearnersAgree(Invariant):
+    """No two nodes that believe to know the outcome believe in different values, whatever acceptors have accepted."""
+
+    name = "learners agree"
+    paper = "Lamport 2001, §2.1: only a single value is chosen, and no process learns another"
+    initial: Hashable = None
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        chosen = nodes[changed].chosen  # type: ignore[attr-defined]
+        if ghost is None or chosen is None:
+            return ghost if chosen is None else (changed, chosen)
+        if chosen != ghost[1]:
+            raise Broken(f"{ghost[0]} decided on {ghost[1]!r}, and {changed} on {chosen!r}")
+        return ghost
+
+
 class Validity(Invariant):
     """Only a value that has been proposed may be chosen (or accepted at all)."""
 

@@ -185,10 +185,10 @@ class PartitionParams(RaftParams):
             )
 
 
-def partition(params: PartitionParams = PartitionParams()) -> Trace:
+def partition(params: PartitionParams = PartitionParams(), node_class: type[Raft] = Raft) -> Trace:
     """Two entries before the partition; then the old leader takes commands that it can never commit, and the new one
     commits its own, which replace the old one's after the heal (§5.3)."""
-    cluster = params.cluster()
+    cluster = params.cluster(node_class=node_class)
     cluster.run(params.partition_ms / 2)
     _ask(cluster, leader_of(cluster), 2, "before")
     cluster.run(params.partition_ms)
