@@ -43,8 +43,8 @@ class Outcome:
 
     ``invariant`` is the invariant that broke, ``example`` the minimal counterexample, None for a failure that is no
     path (a history, a run in which nothing happens). ``looked`` says how far the search looked, ``complete`` whether it
-    ended by its own bounds rather than by the time it was given. ``seed`` is the seed of the simulated run that failed,
-    ``steps`` the counterexample in words.
+    ended by its own bounds rather than by the time it was given, ``arrived`` whether a staged search got to the place
+    that it leads to. ``seed`` is the seed of the simulated run that failed, ``steps`` the counterexample in words.
     """
 
     failure: str
@@ -57,6 +57,7 @@ class Outcome:
     example: Counterexample | None = None
     seed: int | None = None
     steps: tuple[str, ...] = ()
+    arrived: bool = True
 
     @property
     def events(self) -> int:
@@ -64,7 +65,8 @@ class Outcome:
         return len(self.steps)
 
     def __str__(self) -> str:
-        verdict = f"FAILED: {self.failure}" if self.failure else "passed" if self.complete else "passed, cut short"
+        found = "nothing found" if self.arrived else "did not get to its situation"
+        verdict = f"FAILED: {self.failure}" if self.failure else found if self.complete else f"{found}, cut short"
         return f"{self.search}: {verdict} ({self.looked}; {self.elapsed_s:.1f} s)"
 
 
@@ -72,17 +74,15 @@ class Outcome:
 class ProtocolSearch:
     """A named search: ``search(node_class)`` runs it on a protocol class, for at most ``max_seconds``.
 
-    ``finds`` is what it is good at, in a sentence. A ``rare`` search leads into a situation that few bugs need: the
-    museum has it, the judge does without. ``applies_to`` is what a class must derive from for the search to mean
-    anything (None: any class of its protocol). ``simulation`` is what a search over simulated runs simulates: it has
-    ``cluster(node_class, seed)``, ``trace(node_class, seed)`` and ``run(node_class, max_seconds, minimal)``.
+    ``finds`` is what it is good at, in a sentence. ``applies_to`` is what a class must derive from for the search to
+    mean anything (None: any class of its protocol). ``simulation`` is what a search over simulated runs simulates: it
+    has ``cluster(node_class, seed)``, ``trace(node_class, seed)`` and ``run(node_class, max_seconds, minimal)``.
     """
 
     name: str
     finds: str
     family: Family
     run: Callable[[type[Any], float], Outcome]
-    rare: bool = False
     applies_to: type[Node] | None = None
     simulation: Any = None
 
@@ -104,7 +104,10 @@ class ProtocolSearch:
 
 def concluded(result: Result, model: ClusterModel) -> Outcome:
     """A search's result as an outcome, its counterexample made minimal and verified."""
-    looked = f"{result.distinct:,} states, {'all there are' if result.exhausted else result.search}"
+    how = "all there are" if result.exhausted else f"{result.search}, not exhausted: {result.stopped_by}"
+    if result.stages and result.stopped_by is None:
+        how = f"{result.search}, all from there"
+    looked = f"{result.distinct:,} states, {how}"
     if result.seed is not None:
         looked = f"{result.walks:,} walks, {result.distinct:,} states, seeds from {result.seed}"
     complete = not (result.stopped_by or "").startswith(("max_seconds", "max_bytes", "Ctrl-C"))
@@ -129,16 +132,14 @@ def exemplified(example: Counterexample, looked: str) -> Outcome:
 # ------------------------------------------------------------ searches by the explorer
 
 
-def breadth(
-    name: str, finds: str, make: ModelMaker, max_states: int, *, rare: bool = False, **options: Any
-) -> ProtocolSearch:
+def breadth(name: str, finds: str, make: ModelMaker, max_states: int, **options: Any) -> ProtocolSearch:
     """Breadth-first over the model that ``make`` makes of a class and ``options``."""
 
     def run(node_class: type[Any], max_seconds: float) -> Outcome:
         model = make(node_class, **options)
         return concluded(explore(model, max_states=max_states, max_seconds=max_seconds), model)
 
-    return ProtocolSearch(name, finds, "breadth-first", run, rare)
+    return ProtocolSearch(name, finds, "breadth-first", run)
 
 
 def often(action: Any) -> float:
@@ -169,21 +170,18 @@ class Leg:
 
 
 def staged(
-    name: str, finds: str, make: ModelMaker, *legs: Leg, rare: bool = False, applies_to: type[Node] | None = None,
-    **common: Any,
+    name: str, finds: str, make: ModelMaker, *legs: Leg, applies_to: type[Node] | None = None, **common: Any
 ) -> ProtocolSearch:  # fmt: skip
-    """Search in legs; a goal that a class never reaches ends the search there."""
+    """Search in legs; a goal that a class never reaches ends the search there, and the outcome says so."""
 
     def run(node_class: type[Any], max_seconds: float) -> Outcome:
         models = [make(node_class, **common, **leg.options) for leg in legs]
-        stages = []
-        for number, (model, leg) in enumerate(zip(models, legs, strict=True)):
-            bounds = Bounds(max_states=leg.max_states, max_seconds=max_seconds / len(legs))
-            carry = model.carry if number else None
-            stages.append(Stage(model, leg.goal, carry, bounds))
-        result = explore_staged(stages)
-        outcome = concluded(result, models[-1])
+        stages = [
+            Stage(model, leg.goal, model.carry if number else None, Bounds(max_states=leg.max_states))
+            for number, (model, leg) in enumerate(zip(models, legs, strict=True))
+        ]
+        result = explore_staged(stages, max_seconds)
         reached = len(result.stages) if result.stages else 1
-        return replace(outcome, looked=f"{outcome.looked}, {reached} of {len(legs)} stages")
+        return replace(concluded(result, models[-1]), arrived=reached == len(legs))
 
-    return ProtocolSearch(name, finds, "staged", run, rare, applies_to)
+    return ProtocolSearch(name, finds, "staged", run, applies_to)

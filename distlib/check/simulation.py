@@ -8,9 +8,11 @@ from time import perf_counter
 from typing import Any
 
 from distlib.check.cluster.counterexample import counterexample
+from distlib.check.cluster.handling import HANDLER
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.shrink import shrink_run
 from distlib.check.search import DANGEROUS, Family, Outcome, ProtocolSearch, exemplified
+from distlib.core.node import Node
 from distlib.core.trace import Trace
 from distlib.sim.cluster import Cluster, NodeError
 
@@ -20,12 +22,14 @@ Problem = Callable[[Cluster], str]
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of running a situation seed by seed: the last cluster, its seed and failure, and how many were run."""
+    """What came of running a situation seed by seed: the last cluster, its seed and failure, how many were run, and
+    whether the failure is that a node raised."""
 
     cluster: Cluster
     seed: int
     failure: str
     runs: int
+    raised: bool = False
 
 
 def try_seeds(
@@ -39,12 +43,12 @@ def try_seeds(
     for number, seed in enumerate(seeds, 1):
         if tried is not None and perf_counter() - start > max_seconds:
             break
-        cluster = make(seed)
+        cluster, raised = make(seed), False
         try:
             failure = problem(cluster)
         except NodeError as error:
-            failure = str(error)
-        tried = Tried(cluster, seed, failure, number)
+            failure, raised = str(error), True
+        tried = Tried(cluster, seed, failure, number, raised)
         if failure:
             break
     if tried is None:
@@ -104,6 +108,8 @@ class Simulation:
         if example is not None:
             return example
         looked, failure = f"a simulated run with seed {tried.seed}", tried.failure
+        if tried.raised:
+            return Outcome(f"{HANDLER}: {failure}", looked, True, invariant=HANDLER, seed=tried.seed)
         if self.breaks:
             looked, failure = self.looked, f"{failure} (seed {tried.seed})"
         return Outcome(failure, looked, True, invariant=self.breaks, seed=tried.seed)
@@ -129,7 +135,8 @@ class Simulation:
 
 
 def simulated(
-    name: str, finds: str, simulation: Simulation, *, family: Family = "simulated faults", rare: bool = False
-) -> ProtocolSearch:
+    name: str, finds: str, simulation: Simulation, *, family: Family = "simulated faults",
+    applies_to: type[Node] | None = None,
+) -> ProtocolSearch:  # fmt: skip
     """A search over simulated runs."""
-    return ProtocolSearch(name, finds, family, simulation.run, rare, simulation=simulation)
+    return ProtocolSearch(name, finds, family, simulation.run, applies_to, simulation)

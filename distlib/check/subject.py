@@ -25,9 +25,10 @@ class Subject:
     """A protocol: ``node_class`` and whatever derives from it, and the classes of its ``others`` (a monitor).
 
     ``nodes`` makes the nodes of a cluster with these names, not yet started; ``invariants`` what must always hold;
-    ``requests`` what the clients of such a cluster may ask. ``searches`` are all there are, cheapest first;
-    ``correct`` the shipped classes that must pass them; ``mutants`` those that must not. ``example`` is a run that
-    shows a class at work where nothing goes wrong: equivalent mutants need one, else ``ValueError`` is raised.
+    ``requests`` what the clients of such a cluster may ask. ``searches`` are all there are: those of the explorer,
+    whose counterexamples are short, cheapest first, then simulated runs, then random walks. ``correct`` are the shipped
+    classes that must pass them; ``mutants`` those that must not. ``example`` is a run that shows a class at work where
+    nothing goes wrong: equivalent mutants need one, else ``ValueError`` is raised.
     """
 
     node_class: type[Node]
@@ -53,6 +54,11 @@ class Subject:
         """The class of this protocol that ``node_class`` is, or derives from; None for a class of another one."""
         bases = [one for one in (self.node_class, *self.others) if issubclass(node_class, one)]
         return bases[0] if bases else None
+
+    def reference_of(self, node_class: type[Node]) -> type[Node]:
+        """The shipped, correct class that ``node_class`` is, or derives from: the nearest one."""
+        shipped = (*self.correct, self.node_class, *self.others)
+        return next(one for one in node_class.__mro__ if one in shipped)
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from distlib.check.history.sequential import CasRegister
 from distlib.check.simulation import Simulation, after, watched
 from distlib.core.fault import Nemesis, Partition
 from distlib.core.invariant import Invariant
+from distlib.core.mutant import LINEARIZABILITY
 from distlib.core.node import Node, NodeId, node_names
 from distlib.replication.client import Client
 from distlib.replication.history import history_of
@@ -83,13 +84,14 @@ class Service:
 
     def histories(self) -> Simulation:
         """The clients' histories under a nemesis."""
-        return Simulation(self.under_nemesis, after(RUN_MS, not_linearizable), SEEDS, RUNS, (0, RUN_MS))
+        problem = after(RUN_MS, not_linearizable)
+        return Simulation(self.under_nemesis, problem, SEEDS, RUNS, (0, RUN_MS), LINEARIZABILITY)
 
     def stale_reads(self) -> Simulation:
         """The clients' histories where a leader is deposed and doesn't know."""
         looked = "simulated histories of reads on one side and writes on the other"
         problem = after(2_800.0, not_linearizable)
-        return Simulation(self.two_sides, problem, FEW_SEEDS, looked, (1_000, 2_800), "linearizability")
+        return Simulation(self.two_sides, problem, FEW_SEEDS, looked, (1_000, 2_800), LINEARIZABILITY)
 
 
 def _size(seed: int) -> int:

@@ -1,4 +1,8 @@
-"""The judge of exercises: ``judge(MyRaft)`` holds a reader's subclass of a protocol against the shipped searches."""
+"""The judge of exercises: ``judge(MyRaft)`` holds a reader's subclass of a protocol against the shipped searches.
+
+It runs every search of the protocol, and those of each variant (snapshots, membership, leases, Pre-Vote) that the class
+derives from, and watches which of the class's own methods ran: what never ran, nobody has judged.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +10,41 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from difflib import get_close_matches
+from functools import cached_property, wraps
 from time import monotonic
-from types import FrameType
-from typing import Literal
+from types import FrameType, FunctionType
+from typing import Any, Literal
 
 from distlib.check.cluster.counterexample import Counterexample, load
 from distlib.check.cluster.handling import HANDLER, checked
 from distlib.check.cluster.replay import NotRepeatedError
 from distlib.check.search import Outcome, Promise, ProtocolSearch
+from distlib.check.subject import Subject
 from distlib.core import require
+from distlib.core.mutant import LINEARIZABILITY, LIVENESS
 from distlib.core.node import Endless, Node
 from distlib.core.trace import Trace
 from distlib.labs.sandbox import SandboxError, Tell, frames_of, run_apart, watch_calls
 from distlib.workbench.subjects import JUDGED, subject_of
 
-Status = Literal["passed", "failed", "undecided"]
+Status = Literal["passed", "failed", "not exercised", "undecided"]
 
 DAY_S = 86_400.0
 STUCK_S = 2.0
 """A handler that has not come back for so long is taken for one that never will."""
+SHARE = 3.0
+"""How many equal shares of the time that is left one search may take: what it leaves, the others may have."""
 
 
 @dataclass(frozen=True)
 class Judgement:
     """What the judge found; ``print`` it.
 
-    ``status`` is "passed" when every search ran and found nothing, "failed" when one found something (or, for
-    ``expected_failure``, when none found that), "undecided" when a search could not be run to an answer. ``outcomes``
-    are in the order of the searches; ``remark`` is what there is to say beside them.
+    ``status`` is "passed" when no search found anything, "failed" when one did (or, for ``expected_failure``, when none
+    found that), "not exercised" when nothing was found but a method of the class never ran, and "undecided" when a
+    search could not be run to an answer. ``outcomes`` are in the order of the searches; ``unexercised`` are the class's
+    methods that never ran; ``remark`` is what there is to say beside them.
     """
 
     candidate: str
@@ -42,6 +52,7 @@ class Judgement:
     outcomes: tuple[Outcome, ...]
     elapsed_s: float
     remark: str = ""
+    unexercised: tuple[str, ...] = ()
     make_trace: Callable[[], Trace] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -51,8 +62,8 @@ class Judgement:
 
     @property
     def failure(self) -> Outcome | None:
-        """The outcome of the search that found something, if any."""
-        return next((outcome for outcome in self.outcomes if outcome.failure), None)
+        """The outcome of the search that found something, if any: the last one, for which the searches ended."""
+        return next((outcome for outcome in reversed(self.outcomes) if outcome.failure), None)
 
     @property
     def example(self) -> Counterexample | None:
@@ -87,27 +98,35 @@ def judge(
     candidate: type[Node],
     *,
     only: Sequence[Promise] = ("safety", "liveness"),
-    budget_s: float = 20.0,
+    budget_s: float = 240.0,
     expected_failure: str | None = None,
 ) -> Judgement:
     """Run the searches for ``candidate``, a class derived from a protocol that has some, until one finds something.
 
-    ``only`` chooses among safety and liveness. ``budget_s`` is the time for all searches together; each may use half of
-    what is left. With ``expected_failure`` (an invariant's name, "liveness", or a part of the witness) the class passes
-    when it fails in just that way. Raises ``TypeError`` for a class of no protocol, ``ValueError`` for other arguments.
+    ``only`` chooses among safety and liveness. The searches end by their own bounds, cheapest first, in about half a
+    minute on a machine that has nothing else to do; ``budget_s`` is the time for all of them together, and one that it
+    cuts short is said to be. Ctrl-C (Stop, in a notebook) ends them and keeps what was found by then. With
+    ``expected_failure`` (an invariant's name, "liveness" or "linearizability") the class passes when a search finds
+    that it breaks that; the searches go on past other failures. Raises ``TypeError`` for a class of no protocol,
+    ``ValueError`` for other arguments.
     """
     subject = subject_of(candidate, JUDGED)
     if not isinstance(only, (tuple, list)) or not only or set(only) - {"safety", "liveness"}:
         raise ValueError(f'only is {only!r}; it takes ("safety",), ("liveness",) or ("safety", "liveness")')
     require.above("budget_s", budget_s, unit="s", most=DAY_S)
-    if expected_failure is not None and not require.text("expected_failure", expected_failure):
-        raise ValueError("expected_failure is empty; it takes an invariant's name, 'liveness' or a part of the witness")
-    checked_class = checked(candidate, subject.base_of(candidate) or Node)
-    chosen = [one for one in subject.searches if one.promise in only and one.applies(candidate) and not one.rare]
+    names = [*(one.name for one in subject.invariants()), LIVENESS, LINEARIZABILITY]
+    if expected_failure is not None and expected_failure not in names:
+        raise ValueError(f"expected_failure is {expected_failure!r}; {subject.name} has {', '.join(names)}")
+    base = subject.reference_of(candidate)
+    if candidate is not base and not own_items(candidate, base):
+        return Judgement(candidate.__name__, "not exercised", (), 0.0, _unchanged(candidate, base))
+    chosen = [one for one in subject.searches if one.promise in only and one.applies(candidate)]
     start = monotonic()
-    outcomes, end = _searched(checked_class, chosen, budget_s)
-    status, remark = _status(outcomes, len(chosen), end, expected_failure)
-    made = Judgement(candidate.__name__, status, outcomes, monotonic() - start, remark)
+    outcomes, unexercised, end = _Court(candidate, subject, chosen, budget_s, expected_failure).judged()
+    unexercised = () if any(outcome.failure for outcome in outcomes) else unexercised
+    remarks = [_advice(name, candidate, base, subject) for name in unexercised]
+    status, remark = _status(outcomes, chosen, end, expected_failure, remarks)
+    made = Judgement(candidate.__name__, status, outcomes, monotonic() - start, remark, unexercised)
     failed = made.failure
     if failed is None or failed.seed is None:
         return made
@@ -115,50 +134,169 @@ def judge(
     return replace(made, make_trace=lambda: simulation.trace(candidate, seed))
 
 
-def _status(outcomes: tuple[Outcome, ...], searches: int, end: str, expected_failure: str | None) -> tuple[Status, str]:
+def _status(
+    outcomes: tuple[Outcome, ...], chosen: Sequence[ProtocolSearch], end: str, expected_failure: str | None,
+    unexercised: Sequence[str],
+) -> tuple[Status, str]:  # fmt: skip
     """The status, and the remark that explains it."""
-    failed = next((outcome for outcome in outcomes if outcome.failure), None)
-    if end and failed is None:
-        return "undecided", end
-    if expected_failure is not None:
-        if failed is None:
-            return "failed", f"It should break {expected_failure!r}, but no search found anything."
-        if expected_failure in (failed.invariant, failed.failure) or expected_failure in failed.failure:
-            return "passed", f"It breaks {expected_failure!r}, as it should."
-        return "failed", f"It should break {expected_failure!r}, but it breaks something else first."
-    if failed is not None:
+    broken = list(dict.fromkeys(outcome.invariant for outcome in outcomes if outcome.failure))
+    if broken and expected_failure is None:
         return "failed", ""
-    cut = [outcome.search for outcome in outcomes if not outcome.complete]
-    short = f" Time cut short: {', '.join(cut)}; a larger budget_s lets them search on." if cut else ""
-    found = "1 search found" if searches == 1 else f"{searches} searches found"
+    if expected_failure in broken:
+        return "passed", f"It breaks {expected_failure!r}, as it should."
+    if broken:
+        return (
+            "failed",
+            f"It should break {expected_failure!r}, but no search found that: it breaks {', '.join(broken)}.",
+        )
+    if end:
+        return "undecided", end
+    if unexercised:
+        return "not exercised", " ".join(unexercised)
+    if expected_failure is not None:
+        return "failed", f"It should break {expected_failure!r}, but no search found anything."
+    found = "1 search found" if len(chosen) == 1 else f"{len(chosen)} searches found"
     remark = f"{found} nothing. That proves nothing beyond the bounds that they state."
-    return "passed", remark + short
+    if cut := [outcome.search for outcome in outcomes if not outcome.complete]:
+        remark += f" Time cut short: {', '.join(cut)}; a larger budget_s lets them search on."
+    if lost := [outcome.search for outcome in outcomes if not outcome.arrived]:
+        remark += f" The class never comes into the situation of: {', '.join(lost)}."
+    return "passed", remark
+
+
+# ------------------------------------------------------------ what a class has of its own
+
+
+def own_classes(candidate: type[Node], base: type[Node]) -> list[type]:
+    """``candidate`` and what it derives from, as far as ``base`` does not."""
+    return [one for one in candidate.__mro__ if one not in base.__mro__]
+
+
+def own_items(candidate: type[Node], base: type[Node]) -> dict[str, Any]:
+    """What ``candidate`` defines or overrides: methods, and the class's fields and constants."""
+    passive = ("mutant", "handlers", "__module__", "__doc__", "__qualname__", "__match_args__", "__parameters__")
+    items: dict[str, Any] = {}
+    for one in reversed(own_classes(candidate, base)):
+        known = {name: item for name, item in vars(one).items() if name not in passive}
+        items |= {name: item for name, item in known.items() if not name.startswith("__")}
+        items |= dict.fromkeys(vars(one).get("__annotations__", {}))
+        items |= {name: item for name, item in known.items() if name in ("__init__", "__post_init__", "__setattr__")
+                  and not _made_by_dataclass(item)}  # fmt: skip
+    return items
+
+
+def _made_by_dataclass(item: Any) -> bool:
+    return isinstance(item, FunctionType) and item.__code__.co_filename == "<string>"
+
+
+def _unchanged(candidate: type[Node], base: type[Node]) -> str:
+    return (
+        f"{candidate.__name__} is {base.__name__} under another name: it overrides no method and has no field of its "
+        "own, so there is nothing to judge. Write the method that the exercise asks for."
+    )
+
+
+def _advice(name: str, candidate: type[Node], base: type[Node], subject: Subject) -> str:
+    """What to do about a method that never ran."""
+    never = f"{candidate.__name__}.{name} never ran, so nothing is known of it"
+    if hasattr(base, name):
+        return f"{never}: no search gets there within its time and bounds. Give it more budget_s, or take it out."
+    having = [one.__name__ for one in subject.correct if hasattr(one, name)]
+    if having:
+        return f"{never}: {base.__name__} has no method {name}; {having[0]} has, so derive your class from that."
+    near = get_close_matches(name, [one for one in dir(base) if not one.startswith("_")], 1)
+    meant = f" Do you mean {near[0]}?" if near else ""
+    return f"{never}: {base.__name__} has no method {name}, and nothing that ran calls it.{meant}"
+
+
+def record_calls(candidate: type[Node], base: type[Node], ran: set[str]) -> set[str]:
+    """From now on, ``ran`` gets the name of each method of ``candidate``'s own that is called; returns all of them.
+    It changes the classes: only for a process apart."""
+    names = set()
+    for one in own_classes(candidate, base):
+        for name, item in list(vars(one).items()):
+            function = item.fget if isinstance(item, property) else getattr(item, "__func__", item)
+            if name.startswith("__") or not isinstance(function, FunctionType):
+                continue
+            names.add(name)
+            noting = _noting(function, name, ran)
+            setattr(one, name, noting if function is item else type(item)(noting))
+    return names
+
+
+def _noting(function: Callable[..., Any], name: str, ran: set[str]) -> Callable[..., Any]:
+    @wraps(function)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        ran.add(name)
+        return function(*args, **kwargs)
+
+    return noted
 
 
 # ------------------------------------------------------------ in a process apart
 
 
-def _searched(
-    node_class: type[Node], searches: Sequence[ProtocolSearch], budget_s: float
-) -> tuple[tuple[Outcome, ...], str]:
-    """The outcomes of the searches up to the first that finds something, and why they ended early, if they did."""
-    outcomes: list[Outcome] = []
-    now = "the start"
+class _Court:
+    """The searches of one judgement: in a process apart, whose outcomes are heard here."""
 
-    def heard(message: str | tuple[Outcome, str]) -> None:
-        nonlocal now
+    def __init__(
+        self, candidate: type[Node], subject: Subject, searches: Sequence[ProtocolSearch], budget_s: float,
+        expected: str | None,
+    ) -> None:  # fmt: skip
+        self.candidate, self.subject, self.searches, self.budget_s = candidate, subject, searches, budget_s
+        self.expected = expected
+        self.promised = subject.base_of(candidate) or Node
+        self.now = "the start"
+        self.outcomes: list[Outcome] = []
+
+    def judged(self) -> tuple[tuple[Outcome, ...], tuple[str, ...], str]:
+        """The outcomes up to the first that finds something, the methods that never ran, and why it ended early."""
+        silent: tuple[str, ...] = ()
+        try:
+            end, silent = run_apart(self._serve, seconds=1.5 * self.budget_s + 10.0, heard=self._hear)
+        except SandboxError as error:
+            end = f"In the search '{self.now}', {error}"
+        except KeyboardInterrupt:
+            end = f"Stopped by hand in the search '{self.now}'; what was found by then stands below."
+        print(f"\r{' ' * 100}\r", end="")
+        return tuple(self.outcomes), silent, end
+
+    def _hear(self, message: str | tuple[Outcome, str]) -> None:
         if isinstance(message, str):
-            now = message
-            return
-        outcomes.append(_with_example(*message, node_class))
+            self.now = message
+            place = f"{len(self.outcomes) + 1} of {len(self.searches)}"
+            print(f"\r{f'{self.candidate.__name__}: search {place}, {message}':<100}", end="")
+        else:
+            self.outcomes.append(_with_example(*message, checked(self.candidate, self.promised)))
 
-    try:
-        end = run_apart(
-            lambda tell: _serve(tell, node_class, searches, budget_s), seconds=1.5 * budget_s + 10.0, heard=heard
-        )
-    except SandboxError as error:
-        end = f"In the search '{now}', {error}"
-    return tuple(outcomes), end
+    # --- there
+
+    def _serve(self, tell: Tell) -> tuple[str, tuple[str, ...]]:
+        """Run the searches, tell each outcome, stop at the first that finds something."""
+        watch_calls(STUCK_S, _is_handler, _stuck)
+        ran: set[str] = set()
+        names = record_calls(self.candidate, self.subject.reference_of(self.candidate), ran)
+        end = self._search(tell, checked(self.candidate, self.promised))
+        return end, tuple(sorted(names - ran))
+
+    def _search(self, tell: Tell, node_class: type[Node]) -> str:
+        """Why the searches ended early, if they did."""
+        deadline = monotonic() + self.budget_s
+        for number, search in enumerate(self.searches):
+            left, to_do = deadline - monotonic(), len(self.searches) - number
+            if left <= 0:
+                names = ", ".join(one.name for one in self.searches[number:])
+                return f"The budget of {self.budget_s:g} s ended before: {names}. Give it more budget_s."
+            tell(search.name)
+            outcome = _outcome(search, node_class, min(left, SHARE * left / to_do))
+            example = ""
+            if outcome.example is not None:
+                with suppress(TypeError):  # a setting of the reader's own that is no plain data: the words must do
+                    example = outcome.example.save()
+            tell((replace(outcome, example=None), example))
+            if outcome.failure and self.expected in (None, outcome.invariant):
+                break
+        return ""
 
 
 def _with_example(outcome: Outcome, text: str, node_class: type[Node]) -> Outcome:
@@ -175,27 +313,6 @@ def _classes_beside(node_class: type[Node]) -> list[type]:
     """The class and those of its module: a reader's own state machines and messages."""
     beside = vars(sys.modules[node_class.__module__]).values()
     return [*(one for one in beside if isinstance(one, type)), node_class]
-
-
-def _serve(tell: Tell, node_class: type[Node], searches: Sequence[ProtocolSearch], budget_s: float) -> str:
-    """Run the searches, tell each outcome, stop at the first that finds something; why it ended early."""
-    watch_calls(STUCK_S, _is_handler, _stuck)
-    deadline = monotonic() + budget_s
-    for number, search in enumerate(searches):
-        left = deadline - monotonic()
-        if left <= 0:
-            names = ", ".join(one.name for one in searches[number:])
-            return f"The budget of {budget_s:g} s ended before: {names}. Give it more budget_s."
-        tell(search.name)
-        outcome = _outcome(search, node_class, left if number + 1 == len(searches) else left / 2)
-        example = ""
-        if outcome.example is not None:
-            with suppress(TypeError):  # a setting of the reader's own that is no plain data: the words must do
-                example = outcome.example.save()
-        tell((replace(outcome, example=None), example))
-        if outcome.failure:
-            break
-    return ""
 
 
 def _outcome(search: ProtocolSearch, node_class: type[Node], max_seconds: float) -> Outcome:

@@ -153,13 +153,13 @@ class Stage:
     bounds: Bounds = Bounds()  # noqa: RUF009 (frozen)
 
 
-def explore_staged(stages: Sequence[Stage]) -> Result:
+def explore_staged(stages: Sequence[Stage], max_seconds: float | None = None) -> Result:
     """Search in legs: reach a goal, change the model, search on from there. It goes deeper than one search can.
 
     The path of the result is the concatenation; a step ("stage", i) stands where *carry* changed the state (i
     counts from 1). Each stage starts from the one state in which the stage before met its goal, so apart from
     a violation nothing is proved about other ways to the goal: the verdict is then "unknown". ``result.stages``
-    has the result of each leg.
+    has the result of each leg. ``max_seconds`` bounds the whole: the last leg has what the others leave.
 
     Raises ValueError for a list without stages, or a stage before the last that has no goal; otherwise as ``explore``.
     """
@@ -170,16 +170,25 @@ def explore_staged(stages: Sequence[Stage]) -> Result:
             raise ValueError(f"stage {number} of {len(stages)} has no goal: only the last stage may do without one")
     results: list[Result] = []
     path: Path = ()
+    deadline = None if max_seconds is None else perf_counter() + max_seconds
     for number, stage in enumerate(stages, 1):
         if path and stage.carry is not None:
             path = (*path, Step(("stage", number), stage.carry(path[-1].state)))
         start = (path[-1].state,) if path else None
-        result = explore(stage.model, start=start, until=stage.goal, **vars(stage.bounds))
+        result = explore(stage.model, start=start, until=stage.goal, **vars(_within(stage.bounds, deadline)))
         results.append(result)
         path += result.path[1:] if path else result.path
         if result.violation is not None or result.stopped_by != "the goal":
             break
     return _joined(stages, results, path)
+
+
+def _within(bounds: Bounds, deadline: float | None) -> Bounds:
+    """``bounds`` with no more time than there is to ``deadline``."""
+    if deadline is None:
+        return bounds
+    left = max(deadline - perf_counter(), 0.001)
+    return replace(bounds, max_seconds=left if bounds.max_seconds is None else min(left, bounds.max_seconds))
 
 
 def _joined(stages: Sequence[Stage], results: list[Result], path: Path) -> Result:
