@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from distlib.balancing import charts, hashing_charts, response_charts, scenarios
+from distlib.balancing import backend_charts, backend_scenarios, charts, hashing_charts, response_charts, scenarios
+from distlib.balancing.backend_scenarios import CRASH_S, TURNS, DisciplineParams, OutageCourse, OutageParams
 from distlib.balancing.hashing_scenarios import RingParams, RingView, ring_view
 from distlib.balancing.scenarios import Comparison, ComparisonParams, LiveQueues, LoadCurveParams, StaleParams
 from distlib.core.parameter import Parameters, parameter
@@ -200,6 +201,66 @@ class StaleLab(Lab):
         said = f"{oldest['least request']:.3g} against {oldest['random']:.3g}, {every}"
         holds = bool(oldest["least request"] < oldest["random"])
         return [("Least request beats random even with the oldest information", holds, said)]
+
+
+class DisciplineLab(Lab):
+    """The same policies before backends that serve in turn, and before backends that serve all at once."""
+
+    title = "In turn, or all at once"
+    params = DisciplineParams
+    figures = {"mean response": lambda found: backend_charts.by_variability(found, TURNS)}
+    presets = {"Busy": {"load": 0.9}, "Half the load": {"load": 0.5}, "One backend": {"backends": 1}}
+
+    def run(self, params: DisciplineParams, progress: Progress) -> pd.DataFrame:
+        return backend_scenarios.disciplines(params, progress)
+
+    def table(self, result: pd.DataFrame) -> pd.DataFrame:
+        """Means and 99th percentiles, at the least and the greatest variability."""
+        wide = result.set_index(["discipline", "policy"])[["cv2", "mean_s", "p99_s"]]
+        columns: dict[str, pd.Series] = {}
+        for cv2 in (result["cv2"].min(), result["cv2"].max()):
+            rows = wide[wide["cv2"] == cv2]
+            columns |= {f"mean, c² = {cv2:g}": rows["mean_s"], f"99 %, c² = {cv2:g}": rows["p99_s"]}
+        return pd.DataFrame(columns).reset_index()
+
+    def data(self, result: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        return {"disciplines": result}
+
+
+class OutageLab(Lab):
+    """A backend dies, refuses at once, and comes back."""
+
+    title = "A backend dies"
+    params = OutageParams
+    figures = {
+        "before, during, after": lambda found: backend_charts.outage_course(
+            found.course, CRASH_S, CRASH_S + found.params.outage_s
+        )
+    }
+    presets = {
+        "Nobody notices": {"ejection": False},
+        "Outlier ejection": {"ejection": True},
+        "Cold when it comes back": {"ejection": True, "warm_up_s": 100.0},
+    }
+
+    def run(self, params: OutageParams, progress: Progress) -> OutageCourse:
+        return backend_scenarios.outage(params, progress)
+
+    def table(self, result: OutageCourse) -> pd.DataFrame:
+        names = {
+            "policy": "policy", "failed": "fail while it is down", "failed_error": "± (1 SE)",
+            "after_s": "mean response just after", "after_error_s": "±",
+        }  # fmt: skip
+        return result.summary[list(names)].rename(columns=names)
+
+    def verdicts(self, result: OutageCourse) -> Verdicts:
+        """Whether the dead backend fails no more requests than its share of them."""
+        share, found = 1 / result.params.backends, zip(result.summary["policy"], result.summary["failed"], strict=True)
+        said = f"at most {share:.0%} fail, the dead backend's share"
+        return [(f"{name}: {said}", failed <= 1.1 * share, f"{failed:.1%} fail") for name, failed in found]
+
+    def data(self, result: OutageCourse) -> dict[str, pd.DataFrame]:
+        return {"course": result.course, "summary": result.summary}
 
 
 @dataclass(frozen=True, eq=False)

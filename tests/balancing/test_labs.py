@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distlib.balancing.labs import HashRingLab, LiveQueuesLab, LoadBalancingLab, LoadCurveLab, StaleLab, wasted
+from distlib.balancing.labs import (
+    DisciplineLab,
+    HashRingLab,
+    LiveQueuesLab,
+    LoadBalancingLab,
+    LoadCurveLab,
+    OutageLab,
+    StaleLab,
+    wasted,
+)
 from distlib.balancing.scenarios import ComparisonParams, theory_tails
 from distlib.formulas.labs import FormulaLab
 from distlib.formulas.scenarios import FORMULAS
@@ -19,6 +28,8 @@ SMALL: dict[type[Lab], dict[str, Any]] = {
     LoadBalancingLab: {"requests": 2000},
     LoadCurveLab: {"requests": 1000},
     StaleLab: {"requests": 2000, "backends": 10},
+    DisciplineLab: {"requests": 1000},
+    OutageLab: {"runs": 2},
     HashRingLab: {"keys": 1000},
     FormulaLab: {"requests": 2000},
 }
