@@ -14,7 +14,7 @@ PACKAGES = {
     "jupyterlab": "where you are reading this",
     "ipywidgets": "sliders and buttons",
     "plotly": "every figure",
-    "anywidget": "figures that change in place",
+    "anywidget": "figures in a lab",
     "pandas": "tables, CSV export",
     "networkx": "topologies",
     "numba": "queueing simulations at millions of jobs a second",

@@ -2,15 +2,14 @@
 
 ``step_diagram`` draws a ``Scene``: the space-time diagram of one branch, in which step k happens at time k,
 with what belongs to stepping by hand: what is in flight, a veil over what has not happened yet, and the
-tree of all branches below. Its last traces are those of ``recent_traces``, which hold only what is younger than
-step ``since``: between two steps nothing else changes, so that a click costs as little late in a run as early.
+tree of all branches below.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -23,19 +22,15 @@ from distlib.core.trace import Trace
 from distlib.figures import lanes, theme
 from distlib.figures.diagram import HALF, Diagram, diagram_of, lay_out
 from distlib.figures.lane_bars import role_bars
-from distlib.figures.lanes import Segment
 from distlib.figures.looks import RoleStyle, message_styles, role_styles
 from distlib.figures.marks import fault_marks, happening_ticks, partition_bands, violation_lines
 from distlib.figures.message_lines import duplicate_marks, message_lines, undelivered_crosses
 from distlib.figures.shapes import cut, lines, plain, transposed
-from distlib.figures.theme import LineStyle
 
 TREE_PX, GAP_PX = 104, 26
 """Height of the tree, and of the gap above it."""
 CLICKABLE = ("branches", "this branch", "fork or end", "broken here")
 """Names of the traces whose ``customdata`` are numbers of states."""
-EXTRA = 8
-"""So many traces beyond those that past and present have both."""
 MOST = 2000
 """More messages than a window of steps can hold."""
 _TIME = re.compile(r"(after )?([\d,]+)\.\d\d ms")
@@ -122,73 +117,32 @@ class Scene:
         return diagram_of(self.trace, start_ms=start, end_ms=end, fold_routine=False, max_messages=MOST)
 
     @cached_property
-    def kinds(self) -> dict[str, LineStyle]:
-        """The kinds of messages in the trace, and how they look."""
-        return message_styles(copy[4] for copy in self.trace.sent)
-
-    @cached_property
     def roles(self) -> dict[str, RoleStyle]:
         """The roles in the trace, and how they look."""
         views = [seen.view for seen in self.trace.states]
         return role_styles(views, map(lanes.role_of, views))
 
 
-def step_diagram(scene: Scene, since: float | None = None) -> go.Figure:
-    """The whole figure. ``since`` parts what is drawn once from ``recent_traces`` (default: the current step). Raises
-    ``ValueError`` when the branch names a state that is not in the tree, or is empty."""
+def step_diagram(scene: Scene) -> go.Figure:
+    """The whole figure. Raises ``ValueError`` when the branch names a state that is not in the tree, or is empty."""
     missing = [number for number in scene.here if number not in scene.known]
     if missing or not scene.here:
         raise ValueError(f"here names the states {missing or 'of no path'}; the tree has {len(scene.nodes)} states")
-    since = scene.now if since is None else since
-    recent = recent_traces(scene, since, scene.kinds, scene.roles)
-    past = _branch_traces(scene, (-1.0, since), scene.kinds, scene.roles)
-    past += _tree(scene, [node for node in scene.nodes if node.depth <= since])
-    for old, new in zip(past, recent, strict=False):
-        if old.showlegend:
-            new.showlegend = False
+    picture = scene.picture
     figure = theme.figure()
-    figure.add_traces([*past, *recent])
-    in_steps(figure.data)
-    lay_out(figure, scene.picture)
+    figure.add_traces([
+        *message_lines(picture, message_styles(copy[4] for copy in scene.trace.sent)),
+        *role_bars(picture, lanes.segments(scene.trace, picture.nodes), scene.roles),
+        undelivered_crosses(picture), duplicate_marks(picture), happening_ticks(picture), *_tree(scene), _veil(scene),
+        *partition_bands(picture), fault_marks(picture), violation_lines(picture), _in_flight(scene), _position(scene),
+    ])  # fmt: skip
+    _say_steps(figure.data)
+    lay_out(figure, picture)
     _make_room(figure, scene.window, max(scene.rows.values()))
     return figure
 
 
-def recent_traces(
-    scene: Scene, since: float, kinds: Mapping[str, LineStyle], roles: Mapping[str, RoleStyle]
-) -> list[Any]:
-    """The traces that a step may change: what ended after step ``since``, the tree after it, and where we are.
-    ``kinds`` and ``roles`` are those of the whole figure, which may have more of them than ``scene``."""
-    here = _tree(scene, [node for node in scene.nodes if node.depth > since])
-    return [
-        *_branch_traces(scene, (since, scene.window[1] + 1), kinds, roles), *here,
-        _veil(scene),
-        *partition_bands(scene.picture), fault_marks(scene.picture), violation_lines(scene.picture),
-        _in_flight(scene), _position(scene),
-    ]  # fmt: skip
-
-
-def _branch_traces(
-    scene: Scene, after: tuple[float, float], kinds: Mapping[str, LineStyle], roles: Mapping[str, RoleStyle]
-) -> list[go.Scatter | go.Bar]:
-    """Messages, lanes and ticks of what ended in the given steps (the first one excluded)."""
-    low, high = after
-    picture = scene.picture
-    picture = picture._replace(flights=[one for one in picture.flights if low < one.end_ms <= high])
-    parts = [part for part in lanes.segments(scene.trace, picture.nodes) if low < _end(part, scene) <= high]
-    ticks = picture._replace(start_ms=max(low + 0.5, picture.start_ms), end_ms=min(high, picture.end_ms))
-    return [
-        *message_lines(picture, kinds), *role_bars(picture, parts, roles), undelivered_crosses(picture),
-        duplicate_marks(picture), happening_ticks(ticks),
-    ]  # fmt: skip
-
-
-def _end(part: Segment, scene: Scene) -> float:
-    """When a stretch of a lane ends; one that lasts on ends with the window."""
-    return scene.window[1] + 1 if part.end_ms >= scene.trace.end_ms else part.end_ms
-
-
-def in_steps(traces: Sequence[Any]) -> None:
+def _say_steps(traces: Sequence[Any]) -> None:
     """Say *step 3* instead of *3.00 ms* in every hover text."""
     for trace in traces:
         if trace.hovertext is not None and any(" ms" in text for text in trace.hovertext):
@@ -245,11 +199,11 @@ def _position(scene: Scene) -> go.Scatter:
     return _points(here, scene.rows, mode="markers", name="you are here", marker=marker)
 
 
-def _tree(scene: Scene, part: Sequence[TreeNode]) -> list[go.Scatter]:
-    """The tree, as far as it lies in ``part``: edges to its states, our branch, forks and ends, broken states."""
+def _tree(scene: Scene) -> list[go.Scatter]:
+    """The tree: edges to its states, our branch, forks and ends, broken states."""
     low, high = scene.window
     known, rows = scene.known, scene.rows
-    shown = [node for node in part if low - 1 <= node.depth <= high]
+    shown = [node for node in scene.nodes if low - 1 <= node.depth <= high]
     children = Counter(node.parent for node in scene.nodes)
     inside = {node.number for node in shown}
     mine = [known[number] for number in scene.here if number in inside]

@@ -21,7 +21,7 @@ def latency_cdf(samples: Mapping[str, Iterable[float]], *, log_x: bool = False, 
     """Cumulative distribution of each of ``samples`` (name: latencies in ms), with lines at 50, 90 and 99 percent.
 
     Each curve has a marker at each percentile, and its values in the legend. Names keep their order, so that the same
-    names can be updated in place. NaN and infinity (never delivered) count as slower than all others, so a curve may
+    names keep their zoom. NaN and infinity (never delivered) count as slower than all others, so a curve may
     end below 100 %. Raises ``ValueError`` for no samples, an empty one, a negative value, or values of 0 with
     ``log_x``.
     """

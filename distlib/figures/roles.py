@@ -23,7 +23,7 @@ def role_timeline(
     trace: Trace, *, start_ms: float | None = None, end_ms: float | None = None, roles: Sequence[str] | None = None
 ) -> go.Figure:
     """Each node's roles and terms in the window; above, for protocols that have leaders, the time without one.
-    ``roles`` fixes which traces exist, for updates in place. Raises ``ValueError`` for a reversed or empty window."""
+    ``roles`` fixes which traces exist, so that zoom stays. Raises ``ValueError`` for a reversed or empty window."""
     picture = Diagram(trace, trace.nodes, *lanes.window(trace, start_ms, end_ms), theme.WIDTH)
     parts = lanes.segments(trace, trace.nodes)
     styles = role_styles([seen.view for seen in trace.states], [part.role for part in parts], roles)

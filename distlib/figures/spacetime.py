@@ -1,6 +1,6 @@
 """The space-time diagram (Lamport 1978): one lane a node, time to the right, messages as slanted lines.
 
-Its traces keep number and order for the same ``kinds`` and ``roles``, so that a FigureWidget can be updated in place;
+Its traces keep number and order for the same ``kinds`` and ``roles``, so that zoom and hidden traces stay;
 all is drawn as traces, nothing as layout shapes. Messages lie on the axis y, lanes and marks on y2 above it, so that a
 message passes under the lanes between (a ``zorder`` would do the same, but makes plotly's animations blink).
 """

@@ -39,7 +39,7 @@ def topology(
     trace: Trace, at_ms: float, *, kinds: Sequence[str] | None = None, roles: Sequence[str] | None = None
 ) -> go.Figure:
     """The cluster at ``at_ms``: nodes by role and term, messages where they are on their way, partitioned links.
-    ``kinds`` and ``roles`` fix which traces exist, for updates in place. ``ValueError`` for a time outside the run."""
+    ``kinds`` and ``roles`` fix which traces exist, so that zoom stays. ``ValueError`` for a time outside the run."""
     require.number("at_ms", at_ms, 0, max(trace.end_ms, 0.0), unit="ms")
     parts = lanes.segments(trace, trace.nodes)
     state = {part.node: part for part in parts if part.start_ms <= at_ms}  # the last one holds

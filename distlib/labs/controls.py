@@ -28,9 +28,9 @@ class Chips(w.HBox):
         self._choices, self._at_least = choices, at_least
         size = w.Layout(width="auto", height="28px")
         self._buttons = [w.ToggleButton(description=str(one), tooltip=help or label, layout=size) for one in choices]
-        self.label = w.Label(label, layout=w.Layout(justify_content="flex-end"))
+        self.label = w.Label(label, layout=w.Layout(justify_content="flex-end", display=None if label else "none"))
         row = w.Layout(flex_flow="row wrap", align_items="center")
-        super().__init__([*([self.label] if label else []), *self._buttons], layout=row)
+        super().__init__([self.label, *self._buttons], layout=row)
         self._busy = False
         self.observe(lambda _change: self._push(), "value")
         for button in self._buttons:
@@ -255,9 +255,9 @@ def _plain(value: Any) -> Any:
 
 def _widget(item: Field[Any], spec: Spec) -> Any:
     default: Any = item.default
-    common = {"description": label_of(spec), "tooltip": spec.help or spec.label, "layout": w.Layout(width="auto")}
     if spec.several:
         return Chips(spec.choices or (), default, label_of(spec), spec.help, spec.at_least)
+    common = {"description": label_of(spec), "tooltip": spec.help or spec.label, "layout": w.Layout(width="auto")}
     if spec.choices is not None:
         return w.Dropdown(options=[(str(one), one) for one in spec.choices], value=default, **common)
     if isinstance(default, bool):

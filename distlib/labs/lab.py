@@ -37,13 +37,14 @@ from distlib.labs.export import KINDS, Export, LabReport
 from distlib.labs.frame import Frame
 from distlib.labs.markup import LabVerdict
 from distlib.labs.picture import Picture
+from distlib.labs.shown import Shown, weakly
 from distlib.labs.work import Job, Progress, Stopped
 
 SHOW_S = 2.0
 """How long showing a lab waits for its first run; a longer one is shown with its progress."""
 
 
-class Lab:
+class Lab(Shown):
     """A situation that a reader can change and see.
 
     A subclass states (the first four at least):
@@ -97,14 +98,17 @@ class Lab:
         self._quiet = False  # values are being set by us; no run for each
         self.picture = Picture()
         self.controls = Controls(list(self.figures))
-        self.controls.add(cls.params, self._params_moved)
-        self.controls.add(cls.view, self._redraw)
-        self.controls.figure.observe(lambda _change: self._figure_moved(), "value")
+        self.controls.add(cls.params, weakly(self._params_moved))
+        self.controls.add(cls.view, weakly(self._redraw))
+        figure_moved = weakly(self._figure_moved)
+        self.controls.figure.observe(lambda _change: figure_moved(), "value")
         self._frame = Frame(
             self.title, self.controls, self.picture, list(cls.params.specs()), list(cls.view.specs()), self.presets,
-            run=self.start if self.long else None, stop=self.stop, reset=self.reset, preset=self.preset,
-            share=self.share, report=self.report, failed=partial(self._fail, stale=False),
+            run=weakly(self.start) if self.long else None, stop=weakly(self.stop), reset=weakly(self.reset),
+            preset=weakly(self.preset), share=weakly(self.share), report=weakly(self.report),
+            failed=partial(weakly(self._fail), stale=False),
         )  # fmt: skip
+        self._live_in(self._frame.box, self.controls.figure, self._frame.progress)
         self._figure_moved()
         self.set(**values)
 
@@ -219,9 +223,7 @@ class Lab:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         self.wait(SHOW_S)  # a first picture that is nearly ready shall be there when the browser draws
-        with self._lock:
-            self.picture.renew()
-        return self._frame.box._repr_mimebundle_(**kwargs)
+        return super()._repr_mimebundle_(**kwargs)
 
     # --- values and controls --------------------------------------------------------------------------------
 
@@ -305,7 +307,7 @@ class Lab:
                 self.view, self.figure = _made(type(self).view, standing), standing["figure"]
                 draw = self.figures[self.figure]
                 options = {name: getattr(self.view, name) for name in options_of(draw, type(self).view)}
-                self.picture.show(draw(self._result, **options))
+                self.picture.show(draw(self._result, **options), self.figure)
                 if not self._behind:  # else what was said about that must stay
                     table, verdicts = self.table(self._result), self.verdicts(self._result)
                     self._frame.show_result(table, verdicts, self.params.warnings(), early)

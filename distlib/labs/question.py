@@ -16,6 +16,7 @@ from IPython.display import Code
 
 from distlib.core import require
 from distlib.labs import markup
+from distlib.labs.shown import Shown, weakly
 
 LIBRARY = Path(__file__).parents[1]
 
@@ -35,7 +36,7 @@ class Question:
         require.whole(f"the right option of {self.text!r}", self.right, 0, len(self.options) - 1)
 
 
-class Quiz:
+class Quiz(Shown):
     """Questions with one right answer each: choosing one says at once whether it is right, and why. ``answer(number,
     option)`` does what a click does; ``answers`` holds the first choice for each question, None where there is none
     yet; ``score`` counts the first choices that were right."""
@@ -51,7 +52,7 @@ class Quiz:
             lead = f"<b>{number + 1}.</b> " if len(questions) > 1 else ""
             parts += [w.HTML(f"<div style='margin-top:8px'>{lead}{escape(question.text)}</div>")]
             parts += [w.VBox(self._buttons[number]), self._said[number]]
-        self.box = w.VBox([*parts, self._total])
+        self._live_in(w.VBox([*parts, self._total]))
         self.box.add_class("lab")
 
     @property
@@ -77,17 +78,14 @@ class Quiz:
         return right
 
     def _make_buttons(self, number: int) -> list[w.Button]:
-        made = []
+        made, answer = [], weakly(self.answer)
         for position, text in enumerate(self.questions[number].options):
             layout = w.Layout(width="auto", max_width="900px", height="auto", min_height="28px", margin="2px 0")
             button = w.Button(description=text, layout=layout, tooltip=text)
             button.add_class("lab-option")
-            button.on_click(lambda _button, chosen=position: self.answer(number, chosen))
+            button.on_click(lambda _button, chosen=position: answer(number, chosen))
             made.append(button)
         return made
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.box._repr_mimebundle_(**kwargs)
 
 
 def prediction(chapter: str, name: str) -> Quiz:

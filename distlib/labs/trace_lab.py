@@ -8,8 +8,8 @@ A protocol's lab says its parameters, its scenario, its invariants and its stati
         scenario = staticmethod(election)             # the parameters in, a Trace out
         invariants = staticmethod(raft_invariants)
 
-``kinds`` and ``roles`` of a picture (see ``figures.spacetime``) keep its traces the same from run to run, so that it is
-changed in place; a lab gives them with ``functools.partial``.
+``kinds`` and ``roles`` of a picture (see ``figures.spacetime``) keep its traces the same from run to run, and with them
+the reader's zoom; a lab gives them with ``functools.partial``.
 """
 
 from __future__ import annotations

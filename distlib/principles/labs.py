@@ -14,6 +14,7 @@ from distlib.core.parameter import Parameters, parameter
 from distlib.figures.history import history_timeline
 from distlib.labs.lab import Lab
 from distlib.labs.markup import LabVerdict
+from distlib.labs.shown import weakly
 from distlib.labs.work import Progress
 from distlib.principles.histories import NAMES, OWN, SHAPES, SPECIFICATIONS, history_called, specification_of, to_jsonl
 
@@ -66,8 +67,8 @@ class HistoryLab(Lab):
             placeholder='{"process": "A", "f": "write", "argument": 1, "call": 0, "return": 2}',
         )  # fmt: skip
         self.lines.add_class("lab-lines")
-        edit = self._frame.button("Edit this history", "pencil", "Put it into the box below", self.edit)
-        check = self._frame.button("Check these lines", "check", "Judge what is in the box", self.check)
+        edit = self._frame.button("Edit this history", "pencil", "Put it into the box below", weakly(self.edit))
+        check = self._frame.button("Check these lines", "check", "Judge what is in the box", weakly(self.check))
         self._frame.add(w.HBox([edit, check], layout=w.Layout(margin="6px 0 0")), self.lines)
 
     def run(self, params: HistoryParams, progress: Progress) -> Linearizability:

@@ -41,7 +41,7 @@ def test_every_picture_and_every_preset_of_every_lab(kind: type[Lab]) -> None:
     assert lab.result is not None
     for name in lab.figures:
         lab.set(figure=name)
-        assert lab.error is None and len(lab.picture.widget.data) > 0, name
+        assert lab.error is None and len(lab.picture.figure.data) > 0, name
     for values in lab.presets.values():
         lab.set(**{**values, **({} if "requests" in values else SMALL[kind])})
         lab.wait()

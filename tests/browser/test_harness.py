@@ -1,4 +1,4 @@
-"""The harness itself, and what every lab stands on: widgets, FigureWidget and formulas, without a CDN."""
+"""The harness itself, and what every lab stands on: widgets, plotly and formulas, without a CDN."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_a_failing_run_says_so_and_the_lab_lives_on(toy: LabPage) -> None:
     toy.set_slider("walkers", 8)
     error = toy.page.locator(".lab-error")
     error.filter(has_text="ToyParams.walkers is 8; eight is one too many").wait_for()
-    assert toy.page.locator(".lab-picture.lab-stale").count() == 1
+    toy.page.locator(".lab-picture.lab-stale").wait_for()
     error.locator("summary").click()
     assert "ValueError" in error.locator("pre").inner_text()
     toy.set_slider("walkers", 2)

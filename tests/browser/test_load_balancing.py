@@ -72,7 +72,7 @@ def test_an_unstable_load_is_explained_in_the_lab(lab: LabPage, jupyterlab: Jupy
     page.set_slider("load ρ", 1.2)
     page.page.locator(".lab-error").wait_for()
     assert "the queue grows for ever" in page.page.locator(".lab-error").inner_text()
-    assert page.page.locator(".lab-picture.lab-stale").count() == 1
+    page.page.locator(".lab-picture.lab-stale").wait_for()
     page.tick("allow unstable")
     page.wait_for_change(before)
     page.page.get_by_text("random: queues stay finite").first.wait_for()
@@ -82,9 +82,9 @@ def test_live_queues_play(lab: LabPage, jupyterlab: JupyterLab) -> None:
     page = shown(lab, jupyterlab, "lab_live.ipynb", "from distlib.balancing.labs import LiveQueuesLab\nLiveQueuesLab()")
     before = page.figure_data()
     said = page.figure_layout()["annotations"][0]["text"]
-    page.page.locator(".widget-play button").first.click()
+    page.figure().locator(".updatemenu-button").first.click()
     page.page.wait_for_timeout(1500)
-    page.page.locator(".widget-play button").first.click()
+    page.figure().locator(".updatemenu-button").nth(1).click()
     page.wait_until_idle()
     assert page.figure_data() != before
     assert page.figure_layout()["annotations"][0]["text"] != said

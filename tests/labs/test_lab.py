@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import plotly.graph_objects as go
 import pytest
 
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.lab import Lab
+from distlib.labs.picture import Picture
 from distlib.labs.trace_lab import TraceLab
 from tests.labs.toy import REGIONS, StudyLab, ToyLab, ToyParams, ToyView, Walks, lines
 
@@ -40,10 +42,10 @@ def is_stale(lab: Lab) -> bool:
 
 
 def test_a_control_moves_the_run_and_the_picture(lab: ToyLab) -> None:
-    before = list(lab.picture.widget.data[0].y)
+    before = list(lab.picture.figure.data[0].y)
     lab.controls.seed.value = 8
     assert lab.result.params.seed == lab.params.seed == 8
-    assert list(lab.picture.widget.data[0].y) != before
+    assert list(lab.picture.figure.data[0].y) != before
     assert lab.error is None
 
 
@@ -105,7 +107,7 @@ def test_several_values_at_once_run_once(lab: ToyLab) -> None:
     assert ToyLab.runs == 1
     lab.set(steps=30, figure="walks")
     assert ToyLab.runs == 1
-    assert len(lab.picture.widget.data[0].y) == 30
+    assert len(lab.picture.figure.data[0].y) == 30
 
 
 def test_presets_and_reset(lab: ToyLab) -> None:
@@ -120,9 +122,9 @@ def test_presets_and_reset(lab: ToyLab) -> None:
 def test_a_view_option_and_another_figure_repaint_without_a_run(lab: ToyLab) -> None:
     ToyLab.runs = 0
     lab.controls.steps.value = 40
-    assert len(lab.picture.widget.data[0].y) == 40
+    assert len(lab.picture.figure.data[0].y) == 40
     lab.controls.figure.value = "ends"
-    assert lab.picture.widget.data[0].type == "bar"
+    assert lab.picture.figure.data[0].type == "bar"
     assert lab.controls.box("steps").layout.display == "none"
     assert ToyLab.runs == 0
 
@@ -162,7 +164,7 @@ def test_values_that_do_not_go_together_leave_the_picture_marked_stale(lab: ToyL
 def test_a_look_at_the_earlier_run_does_not_hide_what_is_wrong(lab: ToyLab) -> None:
     lab.controls.walkers.value = 8
     lab.controls.steps.value = 20
-    assert len(lab.picture.widget.data[0].y) == 20
+    assert len(lab.picture.figure.data[0].y) == 20
     assert "ToyParams.walkers is 8" in said(lab)
     assert is_stale(lab)
     assert isinstance(lab.error, ValueError)
@@ -186,7 +188,7 @@ def test_a_lab_that_fails_at_once_has_no_result_and_still_works() -> None:
     assert "there is no picture to export yet" in said(lab)
     lab.controls.crash.value = False
     assert lab.error is None
-    assert len(lab.picture.widget.data) == 3
+    assert len(lab.picture.figure.data) == 3
 
 
 @pytest.mark.parametrize("part", ["figures", "table", "verdicts"])
@@ -267,9 +269,9 @@ def test_a_parameter_of_a_figure_with_a_default_is_an_option_only_where_the_view
         return lines(walks, steps)
 
     lab = type("BoundLab", (ToyLab,), {"figures": {"a": partial(draw, colours=("red",))}})()
-    assert len(lab.picture.widget.data[0].y) == 100
+    assert len(lab.picture.figure.data[0].y) == 100
     lab.controls.steps.value = 30
-    assert len(lab.picture.widget.data[0].y) == 30
+    assert len(lab.picture.figure.data[0].y) == 30
 
 
 def test_a_parameter_that_no_slider_can_show_is_named() -> None:
@@ -321,7 +323,7 @@ def test_a_long_run_goes_on_in_the_background(slow: threading.Event) -> None:
     slow.set()
     assert len(lab.result) == 100
     assert lab._frame.progress.layout.display == "none"
-    assert len(lab.picture.widget.data[0].y) == 100
+    assert len(lab.picture.figure.data[0].y) == 100
 
 
 def test_stop_keeps_what_the_run_hands_back(slow: threading.Event) -> None:
@@ -348,7 +350,7 @@ def test_a_new_value_takes_the_place_of_a_run_under_way(slow: threading.Event) -
     slow.set()
     assert lab.result == [0, 1, 2]
     assert lab.params.trials == 3
-    assert list(lab.picture.widget.data[0].y) == [0, 1, 2]
+    assert list(lab.picture.figure.data[0].y) == [0, 1, 2]
 
 
 def test_a_study_begins_with_a_press_on_run() -> None:
@@ -386,47 +388,52 @@ def test_a_preset_of_a_study_waits_for_run_too() -> None:
 # --- pictures -----------------------------------------------------------------------------------------------
 
 
-def test_the_same_traces_are_changed_in_place_and_others_replaced(lab: ToyLab) -> None:
-    uids = [trace.uid for trace in lab.picture.widget.data]
-    lab.controls.seed.value = 8
-    assert [trace.uid for trace in lab.picture.widget.data] == uids
-    lab.controls.walkers.value = 4
-    assert len(lab.picture.widget.data) == 4
-    assert not set(uids) & {trace.uid for trace in lab.picture.widget.data}
+def drawn(lab: Lab) -> dict[str, Any]:
+    figure: dict[str, Any] = json.loads(lab.picture.state.figure)
+    return figure
 
 
-def test_a_change_in_place_ends_at_the_same_figure_as_a_replacement(lab: ToyLab) -> None:
-    rich = go.Figure(go.Scatter(x=[1, 2], y=[3, None], text=["a", "b"], line={"color": "red", "dash": "dot"}))
-    rich.update_layout(title="one", width=500, annotations=[{"text": "a"}], xaxis_range=[0, 5])
-    bare = go.Figure(go.Scatter(x=[1], y=[5], line={"color": "blue"}, customdata=[[1]]))
-    bare.update_layout(title="two", width=400, annotations=[{"text": "b"}], xaxis_title="ms")
-    picture = lab.picture
-    for figure, in_place in ((rich, False), (bare, True), (rich, True)):
-        assert picture.show(figure) is in_place
-        shown = picture.widget.data[0].to_plotly_json()
-        shown.pop("uid")
-        assert shown == figure.data[0].to_plotly_json()
-        assert picture.widget.layout.to_plotly_json() == figure.layout.to_plotly_json()
+def test_the_browser_gets_the_figure_as_it_is(lab: ToyLab) -> None:
+    assert drawn(lab)["data"] == json.loads(lab.picture.figure.to_json())["data"]
+    assert drawn(lab)["layout"]["height"] == 330
+    lab.controls.figure.value = "ends"
+    assert [trace["type"] for trace in drawn(lab)["data"]] == ["bar"]
 
 
-def test_frames_are_played_by_a_slider_of_the_lab(lab: ToyLab) -> None:
+def test_zoom_and_hidden_traces_stay_while_figure_and_traces_are_the_same(lab: ToyLab) -> None:
+    def stays(change: Callable[[], None]) -> bool:
+        before = drawn(lab)["layout"]["uirevision"]
+        change()
+        return bool(drawn(lab)["layout"]["uirevision"] == before)
+
+    assert stays(lambda: lab.set(seed=8))
+    assert not stays(lambda: lab.set(walkers=4))
+    assert not stays(lambda: lab.set(figure="ends"))
+
+
+def test_a_picture_sends_plotly_to_a_page_that_asks_and_tells_of_clicks() -> None:
+    heard = []
+    picture = Picture(lambda *told: heard.append(told))
+    sent: list[bytes] = []
+    picture.state.send = lambda content, buffers: sent.extend(buffers)
+    picture._told(picture.state, {"event": "click", "points": [{"curve": 1}]}, [])
+    assert heard == [("click", [{"curve": 1}])] and not sent
+    picture._told(picture.state, {"ask": "plotly"}, [])
+    assert b"Plotly" in sent[0] and len(heard) == 1
+
+
+def test_no_picture_carries_plotly_in_its_state(lab: ToyLab) -> None:
+    size = sum(len(json.dumps(one.get_state(), default=str)) for one in (*lab.picture.box.children, lab.picture.state))
+    assert size < 60_000
+
+
+def test_frames_are_played_by_plotly_itself(lab: ToyLab) -> None:
     from distlib.figures.player import add_player
 
-    figure = go.Figure(
-        [go.Scatter(y=[1]), go.Scatter(y=[9])], layout={"height": 300, "width": 500, "margin": {"b": 50, "t": 10}}
-    )
-    frames = [
-        go.Frame(data=[go.Scatter(y=[number])], traces=[1], layout={"title": {"text": f"{number}"}})
-        for number in range(3)
-    ]
-    add_player(figure, frames, [0, 5, 10])
-    lab.picture.show(figure)
-    assert lab.picture.player.layout.display == "flex"
-    assert lab.picture.widget.layout.height == 300
-    lab.picture.moment.value = 2
-    assert list(lab.picture.widget.data[1].y) == [2]
-    assert list(lab.picture.widget.data[0].y) == [1]
-    assert lab.picture.widget.layout.title.text == "2"
-    assert lab.picture._name.value == "at 10 ms"
+    figure = go.Figure([go.Scatter(y=[1]), go.Scatter(y=[9])], layout={"height": 300, "margin": {"b": 50, "t": 10}})
+    frames = [go.Frame(data=[go.Scatter(y=[number])], traces=[1]) for number in range(3)]
+    lab.picture.show(add_player(figure, frames, [0, 5, 10]))
+    assert [frame["data"][0]["y"] for frame in drawn(lab)["frames"]] == [[0], [1], [2]]
+    assert [step["label"] for step in drawn(lab)["layout"]["sliders"][0]["steps"]] == ["0", "5", "10"]
     lab.picture.show(lines(lab.result, 10))
-    assert lab.picture.player.layout.display == "none"
+    assert drawn(lab)["frames"] == []

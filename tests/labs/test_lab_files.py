@@ -74,7 +74,7 @@ def test_without_a_browser_the_lab_offers_what_there_is(lab: ToyLab, monkeypatch
     assert [path.suffix for path in lab.export()] == [".html", ".csv", ".json"]
     assert lab._frame.files.value.count("none was found on this machine") == 1
     assert "camera" in lab._frame.files.value
-    assert lab.picture.widget._config["toImageButtonOptions"] == {"format": "svg"}
+    assert json.loads(lab.picture.state.figure)["config"]["toImageButtonOptions"] == {"format": "svg"}
 
 
 def test_a_browser_that_dies_is_named(lab: ToyLab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def test_every_picture_of_every_lab_is_drawn(kind: type[Lab]) -> None:
     lab = kind()
     for name in lab.figures:
         lab.set(figure=name)
-        assert lab.error is None and len(lab.picture.widget.data) > 2, name
+        assert lab.error is None and len(lab.picture.figure.data) > 2, name
     assert all(holds for _, holds, _ in lab.verdicts(lab.result))
 
 
@@ -104,7 +104,7 @@ def test_the_throughput_lab_measures_fifteen_clusters() -> None:
 
 def test_the_split_chance_lab_marks_the_readers_setting() -> None:
     lab = SplitChanceLab(elections=20, latency=0.2)
-    assert lab.error is None and "18.1 %" in str(lab.picture.widget.data[-1].text)
+    assert lab.error is None and "18.1 %" in str(lab.picture.figure.data[-1].text)
     lab.controls.crashed.value = 4
     assert "no majority is left" in str(lab.error)
 
@@ -112,7 +112,7 @@ def test_the_split_chance_lab_marks_the_readers_setting() -> None:
 def test_the_study_waits_for_its_button_and_can_be_stopped() -> None:
     lab = FailoverStudyLab(trials=2)
     assert lab.error is None and set(lab.result) >= {"150–150", "150–300", "12–24"}
-    assert len(lab.table(lab.result)) == 10 and len(lab.picture.widget.data) == 22
+    assert len(lab.table(lab.result)) == 10 and len(lab.picture.figure.data) == 22
 
 
 @pytest.mark.parametrize("kind", LABS)

@@ -80,8 +80,8 @@ class KeepsItsLogIfLonger(PrimaryBackup):
 
 
 class TakesRepeatsIn(PrimaryBackup):
-    def latest(self, client: NodeId) -> int:
-        return 0
+    def has(self, client: NodeId, serial: int) -> bool:
+        return False
 
 
 class NeverAnswersAlone(PrimaryBackup):

@@ -18,6 +18,7 @@ from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace
 from distlib.figures.branches import step_diagram
 from distlib.labs.export import Export, LabReport
+from distlib.labs.shown import Shown, weakly
 from distlib.labs.work import Job, Progress, Stopped
 from distlib.workbench.step.cluster import (
     ClusterState,
@@ -36,7 +37,7 @@ from distlib.workbench.step.picture import SHOWN, StepPicture, scene_of
 from distlib.workbench.step.search import Reach, find
 
 
-class StepLab:
+class StepLab(Shown):
     """A cluster under the reader's hands, and the tree of everything that was tried.
 
     ``protocol`` is the class of a subject of ``workbench.subjects``, or a subclass (or a ``ClusterModel``, see ``on``),
@@ -60,10 +61,12 @@ class StepLab:
         self._job: Job | None = None
         self._undo: list[tuple[ClusterState, int]] = []  # where the reader was, and the first state made from there
         self._opened_with = tuple(steps)
-        self.picture = StepPicture(partial(self._press, "go"))
+        press = weakly(self._press)
+        self.picture = StepPicture(partial(press, "go"))
         self.picture.shown = shown
         name = "a cluster" if self.protocol is None else getattr(self.protocol, "__name__", repr(protocol))
-        self._frame = StepFrame(f"{name}, step by step", self._press, self.share, self.picture.box, shown)
+        self._frame = StepFrame(f"{name}, step by step", press, weakly(self.share), self.picture.box, shown)
+        self._live_in(self._frame.box)
         try:
             self.tree = Tree(protocol if isinstance(protocol, ClusterModel) else model_of(protocol, servers))
         except Exception as error:
@@ -363,11 +366,6 @@ class StepLab:
             return f"StepLab({getattr(self.protocol, '__name__', self.protocol)}): {self.error}"
         words = f"step {self.state.depth}, {len(self.messages)} in flight, {len(self.tree)} states"
         return f"{self._frame.title}: {words}"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        if self.error is None:
-            self.picture.renew()
-        return self._frame.box._repr_mimebundle_(**kwargs)
 
     # --- the screen -----------------------------------------------------------------------------------------
 

@@ -17,12 +17,12 @@ def test_it_measures_shows_and_can_be_shared() -> None:
     lab = RealBalancingLab(**QUICK)
     assert lab.result is not None and lab.error is None, lab.error
     assert lab.result.measured["round robin", "own proxy"].lost == 0
-    names = [one.name for one in lab.picture.widget.data]
+    names = [one.name for one in lab.picture.figure.data]
     assert "simulated, the same requests" in names and "measured: own proxy" in names
     lab.controls.coordinated_omission.value = True
-    assert any("counted from the sending" in one.name for one in lab.picture.widget.data)
+    assert any("counted from the sending" in one.name for one in lab.picture.figure.data)
     lab.set(figure="requests per worker")
-    assert {one.name for one in lab.picture.widget.data} == {"simulated", "own proxy"}
+    assert {one.name for one in lab.picture.figure.data} == {"simulated", "own proxy"}
     assert set(lab.data(lab.result)) == {"percentiles", "chance", "counts", "statistics"}
     assert len(lab.table(lab.result)) == 1
     assert "duration_s=0.5" in lab.share()
