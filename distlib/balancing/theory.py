@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import spsolve
-from scipy.special import gammaincc
+from scipy.special import gammainc, gammaincc
 
 from distlib.core import require
 from distlib.theory.queueing import check_load
@@ -26,8 +26,19 @@ def supermarket_tail(length: int, load: float, choices: int) -> float:
         return 1.0
     if load == 0.0:
         return 0.0
-    steps = length if choices == 1 else sum(float(choices) ** k for k in range(min(length, 400)))
-    return math.exp(steps * math.log(load)) if steps * math.log(load) > -745 else 0.0
+    if choices == 1:
+        return load**length
+    if length * math.log(choices) > 700:  # dᵏ alone makes it 0
+        return 0.0
+    return math.exp((float(choices) ** length - 1.0) / (choices - 1.0) * math.log(load))
+
+
+def found_ahead(length: int, load: float, choices: int) -> float:
+    """Probability that an arrival finds at least ``length`` ahead of it, s_k^d, as one power: no digit is lost."""
+    if length * math.log(choices) > 600:
+        return 0.0
+    steps = float(length) if choices == 1 else (float(choices) ** (length + 1) - choices) / (choices - 1.0)
+    return load**steps
 
 
 def supermarket_response(load: float, choices: int, service_s: float = 1.0) -> float:
@@ -40,18 +51,21 @@ def supermarket_response(load: float, choices: int, service_s: float = 1.0) -> f
     if choices == 1:
         return service_s / (1.0 - load)
     total, k = 0.0, 0
-    while (term := supermarket_tail(k, load, choices) ** choices) > 0.0 and k < 100_000:
-        total, k = total + term, k + 1  # an arrival finds at least k ahead of it with probability s_k^d
+    while (term := found_ahead(k, load, choices)) > 0.0:
+        total, k = total + term, k + 1
     return total * service_s
 
 
 def supermarket_response_tail(time_s: float, load: float, choices: int, service_s: float = 1.0) -> float:
     """P(response > t) with infinitely many servers: with k requests ahead the response is a sum of k + 1 services."""
-    require.above("service_s", service_s)
+    check_load(load, service_s)
+    require.whole("choices", choices, 1)
     t = max(0.0, time_s) / service_s
+    if choices == 1:
+        return math.exp(-t * (1.0 - load))
     total, k, here = 0.0, 0, 1.0
-    while here > 1e-18 and k < 100_000:
-        after = supermarket_tail(k + 1, load, choices) ** choices
+    while here > 0.0:
+        after = found_ahead(k + 1, load, choices)
         total += (here - after) * float(gammaincc(k + 1, t))
         here, k = after, k + 1
     return total
@@ -68,19 +82,16 @@ def shorter_of_two_response(load: float, service_s: float = 1.0) -> float:
     check_load(load, service_s)
     if load > 0.995:
         raise ValueError(f"load is {load!r}; the chain is solved for loads up to .995, beyond it grows too large")
-    if load == 0:
+    if load < 1e-8:  # an arrival that meets two others is less likely than the last digit
         return service_s
     shortest = max(20, math.ceil(math.log(1e-14 * (1 - load)) / (2 * math.log(load)))) + 1
-    differences = max(20, math.ceil(math.log(1e-14) / math.log(load**2 / (2 + load)))) + 1
-    generator = _two_queues_generator(load, shortest, differences)
-    size = generator.shape[0]
-    right = np.zeros(size)
-    right[0] = 1.0
-    balance = generator.T.tolil()
-    balance[0, :] = 1.0  # one balance equation is redundant; probabilities sum to 1 instead
-    probability = spsolve(csc_matrix(balance), right)
-    m, d = np.divmod(np.arange(size), differences)
-    return float((probability * (2 * m + d)).sum() / (2.0 * load)) * service_s  # Little's law
+    differences = max(20, math.ceil(math.log(1e-14) / (2 * math.log(load) - math.log(2 + load)))) + 1
+    balance = _two_queues_generator(load, shortest, differences).T.tocsc()
+    # One equation is redundant; the empty state has weight 1 until all are known, so that the matrix keeps its band.
+    others = spsolve(balance[1:, 1:], -balance[1:, 0].toarray().ravel(), permc_spec="NATURAL")
+    weight = np.concatenate([[1.0], others])
+    m, d = np.divmod(np.arange(weight.size), differences)
+    return float((weight * (2 * m + d)).sum() / weight.sum() / (2.0 * load)) * service_s  # Little's law
 
 
 def _two_queues_generator(load: float, shortest: int, differences: int) -> csc_matrix:
@@ -115,9 +126,10 @@ def bins_with_at_least(balls_per_bin: float, choices: int, most: int = 60) -> ND
     require.number("balls_per_bin", balls_per_bin, 0)
     if choices == 1:
         level = np.arange(1, most + 1)
-        return np.concatenate([[1.0], 1.0 - gammaincc(level, balls_per_bin)])
+        return np.concatenate([[1.0], gammainc(level, balls_per_bin)])
 
     def flow(_: float, share: NDArray[np.float64]) -> NDArray[np.float64]:
+        share = np.clip(share, 0.0, 1.0)  # a step too far would grow without end under a large power
         below = np.concatenate([[1.0], share[:-1]])
         return below**choices - share**choices
 

@@ -13,9 +13,11 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import lambertw
+from scipy.special import gammainc, lambertw
 
 from distlib.core import require
+
+MOST_TERMS = 100_000
 
 
 def check_load(load: float, service_s: float = 1.0) -> None:
@@ -69,7 +71,7 @@ def erlang_c(servers: int, load: float) -> float:
     """Erlang's delay formula: P(an arrival of M/M/c must wait), with a = cρ: C = B/(1 − ρ(1 − B))."""
     check_load(load)
     blocking = erlang_b(servers, servers * load)
-    return blocking / (1.0 - load * (1.0 - blocking))
+    return blocking / (1.0 - load + load * blocking)
 
 
 def mmc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
@@ -89,18 +91,20 @@ def mmc_response_tail(time_s: float, servers: int, load: float, service_s: float
     waits = erlang_c(servers, load)
     t = max(0.0, time_s) / service_s
     spare = servers * (1.0 - load) - 1.0  # rate of the wait minus rate of the service
-    if abs(spare) < 1e-9:
-        return math.exp(-t) * (1.0 + waits * t)
-    return math.exp(-t) * (1.0 - waits * math.expm1(-spare * t) / spare)
+    slower = math.exp(-min(1.0, 1.0 + spare) * t)  # the slower of the two exponentials, so that nothing overflows
+    both = -math.expm1(-abs(spare) * t) / abs(spare) if spare else t
+    return math.exp(-t) + waits * slower * both
 
 
 def mmc_response_quantile(probability: float, servers: int, load: float, service_s: float = 1.0) -> float:
     """M/M/c, first come first served: the time that a share ``probability`` of the responses does not exceed."""
     check_probability(probability)
-    high = service_s
-    while mmc_response_tail(high, servers, load, service_s) > 1.0 - probability:
+    require.above("service_s", service_s)
+    high = 1.0
+    while mmc_response_tail(high, servers, load) > 1.0 - probability:
         high *= 2.0
-    return float(brentq(lambda t: mmc_response_tail(t, servers, load, service_s) - (1.0 - probability), 0.0, high))
+    found = brentq(lambda t: mmc_response_tail(t, servers, load) - (1.0 - probability), 0.0, high, rtol=1e-14)
+    return float(found) * service_s
 
 
 def mg1_wait(load: float, cv2: float, service_s: float = 1.0) -> float:
@@ -128,7 +132,12 @@ def mm1k_blocking(load: float, capacity: int) -> float:
     least 0, since a bounded queue is always stable; 1/(K + 1) at ρ = 1."""
     require.whole("capacity", capacity, 1)
     require.number("load", load, 0)
-    return load**capacity / sum(load**k for k in range(capacity + 1))
+    if load in (0.0, 1.0):
+        return 0.0 if load == 0.0 else 1.0 / (capacity + 1)
+    log = math.log1p(load - 1.0) if load > 0.5 else math.log(load)
+    if load > 1.0:  # in powers of 1/ρ, which do not overflow
+        return math.expm1(-log) / math.expm1(-(capacity + 1) * log)
+    return math.exp(capacity * log) * math.expm1(log) / math.expm1((capacity + 1) * log)
 
 
 def gim1_sigma(interarrival_transform: Callable[[float], float], load: float) -> float:
@@ -143,14 +152,37 @@ def gim1_sigma(interarrival_transform: Callable[[float], float], load: float) ->
 
 def erlang_sigma(stages: int, load: float) -> float:
     """E_n/M/1: σ = (nρ/(nρ + 1 − σ))ⁿ."""
+    return 1.0 - erlang_spare(stages, load)
+
+
+def erlang_spare(stages: int, load: float) -> float:
+    """E_n/M/1: x = 1 − σ, by itself, because near saturation it is small: x = 1 − (1 + u/n)⁻ⁿ with u = x/ρ.
+
+    x lies between M/M/1's 1 − ρ and 1. What is missing to it is u times (1 − (1 + u/n)⁻ⁿ)/u − ρ, for small u by the
+    power series of that quotient less 1, so that the 1 − ρ of a load near 1 keeps its digits.
+    """
+    check_load(load)
     require.whole("stages", stages, 1)
-    return gim1_sigma(lambda s: (stages * load / (stages * load + s)) ** stages, load)
+    if load == 0 or stages == 1:
+        return 1.0 - load
+
+    def missing(spare: float) -> float:
+        u = spare / load
+        if u > 0.1:
+            return -math.expm1(-stages * math.log1p(u / stages)) - spare
+        term, total, k = 1.0, 0.0, 1
+        while abs(term) > 1e-18 * u:
+            term *= -u * (1.0 + k / stages) / (k + 1)
+            total, k = total + term, k + 1
+        return u * (1.0 - load + total)
+
+    return float(brentq(missing, (1.0 - load) / 2.0, 1.0, xtol=1e-300, rtol=1e-14, maxiter=1000))
 
 
 def round_robin_response(backends: int, load: float, service_s: float = 1.0) -> float:
     """Round robin over n exponential servers = E_n/M/1: each sees every n-th arrival of a Poisson stream."""
     require.above("service_s", service_s)
-    return service_s / (1.0 - erlang_sigma(backends, load))
+    return service_s / erlang_spare(backends, load)
 
 
 def mdc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
@@ -159,12 +191,19 @@ def mdc_wait(servers: int, load: float, service_s: float = 1.0) -> float:
     Crommelin's queue (Post Office Electrical Engineers' Journal 1932). Every service time the queue loses up to c and
     gains a Poisson(cρ) number, so the mean queue is ρ/(2(1 − ρ)) − (c − 1 + cρ)/2 + Σ 1/(1 − z_k) with the c − 1
     roots of z^c = exp(cρ(z − 1)) inside the unit circle (Janssen & van Leeuwaarden, Queueing Systems 2005), here
-    z_k = −W₀(−ρ e^(−ρ) e^(2πik/c))/ρ by Lambert's W.
+    z_k = −W₀(−ρ e^(−ρ) e^(2πik/c))/ρ by Lambert's W. Where few wait, that is a small difference of large numbers, and
+    the same mean is summed as Σ E[(Poisson(kcρ) − kc)⁺]/k (Spitzer's identity for the same random walk).
     """
     check_load(load, service_s)
     require.whole("servers", servers, 1)
     if load == 0:
         return 0.0
+    decay = servers * (load - 1.0 - math.log(load))  # terms fall faster than e^(−decay · k)
+    if decay > 40.0 / MOST_TERMS:
+        k = np.arange(1, math.ceil(40.0 / decay) + 1)
+        room, offered = k * servers, k * (servers * load)
+        excess = offered * gammainc(room, offered) - room * gammainc(room + 1, offered)
+        return float(np.sum(np.maximum(0.0, excess) / k)) * service_s / (servers * load)
     turn = np.exp(2j * np.pi * np.arange(1, servers) / servers)
     roots = -lambertw(-load * math.exp(-load) * turn) / load
     queue = load / (2.0 * (1.0 - load)) - (servers - 1 + servers * load) / 2.0 + float(np.sum(1.0 / (1.0 - roots)).real)
