@@ -17,22 +17,27 @@ from numpy.typing import NDArray
 
 from distlib.core import require
 from distlib.core.draw import bits, compiled, compiled_allocating, uniform
+from distlib.core.exact import rounded_up
+from distlib.sim.service.policy import WEIGHTS
 
 Key = int | str
 Hashes = NDArray[np.uint64]
 METHODS = ("modulo", "ring", "rendezvous", "jump", "maglev")
 MASK = 2**64 - 1
+MOST_POINTS = 10_000_000  # of a ring
 JUMP_MULTIPLIER, JUMP_ONE, JUMP_SHIFT = np.uint64(2862933555777941757), np.uint64(1), np.uint64(33)
 
 
 def hash64(key: Key, seed: int = 0) -> int:
     """64-bit hash of a whole number or a string, the same in every process (Python's own ``hash`` is not)."""
-    if isinstance(key, int) and not isinstance(key, bool):
-        return int(bits(np.uint64(seed & MASK), np.uint64(key & MASK)))
-    if isinstance(key, str):
-        digest = hashlib.blake2b(key.encode(), digest_size=8, salt=(seed & MASK).to_bytes(8, "big"))
-        return int.from_bytes(digest.digest(), "big")
-    raise TypeError(f"key is {key!r}; it takes a whole number or a string")
+    if isinstance(key, bool) or not isinstance(key, (int, str)):
+        raise TypeError(f"key is {key!r}; it takes a whole number or a string")
+    if isinstance(key, int) and 0 <= key <= MASK:
+        return int(bits(np.uint64(seed & MASK), np.uint64(key)))
+    person = b"" if isinstance(key, str) else b"number"  # -1 is neither 2**64 - 1 nor "-1"
+    salt = (seed & MASK).to_bytes(8, "big")
+    digest = hashlib.blake2b(str(key).encode(), digest_size=8, salt=salt, person=person)
+    return int.from_bytes(digest.digest(), "big")
 
 
 def hash_keys(keys: Iterable[Key], seed: int = 0) -> Hashes:
@@ -62,6 +67,11 @@ def check_nodes(nodes: Sequence[Key]) -> tuple[Key, ...]:
     return nodes
 
 
+def by_name(nodes: Sequence[Key]) -> NDArray[np.int64]:
+    """Indices of the nodes in order of their names, numbers first: an order that the set of nodes fixes."""
+    return np.array(sorted(range(len(nodes)), key=lambda at: (isinstance(nodes[at], str), nodes[at])), np.int64)
+
+
 class Ring:
     """Consistent hashing (Karger et al., STOC 1997): a key belongs to the next virtual node clockwise.
 
@@ -78,14 +88,19 @@ class Ring:
         if weights and len(weights) != len(self.nodes):
             raise ValueError(f"weights has {len(weights)} values for {len(self.nodes)} nodes; give one a node")
         for node, weight in zip(self.nodes, weights, strict=False):
-            require.above(f"weight of node {node!r}", weight)
+            require.number(f"weight of node {node!r}", weight, *WEIGHTS)
         wanted = np.array(weights or (1.0,) * len(self.nodes)) * virtual_nodes
-        counts = np.maximum(1, np.rint(wanted)).astype(np.int64)
-        seeds = hash_keys(self.nodes, seed)
+        if wanted.sum() > MOST_POINTS:
+            raise ValueError(
+                f"weights times virtual_nodes make {wanted.sum():,.0f} points; {MOST_POINTS:,} are the most"
+            )
+        named = by_name(self.nodes)
+        counts = np.maximum(1, np.rint(wanted)).astype(np.int64)[named]
+        seeds = hash_keys(self.nodes, seed)[named]
         points = np.concatenate([hash_range(one, 0, count) for one, count in zip(seeds, counts, strict=True)])
         order = np.argsort(points, kind="stable")
         self.points = points[order]
-        self.owner_at = np.repeat(np.arange(len(self.nodes), dtype=np.int32), counts)[order]
+        self.owner_at = np.repeat(named.astype(np.int32), counts)[order]
 
     def owners(self, hashes: Hashes) -> NDArray[np.int32]:
         """Index in ``nodes`` of the owner of each hash."""
@@ -105,8 +120,9 @@ class Ring:
 
     def bounded(self, hashes: Hashes, bound: float) -> NDArray[np.int32]:
         """Place keys in the given order, each on the first node clockwise that is not full. A node is full at
-        ⌈``bound`` · keys / nodes⌉ keys (Mirrokni, Thorup & Zadimoghaddam, SODA 2018)."""
-        capacity = math.ceil(require.above("bound", bound, 1) * hashes.size / len(self.nodes))
+        ⌈``bound`` · keys / nodes⌉ keys (Mirrokni, Thorup & Zadimoghaddam, SODA 2018). A key that occurs twice counts
+        twice, and may go to two nodes."""
+        capacity = rounded_up(require.above("bound", bound, 1), hashes.size, len(self.nodes))
         start = np.searchsorted(self.points, hashes) % self.points.size
         return fill_bounded(self.owner_at, start, len(self.nodes), capacity)
 
@@ -182,8 +198,8 @@ class Maglev:
     """Google's lookup table (Eisenbud et al., NSDI 2016, §3.4): nodes take turns to claim slots of a prime-sized table.
 
     Each node goes through the slots in an order of its own, ``(offset + j · skip) mod size``. ``table[slot]`` is the
-    index in ``nodes`` of the slot's owner; ``claims`` lists the slots in the order in which they were claimed, node
-    0 first, then node 1 and so on, in turn.
+    index in ``nodes`` of the slot's owner; ``claims`` lists the slots in the order in which they were claimed, in turn
+    by the nodes in order of their names, so that all who know the same nodes fill the same table.
     """
 
     def __init__(self, nodes: Sequence[Key], size: int = 65537, seed: int = 0) -> None:
@@ -194,7 +210,9 @@ class Maglev:
             raise ValueError(f"size is {size} for {len(self.nodes)} nodes; it takes a table larger than their number")
         self.offsets = (hash_keys(self.nodes, seed) % np.uint64(size)).astype(np.int64)
         self.skips = (hash_keys(self.nodes, seed + 1) % np.uint64(max(size - 1, 1)) + np.uint64(1)).astype(np.int64)
-        self.table, self.claims = fill_maglev(self.offsets, self.skips, size)
+        named = by_name(self.nodes)
+        table, self.claims = fill_maglev(self.offsets[named], self.skips[named], size)
+        self.table = named.astype(np.int32)[table]
 
     def owners(self, hashes: Hashes) -> NDArray[np.int32]:
         """Index in ``nodes`` of the owner of each hash."""
@@ -222,16 +240,18 @@ def fill_maglev(
 
 
 def owners(method: str, nodes: Sequence[Key], hashes: Hashes, *, virtual_nodes: int = 100) -> NDArray[np.int32]:
-    """Index in ``nodes`` of the owner of each hash, by one of ``METHODS``."""
+    """Index in ``nodes`` of the owner of each hash, by one of ``METHODS``. The order of ``nodes`` makes no difference:
+    methods that know numbers only take the nodes in order of their names."""
     nodes = check_nodes(nodes)
+    named = by_name(nodes).astype(np.int32)
     if require.choice("method", method, METHODS) == "modulo":  # even, but nearly all keys move with their number
-        return (hashes % np.uint64(len(nodes))).astype(np.int32)
+        return named[hashes % np.uint64(len(nodes))]
     if method == "ring":
         return Ring(nodes, virtual_nodes).owners(hashes)
     if method == "rendezvous":
-        return rendezvous_bids(hash_keys(nodes), hashes).argmax(axis=1).astype(np.int32)
+        return named[rendezvous_bids(hash_keys(nodes)[named], hashes).argmax(axis=1)]
     if method == "jump":
-        return jump_owners(hashes, len(nodes))
+        return named[jump_owners(hashes, len(nodes))]
     return Maglev(nodes).owners(hashes)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,11 +18,13 @@ from numpy.typing import NDArray
 
 from distlib.balancing import hashing
 from distlib.core import require
-from distlib.core.draw import compiled, compiled_apart
+from distlib.core.draw import below, compiled, compiled_apart
+from distlib.core.exact import as_written
 from distlib.core.parameter import parameter
 from distlib.sim.service.balancer_state import (
     BalancerState,
     Floats,
+    Ints,
     PolicyConstants,
     draw_below,
     leave,
@@ -33,6 +36,7 @@ from distlib.sim.service.policy import Policy
 CODES = range(8)
 RANDOM, ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, SMOOTH, LEAST_REQUEST, RESPONSE_TIME, IDLE_QUEUE, AFFINITY = CODES
 UNKNOWN_LATENCY = 1e9  # cost of a busy backend that has never answered (Finagle calls it the penalty)
+LONGEST_START = 10_000  # turns among which a smooth round robin's first one is drawn, where its period is longer
 
 
 @compiled
@@ -73,6 +77,13 @@ def smooth_weighted_round_robin(known: BalancerState, me: int) -> int:
             richest = backend
     known.credit[me, richest] -= total
     return richest
+
+
+@compiled_apart
+def smooth_turns(known: BalancerState, me: int, turns: int) -> None:
+    """So many choices whose requests nobody sends."""
+    for _ in range(turns):
+        smooth_weighted_round_robin(known, me)
 
 
 @compiled
@@ -147,16 +158,16 @@ def join_idle_queue(known: BalancerState, me: int, now: float) -> int:
 @compiled
 def key_affinity(rule: PolicyConstants, known: BalancerState, me: int, now: float, client: int) -> int:
     """The client's own backend; past the load bound, or with that one away, the next in the client's order."""
-    capacity = np.inf
-    if rule.bound > 0.0:  # Mirrokni, Thorup & Zadimoghaddam 2018: at most bound times the mean load, rounded up
+    capacity = 0
+    if rule.bound_over > 0:  # Mirrokni, Thorup & Zadimoghaddam 2018: at most bound times the mean load, rounded up
         total = 1
         for i in range(known.size[me]):
             total += requests_in_flight(rule, known, me, known.members[me, i], now)
-        capacity = math.ceil(rule.bound * total / known.size[me])
+        capacity = -(-rule.bound_over * total // (rule.bound_under * known.size[me]))
     order = known.preference[client]
     for backend in order:
         if known.available[me, backend] and (
-            rule.bound == 0.0 or requests_in_flight(rule, known, me, backend, now) + 1 <= capacity
+            rule.bound_over == 0 or requests_in_flight(rule, known, me, backend, now) + 1 <= capacity
         ):
             return backend
     return random_backend(known, me)
@@ -218,23 +229,53 @@ class Random(CompiledPolicy):
     needs_load: ClassVar[bool] = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class InTurn(CompiledPolicy):
+    """A policy that goes through the backends in turn. Balancers that all began at the first would go on in step, and
+    every backend would get their requests in bursts (Envoy and gRPC begin at random for this reason)."""
+
+    start: str = parameter("random", "first turn", choices=("random", "first"),
+        help="where a balancer begins: anywhere in its period, or, like all others, at the first backend")  # fmt: skip
+    name: ClassVar[str]
+    needs_load: ClassVar[bool] = False
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        return self.name + (", all from the first" if self.start == "first" else "")
+
+    def begin(self, known: BalancerState, me: int, key: int) -> None:
+        if self.start == "random":
+            self.skip(known, me, known.members[me, : known.size[me]], np.uint64(key))
+
+    def skip(self, known: BalancerState, me: int, members: Ints, key: np.uint64) -> None:
+        """Leave out as many turns as a draw of the stream ``key`` says, less than a period."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class RoundRobin(CompiledPolicy):
+class RoundRobin(InTurn):
     """The backends in turn."""
 
     code: ClassVar[int] = ROUND_ROBIN
-    label: ClassVar[str] = "round robin"
-    needs_load: ClassVar[bool] = False
+    name: ClassVar[str] = "round robin"
+
+    def skip(self, known: BalancerState, me: int, members: Ints, key: np.uint64) -> None:
+        known.cursor[me] = below(key, 0, members.size) - 1
 
 
 @dataclass(frozen=True)
-class WeightedRoundRobin(CompiledPolicy):
+class WeightedRoundRobin(InTurn):
     """Each backend as many times in a row as its weight says."""
 
     weights: tuple[float, ...] = field(default=())
     code: ClassVar[int] = WEIGHTED_ROUND_ROBIN
-    label: ClassVar[str] = "weighted round robin"
-    needs_load: ClassVar[bool] = False
+    name: ClassVar[str] = "weighted round robin"
+
+    def skip(self, known: BalancerState, me: int, members: Ints, key: np.uint64) -> None:
+        ends = known.weight[members].cumsum().astype(np.int64)
+        turn = below(key, 0, int(ends[-1]))
+        known.cursor[me] = at = int(np.searchsorted(ends, turn, side="right"))
+        known.credit[me, members[at]] = ends[at] - turn
 
     def check(self) -> None:
         super().check()
@@ -244,13 +285,19 @@ class WeightedRoundRobin(CompiledPolicy):
 
 
 @dataclass(frozen=True)
-class SmoothWeightedRoundRobin(CompiledPolicy):
+class SmoothWeightedRoundRobin(InTurn):
     """The same shares, spread evenly over time (nginx)."""
 
     weights: tuple[float, ...] = field(default=())
     code: ClassVar[int] = SMOOTH
-    label: ClassVar[str] = "smooth weighted round robin"
-    needs_load: ClassVar[bool] = False
+    name: ClassVar[str] = "smooth weighted round robin"
+
+    def skip(self, known: BalancerState, me: int, members: Ints, key: np.uint64) -> None:
+        values, times = np.unique(known.weight[members], return_counts=True)
+        weights = [as_written(value) for value in values]
+        unit = Fraction(math.gcd(*(one.numerator for one in weights)), math.lcm(*(one.denominator for one in weights)))
+        period = sum(weight * int(count) for weight, count in zip(weights, times, strict=True)) / unit
+        smooth_turns(known, me, below(key, 0, min(int(period), LONGEST_START)))
 
 
 @dataclass(frozen=True)
@@ -303,6 +350,10 @@ class KeyAffinity(CompiledPolicy):
     code: ClassVar[int] = AFFINITY
     needs_client: ClassVar[bool] = True
 
+    def constants(self) -> PolicyConstants:
+        bound = as_written(self.bound).limit_denominator(10**9)  # small enough to multiply by a number of requests
+        return super().constants()._replace(bound_over=bound.numerator, bound_under=bound.denominator)
+
     @property
     def label(self) -> str:  # type: ignore[override]
         return f"{self.method} hashing" + (f", loads bounded at {self.bound:g}" if self.bound else "")
@@ -336,7 +387,7 @@ class Subset(Policy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("compiled", "compiled_alone", "needs_load", "needs_client", "reports_idle", "constants"):
+        for name in ("compiled", "compiled_alone", "needs_load", "needs_client", "reports_idle", "constants", "begin"):
             object.__setattr__(self, name, getattr(self.inner, name))
 
     @property

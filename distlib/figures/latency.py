@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import plotly.graph_objects as go
 
+from distlib.core.exact import rounded_up
 from distlib.figures import theme
 from distlib.figures.shapes import lines
 from distlib.figures.theme import SYMBOLS, LineStyle
@@ -44,7 +45,7 @@ def latency_cdf(samples: Mapping[str, Iterable[float]], *, log_x: bool = False, 
 
 def quantile(ordered: np.ndarray, percentile: float) -> float:
     """The smallest value that at least ``percentile`` percent of the sorted ``ordered`` do not exceed."""
-    rank = max(1, math.ceil(round(percentile / 100 * len(ordered), 9)))
+    rank = max(1, rounded_up(percentile, len(ordered), 100))
     return float(ordered[rank - 1])
 
 

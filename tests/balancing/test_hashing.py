@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distlib.balancing.hashing import METHODS, Maglev, Ring, hash64, hash_keys, jump_steps, owners, preference_order
+from distlib.balancing.policies import KeyAffinity
+from distlib.sim.service.balancer import Balancer
 
 KEYS = hash_keys(range(20_000))
 
@@ -89,6 +91,34 @@ def test_bounded_loads_stay_under_the_bound_and_move_only_what_overflows(bound, 
     assert full[ring.owners(keys)[moved]].all()  # who left its owner found it full
 
 
+def test_a_bound_is_the_decimal_that_was_written():
+    """1.1 · 100 / 11 is 10.000000000000002 in binary fractions, whose ceiling is 11."""
+    assert np.bincount(Ring(range(11)).bounded(KEYS[:100], 1.1)).max() == 10
+    balancer = Balancer(KeyAffinity("ring", bound=1.1), 11, clients=1)
+    for _ in range(100):
+        balancer.choose()
+    assert max(balancer.in_flight) == 10
+
+
+NAMES = ("d", "a", 7, "c", 2**64 - 1, -1, "b", 3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_set_of_nodes_fixes_the_placement_and_their_order_does_not(method):
+    found = {tuple(NAMES[at] for at in owners(method, NAMES, KEYS))}
+    for order in (NAMES[::-1], NAMES[3:] + NAMES[:3], tuple(sorted(NAMES, key=str))):
+        found.add(tuple(order[at] for at in owners(method, order, KEYS)))
+    assert len(found) == 1
+    assert set(found.pop()) == set(NAMES)
+
+
+def test_a_bounded_ring_and_a_small_maglev_table_do_not_depend_on_the_order_of_names_either():
+    placed = {tuple(order[at] for at in Ring(order, 3).bounded(KEYS[:500], 1.1)) for order in (NAMES, NAMES[::-1])}
+    assert len(placed) == 1
+    filled = {tuple(order[at] for at in Maglev(order, 13).table) for order in (NAMES, NAMES[::-1])}
+    assert len(filled) == 1
+
+
 def test_rendezvous_is_even():
     share = np.bincount(owners("rendezvous", ("a", "b", "c"), KEYS), minlength=3) / KEYS.size
     assert abs(share - 1 / 3).max() < 4 * math.sqrt(0.25 / KEYS.size)
@@ -122,7 +152,7 @@ def test_maglev_table_by_the_papers_pseudocode():
 
 def test_hashes_are_the_same_in_every_process():
     assert hash_keys([0, 1, 2]).tolist() == hash_keys(range(3)).tolist()
-    assert hash64(-1) == hash64(2**64 - 1)
+    assert len({hash64(-1), hash64(2**64 - 1), hash64("-1"), hash64(2**64)}) == 4  # names of four nodes
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Each policy by itself: what it chooses, how it is stepped through, and what it refuses."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -73,17 +76,33 @@ def test_an_ejected_backend_gets_nothing_and_comes_back(policy):
 
 
 def test_round_robin_takes_turns():
-    assert sequence(RoundRobin(), 3, 7) == "abcabca"
+    assert sequence(RoundRobin(start="first"), 3, 7) == "abcabca"
 
 
 def test_weighted_round_robin_serves_in_blocks():
-    assert sequence(WeightedRoundRobin((5, 1, 1)), 3, 9) == "aaaaabcaa"
+    assert sequence(WeightedRoundRobin((5, 1, 1), start="first"), 3, 9) == "aaaaabcaa"
 
 
 def test_smooth_weights_keep_exact_shares_over_each_period():
     chosen = sequence(SmoothWeightedRoundRobin((4, 2, 1)), 3, 70)
     for start in range(0, 70, 7):
         assert sorted(chosen[start : start + 7]) == list("aaaabbc")
+
+
+@pytest.mark.parametrize(
+    "policy", [RoundRobin(), WeightedRoundRobin((3, 2, 1, 1)), SmoothWeightedRoundRobin((3, 2, 1, 1))]
+)
+def test_balancers_begin_anywhere_in_their_period_unless_all_shall_begin_at_the_first(policy):
+    period = 4 if isinstance(policy, RoundRobin) else 7
+    told = sequence(replace(policy, start="first"), 4, 2 * period)
+    begins = []
+    for number in range(700):
+        balancer = Balancer(policy, 4, seed=3, number=number)
+        begins.append(told.index("".join("abcd"[balancer.choose()] for _ in range(period))))
+    assert set(begins) == set(range(period))
+    expected = 700 / period
+    assert abs(np.bincount(begins) - expected).max() < 4 * expected**0.5  # four standard deviations
+    assert {Balancer(replace(policy, start="first"), 4, number=number).choose() for number in range(9)} == {0}
 
 
 def test_random_is_even():
@@ -192,7 +211,7 @@ def test_a_policy_of_ones_own_that_answers_nonsense_is_told():
     ("build", "message"),
     [
         (lambda: Balancer(Random(), 0), "backends is 0; a balancer needs at least one"),
-        (lambda: WeightedRoundRobin((1, 0)), r"weights\[1\] is 0; it takes a number above 0"),
+        (lambda: WeightedRoundRobin((1, 0)), r"weights\[1\] is 0; it takes a number from 1e-06 to 1e\+06"),
         (lambda: SmoothWeightedRoundRobin((0, 0)), r"weights\[0\] is 0"),
         (lambda: LeastRequest(weights=(1, -2)), r"weights\[1\] is -2"),
         (lambda: WeightedRoundRobin((1.5, 1)), "takes a whole number"),
@@ -211,6 +230,39 @@ def test_a_policy_of_ones_own_that_answers_nonsense_is_told():
 def test_bad_input_is_named(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+HOSTILE = (0.0, -1.0, math.inf, -math.inf, math.nan, 1e308, 1e-308, 5e-324, "1", None, True)
+
+
+@pytest.mark.parametrize("weight", HOSTILE)
+def test_hostile_weights_are_refused_by_every_policy_that_has_some(weight):
+    for build in (WeightedRoundRobin, SmoothWeightedRoundRobin, lambda weights: LeastRequest(weights=weights)):
+        with pytest.raises(
+            (ValueError, TypeError), match=r"weights\[1\] is .*; it takes a number from 1e-06 to 1e\+06"
+        ):
+            build((1, weight))
+
+
+@pytest.mark.parametrize("policy", EVERY, ids=lambda policy: policy.label)
+def test_a_policy_at_the_ends_of_its_weights_and_after_hostile_answers_chooses_a_backend(policy):
+    if getattr(policy, "weights", ()):
+        policy = replace(policy, weights=(1e6, 1, 1, 1e-6 if not isinstance(policy, WeightedRoundRobin) else 1))
+    balancer = Balancer(policy, 4, clients=3)
+    for step in range(60):
+        backend = balancer.choose(float(step), step % 3)
+        assert 0 <= backend < 4
+        for wrong in (math.nan, math.inf, -1.0):
+            with pytest.raises(ValueError, match=r"response_s is .*; it takes a number of at least 0"):
+                balancer.answer(backend, wrong, float(step))
+        with pytest.raises(ValueError, match="now is nan"):
+            balancer.answer(backend, 1.0, math.nan)
+        balancer.answer(backend, (0.0, 1e300, 1e-300)[step % 3], float(step))
+
+
+def test_a_client_without_a_preference_is_named():
+    with pytest.raises(ValueError, match="client is 3; it takes a whole number from 0 to 2"):
+        Balancer(KeyAffinity(), 4, clients=3).choose(client=3)
 
 
 def test_all_backends_ejected():

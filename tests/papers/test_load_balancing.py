@@ -172,7 +172,7 @@ def test_herd_behaviour():
 
 def test_smooth_weighted_round_robin():
     """nginx, commit "Upstream: smooth weighted round-robin balancing" (2012): weights 5, 1, 1 give a a b a c a a."""
-    balancer = Balancer(SmoothWeightedRoundRobin((5, 1, 1)), 3)
+    balancer = Balancer(SmoothWeightedRoundRobin((5, 1, 1), start="first"), 3)
     assert " ".join("abc"[balancer.choose()] for _ in range(7)) == "a a b a c a a"
 
 

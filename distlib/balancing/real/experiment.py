@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from distlib.balancing.real.workers import LONGEST_WORK_S
 from distlib.core import require
+from distlib.core.exact import rounded_down
 from distlib.real.child import Child
 from distlib.sim.service.result import WARM_UP
 from distlib.sim.workload import Floats, Workload
@@ -133,7 +134,7 @@ class Measurement:
 
     def _observed(self, values: Floats) -> Floats:
         kept = np.flatnonzero(self.status == 200)
-        return values[kept[kept >= math.floor(WARM_UP * self.requests)]]
+        return values[kept[kept >= rounded_down(WARM_UP, self.requests)]]
 
     @cached_property
     def response_s(self) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distlib.core import require
+from distlib.core.draw import below
 from distlib.core.seeds import Seeds
 from distlib.sim.service.balancer_state import BalancerState, answered, draw_below, enter, send, set_available
 from distlib.sim.service.policy import Policy
@@ -38,6 +39,8 @@ class Balancer:
     ) -> None:
         if backends < 1:
             raise ValueError(f"backends is {backends}; a balancer needs at least one")
+        for name, value in (("clients", clients), ("servers", servers)):
+            require.whole(name, value, 1)
         if policy.central:
             raise ValueError("a central queue makes no choice, so there is no balancer for it; simulate it instead")
         self.policy = policy
@@ -63,6 +66,9 @@ class Balancer:
     def choose(self, now: float = 0.0, client: int = 0) -> int:
         """Choose a backend for one request of ``client`` at time ``now`` (seconds) and count it as in flight. Raises
         ``NoBackendError`` when all backends are ejected."""
+        require.number("now", now)
+        if self.policy.needs_client and self.policy.compiled is not None:
+            require.whole("client", client, 0, self.known.preference.shape[0] - 1)
         if self.known.size[0] == 0:
             raise NoBackendError(f"all {self.backends} backends are ejected; take one back with readmit(backend)")
         if self.policy.compiled is not None:
@@ -84,6 +90,8 @@ class Balancer:
         """Tell that a request to ``backend`` came back at ``now`` after ``response_s`` seconds."""
         if not 0 <= backend < self.backends or self.known.in_flight[0, backend] == 0:
             raise ValueError(f"backend {backend} has no request in flight to answer")
+        require.number("response_s", response_s, 0)
+        require.number("now", now)
         answered(self.rule, self.known, 0, backend, response_s, now, failed)
         self.known.in_system[backend] -= 1
         if self.known.in_system[backend] == self.known.servers[backend] - 1:
@@ -114,7 +122,8 @@ def new_balancer_state(
     ``ordered`` says that every backend answers in order of arrival; a balancer that is told its answers needs neither.
     """
     m, n, jobs = balancers, backends, load.arrival_s.size
-    weights = policy.backend_weights(n)
+    weights, members = policy.backend_weights(n), [policy.members(first + me, n) for me in range(m)]
+    user, users = users_of(members if policy.reports_idle else [], n)
     preference = policy.preference(n, clients)
     departure = np.empty(jobs + n)
     departure[jobs:] = -np.inf
@@ -128,7 +137,7 @@ def new_balancer_state(
         in_flight=np.zeros((m, n), np.int64), posted=np.zeros(n, np.int64),
         credit=np.zeros((m, n)), cursor=np.full(m, -1), latency=np.zeros((m, n)), latency_at=np.zeros((m, n)),
         failures=np.zeros((m, n), np.int64),
-        token=np.arange(n) % m, token_key=np.array([Seeds(seed).number("idle queue")], np.uint64),
+        token=np.full(n, -1), token_key=np.array([Seeds(seed).number("idle queue")], np.uint64), user=user, users=users,
         preference=np.zeros((1, n), np.int32) if preference is None else preference,
         servers=np.full(n, servers), in_system=np.zeros(n, np.int64),
         heard=heads.copy(), left=heads.copy(), last=heads.copy(),
@@ -137,6 +146,22 @@ def new_balancer_state(
         following=following, preceding=np.full(1 if ordered else jobs + n, -1, np.int32),
     )  # fmt: skip
     for me in range(m):
-        for left_out in np.setdiff1d(np.arange(n), policy.members(first + me, n)):
+        for left_out in np.setdiff1d(np.arange(n), members[me]):
             set_available(known, me, left_out, False)
+        policy.begin(known, me, Seeds(seed).number("first turn", first + me))
+    first_report = np.uint64(Seeds(seed).number("first idle queue"))
+    for backend in np.flatnonzero(users):
+        known.token[backend] = user[backend, below(first_report, int(backend), int(users[backend]))]
     return known
+
+
+def users_of(members: list[NDArray[np.int64]], backends: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """For every backend, the numbers of the balancers that have it among their ``members``, and how many they are."""
+    backend = np.concatenate(members) if members else np.zeros(0, np.int64)
+    balancer = np.repeat(np.arange(len(members), dtype=np.int32), np.array([one.size for one in members], np.int64))
+    users = np.bincount(backend, minlength=backends)
+    table = np.zeros((backends, max(1, int(users.max()))), np.int32)
+    order = np.argsort(backend, kind="stable")
+    place = np.arange(order.size) - np.repeat(users.cumsum() - users, users)
+    table[backend[order], place] = balancer[order]
+    return table, users

@@ -30,7 +30,10 @@ class PolicyConstants(NamedTuple):
     choices: int = 0  # backends sampled for one request; 0 for all
     with_replacement: bool = False
     decay_s: float = 0.0  # peak EWMA: time after which an old latency has lost 63 % of its weight
-    bound: float = 0.0  # bounded loads: highest load over mean load; 0 for no bound
+    bound_over: int = (
+        0  # bounded loads: highest load over mean load as a fraction, bound_over / bound_under; 0: no bound
+    )
+    bound_under: int = 1
     reports_idle: bool = False  # idle backends report to a balancer
     delay_s: float = 0.0  # an answer is heard this much after it left the backend
     refresh_s: float = 0.0  # loads are read from a bulletin board that is refreshed so often; 0: live
@@ -56,6 +59,10 @@ class BalancerState(NamedTuple):
     failures: Ints  # (m, n) consecutive failed answers
     token: Ints  # (n,) balancer in whose idle queue the backend stands
     token_key: NDArray[np.uint64]  # (1,) random stream of the idle backends' reports
+    user: NDArray[
+        np.int32
+    ]  # (n, most users) balancers to which the idle backend may report: the first ``users`` of a row
+    users: Ints  # (n,) 0 for all where nobody asks for reports
     preference: NDArray[np.int32]  # (clients, n) key affinity: a client's backends in order
     servers: Ints  # (n,)
     in_system: Ints  # (n,) requests at the backend, waiting or in service
@@ -125,7 +132,7 @@ def observe_latency(
     if response_s > old:
         known.latency[me, backend] = response_s
     else:
-        keep = math.exp(-(now - known.latency_at[me, backend]) / rule.decay_s)
+        keep = math.exp(-max(0.0, now - known.latency_at[me, backend]) / rule.decay_s)
         known.latency[me, backend] = old * keep + response_s * (1.0 - keep)
     known.latency_at[me, backend] = now
 
@@ -169,9 +176,16 @@ def leave(known: BalancerState, backend: int, now: float) -> None:
     while job >= 0 and known.departure[job] <= now:
         known.in_system[backend] -= 1
         if known.in_system[backend] == known.servers[backend] - 1:
-            known.token[backend] = below(known.token_key[0], job, known.size.size)
+            report_idle(known, backend, job)
         known.left[backend] = job
         job = known.following[job]
+
+
+@compiled
+def report_idle(known: BalancerState, backend: int, count: int) -> None:
+    """Join the idle queue of a balancer drawn at random among those that use ``backend``."""
+    if known.users[backend] > 0:
+        known.token[backend] = known.user[backend, below(known.token_key[0], count, known.users[backend])]
 
 
 @compiled_apart

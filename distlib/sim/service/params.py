@@ -13,6 +13,7 @@ from distlib.core.seeds import Seeds
 from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.workload import Arrivals, Exponential, Floats, Poisson, ServiceTimes, Workload, uniforms
 
+SPEEDS = 1e-6, 1e6  # the range of a backend's speed
 DISCIPLINES = ("fifo", "lifo", "sharing")
 
 
@@ -62,11 +63,11 @@ class Backends(Parameters):
     outages: tuple[Outage, ...] = field(default=(), metadata={"help": "when which backend is down"})
 
     def check(self) -> None:
-        """Speeds are positive and belong to backends; outages too, and those of one backend do not overlap."""
+        """Speeds are in range and belong to backends; outages too, and those of one backend do not overlap."""
         if len(self.speeds) > self.count:
             raise ValueError(f"Backends.speeds has {len(self.speeds)} values for {self.count} backends")
         for backend, speed in enumerate(self.speeds):
-            require.above(f"Backends.speeds[{backend}]", speed)
+            require.number(f"Backends.speeds[{backend}]", speed, *SPEEDS)
         free_from: dict[int, float] = {}
         for outage in sorted(self.outages, key=lambda one: one.start_s):
             if outage.backend >= self.count:

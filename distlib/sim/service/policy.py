@@ -14,6 +14,8 @@ from distlib.core.draw import compiled
 from distlib.core.parameter import Parameters
 from distlib.sim.service.balancer_state import BalancerState, Floats, PolicyConstants
 
+WEIGHTS = 1e-6, 1e6  # the range of a weight
+
 
 class BalancerView(Protocol):
     """What a policy sees of its balancer."""
@@ -62,9 +64,9 @@ class Policy(Parameters):
         return PolicyConstants(**{name: getattr(self, name) for name in PolicyConstants._fields if hasattr(self, name)})
 
     def check(self) -> None:
-        """Where a policy has weights, they are positive numbers."""
+        """Where a policy has weights, they are so even that no cost is lost by rounding."""
         for backend, weight in enumerate(getattr(self, "weights", ())):
-            require.above(f"weights[{backend}]", weight)
+            require.number(f"weights[{backend}]", weight, *WEIGHTS)
 
     def backend_weights(self, backends: int) -> Floats:
         """One weight a backend; ``ValueError`` when their number does not fit."""
@@ -76,6 +78,9 @@ class Policy(Parameters):
     def members(self, balancer: int, backends: int) -> NDArray[np.int64]:
         """Backends that balancer number ``balancer`` may use; all of them, unless the policy says otherwise."""
         return np.arange(backends)
+
+    def begin(self, known: BalancerState, me: int, key: int) -> None:
+        """What is drawn for balancer ``me`` before its first request, from the random stream ``key``; here nothing."""
 
     def preference(self, backends: int, clients: int) -> NDArray[np.int32] | None:
         """Order of backends for every client, shape (clients, backends), or None without key affinity."""

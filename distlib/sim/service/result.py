@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from distlib.core import require
+from distlib.core.exact import rounded_down
 from distlib.sim.service.balancer_state import FAILED, OK, REJECTED, UNAVAILABLE, Floats
 from distlib.sim.service.params import ServiceParams
 
@@ -101,7 +102,7 @@ class ServiceResult:
 
     def warmed_up(self, values: NDArray[Any]) -> NDArray[Any]:
         """What is left of one value a request after the warm-up."""
-        return values[math.floor(WARM_UP * values.size) :]
+        return values[rounded_down(WARM_UP, values.size) :]
 
     @cached_property
     def observed_s(self) -> Floats:

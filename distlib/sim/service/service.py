@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from distlib.core.exact import rounded_down
 from distlib.sim.service.balancer import new_balancer_state
 from distlib.sim.service.balancer_state import BalancerState, PolicyConstants
 from distlib.sim.service.events import Ejection, Outages, ServiceState, event_engine
@@ -117,7 +118,7 @@ def nobody_ejected(params: ServiceParams) -> Ejection:
     until, times = np.full(shape, np.inf), np.zeros(shape, np.int64)
     if one is None:
         return Ejection(0, 0.0, 0.0, 0, until, times)
-    at_most = max(1, math.floor(one.max_share * params.backends.count))
+    at_most = max(1, rounded_down(one.max_share, params.backends.count))
     return Ejection(one.consecutive_failures, one.base_s, one.longest_s, at_most, until, times)
 
 

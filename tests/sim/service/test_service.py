@@ -20,9 +20,10 @@ from distlib.balancing.policies import (
     Subset,
     WeightedRoundRobin,
 )
+from distlib.sim.service.balancer import new_balancer_state
 from distlib.sim.service.params import Backends, Outage, OutlierEjection, ServiceParams
 from distlib.sim.service.policy import CentralQueue, Policy
-from distlib.sim.service.service import compare, run_event_driven, run_recurrence, simulate
+from distlib.sim.service.service import compare, nobody_ejected, run_event_driven, run_recurrence, simulate
 from distlib.sim.service.steps import simulate_step_by_step
 from distlib.sim.workload import Deterministic, Exponential, Hyperexponential, Pareto, Poisson, Regular, Replay
 from tests.sim.service.plain import uncompiled
@@ -294,6 +295,55 @@ def test_staler_loads_herd():
     assert means[0] < means[1] < means[2]
 
 
+@pytest.mark.parametrize("turn", [RoundRobin, WeightedRoundRobin, SmoothWeightedRoundRobin])
+def test_balancers_that_begin_anywhere_are_no_herd(turn):
+    """A hundred balancers that all begin at the first backend send their bursts on together."""
+    common = {"arrivals": Poisson(90.0), "backends": Backends(100), "requests": 300_000, "balancers": 100}
+    together, apart = (
+        simulate(ServiceParams(policy=turn(start=start), **common)).response for start in ("first", "random")
+    )
+    assert together.mean > 9.0
+    assert apart.mean == pytest.approx(7.8, abs=3 * apart.standard_error + 0.2)
+
+
+def test_a_thousand_balancers_in_step_and_not():
+    common = {"arrivals": Poisson(90.0), "backends": Backends(100), "requests": 300_000, "balancers": 1000}
+    together, apart = (
+        simulate(ServiceParams(policy=RoundRobin(start=start), **common)).mean_s for start in ("first", "random")
+    )
+    assert together > 10 * apart
+    assert apart < 10  # a random stream's mean
+
+
+def test_idle_queues_inside_subsets_are_systems_of_their_own():
+    """Ten balancers that share no backend behave as ten services with one balancer each."""
+    subsets = ServiceParams(
+        policy=Subset(10, JoinIdleQueue()),
+        arrivals=Poisson(90.0),
+        backends=Backends(100),
+        balancers=10,
+        requests=300_000,
+    )
+    alone = simulate(ServiceParams(policy=JoinIdleQueue(), arrivals=Poisson(9.0), requests=300_000)).response
+    inside = simulate(subsets).response
+    assert alone.mean == pytest.approx(2.5, abs=0.1)
+    assert abs(inside.mean - alone.mean) < 3 * math.hypot(inside.standard_error, alone.standard_error)
+
+
+def test_reports_of_idleness_go_to_those_who_use_the_backend():
+    policy = Subset(3, JoinIdleQueue())
+    known = new_balancer_state(policy, 12, 7, balancers=6)
+    for backend in range(12):
+        users = [me for me in range(6) if backend in policy.members(me, 12)]
+        assert known.user[backend, : known.users[backend]].tolist() == users
+        assert known.token[backend] in users
+
+
+def test_at_most_a_share_of_the_backends_is_ejected_as_written():
+    run = ServiceParams(policy=Random(), backends=Backends(100), ejection=OutlierEjection(max_share=0.29))
+    assert nobody_ejected(run).at_most == 29  # .29 * 100 is 28.999999999999996
+
+
 def test_several_balancers_know_less():
     def mean(balancers):
         return simulate(ServiceParams(policy=LeastRequest(), balancers=balancers, requests=100_000)).mean_s
@@ -312,7 +362,9 @@ def test_several_balancers_know_less():
         (lambda: Poisson(math.nan), "Poisson.rate_per_s is nan"),
         (lambda: Poisson(1e30), "rate_per_s is 1e"),
         (lambda: Exponential(0.0), "Exponential.mean_s is 0.0"),
-        (lambda: Backends(2, speeds=(1.0, 0.0)), r"speeds\[1\] is 0.0"),
+        (lambda: Backends(2, speeds=(1.0, 0.0)), r"speeds\[1\] is 0.0; it takes a number from 1e-06 to 1e\+06"),
+        (lambda: Backends(2, speeds=(1.0, 1e-308)), r"speeds\[1\] is 1e-308"),
+        (lambda: Backends(2, speeds=(math.nan,)), r"speeds\[0\] is nan"),
         (lambda: Backends(2, speeds=(1.0,) * 3), "3 values for 2 backends"),
         (lambda: Backends(2, discipline="lifo2"), "choose one of 'fifo'"),
         (lambda: Backends(2, outages=(Outage(2, 1.0, 2.0),)), "there are backends 0 to 1"),

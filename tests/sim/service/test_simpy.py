@@ -70,7 +70,7 @@ def test_central_queue(servers, service):
 
 
 def test_round_robin():
-    result = simulate(ServiceParams(policy=RoundRobin(), requests=REQUESTS))
+    result = simulate(ServiceParams(policy=RoundRobin(start="first"), requests=REQUESTS))
     turn = iter(range(REQUESTS))
     expected, chosen = simpy_responses(
         gaps_of(result), result.service_s.tolist(), 10, 1, lambda resources: next(turn) % 10
