@@ -29,7 +29,7 @@ from distlib.paxos.multi_paxos_message import (
     Proposal,
     Slot,
 )
-from distlib.replication.message import ClientReply, ClientRequest, NoOp, ReadRequest
+from distlib.replication.message import STALE, ClientReply, ClientRequest, NoOp, ReadRequest
 from distlib.replication.state_machine import KeyValue, StateMachine
 
 
@@ -60,7 +60,7 @@ class MultiPaxos(Node):
 
     # acceptor (§2.2, for all slots)
     promised: Ballot = durable(NO_BALLOT)  # one promise for all slots
-    accepted: dict[Slot, Proposal] = durable(dict)  # of slots that this server doesn't know to be chosen
+    accepted: dict[Slot, Proposal] = durable(dict)  # of slots of which this server doesn't know what is chosen
 
     # learner (§2.3)
     log: tuple[ClientRequest, ...] = durable(())  # log[i] is what was chosen for slot i + 1
@@ -129,7 +129,8 @@ class MultiPaxos(Node):
 
     def on_promise(self, sender: NodeId, message: Promise) -> None:
         """Learn what the acceptor knows to be chosen; with a quorum of promises, lead."""
-        self.learn_entries(message.first, message.chosen)
+        for slot, request in message.chosen:
+            self.learn(slot, request)
         if sender in self.servers() and self.is_awaited(message):
             self.promises[sender] = message
             if self.is_phase1_quorum(self.promises):
@@ -191,9 +192,7 @@ class MultiPaxos(Node):
             return
         self.votes[message.slot] |= {sender}
         if self.is_phase2_quorum(self.votes[message.slot]):
-            request = self.proposals.pop(message.slot)
-            del self.votes[message.slot]
-            self.learn(message.slot, request)
+            self.learn(message.slot, self.proposals[message.slot])
 
     def is_phase2_quorum(self, who: Collection[NodeId]) -> bool:
         """Whether so many acceptors accepted the proposal that it is chosen."""
@@ -251,20 +250,26 @@ class MultiPaxos(Node):
         self.promised = ballot
 
     def report(self, ballot: Ballot, first: Slot) -> Promise:
-        """§3: the promise carries the accepted proposals of all slots from ``first`` on, and those known as chosen."""
+        """§3: the promise tells of every slot from ``first`` on, before a hole and after it, what was accepted there or
+        is known to be chosen."""
         accepted = tuple([(slot, self.accepted[slot]) for slot in sorted(self.accepted) if slot >= first])
-        return Promise(ballot, first, accepted, self.log[first - 1 :])
+        learnt = [(slot, self.learnt[slot]) for slot in sorted(self.learnt) if slot >= first]
+        return Promise(ballot, first, accepted, (*enumerate(self.log[first - 1 :], first), *learnt))
 
     def on_accept(self, sender: NodeId, message: Accept) -> None:
-        """Phase 2b of one slot: accept and tell the leader, or say that it is too late."""
+        """Phase 2b of one slot: accept and tell the leader, or say that it is too late, or what is chosen instead."""
         if not self.may_accept(message.ballot):
             self.send_after_sync(sender, Nack(message.ballot, self.promised))
             return
         self.follow(sender, message.ballot)
         self.promise_by_accepting(message.ballot)
-        if not self.is_known(message.slot):
+        chosen = self.chosen_for(message.slot)
+        if chosen is None:
             self.accept(message.slot, message.ballot, message.request)
-        self.answer(sender, Accepted(message.ballot, message.slot))
+        if chosen in (None, message.request):
+            self.answer(sender, Accepted(message.ballot, message.slot))
+        else:
+            self.answer(sender, ChosenEntries(message.slot, (chosen,)))
         self.learn_chosen_up_to(message.chosen_up_to, message.ballot)
 
     def may_accept(self, ballot: Ballot) -> bool:
@@ -318,18 +323,22 @@ class MultiPaxos(Node):
         return proposal.ballot == ballot
 
     def learn(self, slot: Slot, request: ClientRequest) -> None:
-        """``request`` is chosen for ``slot``; apply what has no hole before it."""
-        if self.is_known(slot):
+        """``request`` is chosen for ``slot``; apply what has no hole before it. Who asked for another one there, shall
+        ask again."""
+        if self.chosen_for(slot) is not None:
             return
         self.learnt[slot] = request
         self.accepted.pop(slot, None)
+        proposed, _ = self.proposals.pop(slot, request), self.votes.pop(slot, None)
+        if proposed != request:
+            self.redirect(proposed)
         while len(self.log) + 1 in self.learnt:
             self.log += (self.learnt.pop(len(self.log) + 1),)
         self.apply_chosen()
 
-    def is_known(self, slot: Slot) -> bool:
-        """Whether this server knows what is chosen for ``slot``."""
-        return slot <= len(self.log) or slot in self.learnt
+    def chosen_for(self, slot: Slot) -> ClientRequest | None:
+        """What this server knows to be chosen for ``slot``."""
+        return self.log[slot - 1] if slot <= len(self.log) else self.learnt.get(slot)
 
     def on_catch_up(self, sender: NodeId, message: CatchUp) -> None:
         """Tell a server that lags what is chosen."""
@@ -358,13 +367,14 @@ class MultiPaxos(Node):
             result = self.apply(request)
             self.output(Applied(self.last_applied, request.command, request.client, request.serial, result))
             if self.role is Role.LEADER and request.client is not None:
-                self.send(request.client, ClientReply(request.serial, True, result, self.id))
+                self.send(request.client, ClientReply.of(request.serial, result, self.id))
 
     def apply(self, request: ClientRequest) -> Any:
-        """Apply a client's request once, however often it was chosen; a repeated one gets the first one's result."""
+        """Apply a client's request once, however often it was chosen; a repeated one gets the first one's result, one
+        older than the last one applied gets none."""
         if self.was_applied(request):
             last, result = self.sessions[request.client or ""]
-            return result if last == request.serial else None
+            return result if last == request.serial else STALE
         result = self.execute(request.command)
         if request.client is not None and request.serial is not None:
             self.sessions[request.client] = (request.serial, result)
@@ -387,7 +397,7 @@ class MultiPaxos(Node):
         if self.role is not Role.LEADER:
             self.redirect(request)
         elif request.client is not None and self.was_applied(request):
-            self.send(request.client, ClientReply(request.serial, True, self.apply(request), self.id))
+            self.send(request.client, ClientReply.of(request.serial, self.apply(request), self.id))
         elif not self.is_under_way(request):
             slot, self.next_slot = self.next_slot, self.next_slot + 1
             self.propose(slot, request)

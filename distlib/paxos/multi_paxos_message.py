@@ -36,12 +36,12 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Phase 1b for all slots from ``first`` on: the accepted proposals, and what this server knows to be chosen."""
+    """Phase 1b for all slots from ``first`` on: what this server knows to be chosen, and has accepted in the others."""
 
     ballot: Ballot
     first: Slot
     accepted: tuple[tuple[Slot, Proposal], ...] = ()
-    chosen: tuple[ClientRequest, ...] = ()
+    chosen: tuple[tuple[Slot, ClientRequest], ...] = ()
 
     look = Look("vermillion", "dot", place=6)
 

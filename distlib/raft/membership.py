@@ -115,15 +115,16 @@ class Membership(Snapshots):
         self.change(request, left or self.servers())
 
     def change(self, request: AddServer | RemoveServer, servers: tuple[NodeId, ...]) -> None:
-        """Leaders append the new configuration, unless it must wait; the client then asks again."""
+        """Leaders append the new configuration, unless it must wait; the client then asks again. It is in force before
+        it is applied, so a repeated request is known by its session here already."""
+        entry = Entry(self.current_term, Configuration(servers), request.client, request.serial)
         if self.role is not Role.LEADER or not self.may_change():
             reply = ClientReply(request.serial, False, leader=self.leader)
-        elif servers == self.servers():
-            reply = ClientReply(request.serial, True, servers, self.id)
+        elif self.was_applied(entry):
+            reply = ClientReply.of(request.serial, self.apply(entry), self.id)
         else:
             self.track(servers)
-            command = Configuration(servers)
-            self.append(Entry(self.current_term, command, request.client, request.serial))
+            self.append(entry)
             return
         if request.client is not None:
             self.send(request.client, reply)

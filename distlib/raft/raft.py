@@ -15,7 +15,7 @@ from distlib.core import require
 from distlib.core.node import Node, NodeId, durable, setting, volatile
 from distlib.raft.log import Entry, Index, Log, Term
 from distlib.raft.message import AppendEntries, AppendReply, Applied, BecameLeader, RaftView, RequestVote, Vote
-from distlib.replication.message import ClientReply, ClientRequest, NoOp, ReadRequest
+from distlib.replication.message import STALE, ClientReply, ClientRequest, NoOp, ReadRequest
 from distlib.replication.state_machine import KeyValue, StateMachine
 
 
@@ -346,20 +346,21 @@ class Raft(Node):
             result = self.apply(entry)
             self.output(Applied(self.last_applied, entry.term, entry.command, result))
             if entry.client is not None and self.role is Role.LEADER:
-                self.send_after_sync(entry.client, ClientReply(entry.serial, True, result, self.id))
+                self.send_after_sync(entry.client, ClientReply.of(entry.serial, result, self.id))
         self.answer_reads()
 
     def apply(self, entry: Entry) -> Any:
-        """§8: apply a request once; a repeated one gets the result of the first time."""
+        """§8: apply a request once; a repeated one gets the result of the first time, an older one none."""
         if self.was_applied(entry):
-            return self.sessions[entry.client][1]  # type: ignore[index]
+            last, result = self.sessions[entry.client]  # type: ignore[index]
+            return result if last == entry.serial else STALE
         result = self.execute(entry.command)
         if entry.client is not None and entry.serial is not None:
             self.sessions = {**self.sessions, entry.client: (entry.serial, result)}
         return result
 
     def was_applied(self, entry: Entry) -> bool:
-        """§8: whether the client's session has seen this serial number."""
+        """§8: whether the client's session has seen this serial number, or a later one."""
         session = self.sessions.get(entry.client)  # type: ignore[arg-type]
         return session is not None and entry.serial is not None and entry.serial <= session[0]
 

@@ -145,5 +145,6 @@ class Snapshots(Raft):
         current = self.role is Role.LEADER and reply.term == self.current_term
         if current and reply.match_index is not None and sender in self.next_index:
             self.acknowledge(sender, reply.match_index)
+            self.hear_round(sender, 0)
             if self.role is Role.LEADER and self.next_index[sender] <= self.log.last_index:
                 self.replicate_to(sender)

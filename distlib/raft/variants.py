@@ -16,9 +16,14 @@ from distlib.raft.raft import Raft, Read, Role
 
 @dataclass
 class LeaderStickiness(Raft):
-    """Raft whose servers disregard requests for votes while they hear from a leader (thesis §4.2.3)."""
+    """Raft whose servers disregard requests for votes while they hear from a leader (thesis §4.2.3).
+
+    Nobody sends a leader heartbeats. It counts as hearing from one while a majority answers it, as in etcd's
+    CheckQuorum: else its own vote, and that of the one who asks, depose it in a cluster of three.
+    """
 
     hears_leader: bool = volatile(False)
+    answering: frozenset[NodeId] = volatile(frozenset())  # who has answered this leader within that time
 
     def start(self) -> None:
         """A restarted server may have heard from a leader just before it crashed."""
@@ -39,9 +44,39 @@ class LeaderStickiness(Raft):
         """The leader has been silent for the minimum election timeout."""
         self.hears_leader = False
 
+    def become_leader(self) -> None:
+        """The votes are the first answers."""
+        for voter in self.votes - {self.id}:
+            self.hear_follower(voter)
+        super().become_leader()
+
+    def become_follower(self) -> None:
+        """Who led no longer hears itself."""
+        if self.role is Role.LEADER:
+            self.hears_leader, self.answering = False, frozenset()
+        super().become_follower()
+
+    def hear_round(self, server: NodeId, number: int) -> None:
+        """Leaders: an answer, whatever it says, of a server that follows us."""
+        self.hear_follower(server)
+        super().hear_round(server, number)
+
+    def hear_follower(self, server: NodeId) -> None:
+        """Leaders: count on ``server`` for the minimum election timeout."""
+        self.answering |= {server}
+        self.set_timer("silence", self.election_timeout_ms[0], key=server)
+
+    def on_silence_timeout(self, server: NodeId) -> None:
+        """``server`` has not answered for the minimum election timeout."""
+        self.answering -= {server}
+
+    def has_leader(self) -> bool:
+        """Whether a leader was heard within the minimum election timeout; by a leader, whether a majority was."""
+        return self.has_majority((self.id, *self.answering)) if self.role is Role.LEADER else self.hears_leader
+
     def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
         """Thesis §4.2.3: such a request neither gets a vote nor raises the term."""
-        if not self.hears_leader:
+        if not self.has_leader():
             super().on_request_vote(sender, request)
 
 
@@ -95,7 +130,7 @@ class PreVote(LeaderStickiness):
     def may_grant_pre_vote(self, request: RequestPreVote) -> bool:
         """Yes, if no leader is heard, the term would be new, and the log is up to date (§5.4.1)."""
         return (
-            not self.hears_leader
+            not self.has_leader()
             and request.term > self.current_term
             and self.is_up_to_date(request.last_log_index, request.last_log_term)
         )

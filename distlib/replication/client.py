@@ -47,7 +47,7 @@ class Client(Node):
         """Call the next operation."""
         if self.serial < len(self.commands):
             self.serial += 1
-            self.waiting = True
+            self.waiting, self.redirected = True, False
             self.output(Invoked(self.id, self.serial, self.command()))
             self.ask()
 

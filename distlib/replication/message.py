@@ -40,8 +40,20 @@ class ReadRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Stale:
+    """In place of a result: the client has had a later request applied, and of an older one nothing is kept."""
+
+    def __str__(self) -> str:
+        return "stale"
+
+
+STALE = Stale()
+
+
+@dataclass(frozen=True, slots=True)
 class ClientReply:
-    """``ok``: the ``result`` of request ``serial``. Else nothing is known: ask again (the ``leader``, if named)."""
+    """``ok``: the ``result`` of request ``serial``. Else, unless the result is ``STALE``, nothing is known: ask again
+    (the ``leader``, if named)."""
 
     serial: int | None
     ok: bool
@@ -49,6 +61,11 @@ class ClientReply:
     leader: NodeId | None = None
 
     look = Look("slate", "dot", place=5)
+
+    @classmethod
+    def of(cls, serial: int | None, result: Any, leader: NodeId | None = None) -> ClientReply:
+        """The answer to a request that was applied, or is too old to be."""
+        return cls(serial, result != STALE, result, leader)
 
 
 # --- to the outside world -------------------------------------------------------------------------------

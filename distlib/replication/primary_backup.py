@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from distlib.core import require
 from distlib.core.look import Look
 from distlib.core.node import Node, NodeId, durable, setting, volatile
-from distlib.replication.message import ClientReply, ClientRequest, ReadRequest
+from distlib.replication.message import STALE, ClientReply, ClientRequest, ReadRequest
 from distlib.replication.state_machine import KeyValue, StateMachine
 
 MONITOR: NodeId = "monitor"
@@ -341,21 +341,21 @@ class PrimaryBackup(Node):
             return
         if client is not None and serial is not None:
             done, result = self.sessions.get(client, (0, None))
-            if serial <= done:  # a client has one request under way, so it waits for its last one alone
-                if serial == done:
-                    self.send_after_sync(client, ClientReply(serial, True, result))
+            if serial <= done or serial < self.latest(client):
+                self.send_after_sync(client, ClientReply.of(serial, result if serial == done else STALE))
                 return
             self.waiting |= {(client, serial)}
-        if client is None or serial is None or not self.has(client, serial):
+        if client is None or serial is None or serial != self.latest(client):
             self.log += (request,)
             if self.handed_over and self.current.backup is not None:
                 index = len(self.log)
                 self.send_after_sync(self.current.backup, Forward(self.current.number, index, request))
         self.answer()
 
-    def has(self, client: NodeId, serial: int) -> bool:
-        """Whether the client's request is in what is not applied of the log; what is applied, its session knows."""
-        return any((one.client, one.serial) == (client, serial) for one in self.log[self.applied :])
+    def latest(self, client: NodeId) -> int:
+        """The client's last serial in what is not applied of the log; what is applied, its session knows."""
+        own = [one.serial for one in self.log[self.applied :] if one.client == client and one.serial is not None]
+        return max(own, default=0)
 
     def on_read_request(self, sender: NodeId, request: ReadRequest) -> None:
         """A read goes through the log, too: a primary that was replaced without knowing must not answer it."""

@@ -8,13 +8,18 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
+from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 
-from distlib.labs.grading import Grade, grade_apart, grade_cases
+from distlib.labs import grading
+from distlib.labs.grading import Grade, grade_apart, grade_cases, listed, number_in, shown
 from distlib.labs.sandbox import PRINTED_CHARACTERS, SandboxError, run_apart, watch_calls
 
 
@@ -148,10 +153,73 @@ def test_a_grade_comes_from_a_process_apart_and_a_hang_does_not_pass() -> None:
     assert not grade and "did not come back" in str(grade)
 
 
+class Mute:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
 def test_cases_pass_when_all_are_right_and_each_wrong_one_is_named() -> None:
-    cases = [("two is even", lambda: True, True), ("three is even", lambda: False, False)]
+    cases = [("two is even", lambda: True, True), ("three is even", lambda: np.False_, False)]
     assert grade_cases(cases, "even", "odd") == Grade(True, ("all 2 cases right",))
-    wrong = grade_cases([("two is even", lambda: None, True), *cases], "even", "odd")
-    assert not wrong and wrong.remarks == ("two is even: even; yours says None",)
-    raised = grade_cases([("two is even", lambda: 1 / 0, True)], "even", "odd")
-    assert not raised and "your method raised ZeroDivisionError" in raised.remarks[0]
+    wrong = grade_cases([("four is even", lambda: False, True), *cases] * 7, "even", "odd")
+    assert not wrong and wrong.remarks == (*["four is even: even; yours says False"] * 5, "and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda: None, "is a `return` missing"),
+        (lambda: "yes", "your method's answer is 'yes'; it takes True or False"),
+        (Mute, "your method's answer is an instance of Mute"),
+        (lambda: 1 / 0, "your method raised ZeroDivisionError: division by zero"),
+        (lambda: sys.exit(3), "your method raised SystemExit: 3"),
+    ],
+)
+def test_a_case_without_an_answer_is_named(ask: Callable[[], Any], said: str) -> None:
+    grade = grade_cases([("two is even", ask, True)], "even", "odd")
+    assert not grade and said in grade.remarks[0]
+
+
+def test_no_case_is_no_grade() -> None:
+    with pytest.raises(ValueError, match="the number of cases is 0"):
+        grade_cases([], "even", "odd")
+
+
+def patch_a_method() -> Grade:
+    Grade.__bool__ = lambda self: True  # type: ignore[method-assign]
+    return Grade(True, ())
+
+
+def patch_a_module() -> Grade:
+    grading.grade_cases = lambda *given: Grade(True, ())
+    return Grade(True, ())
+
+
+@pytest.mark.parametrize(
+    ("check", "changed"), [(patch_a_method, "Grade.__bool__"), (patch_a_module, "distlib.labs.grading.grade_cases")]
+)
+def test_code_that_changes_what_it_is_graded_with_does_not_pass(check: Callable[[], Grade], changed: str) -> None:
+    grade = grade_apart(check)
+    assert not grade and f"your code changes {changed}" in str(grade)
+    assert not Grade(False, ()), "nothing has changed here"
+
+
+@pytest.mark.parametrize("one", [0.5, np.float32(0.5), Fraction(1, 2), Decimal("0.5"), np.array(0.5)])
+def test_a_number_is_a_number_whatever_its_type(one: Any) -> None:
+    assert number_in(one) == 0.5
+
+
+@pytest.mark.parametrize("one", [None, True, np.True_, "0.5", float("nan"), float("inf"), 10**400, [1, 2], 1j, object])
+def test_what_is_no_number(one: Any) -> None:
+    assert number_in(one) is None
+
+
+def test_what_is_in_an_answer_is_listed_up_to_an_end() -> None:
+    assert listed(n for n in (1, 2)) == listed((1, 2)) == [1, 2]
+    assert listed(count(), most=3) == [0, 1, 2]
+    assert listed("ab") is listed(7) is listed(None) is listed(int) is None
+
+
+def test_an_answer_is_shown_though_it_cannot_say_what_it_is() -> None:
+    assert shown(Mute()) == "an instance of Mute"
+    assert len(shown("long" * 100)) == 80

@@ -1,4 +1,4 @@
-"""The labs of the Paxos chapter and the History lab, without a screen."""
+"""The labs of the Paxos chapter, without a screen."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from distlib.paxos.charts import availability_by_size, intersection_graph, proto
 from distlib.paxos.labs import ComparisonLab, DuelLab, LeaderChangeLab, QuorumLab, SingleDecreeLab
 from distlib.paxos.quorums import QuorumParams, quorums
 from distlib.paxos.quorums import availability_by_size as sizes_of
-from distlib.principles.histories import OWN, to_jsonl
-from distlib.principles.labs import HistoryLab
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +24,7 @@ class QuickDuel(DuelLab):
     widths_ms = (0, 80)
 
 
-@pytest.mark.parametrize("kind", [SingleDecreeLab, QuickDuel, QuorumLab, LeaderChangeLab, ComparisonLab, HistoryLab])
+@pytest.mark.parametrize("kind", [SingleDecreeLab, QuickDuel, QuorumLab, LeaderChangeLab, ComparisonLab])
 def test_every_preset_and_figure_of_a_lab_works_and_its_share_line_rebuilds_it(kind: type[Lab]) -> None:
     lab = kind(**({"trials": 2, "commands": 3} if kind is ComparisonLab else {}))
     for values in kind.presets.values():
@@ -95,28 +93,3 @@ def test_rows_of_a_tree_never_overlap() -> None:
 
 
 # --- histories ----------------------------------------------------------------------------------------------
-
-
-def test_the_history_lab_says_where_it_gets_stuck_and_takes_edited_lines() -> None:
-    lab = HistoryLab(history="a stale read")
-    (verdict,) = lab.verdicts(lab.result)
-    assert verdict[1] is False
-    assert "stuck" in verdict[2]
-    lab.edit()
-    lab.check(lab.lines.value.replace('"result": 1', '"result": 2'))
-    assert lab.params.history == OWN
-    assert lab.verdicts(lab.result)[0][1] is True
-    assert eval(lab.share(), {"HistoryLab": HistoryLab}).lines.value == lab.lines.value
-
-
-def test_a_line_that_cannot_be_read_is_named_in_the_lab() -> None:
-    lab = HistoryLab(history="a queue that overtakes")
-    good = to_jsonl(lab.result.history)
-    lab.check(good + '\n{"process": "A", "f": "dequeue", "call": 9}')
-    assert "line:4: field 'return'" in str(lab.error)
-    assert "line:4" in lab._frame.said.value
-    lab.check(good)
-    assert lab.error is None
-    assert lab.params.type_name == "queue"
-    lab.check("")
-    assert "no lines of your own" in str(lab.error)

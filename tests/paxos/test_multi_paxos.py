@@ -11,6 +11,7 @@ from distlib.paxos.multi_paxos import MultiPaxos, Role
 from distlib.paxos.multi_paxos_message import (
     NO_OP,
     Accept,
+    Accepted,
     BecameLeader,
     ChosenEntries,
     Heartbeat,
@@ -19,7 +20,7 @@ from distlib.paxos.multi_paxos_message import (
     Proposal,
 )
 from distlib.replication.client import Client
-from distlib.replication.message import ClientReply, ClientRequest, ReadRequest, Returned
+from distlib.replication.message import STALE, ClientReply, ClientRequest, ReadRequest, Returned
 from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant
@@ -137,6 +138,74 @@ def test_a_repeated_request_is_applied_once_and_answered_alike() -> None:
     replies = [message for *_, message, _ in trace.sent if isinstance(message, ClientReply)]
     assert [reply.result for reply in replies] == [5, 5, 5]
     assert len(server.log) == 1
+
+
+def test_an_older_request_is_stale_and_gets_no_later_ones_result() -> None:
+    running = cluster([MultiPaxos("S1", ()), Client("C1", ("S1",))])
+    for at_ms, serial in ((400, 1), (420, 2), (440, 1)):
+        running.post(at_ms, "S1", ClientRequest(Add("x", 5), "C1", serial))
+    trace = running.run(600)
+    replies = [message for *_, message, _ in trace.sent if isinstance(message, ClientReply)]
+    assert [(one.ok, one.result) for one in replies] == [(True, 5), (True, 10), (False, STALE)]
+    assert running.nodes["S1"].machine_state == (("x", 10),)
+
+
+def messages(server: MultiPaxos) -> list:
+    return [effect.message for effect in server.take_effects() if hasattr(effect, "message")]
+
+
+def behind_a_hole() -> MultiPaxos:
+    """S1, which has accepted 20 for slot 2 and learnt that it is chosen, and knows nothing of slot 1."""
+    server = MultiPaxos("S1", ("S2", "S3"))
+    server.start()
+    server.receive("S2", Accept(Ballot(1, "S2"), 2, ClientRequest(Put("x", 20)), 0))
+    server.receive("S2", Heartbeat(Ballot(1, "S2"), 2))
+    server.take_effects()
+    return server
+
+
+def test_what_is_chosen_behind_a_hole_is_durable_and_in_every_promise() -> None:
+    server = behind_a_hole()
+    server.crash()
+    server.start()
+    server.take_effects()
+    for first, chosen in ((1, ((2, ClientRequest(Put("x", 20))),)), (3, ())):
+        server.receive("S3", Prepare(Ballot(9, "S3"), first))
+        assert messages(server) == [Promise(Ballot(9, "S3"), first, (), chosen)]
+
+
+def test_a_new_leader_keeps_to_what_an_acceptor_knows_behind_a_hole() -> None:
+    """It learns it from the promise, fills the hole, and then applies both."""
+    old, new = behind_a_hole(), MultiPaxos("S3", ("S1", "S2"))
+    new.start()
+    new.timeout("suspicion")
+    old.receive("S3", Prepare(new.ballot, 1))
+    for sender, promise in (("S3", Promise(new.ballot, 1)), ("S1", messages(old)[0])):
+        new.receive(sender, promise)
+    assert new.role is Role.LEADER
+    assert (new.proposals, new.next_slot) == ({1: NO_OP}, 3)
+
+
+def test_an_acceptor_acknowledges_no_other_value_than_the_chosen_one() -> None:
+    server = behind_a_hole()
+    server.receive("S3", Accept(Ballot(9, "S3"), 2, ClientRequest(Put("x", 99)), 0))
+    assert messages(server) == [ChosenEntries(2, (ClientRequest(Put("x", 20)),))]
+    server.receive("S3", Accept(Ballot(9, "S3"), 2, ClientRequest(Put("x", 20)), 0))
+    assert messages(server) == [Accepted(Ballot(9, "S3"), 2)]
+    assert not server.accepted
+
+
+def test_a_leader_that_hears_of_another_value_gives_its_own_up_and_its_client_asks_again() -> None:
+    server = MultiPaxos("S1", ("S2", "S3"))
+    server.start()
+    server.timeout("suspicion")
+    for sender in ("S2", "S3"):
+        server.receive(sender, Promise(server.ballot, 1))
+    server.receive("C1", ClientRequest(Put("x", 1), "C1", 1))
+    server.take_effects()
+    server.receive("S2", ChosenEntries(1, (NO_OP,)))
+    assert (server.proposals, server.votes, server.log) == ({}, {}, (NO_OP,))
+    assert messages(server) == [ClientReply(1, False, leader="S1")]
 
 
 def test_a_request_chosen_in_two_slots_is_applied_once() -> None:

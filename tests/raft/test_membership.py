@@ -12,7 +12,7 @@ from distlib.raft.message import AppendEntries, AppendReply, Vote
 from distlib.raft.raft import Role
 from distlib.raft.snapshot import SnapshotInstalled
 from distlib.replication.client import Client
-from distlib.replication.message import ClientReply, NoOp, Returned
+from distlib.replication.message import STALE, ClientReply, NoOp, Returned
 from distlib.replication.state_machine import Add
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
@@ -126,12 +126,31 @@ def test_no_change_before_the_leader_has_committed_an_entry_of_its_own_term() ->
     assert server.servers() == names(4)
 
 
-def test_a_change_to_what_is_in_force_is_answered_at_once() -> None:
+def committed(server: Membership, message: AddServer | RemoveServer) -> list[Any]:
+    """The answers to ``message`` once S2 and S3 have all that the leader has."""
+    server.receive("Admin", message)
+    for peer in ("S2", "S3"):
+        server.receive(peer, AppendReply(1, True, match_index=server.log.last_index))
+    return answers(server)
+
+
+def test_a_change_to_what_is_in_force_is_remembered_too() -> None:
+    """Another administrator may make it a change, and a late copy must not: so it goes through the log."""
     server = lead()
-    server.receive("Admin", AddServer("S2", "Admin", 1))
-    server.receive("Admin", RemoveServer("S4", "Admin", 2))
-    assert answers(server) == [ClientReply(1, True, names(3), "S1"), ClientReply(2, True, names(3), "S1")]
-    assert server.log.last_index == 1
+    remove = RemoveServer("S4", "Admin", 1)
+    assert committed(server, remove) == [ClientReply(1, True, names(3), "S1")]
+    committed(server, AddServer("S4", "Other", 1))
+    assert committed(server, remove) == [ClientReply(1, True, names(3), "S1")]
+    assert server.servers() == names(4)
+
+
+def test_a_change_is_made_once_though_a_configuration_is_in_force_before_it_is_applied() -> None:
+    server = lead()
+    add = AddServer("S4", "Admin", 1)
+    assert committed(server, add) == [ClientReply(1, True, names(4), "S1")]
+    assert committed(server, RemoveServer("S4", "Admin", 2)) == [ClientReply(2, True, names(3), "S1")]
+    assert committed(server, add) == [ClientReply(1, False, STALE, "S1")]
+    assert server.servers() == names(3)
 
 
 def test_the_last_server_stays() -> None:

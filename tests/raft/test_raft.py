@@ -16,7 +16,7 @@ from distlib.raft.log import Entry, Index, Term
 from distlib.raft.message import AppendEntries, AppendReply, Applied, BecameLeader, Vote
 from distlib.raft.raft import Raft, Read, Role
 from distlib.replication.client import Client
-from distlib.replication.message import ClientReply, ClientRequest, Invoked, ReadRequest, Returned
+from distlib.replication.message import STALE, ClientReply, ClientRequest, Invoked, ReadRequest, Returned
 from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant, Uniform
@@ -108,6 +108,17 @@ def test_a_repeated_request_is_applied_once_and_answered_alike_each_time() -> No
     assert answers == [ClientReply(7, True, 1, first.id)] * 3
     assert first.machine_state == (("x", 1),)
     assert [one.event.result for one in trace.outputs_of(Applied) if one.node == first.id] == [None, 1, 1, 1]
+
+
+def test_an_older_request_is_stale_and_gets_no_later_ones_result() -> None:
+    world = cluster(3, clients=[Client("C1", names(3))])
+    first = elect(world)
+    for wait, serial in enumerate((1, 2, 1), 1):
+        world.post(world.now_ms + wait, first.id, ClientRequest(Add("x", 1), "C1", serial), sender="C1")
+    trace = world.run(world.now_ms + 300)
+    answers = [sent[4] for sent in trace.sent if isinstance(sent[4], ClientReply)]
+    assert [(one.ok, one.result) for one in answers] == [(True, 1), (True, 2), (False, STALE)]
+    assert {node.machine_state for node in world.nodes.values() if isinstance(node, Raft)} == {(("x", 2),)}
 
 
 def test_sessions_survive_a_change_of_leader() -> None:

@@ -12,7 +12,7 @@ from distlib.raft.message import AppendEntries
 from distlib.raft.raft import Raft
 from distlib.raft.snapshot import InstallSnapshot, Snapshot, SnapshotInstalled, SnapshotReply, Snapshots, SnapshotTaken
 from distlib.replication.client import Client
-from distlib.replication.message import ClientReply, ClientRequest, Returned
+from distlib.replication.message import STALE, ClientReply, ClientRequest, Returned
 from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
@@ -69,10 +69,12 @@ def test_sessions_are_part_of_the_snapshot_so_a_repeated_request_is_not_applied_
         world.schedule(Crash(world.now_ms + 1, one, 10))
     world.run(world.now_ms + 1_500)
     new = leader(world)
-    world.post(world.now_ms + 1, new.id, ClientRequest(Add("x"), "C1", 5), sender="C1")
+    for wait, serial in enumerate((5, 4), 1):
+        world.post(world.now_ms + wait, new.id, ClientRequest(Add("x"), "C1", serial), sender="C1")
     trace = world.run(world.now_ms + 200)
     assert new.machine_state == (("x", 5),)
-    assert [sent[4].result for sent in trace.sent if isinstance(sent[4], ClientReply) and sent[5] > at + 1_000] == [5]
+    late = [sent[4].result for sent in trace.sent if isinstance(sent[4], ClientReply) and sent[5] > at + 1_000]
+    assert late == [5, STALE]
 
 
 def test_a_restarted_server_goes_on_from_its_snapshot() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from distlib.core.fault import Drift, Partition
+from distlib.core.node import with_peers
+from distlib.raft.membership import Membership
 from distlib.raft.message import AppendEntries, AppendReply, RequestVote, Vote
 from distlib.raft.raft import Raft, Role
+from distlib.raft.snapshot import SnapshotReply
 from distlib.raft.variants import LeaderLease, LeaderStickiness, PreVote, PreVoteReply, RequestPreVote
 from distlib.replication.client import Client
 from distlib.replication.message import ClientReply, ClientRequest, ReadRequest, Returned
@@ -27,6 +31,23 @@ def started(kind: type[Raft], **settings: Any) -> Any:
 
 def messages(server: Raft) -> list[Any]:
     return [one.message for one in server.take_effects() if hasattr(one, "message")]
+
+
+def elected(kind: type[Raft]) -> Any:
+    """S1 as the leader of term 1, by the vote of S2."""
+    server = started(kind)
+    server.timeout("election")
+    if kind is PreVote:
+        server.receive("S2", PreVoteReply(1, True))
+    server.receive("S2", Vote(1, True))
+    server.take_effects()
+    assert server.role is Role.LEADER
+    return server
+
+
+@dataclass
+class SteadyMembership(Membership, LeaderStickiness):
+    """Servers that come and go, and keep to their leader."""
 
 
 def returning(kind: type[Raft]) -> tuple[int, int]:
@@ -90,6 +111,83 @@ def test_who_hears_a_leader_grants_no_pre_vote_and_no_vote() -> None:
     assert messages(server) == [PreVoteReply(2, True)]
     server.receive("S3", RequestVote(2, 0, 0))
     assert messages(server) == [Vote(2, True)]
+
+
+VARIANTS = [LeaderStickiness, PreVote, LeaderLease]
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_a_leader_that_hears_a_majority_hears_a_leader(kind: type[Raft]) -> None:
+    """Else its own vote and that of the one who asks make a majority of three."""
+    server = elected(kind)
+    server.timeout("silence", "S2")  # whose vote was the last word of it
+    server.receive("S2", AppendReply(1, False, conflict_index=1))  # whatever it answers, it follows
+    server.take_effects()
+    server.receive("S3", RequestVote(2, 9, 9))
+    assert (server.role, server.current_term, messages(server)) == (Role.LEADER, 1, [])
+    server.timeout("silence", "S2")  # the minimum election timeout has passed
+    server.receive("S3", RequestVote(2, 9, 9))
+    assert (server.role, server.current_term, messages(server)) == (Role.FOLLOWER, 2, [Vote(2, True)])
+
+
+def test_a_leader_that_hears_a_majority_grants_no_pre_vote() -> None:
+    server = elected(PreVote)
+    for server_heard, granted in ((True, False), (False, True)):
+        if not server_heard:
+            server.timeout("silence", "S2")
+        server.receive("S3", RequestPreVote(2, 9, 9))
+        assert messages(server) == [PreVoteReply(2 if granted else 1, granted)]
+    assert server.role is Role.LEADER
+
+
+def test_a_leader_needs_a_majority_of_its_own_configuration() -> None:
+    """Who only learns (S4) counts for nothing; a leader that is alone is its own majority."""
+    alone, *_ = with_peers(SteadyMembership, names(4), initial_servers=("S1",))
+    alone.start()
+    alone.timeout("election")
+    assert alone.role is Role.LEADER and alone.has_leader()
+    server, *_ = with_peers(SteadyMembership, names(4), initial_servers=names(3))
+    server.start()
+    server.timeout("election")
+    server.receive("S2", Vote(1, True))
+    server.timeout("silence", "S2")
+    server.hear_round("S4", 0)
+    assert not server.has_leader()
+    server.hear_round("S3", 0)
+    assert server.has_leader()
+
+
+def test_a_snapshot_that_arrived_is_word_from_a_follower() -> None:
+    server, *_ = with_peers(SteadyMembership, names(3))
+    server.start()
+    server.timeout("election")
+    server.receive("S2", Vote(1, True))
+    server.timeout("silence", "S2")
+    assert not server.has_leader()
+    server.receive("S3", SnapshotReply(1, 1))
+    assert server.has_leader()
+
+
+def test_who_led_does_not_hear_itself() -> None:
+    server = elected(LeaderStickiness)
+    server.receive("S2", AppendReply(5, False))
+    assert server.role is Role.FOLLOWER and not server.has_leader()
+    server.take_effects()
+    server.receive("S3", RequestVote(6, 9, 9))
+    assert messages(server) == [Vote(6, True)]
+
+
+def test_a_returning_follower_deposes_no_idle_leader() -> None:
+    """Nothing is committed meanwhile, so its log is as good as any: 200 seeds, of which 34 deposed it once."""
+    deposed = 0
+    for seed in range(200):
+        world = cluster(3, PreVote, network=Network(Uniform(1, 5)), seed=seed, record=False)
+        first = elect(world)
+        term, lonely = first.current_term, next(one for one in names(3) if one != first.id)
+        world.schedule(Partition(world.now_ms, ((lonely,), tuple(one for one in names(3) if one != lonely)), 700))
+        world.run(world.now_ms + 1_500)
+        deposed += (first.role, first.current_term) != (Role.LEADER, term)
+    assert deposed == 0
 
 
 def test_a_pre_vote_needs_an_up_to_date_log_and_a_new_term() -> None:

@@ -60,6 +60,16 @@ def test_a_hint_is_followed_once_and_then_the_client_waits() -> None:
     assert asked(client) == [("S1", ClientRequest(Put("x", 1), "C1", 1))]
 
 
+def test_each_operation_follows_its_first_hint() -> None:
+    client = calling(Put("x", 1), Put("x", 2))
+    for message in (ClientReply(1, False, leader="S3"), ClientReply(1, True)):
+        client.receive("S3" if message.ok else "S1", message)
+    client.timeout("next")
+    client.take_effects()
+    client.receive("S3", ClientReply(2, False, leader="S2"))
+    assert asked(client) == [("S2", ClientRequest(Put("x", 2), "C1", 2))]
+
+
 def test_answers_to_other_requests_are_ignored() -> None:
     client = calling(Put("x", 1), Put("x", 2))
     client.take_effects()

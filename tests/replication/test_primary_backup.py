@@ -14,7 +14,7 @@ from distlib.core.node import Node
 from distlib.replication.broken import AnswersAtOnce, ReportsTooEarly
 from distlib.replication.history import history_of
 from distlib.replication.invariants import AnsweredSurvives, AppliedOnce, OneHistory, primary_backup_invariants
-from distlib.replication.message import ClientReply, ClientRequest, ReadRequest
+from distlib.replication.message import STALE, ClientReply, ClientRequest, ReadRequest
 from distlib.replication.primary_backup import (
     MONITOR,
     Announce,
@@ -165,8 +165,19 @@ def test_a_request_that_its_client_no_longer_waits_for_is_not_taken_in() -> None
     alone = server("S1", View(2, "S1", None))
     for serial in (2, 1, 2):
         alone.on_client_request("C1", ClientRequest(Put("x", serial), "C1", serial))
-    assert sent(alone) == [("C1", ClientReply(2, True)), ("C1", ClientReply(2, True))]
+    first = ClientReply(2, True)
+    assert sent(alone) == [("C1", first), ("C1", ClientReply(1, False, STALE)), ("C1", first)]
     assert [one.serial for one in alone.log] == [2] and not alone.waiting
+
+
+def test_an_older_request_is_stale_also_while_the_later_one_is_not_applied() -> None:
+    """The client crashed after the first, which comes late."""
+    primary = server("S1", View(2, "S1", "S2"), handed_over=True)
+    primary.handed_over = True
+    for serial in (2, 1):
+        primary.on_client_request("C1", ClientRequest(Put("x", serial), "C1", serial))
+    assert ("C1", ClientReply(1, False, STALE)) in sent(primary)
+    assert [one.serial for one in primary.log] == [2] and primary.applied == 0
 
 
 def test_requests_without_a_serial_number_are_all_taken_in() -> None:
