@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -42,18 +44,20 @@ class LabReport:
 
     def page(self) -> str:
         """Everything as one page of HTML that stands alone."""
+        head = f'<head><meta charset="utf-8"><title>{escape(self.title)}</title></head>'
+        body = self.part(to_html(self.figure, full_page=False))
+        return f'<!DOCTYPE html><html lang="en">{head}<body>{body}</body></html>\n'
+
+    def part(self, figure: str) -> str:
+        """Everything as a part of a page; ``figure`` is the figure's HTML."""
         steps = "".join(f"<li>{escape(step)}</li>" for step in self.steps)
         parts = [
-            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(self.title)}</title>',
-            markup.STYLE,
-            '</head><body><div class="lab">',
-            f'<h1 class="lab-title">{escape(self.title)}</h1>',
-            to_html(self.figure, full_page=False),
+            f'{markup.STYLE}<div class="lab"><div class="lab-title" role="heading">{escape(self.title)}</div>',
+            figure,
             "" if self.table is None else markup.table(self.table),
             markup.verdicts(self.verdicts),
             steps and f'<ol class="lab-witness">{steps}</ol>',
-            f'<p class="lab-witness">Rebuild it with <code class="lab-file">{escape(self.share)}</code></p>',
-            "</div></body></html>\n",
+            f'<p class="lab-witness">Rebuild it with <code class="lab-file">{escape(self.share)}</code></p></div>',
         ]
         return "\n".join(parts)
 
@@ -76,16 +80,17 @@ class Export:
         self.images = [kind for kind in self.kinds if kind in IMAGES]
         self.written: list[Path] = []
         self.trouble: list[str] = []
-        self._stem = _unused_stem(re.sub(r"[^\w=.+-]+", "-", report.stem)[:80].strip("-_."))
+        self._stem = _unused_stem(_safe(report.stem))
 
     def write_texts(self) -> None:
         """Write the HTML page, the tables and the scenario."""
         if "html" in self.kinds:
             self._write(".html", self.report.page())
         if "csv" in self.kinds:
+            used: set[str] = set()
             for name, frame in self.report.data.items():
                 text = frame.to_csv(index=not isinstance(frame.index, pd.RangeIndex), lineterminator="\n")
-                self._write(f"_table-{re.sub(r'[^0-9A-Za-z]+', '-', name)}.csv", text, "utf-8-sig")
+                self._write(f"_table-{_unused(_safe(name), used)}.csv", text, "utf-8-sig")
         if "json" in self.kinds:
             self._write(".json", self.report.scenario)
 
@@ -106,13 +111,35 @@ class Export:
         self.written.append(path)
 
 
-def _unused_stem(name: str) -> str:
-    """``exports/name``, with a number behind it if files of that name are there."""
-    folder = Path(FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
-    present = [path.name for path in folder.iterdir()]
+_TAKEN: set[str] = set()
+"""Stems that this process has given away: an image is drawn later, and until then no file shows that it will come."""
+_LOCK = threading.Lock()
+
+
+def _safe(name: str) -> str:
+    """``name`` as a part of a file's name on any machine: letters of all languages stay, and 120 bytes at the most."""
+    kept = re.sub(r"[^\w=.+-]+", "-", unicodedata.normalize("NFC", name)).encode()[:120].decode(errors="ignore")
+    return kept.strip("-_.") or "unnamed"
+
+
+def _unused(name: str, used: set[str]) -> str:
+    """``name``, with a number behind it if it is ``used``, where letters that differ in case alone are the same."""
     number, candidate = 1, name
-    while any(one.startswith((f"{candidate}.", f"{candidate}_table-")) for one in present):
+    while candidate.casefold() in used:
         number += 1
         candidate = f"{name}_{number}"
-    return f"{FOLDER}/{candidate}"
+    used.add(candidate.casefold())
+    return candidate
+
+
+def _unused_stem(name: str) -> str:
+    """``exports/name``, with a number behind it if files of that name are there, or will be."""
+    folder = Path(FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _LOCK:
+        here = f"{folder.resolve()}/".casefold()
+        taken = {one.removeprefix(here) for one in _TAKEN if one.startswith(here)}
+        taken |= {re.split(r"_table-|\.[a-z]+$", path.name)[0].casefold() for path in folder.iterdir()}
+        stem = _unused(name, taken)
+        _TAKEN.add(here + stem.casefold())
+    return f"{FOLDER}/{stem}"

@@ -37,7 +37,7 @@ from distlib.labs.export import KINDS, Export, LabReport
 from distlib.labs.frame import Frame
 from distlib.labs.markup import LabVerdict
 from distlib.labs.picture import Picture
-from distlib.labs.shown import Shown, weakly
+from distlib.labs.shown import Shown, is_first, weakly
 from distlib.labs.work import Job, Progress, Stopped
 
 SHOW_S = 2.0
@@ -224,6 +224,12 @@ class Lab(Shown):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         self.wait(SHOW_S)  # a first picture that is nearly ready shall be there when the browser draws
         return super()._repr_mimebundle_(**kwargs)
+
+    def _static(self) -> str:
+        if self.picture.figure is None:
+            return ""
+        shown = (self.picture.figure, self.table(self._result), self.verdicts(self._result))
+        return LabReport(self.title, "", self.share(), "", *shown).part(self.picture.html(is_first()))
 
     # --- values and controls --------------------------------------------------------------------------------
 

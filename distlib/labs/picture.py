@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from string import Template
 from typing import Any
+from uuid import uuid4
 
 import anywidget
 import ipywidgets as w
@@ -16,6 +20,7 @@ from plotly.offline import get_plotlyjs
 
 from distlib.figures import theme
 
+STATIC = Template(Path(__file__).with_name("static.html").read_text(encoding="utf-8"))
 CONFIG = {"displaylogo": False, "toImageButtonOptions": {"format": "svg"}}
 
 Heard = Callable[[str, list[dict[str, Any]]], None]
@@ -65,6 +70,13 @@ class Picture:
         layout.setdefault("width", theme.WIDTH)
         self.state.figure = json.dumps({"frames": [], **content, "config": CONFIG}, separators=(",", ":"))
 
+    def html(self, with_plotly: bool) -> str:
+        """The figure for a page without a kernel, in which one figure has to bring plotly.js along."""
+        height = self.figure.layout.height or 450
+        source = f'<script type="text/plain" id="plotly-of-labs">{_packed()}</script>' if with_plotly else ""
+        figure = self.state.figure.replace("</", "<\\/")
+        return STATIC.substitute(place=f"lab-{uuid4().hex}", height=height, source=source, figure=figure)
+
     def _told(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("ask") == "plotly":
             self._send_plotly(self.state)
@@ -79,3 +91,8 @@ class Picture:
 @cache
 def _plotly() -> bytes:
     return get_plotlyjs().encode()
+
+
+@cache
+def _packed() -> str:
+    return b64encode(gzip.compress(_plotly(), 3)).decode()

@@ -87,6 +87,13 @@ class Quiz(Shown):
             made.append(button)
         return made
 
+    def _static(self) -> str:
+        asked = (
+            f"<p>{escape(one.text)}</p><ul>{''.join(f'<li>{escape(option)}</li>' for option in one.options)}</ul>"
+            for one in self.questions
+        )
+        return f'{markup.STYLE}<div class="lab">{"".join(asked)}</div>'
+
 
 def prediction(chapter: str, name: str) -> Quiz:
     """The one question called ``name`` that a chapter asks before the next cell shows what happens. Raises

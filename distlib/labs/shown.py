@@ -37,7 +37,12 @@ class Shown:
         for widget in _inside(self._roots):
             widget.open()
         _note(self)
-        return type(self.box)._repr_mimebundle_(self.box, **kwargs)
+        bundle = type(self.box)._repr_mimebundle_(self.box, **kwargs)
+        return bundle | ({"text/html": static} if (static := self._static()) else {})
+
+    def _static(self) -> str:
+        """HTML that shows the same where there is no kernel, as in a saved notebook that is turned into a page."""
+        return ""
 
 
 def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,6 +85,20 @@ def _note(shown: Shown) -> None:
         if id(shell) not in _listening:
             _listening.add(id(shell))
             shell.events.register("post_run_cell", _settle)
+
+
+_FIRST: list[str] = []
+"""The name of the cell that showed a picture first."""
+
+
+def is_first() -> bool:
+    """Whether this cell is the first of the notebook to show a picture, and has to bring along what all need."""
+    parent: dict[str, Any] = getattr(get_ipython(), "get_parent", dict)()
+    cell = parent.get("metadata", {}).get("cellId") or ""
+    if not _FIRST:
+        _FIRST.append(cell)
+        return True
+    return bool(cell) and [cell] == _FIRST
 
 
 def _settle(result: Any) -> None:

@@ -14,6 +14,7 @@ import pytest
 import distlib.labs
 from distlib.figures.export import NoBrowserError
 from distlib.labs import export
+from distlib.labs.export import Export, LabReport
 from distlib.labs.lab import Lab
 from tests.labs.toy import ToyLab
 
@@ -54,6 +55,37 @@ def test_export_writes_every_kind_and_never_over_another(lab: ToyLab, monkeypatc
     table = pd.read_csv(f"exports/{stem}_table-statistics.csv")
     assert list(table.columns) == ["who", "end & place"]
     assert len(table) == 3
+
+
+def report_of(tables: dict[str, pd.DataFrame], stem: str = "toy") -> LabReport:
+    return LabReport("toy", stem, "ToyLab()", "{}", go.Figure(), data=tables)
+
+
+def test_tables_whose_names_look_alike_are_files_of_their_own() -> None:
+    names = ["a b", "a/b", "消息", "状态", "A b", "", "/", "表" * 90]
+    files = Export(report_of({name: pd.DataFrame({"name": [name]}) for name in names}), ["csv"])
+    files.write_texts()
+    assert [pd.read_csv(path, keep_default_na=False)["name"][0] for path in files.written] == names
+    stems = [path.stem.removeprefix("toy_table-") for path in files.written]
+    assert stems[:7] == ["a-b", "a-b_2", "消息", "状态", "A-b_3", "unnamed", "unnamed_2"]
+    assert len({stem.casefold() for stem in stems}) == len(names)
+
+
+def test_exports_at_the_same_moment_never_write_over_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(figure: go.Figure, path: Path) -> Path:
+        path.write_text("image")
+        return path
+
+    monkeypatch.setattr(export, "save_image", draw)
+    several = [
+        Export(report_of({}, stem), ["svg"]) for stem in ("toy", "toy", "Toy", "toy/", "实验室" * 60, "实验室" * 60)
+    ]
+    for one in several:  # an image comes later than the next export begins
+        one.write_images()
+    assert len({path.name.casefold() for one in several for path in one.written}) == len(several)
+    later = Export(report_of({}), ["json"])
+    later.write_texts()
+    assert later.written[0].stem == "toy_5"
 
 
 def test_the_page_stands_alone_and_holds_everything(lab: ToyLab) -> None:

@@ -18,7 +18,7 @@ from distlib.core.seeds import Seeds
 from distlib.core.trace import Trace
 from distlib.figures.branches import step_diagram
 from distlib.labs.export import Export, LabReport
-from distlib.labs.shown import Shown, weakly
+from distlib.labs.shown import Shown, is_first, weakly
 from distlib.labs.work import Job, Progress, Stopped
 from distlib.workbench.step.cluster import (
     ClusterState,
@@ -366,6 +366,9 @@ class StepLab(Shown):
             return f"StepLab({getattr(self.protocol, '__name__', self.protocol)}): {self.error}"
         words = f"step {self.state.depth}, {len(self.messages)} in flight, {len(self.tree)} states"
         return f"{self._frame.title}: {words}"
+
+    def _static(self) -> str:
+        return "" if self.picture.figure is None else self.report().part(self.picture.html(is_first()))
 
     # --- the screen -----------------------------------------------------------------------------------------
 
