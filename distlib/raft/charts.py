@@ -9,6 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from distlib.figures import theme
+from distlib.figures.log_view import TERMS
+from distlib.figures.shapes import framed, labelled_bars, plain
+from distlib.raft.paper_figures import Moment
 
 
 def failover_panels(
@@ -113,3 +116,29 @@ def throughput_chart(table: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(title_text="servers", tickvals=sorted(table["servers"].unique()))
     figure.update_yaxes(type="log", dtick=1)
     return figure
+
+
+def log_panels(moments: Sequence[Moment]) -> go.Figure:
+    """Logs as the paper's figures 7 and 8 draw them: a panel a moment, a row a server, a box an entry. ♛ leads."""
+    names = list(moments[0].logs)
+    longest = max(len(log) for moment in moments for log in moment.logs.values())
+    figure = theme.panels(1, len(moments), height=90 + 34 * len(names), subplot_titles=[one.title for one in moments])
+    for column, moment in enumerate(moments, 1):
+        boxes = [
+            (index - 0.46, 0.92, -names.index(name), f"<b>{term}</b>", f"{name}, index {index}: term {term}", term)
+            for name, log in moment.logs.items()
+            for index, term in enumerate(log, 1)
+        ]
+        colours = [TERMS[(one[-1] - 1) % len(TERMS)] for one in boxes]
+        figure.add_trace(labelled_bars(
+            [one[:-1] for one in boxes], width=0.72, showlegend=False, marker=framed(colours, theme.PAPER, 1),
+            insidetextfont={"color": theme.INK, "size": 13},
+        ), 1, column)  # fmt: skip
+        labels = [f"♛ <b>{plain(name)}</b>" if name == moment.leader else plain(name) for name in names]
+        figure.update_yaxes(
+            **theme.ROWS, range=[0.5 - len(names), 0.5], tickvals=[-row for row in range(len(names))], ticktext=labels,
+            row=1, col=column,
+        )  # fmt: skip
+    figure.update_xaxes(range=[0.4, longest + 0.6], dtick=1, showgrid=False, ticks="", title_text="log index")
+    figure.update_layout(barmode="overlay", margin={"l": 74, "r": 20, "t": 40, "b": 46}, dragmode=False)
+    return figure.update_annotations(font_size=14)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from distlib.labs.grading import Grade, grade_apart, grade_cases
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.log import Entry, Index, Log, Term
 from distlib.raft.message import BecameLeader, RequestVote
+from distlib.raft.paper_figures import FIGURE_7, log_of
 from distlib.raft.raft import Raft, Role
 from distlib.raft.scenarios import ElectionParams, leader_of
 from distlib.raft.statistics import failovers, leaders
@@ -182,6 +183,32 @@ def _survives(candidate: type[Raft], cases: Grade) -> Grade:
     else:
         remark = f"60 runs with random faults: no invariant broken, {committed} entries committed"
     return Grade(committed >= 60, (*cases.remarks, remark))
+
+
+def grade_figure_7(agrees: Any, voters: Any) -> Grade:
+    """Figure 7: ``agrees`` maps each follower a to f to the last index up to which its log is the leader's (0: none);
+    ``voters`` are those that may have voted for this leader, as letters in any form."""
+    leader, followers = FIGURE_7.logs["leader"], [name for name in FIGURE_7.logs if name != "leader"]
+    if not isinstance(agrees, dict) or {*agrees} != {*followers}:
+        return Grade(False, (f"agrees has an index for each of {', '.join(followers)}: {{'a': 9, …}}",))
+    if not isinstance(voters, Iterable) or not {*voters} <= {*followers}:
+        return Grade(False, (f"voters are some of {', '.join(followers)}, for example 'ab'",))
+    wrong = []
+    for name in followers:
+        log = FIGURE_7.logs[name]
+        same = next((at for at, pair in enumerate(zip(log, leader, strict=False)) if pair[0] != pair[1]),
+                    min(len(log), len(leader)))  # fmt: skip
+        server = Raft(name, ("leader",))
+        server.log = log_of(log)
+        may = server.is_up_to_date(len(leader), leader[-1])
+        if isinstance(agrees[name], bool) or agrees[name] != same:
+            wrong.append(
+                f"{name}: {agrees[name]!r} is not where it stops agreeing; compare from the left, term by term"
+            )
+        if (name in voters) != may:
+            wrong.append(f"{name}: compare the last terms first, then the lengths (§5.4.1)")
+    right = "the leader has its own vote and those of four followers: five of seven"
+    return Grade(not wrong, tuple(wrong) or (right,))
 
 
 # --- random faults against a reader's Raft ----------------------------------------------------------------
