@@ -23,8 +23,9 @@ class Chapter(NamedTuple):
 CHAPTERS = (
     Chapter("01_background", "Background", "背景介绍", 0),
     Chapter("02_core_concepts", "Core concepts", "核心概念与联系", 0, ("01_background",)),
-    Chapter("03_1_paxos", "Paxos", "Paxos 算法", 1, ("02_core_concepts",)),
-    Chapter("03_1_raft", "Raft", "Raft 算法", 1, ("02_core_concepts",)),
+    Chapter("03_1_paxos", "Paxos", "Paxos算法", 1, ("02_core_concepts",)),
+    Chapter("03_1_raft", "Raft", "Paxos和Raft算法", 1, ("02_core_concepts",)),
+    Chapter("03_1_raft_in_depth", "Raft in depth", "Paxos和Raft算法", 1, ("03_1_raft",)),
     Chapter("03_2_transactions", "Transactions", "两阶段提交与柔性事务", 1, ("02_core_concepts", "03_1_paxos")),
     Chapter("03_3_load_balancing", "Load balancing", "负载均衡：随机分发和轮询", 1, ("02_core_concepts",)),
     Chapter("03_4_fault_tolerance", "Fault tolerance", "重试、超时、熔断", 1, ("02_core_concepts",)),

@@ -113,7 +113,7 @@ def _question(asked: dict[str, Any]) -> Question:
 
 def _asked(chapter: str) -> dict[str, Any]:
     """The questions of a chapter: in a file of its topic's folder, so that no cell gives the answer away."""
-    files = (tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(LIBRARY.glob("*/questions.toml")))
+    files = (tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(LIBRARY.glob("*/questions*.toml")))
     asked = {one["chapter"]: one for one in files}
     return asked[require.choice("the chapter", chapter, sorted(asked))]
 

@@ -95,11 +95,11 @@ def deposed_reads(node_class: type[Raft] = Raft, seed: int = 7) -> History:
 # --- a snapshot (§7) and two membership changes (§6; thesis §4) -------------------------------------------
 
 
-def replacement(snapshot_after: int = 8, seed: int = 7) -> Trace:
+def replacement(snapshot_after: int = 8, seed: int = 7, node_class: type[Membership] = Membership) -> Trace:
     """S1 to S3 form the cluster and one client adds 1 again and again; then an administrator has S4 join, with an empty
     log, and S1 leave. ``snapshot_after`` applied entries are compacted into a snapshot."""
     names = node_names(4)
-    servers = with_peers(Membership, names, snapshot_after=snapshot_after, initial_servers=names[:3])
+    servers = with_peers(node_class, names, snapshot_after=snapshot_after, initial_servers=names[:3])
     clients = [
         Client("client", names, tuple([Add("counter")] * 30), think_ms=(8, 12), start_ms=(300, 300), timeout_ms=80),
         Client(

@@ -1,4 +1,4 @@
-"""The checkers of the Raft chapter's exercises: each says of a reader's answer what is right or wrong with it."""
+"""The checkers of the Raft chapters' exercises: each says of a reader's answer what is right or wrong with it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from distlib.core.fault import Crash, Fault, Nemesis, Pause
 from distlib.core.node import NodeId, node_names, with_peers
 from distlib.core.trace import Trace
 from distlib.labs.grading import Grade, grade_apart, grade_cases
+from distlib.raft.client_scenarios import replacement
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.log import Entry, Index, Log, Term
+from distlib.raft.membership import ConfigurationCommitted, Membership
 from distlib.raft.message import BecameLeader, RequestVote
 from distlib.raft.paper_figures import FIGURE_7, log_of
 from distlib.raft.raft import Raft, Role
 from distlib.raft.scenarios import ElectionParams, leader_of
+from distlib.raft.searches import RAFT_SEARCHES
 from distlib.raft.statistics import failovers, leaders
 from distlib.raft.theory import split_vote_probability
 from distlib.replication.message import ClientRequest
@@ -30,8 +33,8 @@ SEEDS = range(100, 130)
 
 
 def grade_timeouts(params: Any) -> Grade:
-    """Exercise 1: timers for servers across the world. Over 30 seeds that the reader has not seen, healthy leaders must
-    stay, and a crashed one must be replaced in 2.5 s at the median and 8 s at the worst."""
+    """In depth, exercise 1: timers for servers across the world. Over 30 seeds that the reader has not seen, healthy
+    leaders must stay, and a crashed one must be replaced in 2.5 s at the median and 8 s at the worst."""
     if not isinstance(params, ElectionParams):
         return Grade(False, (f"give an ElectionParams(...), not {type(params).__name__}",))
     if params.latency != "regions" or len(set(params.regions)) < 5 or params.servers != 5 or params.loss:
@@ -56,7 +59,7 @@ def grade_timeouts(params: Any) -> Grade:
 
 
 def grade_split_chance(probability: float) -> Grade:
-    """Exercise 2: the chance of a split vote with 7 servers, 2 of them crashed, 20 ms one way, timeouts 200–400 ms."""
+    """In depth, exercise 2: how likely 7 servers, 2 of them crashed, split: 20 ms one way, timeouts 200–400 ms."""
     if isinstance(probability, bool) or not isinstance(probability, (int, float)):
         return Grade(False, (f"give a number between 0 and 1, not {probability!r}",))
     right = split_vote_probability(7, 5, 20 / 200)
@@ -70,7 +73,7 @@ def grade_split_chance(probability: float) -> Grade:
 
 
 def grade_deposition(faults: Sequence[Fault]) -> Grade:
-    """Exercise 3: depose a leader that neither crashes nor pauses, so that an entry of its log is overwritten."""
+    """Exercise 4: depose a leader that neither crashes nor pauses, so that an entry of its log is overwritten."""
     struck = [fault for fault in faults if isinstance(fault, (Crash, Pause))]
     if struck:
         return Grade(False, (f"{type(struck[0]).__name__} is not allowed: the leader must stay up",))
@@ -102,7 +105,7 @@ def grade_deposition(faults: Sequence[Fault]) -> Grade:
 
 
 def grade_voter(candidate: type[Raft]) -> Grade:
-    """Exercise 4: ``may_grant_vote``. Graded on cases, then under a nemesis with figure 3's invariants."""
+    """Exercise 1: ``may_grant_vote``. Graded on cases, then under a nemesis with figure 3's invariants."""
     return _graded(candidate, _grants_rightly)
 
 
@@ -128,7 +131,7 @@ def _grants_rightly(candidate: type[Raft]) -> Grade:
 
 
 def grade_committer(candidate: type[Raft]) -> Grade:
-    """Exercise 5: ``may_commit``. Graded on the states of figure 8, then under a nemesis."""
+    """Exercise 3: ``may_commit``. Graded on the states of figure 8, then under a nemesis."""
     return _graded(candidate, _commits_rightly)
 
 
@@ -185,9 +188,27 @@ def _survives(candidate: type[Raft], cases: Grade) -> Grade:
     return Grade(committed >= 60, (*cases.remarks, remark))
 
 
+def grade_membership(candidate: Any) -> Grade:
+    """In depth, exercise 3: ``may_change``. The two searches for memberships that part, then a change that must end."""
+    if isinstance(candidate, type) and issubclass(candidate, Membership):
+        return grade_apart(lambda: _changes_rightly(candidate))
+    return Grade(False, ("give your class, a subclass of Membership",))
+
+
+def _changes_rightly(candidate: type[Membership]) -> Grade:
+    for search in (one for one in RAFT_SEARCHES if one.applies_to is Membership):
+        outcome = search(candidate, 10)
+        if outcome.failure:
+            return Grade(False, (f"{search.name}: {outcome.failure}", "the steps there:", *outcome.steps))
+    changed = [one.event.servers for one in replacement(node_class=candidate).outputs_of(ConfigurationCommitted)]
+    if ("S2", "S3", "S4") not in changed:
+        return Grade(False, ("nothing breaks, but S1 is never replaced by S4: is the rule too strict?",))
+    return Grade(True, ("no two majorities part, and S1 is replaced by S4",))
+
+
 def grade_figure_7(agrees: Any, voters: Any) -> Grade:
-    """Figure 7: ``agrees`` maps each follower a to f to the last index up to which its log is the leader's (0: none);
-    ``voters`` are those that may have voted for this leader, as letters in any form."""
+    """Exercise 2, figure 7: ``agrees`` maps each follower a to f to the last index up to which its log is the leader's
+    (0: none); ``voters`` are those that may have voted for this leader, as letters in any form."""
     leader, followers = FIGURE_7.logs["leader"], [name for name in FIGURE_7.logs if name != "leader"]
     if not isinstance(agrees, dict) or {*agrees} != {*followers}:
         return Grade(False, (f"agrees has an index for each of {', '.join(followers)}: {{'a': 9, …}}",))

@@ -9,7 +9,7 @@ def test_the_paxos_chapter_runs_answers_and_moves(lab: LabPage) -> None:
     """All cells, a prediction, and the duel's preset: a random pause ends the livelock."""
     lab.open("03_1_paxos.ipynb")
     lab.run_all(timeout_s=240)
-    lab.page.get_by_text("Two different values get a majority", exact=False).first.click()
+    lab.page.get_by_text("The two learners decide on different values", exact=False).first.click()
     lab.page.get_by_text("✓ Right.", exact=False).first.wait_for()
     lab.page.get_by_text("Paxos: a duel of two proposers").first.scroll_into_view_if_needed()
     lab.page.get_by_text("nobody has learnt a value", exact=False).first.wait_for()

@@ -51,8 +51,16 @@ def test_sliders_repaint_and_export_writes_files(lab: LabPage, name: str) -> Non
     lab.assert_no_errors()
 
 
+def test_the_chapter_in_depth_runs_and_answers(lab: LabPage) -> None:
+    lab.open("03_1_raft_in_depth.ipynb")
+    lab.run_all(timeout_s=240)
+    lab.page.get_by_text("The value from before the partition", exact=False).first.click()
+    lab.page.get_by_text("✓ Right.", exact=False).first.wait_for()
+    lab.assert_no_errors()
+
+
 def test_the_map_opens_a_chapter(lab: LabPage) -> None:
     lab.open("00_start_here.ipynb")
     lab.run_all(timeout_s=120)
-    lab.page.locator("a.chapter").filter(has_text="Raft").click()
+    lab.page.locator("a.chapter").filter(has_text="Raft").first.click()
     lab.page.get_by_role("heading", name="The problem: one log on many machines").wait_for(timeout=30_000)

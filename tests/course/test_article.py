@@ -17,7 +17,7 @@ import distlib
 from distlib.core.data import data_file
 
 ROOT = Path(__file__).parents[2]
-WITH_CALL_OUTS: tuple[str, ...] = ()  # the chapters that take up every claim which is theirs
+WITH_CALL_OUTS = ("03_1_paxos", "03_1_raft", "03_1_raft_in_depth")  # chapters that take up every claim of theirs
 
 QUOTE = re.compile(r"\(([^()`]+), `([a-z-]+)`\): 「([^」]+)」\s*\*([^*]+)\*")
 VERDICTS = ("**Right.**", "**Right, with a condition.**", "**Wrong.**")

@@ -34,7 +34,9 @@ def test_an_unsound_question_is_refused(options: tuple[str, ...], right: int, me
         Question("?", options, right, "")
 
 
-@pytest.mark.parametrize("file", sorted(LIBRARY.glob("*/questions.toml")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "file", sorted(LIBRARY.glob("*/questions*.toml")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_every_chapters_questions_are_sound_and_every_prediction_is_asked(file: Path) -> None:
     asked = tomllib.loads(file.read_text(encoding="utf-8"))
     chapter = asked["chapter"]
