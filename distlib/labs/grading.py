@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -102,6 +103,24 @@ def grade_cases(cases: Sequence[Case], yes: str, no: str, most: int = 5) -> Grad
     if wrong:
         return Grade(False, (*wrong[:most], *([f"and {len(wrong) - most} more"] if len(wrong) > most else [])))
     return Grade(True, (f"all {len(cases)} cases right",))
+
+
+TO_WRITE = "is what the exercise asks you to write"
+
+
+@contextmanager
+def hidden(owner: type, name: str) -> Iterator[None]:
+    """For so long, ``owner`` has no method ``name``: an answer that leaves it or calls it would hand in ours."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise NotImplementedError(f"{owner.__name__}.{name} {TO_WRITE}")
+
+    kept = vars(owner)[name]
+    setattr(owner, name, refuse)
+    try:
+        yield
+    finally:
+        setattr(owner, name, kept)
 
 
 def grade_apart(check: Callable[[], Grade], seconds: float = LIMIT_S) -> Grade:

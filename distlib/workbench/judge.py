@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property, wraps
@@ -25,6 +25,7 @@ from distlib.core import require
 from distlib.core.mutant import LINEARIZABILITY, LIVENESS
 from distlib.core.node import Endless, Node
 from distlib.core.trace import Trace
+from distlib.labs.grading import TO_WRITE, hidden
 from distlib.labs.sandbox import SandboxError, Tell, frames_of, run_apart, watch_calls
 from distlib.workbench.subjects import JUDGED, subject_of
 
@@ -100,6 +101,7 @@ def judge(
     only: Sequence[Promise] = ("safety", "liveness"),
     budget_s: float = 240.0,
     expected_failure: str | None = None,
+    exercise: Sequence[str] = (),
 ) -> Judgement:
     """Run the searches for ``candidate``, a class derived from a protocol that has some, until one finds something.
 
@@ -107,8 +109,9 @@ def judge(
     minute on a machine that has nothing else to do; ``budget_s`` is the time for all of them together, and one that it
     cuts short is said to be. Ctrl-C (Stop, in a notebook) ends them and keeps what was found by then. With
     ``expected_failure`` (an invariant's name, "liveness" or "linearizability") the class passes when a search finds
-    that it breaks that; the searches go on past other failures. Raises ``TypeError`` for a class of no protocol,
-    ``ValueError`` for other arguments.
+    that it breaks that; the searches go on past other failures. ``exercise`` names the methods that a reader is asked
+    to write: in the searches, the class that the candidate derives from has none of them. Raises ``TypeError`` for a
+    class of no protocol, ``ValueError`` for other arguments.
     """
     subject = subject_of(candidate, JUDGED)
     if not isinstance(only, (tuple, list)) or not only or set(only) - {"safety", "liveness"}:
@@ -118,11 +121,13 @@ def judge(
     if expected_failure is not None and expected_failure not in names:
         raise ValueError(f"expected_failure is {expected_failure!r}; {subject.name} has {', '.join(names)}")
     base = subject.reference_of(candidate)
+    if unknown := [name for name in exercise if not hasattr(base, name)]:
+        raise ValueError(f"exercise names {unknown[0]!r}, and {base.__name__} has no such method")
     if candidate is not base and not own_items(candidate, base):
         return Judgement(candidate.__name__, "not exercised", (), 0.0, _unchanged(candidate, base))
     chosen = [one for one in subject.searches if one.promise in only and one.applies(candidate)]
     start = monotonic()
-    outcomes, unexercised, end = _Court(candidate, subject, chosen, budget_s, expected_failure).judged()
+    outcomes, unexercised, end = _Court(candidate, subject, chosen, budget_s, expected_failure, exercise).judged()
     unexercised = () if any(outcome.failure for outcome in outcomes) else unexercised
     remarks = [_advice(name, candidate, base, subject) for name in unexercised]
     status, remark = _status(outcomes, chosen, end, expected_failure, remarks)
@@ -241,10 +246,10 @@ class _Court:
 
     def __init__(
         self, candidate: type[Node], subject: Subject, searches: Sequence[ProtocolSearch], budget_s: float,
-        expected: str | None,
+        expected: str | None, exercise: Sequence[str],
     ) -> None:  # fmt: skip
         self.candidate, self.subject, self.searches, self.budget_s = candidate, subject, searches, budget_s
-        self.expected = expected
+        self.expected, self.exercise = expected, exercise
         self.promised = subject.base_of(candidate) or Node
         self.now = "the start"
         self.outcomes: list[Outcome] = []
@@ -275,8 +280,12 @@ class _Court:
         """Run the searches, tell each outcome, stop at the first that finds something."""
         watch_calls(STUCK_S, _is_handler, _stuck)
         ran: set[str] = set()
-        names = record_calls(self.candidate, self.subject.reference_of(self.candidate), ran)
-        end = self._search(tell, checked(self.candidate, self.promised))
+        base = self.subject.reference_of(self.candidate)
+        names = record_calls(self.candidate, base, ran)
+        with ExitStack() as stack:
+            for name in self.exercise:
+                stack.enter_context(hidden(next(one for one in base.__mro__ if name in vars(one)), name))
+            end = self._search(tell, checked(self.candidate, self.promised))
         return end, tuple(sorted(names - ran))
 
     def _search(self, tell: Tell, node_class: type[Node]) -> str:
@@ -290,7 +299,7 @@ class _Court:
             tell(search.name)
             outcome = _outcome(search, node_class, min(left, SHARE * left / to_do))
             example = ""
-            if outcome.example is not None:
+            if outcome.example is not None and TO_WRITE not in outcome.failure:  # elsewhere, the method is there
                 with suppress(TypeError):  # a setting of the reader's own that is no plain data: the words must do
                     example = outcome.example.save()
             tell((replace(outcome, example=None), example))

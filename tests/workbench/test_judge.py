@@ -242,6 +242,7 @@ def test_a_class_that_keeps_something_outside_its_fields_is_told_so(node_class):
         ({"budget_s": 1e9}, "budget_s is 1000000000.0; it takes a number above 0 s, 86,400 at most"),
         ({"only": 5}, "only is 5; it takes"),
         ({"expected_failure": ""}, "expected_failure is ''; Raft has Election Safety, .*, liveness, linearizability"),
+        ({"exercise": ["may_comit"]}, "exercise names 'may_comit', and Raft has no such method"),
         ({"expected_failure": "e"}, "expected_failure is 'e'; Raft has Election Safety, "),
     ],
 )
