@@ -38,6 +38,8 @@ class LiveQueuesLab(Lab):
     """Queues as bars that grow and shrink: press play."""
 
     title = "Live queues"
+    question = "How many requests wait while some backend is idle?"
+    near = ("policy", "load", "backends", "slow_speed")
     params = scenarios.LiveQueuesParams
     scenario = staticmethod(scenarios.live_queues)
     figures = {"queues": lambda found: charts.live_queues(found.lengths, found.waiting, unstable=found.unstable)}
@@ -95,6 +97,8 @@ class LoadBalancingLab(Lab):
     """The same requests under several policies: 200,000 of them, 40,000 for each of five."""
 
     title = "The same requests under five policies"
+    question = "Which policies keep the slowest one in a thousand fast, and when does their order change?"
+    near = ("load", "backends", "cv2", "slow_speed")
     params = ComparisonParams
     scenario = staticmethod(scenarios.policy_comparison)
     view = ScaleView
@@ -151,6 +155,8 @@ class LoadCurveLab(Lab):
     """Mean response against load: theory, and simulations with their confidence."""
 
     title = "Response against load"
+    question = "From which load on does the choice of a policy matter?"
+    near = ("backends", "service", "cv2")
     params = LoadCurveParams
     view = ScaleView
     figures = {"mean response": draw_load_curve}
@@ -182,6 +188,8 @@ class StaleLab(Lab):
     """What becomes of least request when everybody reads the same old numbers."""
 
     title = "Stale information, and the herd"
+    question = "How old may information be before knowing less is better?"
+    near = ("load", "backends")
     params = StaleParams
     scenario = staticmethod(scenarios.stale_information)
     figures = {"age of information": charts.herd_curve}
@@ -207,6 +215,8 @@ class DisciplineLab(Lab):
     """The same policies before backends that serve in turn, and before backends that serve all at once."""
 
     title = "In turn, or all at once"
+    question = "Does a policy still matter when a backend works on all its requests at once?"
+    near = ("load", "backends")
     params = DisciplineParams
     figures = {"mean response": lambda found: backend_charts.by_variability(found, TURNS)}
     presets = {"Busy": {"load": 0.9}, "Half the load": {"load": 0.5}, "One backend": {"backends": 1}}
@@ -231,6 +241,8 @@ class OutageLab(Lab):
     """A backend dies, refuses at once, and comes back."""
 
     title = "A backend dies"
+    question = "Which policies send requests to a backend that is dead, and what stops them?"
+    near = ("load", "outage_s", "ejection", "warm_up_s")
     params = OutageParams
     figures = {
         "before, during, after": lambda found: backend_charts.outage_course(
@@ -283,6 +295,8 @@ class HashRingLab(Lab):
     """A consistent hash ring: virtual nodes, shares, and what moves when a node comes or goes."""
 
     title = "A consistent hash ring"
+    question = "Which keys move when a node joins, and how unequal are the shares?"
+    near = ("nodes", "virtual_nodes", "keys", "bound")
     params = RingParams
     figures = {
         "ring": lambda steps: hashing_charts.ring(steps.now.arcs, steps.now.shares, steps.now.expected_deviation),

@@ -22,6 +22,7 @@ class FormulaLab(Lab):
     """A closed form and simulations of it; more requests make the error bars shorter."""
 
     title = "A formula, put to the test"
+    question = "Does the formula lie within the spread of the simulation?"
     params = FormulaParams
     scenario = staticmethod(formula_data)
     figures = {"formula and simulation": draw_formula}

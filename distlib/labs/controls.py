@@ -15,10 +15,28 @@ import traitlets
 
 from distlib.core.parameter import Parameters, Spec, is_whole, spec_of
 
+FEW = 6
+"""More choices than these are folded away behind a line that names the chosen ones."""
+
+
+class Fold(w.VBox):
+    """Widgets out of sight until a press on a line that says what they are."""
+
+    def __init__(self, text: str, *parts: w.Widget) -> None:
+        self.line = w.ToggleButton(value=False, description=text, icon="caret-right", layout=w.Layout(width="auto"))
+        self.line.add_class("lab-fold")
+        self.inside = w.VBox(parts, layout=w.Layout(display="none"))
+        self.line.observe(lambda change: self._turn(change["new"]), "value")
+        super().__init__([self.line, self.inside])
+
+    def _turn(self, opened: bool) -> None:
+        self.inside.layout.display = None if opened else "none"
+        self.line.icon = "caret-down" if opened else "caret-right"
+
 
 class Chips(w.HBox):
     """Several of a few choices: one toggle button each, a check mark on those chosen. ``value`` is a tuple; the last
-    ``at_least`` of them cannot be taken away by a click."""
+    ``at_least`` of them cannot be taken away by a click. Many choices are folded away."""
 
     value = traitlets.Tuple()
 
@@ -30,7 +48,8 @@ class Chips(w.HBox):
         self._buttons = [w.ToggleButton(description=str(one), tooltip=help or label, layout=size) for one in choices]
         self.label = w.Label(label, layout=w.Layout(justify_content="flex-end", display=None if label else "none"))
         row = w.Layout(flex_flow="row wrap", align_items="center")
-        super().__init__([self.label, *self._buttons], layout=row)
+        self._fold = Fold("", w.HBox(self._buttons, layout=row)) if len(choices) > FEW else None
+        super().__init__([self.label, *([self._fold] if self._fold else self._buttons)], layout=row)
         self._busy = False
         self.observe(lambda _change: self._push(), "value")
         for button in self._buttons:
@@ -43,6 +62,9 @@ class Chips(w.HBox):
         for choice, button in zip(self._choices, self._buttons, strict=True):
             button.value = choice in self.value
             button.icon = "check" if button.value else ""
+        if self._fold is not None:
+            some = ", ".join(str(one) for one in self.value[:FEW]) + (" …" if len(self.value) > FEW else "")
+            self._fold.line.description = f"{len(self.value)} of {len(self._choices)}: {some}"
         self._busy = False
 
     def _pull(self) -> None:
@@ -210,6 +232,10 @@ class Controls:
     def values(self) -> dict[str, Any]:
         """What the controls stand on, by name; unchecked."""
         return {**{name: control.take() for name, control in self._controls.items()}, "figure": self.figure.value}
+
+    def labels(self, names: Sequence[str]) -> list[str]:
+        """What the named controls are called, without units."""
+        return [self._controls[name].spec.label for name in names]
 
     def grid(self, names: Sequence[str]) -> w.GridBox:
         """The named controls in two columns, with labels of one width and none cut off."""

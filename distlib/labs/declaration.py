@@ -55,6 +55,8 @@ def check_declaration(cls: Any) -> None:
         for option, required in _parameters(draw).items():
             if required and option not in names_of(cls.view):
                 raise ValueError(f"{name}: figure {title!r} takes {option!r}, which is no field of {cls.view.__name__}")
+    for one in cls.near:
+        require.choice(f"{name}.near", one, cls.params.specs())
     used = {option for draw in cls.figures.values() for option in options_of(draw, cls.view)}
     for option in names_of(cls.view):
         if option not in used:

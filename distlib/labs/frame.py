@@ -12,7 +12,7 @@ import ipywidgets as w
 import pandas as pd
 
 from distlib.labs import markup
-from distlib.labs.controls import Chips, Controls
+from distlib.labs.controls import Chips, Controls, Fold
 from distlib.labs.export import KINDS, Export, LabReport
 from distlib.labs.markup import LabVerdict
 from distlib.labs.picture import Picture
@@ -81,13 +81,14 @@ class ShareLine(w.HTML):
 class Frame:
     """The widgets of one lab, and what they say. ``box`` is what a notebook displays.
 
-    ``params`` and ``view`` are the names of the controls above and below the choice of a figure. What the buttons do
-    is handed in: ``run`` (None for a lab that needs no press on Run), ``stop``, ``reset``, ``preset`` (by name),
-    ``share`` for its line, ``report`` for what is to be exported; ``failed`` hears of an error in one of them.
+    Title and ``question`` (what to look at), presets, picture; then the controls named in ``near``, and in a fold those
+    in ``more``; verdicts and statistics. What the buttons do is handed in: ``run`` (None for a lab that needs no press
+    on Run), ``stop``, ``reset``, ``preset`` (by name), ``share`` for its line, ``report`` for what is to be exported;
+    ``failed`` hears of an error in one of them.
     """
 
     def __init__(
-        self, title: str, controls: Controls, picture: Picture, params: Sequence[str], view: Sequence[str],
+        self, title: str, question: str, controls: Controls, picture: Picture, near: Sequence[str], more: Sequence[str],
         presets: Mapping[str, Mapping[str, Any]], *, run: Callable[[], None] | None, stop: Callable[[], None],
         reset: Callable[[], None], preset: Callable[[str], None], share: Callable[[], str],
         report: Callable[[], LabReport], failed: Callable[[Exception], None],
@@ -108,17 +109,18 @@ class Frame:
             self.button("Export", "download", "Write the chosen kinds of files into exports/", self._export),
         ]
         row = w.Layout(flex_flow="row wrap", align_items="center", margin="4px 0 0")
+        asked = f"<div class='lab-question'>{escape(question)}</div>" if question else ""
         parts = [
-            w.HTML(f"{markup.STYLE}<div class='lab-title'>{escape(title)}</div>"),
-            controls.grid(params),
+            w.HTML(f"{markup.STYLE}<div class='lab-title'>{escape(title)}</div>{asked}"),
             w.HBox(above, layout=row) if above else None,
             self.warned,
             self.said,
             self.progress,
             controls.figure if len(controls.figure.options) > 1 else None,
-            controls.grid(view),
             picture.box,
-            w.HBox([self.statistics, self.verdicts], layout=w.Layout(grid_gap="28px", flex_flow="row wrap")),
+            controls.grid(near),
+            Fold("More controls: " + ", ".join(controls.labels(more)), controls.grid(more)) if more else None,
+            w.HBox([self.verdicts, self.statistics], layout=w.Layout(grid_gap="4px 28px", flex_flow="row wrap")),
             w.HBox([*actions, self.kinds], layout=row),
             self.shared,
             self.files,

@@ -61,6 +61,9 @@ class Lab(Shown):
       witness; data frames for the export, by name.
     - ``presets``: text of a button to the values that it sets, ``{"Split the vote": {"timeout_ms": (150, 150)}}``; all
       others go to their defaults.
+    - ``question``: what to look at, as a question above the picture.
+    - ``near``: names of the parameters whose controls stand under the picture, beside those of the view; the others are
+      in a fold. The default is the first four.
     - ``long``: True where a run takes minutes; it begins with a press on Run, not with every change of a control.
 
     A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop button. Keyword
@@ -71,6 +74,8 @@ class Lab(Shown):
     title: ClassVar[str]
     figures: ClassVar[Mapping[str, Callable[..., Any]]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    question: ClassVar[str] = ""
+    near: ClassVar[Sequence[str]] = ()
     long: ClassVar[bool] = False
     patience_s: ClassVar[float] = 0.8
     scenario: ClassVar[Callable[[Any], Any]]
@@ -103,7 +108,7 @@ class Lab(Shown):
         figure_moved = weakly(self._figure_moved)
         self.controls.figure.observe(lambda _change: figure_moved(), "value")
         self._frame = Frame(
-            self.title, self.controls, self.picture, list(cls.params.specs()), list(cls.view.specs()), self.presets,
+            self.title, self.question, self.controls, self.picture, *_near_and_more(cls), self.presets,
             run=weakly(self.start) if self.long else None, stop=weakly(self.stop), reset=weakly(self.reset),
             preset=weakly(self.preset), share=weakly(self.share), report=weakly(self.report),
             failed=partial(weakly(self._fail), stale=False),
@@ -324,6 +329,12 @@ class Lab(Shown):
     def _fail(self, error: BaseException, stale: bool = True) -> None:
         self.error = error
         self._frame.show_error(error, stale)
+
+
+def _near_and_more(lab_class: type[Lab]) -> tuple[list[str], list[str]]:
+    names = list(lab_class.params.specs())
+    near = list(lab_class.near or names[:4])
+    return [*near, *lab_class.view.specs()], [name for name in names if name not in near]
 
 
 def _made(params_class: type[Parameters], values: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ import pandas as pd
 ROWS = 25
 """A table on the screen shows this many rows; the exported file has all."""
 
-SIGNS = {True: ("✓", "holds"), False: ("✗", "broken"), None: ("–", "not decided")}
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 STYLE = f"<style>\n{Path(__file__).with_name('lab.css').read_text(encoding='utf-8')}</style>"
 
@@ -59,16 +59,33 @@ def number(value: Any) -> str:
 
 
 def verdicts(found: Iterable[LabVerdict]) -> str:
-    """A list of verdicts: sign, word, name and witness, so that colour says nothing of its own."""
-    items = []
+    """Verdicts: what is broken, with its witness; then what is not decided; then one line for all that holds, which
+    opens. Signs and words say it, so that colour says nothing of its own."""
+    by_sign: dict[bool | None, list[tuple[str, str]]] = {False: [], None: [], True: []}
     for name, holds, witness in found:
-        sign, word = SIGNS[holds if holds is None else bool(holds)]
-        said = f' <span class="lab-witness">{escape(str(witness))}</span>' if witness else ""
+        by_sign[holds if holds is None else bool(holds)].append((name, str(witness)))
+    broken, undecided, kept = by_sign.values()
+    items = [_verdict("false", "✗", "broken:", *one) for one in broken]
+    items += [_verdict("none", "–", "not decided:", *one) for one in undecided]
+    if len(kept) == 1:
+        items += [_verdict("true", "✓", "holds:", *one) for one in kept]
+    elif kept:
+        number = COUNTS[len(kept)] if len(kept) < len(COUNTS) else f"{len(kept):,}"
+        promises = f"the other {number} promises hold" if items else f"all {number} promises hold"
+        inside = "".join(_verdict("true", "✓", "", *one) for one in kept)
+        sign = '<span class="lab-sign" aria-hidden="true">✓</span>'
         items.append(
-            f'<li class="lab-{str(holds).lower()}"><span class="lab-sign" aria-hidden="true">{sign}</span>'
-            f"<b>{escape(name)}</b> {word}.{said}</li>"
+            f'<li class="lab-true"><details><summary>{sign}<b>{promises}</b></summary><ul>{inside}</ul></details></li>'
         )
     return f'<ul class="lab-verdicts">{"".join(items)}</ul>' if items else ""
+
+
+def _verdict(kind: str, sign: str, word: str, name: str, witness: str) -> str:
+    said = f' <span class="lab-witness">{escape(witness)}</span>' if witness else ""
+    return (
+        f'<li class="lab-{kind}"><span class="lab-sign" aria-hidden="true">{sign}</span>'
+        f"{word} <b>{escape(name)}</b>{said}</li>"
+    )
 
 
 def message(kind: str, text: str, error: BaseException | None = None) -> str:

@@ -33,6 +33,8 @@ class SingleDecreeLab(TraceLab):
     """One decision among rival proposers, with quorums of any size."""
 
     title = "Paxos: one decision"
+    question = "When is a value chosen, and what do later ballots propose?"
+    near = ("acceptors", "proposers", "loss", "seed")
     params = scenarios.SingleDecreeParams
     figures = {"space-time": draw_single_decree, "roles": draw_roles}
     presets = {
@@ -64,6 +66,8 @@ class DuelLab(SingleDecreeLab):
     """Two proposers who overtake each other for ever, and the random pause that ends it."""
 
     title = "Paxos: a duel of two proposers, and its cure"
+    question = "Each proposer undoes the other's promises: what lets one of them win?"
+    near = ("proposers", "backoff_ms", "stagger_ms", "seed")
     params = scenarios.DuelParams
     figures = {
         "space-time": lambda found, window: draw_single_decree(found[0], window),
@@ -120,6 +124,7 @@ class QuorumLab(Lab):
     """Flexible quorums: when any two intersect, and what size costs in availability."""
 
     title = "Flexible quorums: intersection and availability"
+    question = "Which quorums always meet, and what does a smaller one buy?"
     params = QuorumParams
     figures = {
         "intersection": draw_intersection,
@@ -161,6 +166,8 @@ class LeaderChangeLab(TraceLab):
     """Multi-Paxos under clients: its leader crashes, and another takes over."""
 
     title = "Multi-Paxos: a leader crashes, another takes over"
+    question = "Which slots were open when the leader crashed, and who closes them?"
+    near = ("suspect_ms", "heartbeat_ms", "loss", "crash_ms", "seed")
     params = scenarios.LeaderChangeParams
     presets = {"Impatient": {"suspect_ms": (60, 70), "heartbeat_ms": 60.0}, "Lossy network": {"loss": 0.2}}
     scenario = staticmethod(scenarios.leader_change)
@@ -180,6 +187,8 @@ class ComparisonLab(Lab):
     """Paxos, Multi-Paxos and Raft side by side: messages, round trips, leader change."""
 
     title = "Paxos, Multi-Paxos and Raft side by side"
+    question = "How many messages and round trips does one command cost, with each protocol?"
+    near = ("servers", "latency_ms", "timeout_ms", "seed")
     params = scenarios.CompareParams
     figures = {"side by side": protocol_bars}
     presets = {"Three servers": {"servers": 3}, "Far apart": {"latency_ms": 75.0, "timeout_ms": (600, 1200)}}

@@ -50,6 +50,7 @@ class HistoryLab(Lab):
     """Choose a history, or edit one as JSON lines, and see the verdict with its evidence."""
 
     title = "Is this history linearizable?"
+    question = "Is there one order of all operations that explains every answer?"
     params = HistoryParams
     view = HistoryView
     figures = {"timeline": lambda found, most: history_timeline(**found.timeline(), most=most, width=940)}

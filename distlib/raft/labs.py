@@ -48,6 +48,8 @@ class RaftElectionLab(RaftLab):
     """Elect a leader, crash it, watch the next election."""
 
     title = "Raft: electing a leader, and the next one"
+    question = "Who leads, since when, and how long is nobody in charge after the leader has crashed?"
+    near = ("servers", "election_timeout_ms", "loss", "seed")
     params = scenarios.ElectionParams
     presets = {
         "Across the world": {
@@ -64,6 +66,8 @@ class SplitVoteLab(RaftLab):
     """Make a split vote with one click, and cure it with another."""
 
     title = "Raft: a split vote, and its cure"
+    question = "Why does nobody win the first election, and what ends the tie?"
+    near = ("servers", "election_timeout_ms", "seed")
     params = scenarios.SplitVoteParams
     presets = {
         "Split the vote": {"election_timeout_ms": (150, 152)},
@@ -76,6 +80,8 @@ class RaftPartitionLab(RaftLab):
     """Cut the leader off, let both sides work, heal, and see the logs repaired."""
 
     title = "Raft: a partition, divergent logs, repair"
+    question = "What becomes of the entries that the cut-off leader took, once the partition heals?"
+    near = ("partition_ms", "heal_ms", "commands", "seed")
     params = scenarios.PartitionParams
     presets = {
         "Look at the logs before the heal": {"figure": "logs", "moment": 0.6},
@@ -88,6 +94,8 @@ class ThroughputLab(Lab):
     """Commits a second and commit latency against cluster size and geography."""
 
     title = "Raft: what more servers, and distance, cost"
+    question = "What do two more servers, or an ocean between them, cost in throughput and in latency?"
+    near = ("clients", "disk_ms")
     params = ThroughputParams
     figures = {"throughput and latency": throughput_chart}
     presets = {"One client": {"clients": 1}, "Slow disks": {"disk_ms": 10.0}}
@@ -112,6 +120,7 @@ class FailoverStudyLab(Lab):
     """The paper's figure 16: all lines of both panels, as many trials as wanted."""
 
     title = "Figure 16 of the Raft paper, reproduced"
+    question = "How far must election timeouts be spread before a new leader is found quickly?"
     params = FailoverParams
     figures = {"figure 16": draw_failover}
     presets = {"The paper's 1,000 trials": {"trials": 1000}, "A quick look": {"trials": 30}}
@@ -156,6 +165,8 @@ class SplitChanceLab(Lab):
     """The split-vote formula, and the protocol class put to the test."""
 
     title = "How often does the first vote split?"
+    question = "How does the chance of a split vote fall as the range of timeouts grows?"
+    near = ("servers", "crashed", "latency")
     params = SplitChanceParams
     figures = {"chance of a split vote": lambda result: split_vote_curve(*result)}
 

@@ -32,6 +32,7 @@ class MuseumLab(Lab):
     """A broken protocol: the rule it lacks, its one method beside the right one, its shortest counterexample."""
 
     title = "The museum of mutants"
+    question = "Which rule is missing, and what is the shortest way to the damage?"
     params = ExhibitParams
     figures = {"counterexample": draw_counterexample, "the two methods": draw_sources}
     presets = {
@@ -74,6 +75,7 @@ class KillMatrixLab(Lab):
     """Every mutant against every family of searches; the shipped protocols stand among them and stay clean."""
 
     title = "The kill matrix"
+    question = "Which search finds which bug, and does any accuse a correct protocol?"
     params = KillMatrixParams
     figures = {"kill matrix": kill_matrix}
     presets = {"Raft": {"protocol": "Raft"}, "Paxos, all searches": {"searches": "all"}}

@@ -194,6 +194,12 @@ class LabPage:
         """Turn the checkbox with this text on or off."""
         self.control(label, index).locator("input[type=checkbox]").click()
 
+    def unfold(self) -> None:
+        """Open what labs have folded away."""
+        for line in self.page.locator(f"{NOTEBOOK} button.lab-fold:not(.mod-active)").filter(visible=True).all():
+            line.click()
+        self.page.wait_for_timeout(200)
+
     def button(self, text: str, index: int = 0) -> Locator:
         """Return the visible widget button with this text."""
         buttons = self.page.locator(f"{NOTEBOOK} button.widget-button").filter(visible=True)

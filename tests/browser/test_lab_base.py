@@ -19,7 +19,9 @@ log = logging.getLogger("tests.browser")
 @pytest.fixture
 def toy(lab: LabPage, jupyterlab: JupyterLab) -> LabPage:
     """A notebook that shows the toy lab."""
-    return shown(lab, jupyterlab, "lab_toy.ipynb", "from tests.labs.toy import ToyLab\nlab = ToyLab()\nlab")
+    page = shown(lab, jupyterlab, "lab_toy.ipynb", "from tests.labs.toy import ToyLab\nlab = ToyLab()\nlab")
+    page.unfold()
+    return page
 
 
 def shown(lab: LabPage, server: JupyterLab, name: str, *cells: str) -> LabPage:
@@ -119,6 +121,6 @@ def test_export_writes_files_that_open_alone(toy: LabPage, browser: Browser) -> 
     alone.goto(html.as_uri())
     alone.wait_for_function("() => document.querySelector('.js-plotly-plot')?.data?.length === 3")
     assert alone.locator("table.lab-table").count() == 1
-    assert "Stays above -5 broken" in alone.locator("ul.lab-verdicts").inner_text()
+    assert "broken: Stays above -5" in alone.locator("ul.lab-verdicts").inner_text()
     assert all(url.startswith(("file:", "data:", "blob:")) for url in asked), asked
     alone.context.close()

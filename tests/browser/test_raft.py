@@ -34,6 +34,7 @@ def test_the_chapter_runs_moves_and_exports(lab: LabPage) -> None:
 def test_sliders_repaint_and_export_writes_files(lab: LabPage, name: str) -> None:
     lab.open("00_start_here.ipynb")
     lab.run_all(timeout_s=120)
+    lab.unfold()
     before = lab.figure_data(0)
     lab.set_slider("servers", 5)
     lab.wait_for_change(before, index=0)

@@ -10,11 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import ipywidgets as w
 import plotly.graph_objects as go
 import pytest
 
 from distlib.core.parameter import Parameters, parameter
+from distlib.labs.controls import Chips, Fold
 from distlib.labs.lab import Lab
+from distlib.labs.markup import verdicts
 from distlib.labs.picture import Picture
 from distlib.labs.trace_lab import TraceLab
 from tests.labs.toy import REGIONS, StudyLab, ToyLab, ToyParams, ToyView, Walks, lines
@@ -437,3 +440,48 @@ def test_frames_are_played_by_plotly_itself(lab: ToyLab) -> None:
     assert [step["label"] for step in drawn(lab)["layout"]["sliders"][0]["steps"]] == ["0", "5", "10"]
     lab.picture.show(lines(lab.result, 10))
     assert drawn(lab)["frames"] == []
+
+
+# --- the frame ----------------------------------------------------------------------------------------------
+
+
+def test_what_matters_comes_first_and_the_rest_is_folded(lab: ToyLab) -> None:
+    parts = list(lab._frame.box.children)
+    fold = next(one for one in parts if isinstance(one, Fold))
+    presets = next(one for one in parts if isinstance(one, w.HBox) and lab._frame.buttons["One walker"] in one.children)
+    picture, near = parts.index(lab.picture.box), next(one for one in parts if isinstance(one, w.GridBox))
+    assert parts.index(presets) < picture < parts.index(near) < parts.index(fold)
+    shown, folded = list(near.children), list(fold.inside.children[0].children)
+    assert lab.controls.box("walkers") in shown and lab.controls.box("steps") in shown
+    assert lab.controls.box("seed") in folded and lab.controls.box("seed") not in shown
+    assert fold.inside.layout.display == "none" and "seed" in fold.line.description
+    fold.line.value = True
+    assert fold.inside.layout.display is None
+
+
+def test_a_lab_says_what_to_look_at_and_which_controls_stay_near() -> None:
+    asked = type("AskedLab", (ToyLab,), {"question": "Who <walks> far?", "near": ("seed",)})()
+    assert "Who &lt;walks&gt; far?" in asked._frame.box.children[0].value
+    near = next(one for one in asked._frame.box.children if isinstance(one, w.GridBox))
+    assert list(near.children) == [asked.controls.box("seed"), asked.controls.box("steps")]
+    with pytest.raises(ValueError, match=r"SlipLab.near is 'sed'; choose one of"):
+        type("SlipLab", (ToyLab,), {"near": ("sed",)})
+
+
+def test_verdicts_that_all_hold_are_one_line_and_a_broken_one_comes_with_its_witness() -> None:
+    kept = [(name, True, "because") for name in "abc"]
+    assert "<summary>" in verdicts(kept) and "all three promises hold" in verdicts(kept)
+    some = verdicts([*kept, ("One vote", False, "S1 <twice>"), ("Ends", None, "not yet")])
+    assert some.index("broken: <b>One vote</b>") < some.index("not decided: <b>Ends</b>") < some.index("other three")
+    assert "S1 &lt;twice&gt;" in some.split("<details>")[0]
+    assert "holds: <b>a</b>" in verdicts(kept[:1]) and "<details>" not in verdicts(kept[:1])
+    assert verdicts([]) == ""
+
+
+def test_many_choices_fold_to_a_summary() -> None:
+    few, many = Chips(tuple("abc"), ("a",), "of"), Chips(tuple("abcdefghij"), ("b", "c"), "of")
+    assert few._buttons[0] in few.children
+    line, inside = many.children[1].children
+    assert line.description == "2 of 10: b, c" and inside.layout.display == "none"
+    many._buttons[0].value = True
+    assert many.value == ("a", "b", "c") and line.description == "3 of 10: a, b, c"

@@ -27,6 +27,8 @@ class RealBalancingLab(Lab):
     """Real HTTP requests through a real proxy to real servers, beside the simulation of the same requests."""
 
     title = "Load balancing for real: measured and simulated"
+    question = "Do real processes behave as the simulator says?"
+    near = ("policies", "load", "slow_speed", "stall_ms")
     params = RealBalancingParams
     view = RealBalancingView
     figures = {
