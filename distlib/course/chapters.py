@@ -28,9 +28,16 @@ CHAPTERS = (
     Chapter("03_1_raft_in_depth", "Raft in depth", "Paxos和Raft算法", 1, ("03_1_raft",)),
     Chapter("03_2_transactions", "Transactions", "两阶段提交与柔性事务", 1, ("02_core_concepts", "03_1_paxos")),
     Chapter("03_3_load_balancing", "Load balancing", "负载均衡：随机分发和轮询", 1, ("02_core_concepts",)),
+    Chapter(
+        "03_3_load_balancing_in_practice", "Load balancing in practice", "负载均衡：随机分发和轮询", 1,
+        ("03_3_load_balancing",),
+    ),
     Chapter("03_4_fault_tolerance", "Fault tolerance", "重试、超时、熔断", 1, ("02_core_concepts",)),
-    Chapter("03_5_principles", "Why it is safe", "算法原理", 2, ("03_1_paxos", "03_1_raft")),
-    Chapter("03_6_formulas", "Formulas", "数学模型公式", 2, ("03_3_load_balancing", "03_4_fault_tolerance")),
+    Chapter("03_5_principles", "Why it is safe", "核心算法原理和公式详细讲解", 2, ("03_1_paxos", "03_1_raft")),
+    Chapter(
+        "03_6_formulas", "Formulas", "核心算法原理和公式详细讲解", 2, ("03_3_load_balancing", "03_4_fault_tolerance")
+    ),
+    Chapter("03_6_formulas_of_choice", "Formulas of choice", "负载均衡公式", 2, ("03_6_formulas",)),
     Chapter("04_code_examples", "Code examples", "代码实例", 2, ("03_2_transactions",)),
     Chapter(
         "05_serverless_and_future", "Serverless and the future", "无服务架构与未来", 3,

@@ -1,5 +1,5 @@
-"""Chapter 03.6, the queueing half: every closed form, listed in ``FORMULAS``, as a curve, and simulations that put it
-to the test: ``formula_data("M/M/c")`` is what ``distlib.formulas.charts.formula_curve`` draws."""
+"""Chapter 03.6: every closed form, listed in ``FORMULAS``, as a curve, and simulations that put it to the test:
+``formula_data("M/M/c")`` is what ``distlib.formulas.charts.formula_curve`` draws."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from distlib.balancing import theory
 from distlib.balancing.balls import balls_into_bins
@@ -17,12 +18,15 @@ from distlib.balancing.hashing import Ring, hash_keys, owners
 from distlib.balancing.policies import LeastRequest, Random, RoundRobin
 from distlib.balancing.scenarios import service_of_cv2
 from distlib.core.parameter import Parameters, parameter
+from distlib.core.seeds import Seeds
+from distlib.paxos.theory import availability
+from distlib.raft.theory import split_vote_probability
 from distlib.sim.service.balancer_state import REJECTED
 from distlib.sim.service.params import Backends, at_load
 from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.result import Estimate, ServiceResult, batch_means
 from distlib.sim.service.service import simulate
-from distlib.sim.workload import Deterministic, Exponential, Pareto, ServiceTimes
+from distlib.sim.workload import Deterministic, Exponential, Floats, Pareto, ServiceTimes, uniforms
 from distlib.theory import queueing
 
 LOADS = tuple(float(x) for x in np.round(1.0 - np.geomspace(0.98, 0.04, 60), 4))  # dense where curves are steep
@@ -150,7 +154,59 @@ MOVED = {"modulo": theory.moved_modulo, **dict.fromkeys(("ring", "rendezvous", "
 """What moves under ``hash mod n``; what must move, and does by the others."""
 
 
+def up_together(nodes: int, needed: int, up: float, requests: int, seed: int) -> Estimate:
+    """How often at least ``needed`` of the nodes are up, each with probability ``up``."""
+    return share_of(draws(seed, requests, nodes) < up, needed)
+
+
+def share_of(happened: NDArray[np.bool_], needed: int) -> Estimate:
+    """In which share of the rows at least ``needed`` things happened."""
+    share = float((happened.sum(axis=1) >= needed).mean())
+    return Estimate(share, math.sqrt(share * (1.0 - share) / len(happened)))
+
+
+def draws(seed: int, rows: int, columns: int) -> Floats:
+    """Uniform numbers, a row a trial, from a stream of their own."""
+    return uniforms(Seeds(seed).number("trial"), rows * columns).reshape(rows, columns)
+
+
+def split_votes(servers: int, latency: float, requests: int, seed: int) -> Estimate:
+    """How often nobody gets a majority: whoever times out within one latency of the first votes for itself."""
+    timeouts = draws(seed, requests, servers)
+    rivals = timeouts - timeouts.min(axis=1, keepdims=True) < latency  # the first one among them
+    return share_of(rivals, servers - servers // 2 + 1)
+
+
+def attempts(failure: float, retries: int) -> float:
+    """Mean number of attempts, each of which fails with this probability, with up to so many retries."""
+    return sum(failure**k for k in range(retries + 1))
+
+
+def counted_attempts(retries: int, failure: float, requests: int, seed: int) -> Estimate:
+    """The same, counted: every attempt before was a failure."""
+    failed = draws(seed, requests, retries) < failure if retries else np.ones((requests, 0), np.bool_)
+    made = 1 + np.logical_and.accumulate(failed, axis=1).sum(axis=1) if retries else np.ones(requests)
+    return Estimate(float(made.mean()), float(made.std()) / math.sqrt(requests))
+
+
+CHANCES = tuple(np.round(np.linspace(0.0, 1.0, 51), 3).tolist())
+
 FORMULAS: dict[str, Formula] = {
+    "a majority is up": Formula(
+        "nodes n", (1, 3, 5, 7, 9), lambda n, up: availability(n, n // 2 + 1, up),
+        lambda n, up, trials, seed: up_together(n, n // 2 + 1, up, trials, seed),
+        "probability that a majority is up", "probability that a node is up", CHANCES, (0.2, 0.5, 0.8, 0.95),
+    ),
+    "split vote": Formula(
+        "servers n", (3, 5, 7, 9), lambda n, latency: split_vote_probability(n, n, latency), split_votes,
+        "probability that a term ends without a leader", "one-way latency over the width of the timeout range",
+        CHANCES[:26], (0.05, 0.1, 0.2, 0.3, 0.4),
+    ),
+    "all are up": Formula(
+        "participants n", (1, 2, 3, 5, 10), lambda n, up: availability(n, n, up),
+        lambda n, up, trials, seed: up_together(n, n, up, trials, seed),
+        "probability that all are up", "probability that a participant is up", CHANCES, (0.5, 0.8, 0.9, 0.95, 0.99),
+    ),
     "M/M/1": Formula(
         "statistic", ("median", "mean", "p90", "p99"), single_value, single_simulated, "response (mean service times)",
     ),
@@ -209,6 +265,10 @@ FORMULAS: dict[str, Formula] = {
         "method", tuple(MOVED), lambda method, n: MOVED[method](round(n), round(n) + 1), moved_keys,
         "share of keys that move", "nodes before one more joins",
         tuple(float(n) for n in range(1, 31)), (2.0, 4.0, 7.0, 10.0, 20.0, 30.0),
+    ),
+    "retries": Formula(
+        "retries at most", (0, 1, 2, 3, 5), lambda retries, failure: attempts(failure, retries), counted_attempts,
+        "attempts per request", "probability that an attempt fails", CHANCES, (0.1, 0.3, 0.5, 0.8, 0.95),
     ),
 }  # fmt: skip
 

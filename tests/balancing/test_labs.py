@@ -145,7 +145,9 @@ def test_tails_by_theory_where_there_are_any() -> None:
     assert theory_tails(ComparisonParams(service="pareto"), 4.0).empty
 
 
-@pytest.mark.parametrize("chapter", ["03_3_load_balancing", "03_6_formulas"])
+@pytest.mark.parametrize(
+    "chapter", ["03_3_load_balancing", "03_3_load_balancing_in_practice", "03_6_formulas", "03_6_formulas_of_choice"]
+)
 def test_every_question_has_its_answer(chapter: str) -> None:
     asked = quiz(chapter)
     for number, question in enumerate(asked.questions):
@@ -154,7 +156,13 @@ def test_every_question_has_its_answer(chapter: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["random at 90 %", "round robin at its best", "the second choice", "an old board", "mod n"]
+    ("chapter", "name"),
+    [
+        ("03_3_load_balancing", name)
+        for name in ("random at 90 %", "round robin at its best", "the second choice", "sharing")
+    ]
+    + [("03_3_load_balancing_in_practice", name) for name in ("an old board", "in step", "the black hole", "mod n")]
+    + [("03_6_formulas", name) for name in ("more nodes", "pasta", "one pool", "variance", "one big pool")],
 )
-def test_predictions_exist(name: str) -> None:
-    assert prediction("03_3_load_balancing", name).questions
+def test_predictions_exist(chapter: str, name: str) -> None:
+    assert prediction(chapter, name).questions
