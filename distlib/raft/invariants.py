@@ -8,11 +8,12 @@ snapshot covers counts as held: the paper discards only committed entries.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from distlib.core.invariant import Broken, Invariant
 from distlib.core.node import Node, NodeId
 from distlib.replication.invariants import ServerInvariant
+from distlib.replication.message import NoOp
 
 Nodes = Mapping[NodeId, Node]
 Led = frozenset[tuple[int, NodeId]]
@@ -246,8 +247,96 @@ class CommittedSurvives(RaftInvariant):
             )
 
 
+class AppliedIsCommitted(RaftInvariant):
+    """No server has applied more than it knows to be committed: its commit index does not fall while it is up."""
+
+    name = "Applied Is Committed"
+    paper = "Raft, figure 2: commitIndex and lastApplied increase monotonically; apply while commitIndex > lastApplied"
+
+    def after_server(self, ghost: Any, nodes: Nodes, server: Any) -> Hashable:
+        if server.last_applied > server.commit_index:
+            known = f"knows only of {server.commit_index} committed entries"
+            raise Broken(f"{server.id} has applied {server.last_applied} entries and {known}")
+        return ghost
+
+
+class Made(NamedTuple):
+    """What the entries up to one index make: the term of the last, the state, each client's last serial, the latest
+    configuration, and the sessions that the first server there had."""
+
+    term: int
+    state: Any
+    serials: tuple[tuple[NodeId, int], ...]
+    servers: frozenset[NodeId] | None
+    sessions: Any = None
+
+
+class StateFollowsLog(RaftInvariant):
+    """A server's state is what the entries that it has applied make of it, a client's request once; so is a snapshot
+    what the entries make that it stands for. The ghost: what the committed entries make, index by index."""
+
+    name = "State Follows the Log"
+    paper = "Raft, §7: a snapshot holds the state, the last entry's term and the latest configuration; §8: sessions"
+
+    def after_server(self, ghost: Any, nodes: Nodes, server: Any) -> Hashable:
+        if server.machine_state is None:
+            return ghost  # it is down
+        ghost = self._longer(ghost, server)
+        if 0 < server.last_applied <= len(ghost):
+            made = ghost[server.last_applied - 1]
+            self._compare(f"{server.id} has", server.last_applied, "state", server.machine_state, made.state)
+            sessions = tuple(sorted(server.sessions.items()))
+            if made.sessions is None:
+                made = made._replace(sessions=sessions)
+                ghost = (*ghost[: server.last_applied - 1], made, *ghost[server.last_applied :])
+            self._compare(f"{server.id} has", server.last_applied, "sessions", sessions, made.sessions)
+        snapshot = getattr(server, "snapshot", None)
+        if snapshot is not None and snapshot.last_index <= len(ghost):
+            self._check(f"the snapshot of {server.id} has", snapshot, ghost[snapshot.last_index - 1])
+        return ghost
+
+    def _longer(self, ghost: tuple[Made, ...], server: Any) -> tuple[Made, ...]:
+        """With what ``server`` has applied first, as far as its log still has it."""
+        log = server.log
+        new: list[Made] = []
+        for index in range(len(ghost) + 1, min(server.last_applied, log.last_index) + 1):
+            if index <= log.base_index:
+                break
+            before = (new or ghost)[-1] if new or ghost else Made(0, server.machine.initial(), (), None)
+            new.append(_made(before, log.entry(index), server.machine))
+        return (*ghost, *new) if new else ghost
+
+    def _check(self, who: str, snapshot: Any, made: Made) -> None:
+        index = snapshot.last_index
+        self._compare(who, index, "term", snapshot.last_term, made.term)
+        self._compare(who, index, "state", snapshot.machine_state, made.state)
+        if made.sessions is not None:
+            self._compare(who, index, "sessions", tuple(sorted(snapshot.sessions)), made.sessions)
+        if made.servers is not None:
+            self._compare(who, index, "servers", sorted(snapshot.servers), sorted(made.servers))
+
+    def _compare(self, who: str, index: int, what: str, has: Any, right: Any) -> None:
+        if has != right:
+            raise Broken(f"{who} the {what} {has!r} at index {index}; the entries up to there make {right!r}")
+
+
+def _made(before: Made, entry: Any, machine: Any) -> Made:
+    """What ``entry`` makes of what was ``before``."""
+    serials, name, serial = dict(before.serials), entry.client, entry.serial
+    repeated = None not in (name, serial) and serial <= serials.get(name, 0)
+    configures = hasattr(entry.command, "servers")
+    state = before.state
+    if not (repeated or configures or isinstance(entry.command, NoOp)):
+        state, _ = machine.apply(state, entry.command)
+    if None not in (name, serial) and not repeated:
+        serials[name] = serial
+    servers = frozenset(entry.command.servers) if configures else before.servers
+    return Made(entry.term, state, tuple(sorted(serials.items())), servers)
+
+
 def raft_invariants() -> tuple[Invariant, ...]:
-    """The five properties of figure 3, and the direct check that what is committed is never lost."""
+    """The five properties of figure 3, the direct check that what is committed is never lost, and what servers make of
+    their logs."""
     return (
         ElectionSafety(),
         LeaderAppendOnly(),
@@ -255,6 +344,8 @@ def raft_invariants() -> tuple[Invariant, ...]:
         LeaderCompleteness(),
         StateMachineSafety(),
         CommittedSurvives(),
+        AppliedIsCommitted(),
+        StateFollowsLog(),
     )
 
 

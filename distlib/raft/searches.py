@@ -6,7 +6,7 @@ show.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
@@ -19,6 +19,8 @@ from distlib.raft import simulations
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.membership import AddServer, Membership, RemoveServer
 from distlib.raft.raft import Raft
+from distlib.raft.snapshot import Snapshots
+from distlib.raft.variants import LeaderLease, LeaderStickiness, PreVote
 from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
 
@@ -28,16 +30,32 @@ S1, S2, S3, S4, S5 = node_names(5)
 
 def raft_model(node_class: type[Raft], servers: int = 3, batch: int = 64, **options: Any) -> ClusterModel:
     """So many servers under all of Raft's invariants."""
-    names = node_names(servers)
-    return ClusterModel(lambda: with_peers(node_class, names, batch=batch), invariants=raft_invariants(), **options)
+    return model_of(node_class, node_names(servers), {"batch": batch}, **options)
+
+
+def model_of(
+    node_class: type[Raft], names: tuple[NodeId, ...], settings: dict[str, Any], *,
+    timeouts: Mapping[str, int] | None = None, **options: Any,
+) -> ClusterModel:  # fmt: skip
+    """Servers with these settings. Where servers keep to a leader, so often as one may stand, each may let go of it."""
+    firings = dict(timeouts or {})
+    stands = sum(most for name, most in firings.items() if name.endswith("election"))
+    if issubclass(node_class, LeaderStickiness) and stands:
+        firings |= {f"{name}.loyalty": stands for name in names}
+    return ClusterModel(
+        lambda: with_peers(node_class, names, **settings), invariants=raft_invariants(), timeouts=firings, **options
+    )
 
 
 def membership_model(node_class: type[Membership], **options: Any) -> ClusterModel:
     """Four servers and one that may join."""
     names = node_names(5)
-    return ClusterModel(
-        lambda: with_peers(node_class, names, initial_servers=names[:4]), invariants=raft_invariants(), **options
-    )
+    return model_of(node_class, names, {"initial_servers": names[:4]}, **options)
+
+
+def snapshot_model(node_class: type[Snapshots], **options: Any) -> ClusterModel:
+    """Three servers that take a snapshot of each entry."""
+    return model_of(node_class, node_names(3), {"snapshot_after": 1}, **options)
 
 
 def write(number: int) -> ClientRequest:
@@ -107,6 +125,11 @@ def configuration_committed(name: NodeId, *members: NodeId) -> Goal:
         return bool(server.configuration()[0] <= server.commit_index)
 
     return both(configured(name, *members), committed)
+
+
+def compacted(name: NodeId, index: int) -> Goal:
+    """The log of ``name`` begins after ``index``."""
+    return lambda world: bool(world.node(name).log.base_index == index)
 
 
 def all_asked(world: World) -> bool:
@@ -203,6 +226,22 @@ THREE_CHANGES = (
 )  # fmt: skip
 """S1 adds S5 and is asked to remove S2 and S3 at once; then S1 and S5 stand apart from the others, who elect S2."""
 
+SNAPSHOT_OF_LESS = (
+    Leg({"timeouts": {"S1.election": 1}, "requests": WRITES},
+        both(leads(S1, 1), has_entries(S1, 3), has_entries(S2, 0), has_entries(S3, 0))),
+    Leg({}, both(compacted(S1, 1), has_entries(S2, 2), has_entries(S3, 3), at(S3, log=(1, 1, 1)),
+                 lambda world: world.node(S3).commit_index == 0)),
+    Leg({"timeouts": {"S1.heartbeat": 2}, "faults": Faults(duplicates=1)}, max_states=30_000),
+)  # fmt: skip
+"""S3 has all entries, but its answers are under way: S1 sends it a snapshot of less."""
+
+SNAPSHOT_AND_CRASH = (
+    Leg({"timeouts": {"S1.election": 1}, "requests": WRITES, "partitioned": apart(S3)},
+        both(leads(S1, 1), compacted(S1, 2), has_entries(S3, 0))),
+    Leg({"timeouts": {"S1.heartbeat": 1, "S3.election": 1}, "faults": Faults(crashes=1)}, max_states=30_000),
+)  # fmt: skip
+"""S3 was cut off while S1 and S2 went on to a snapshot, and gets it; one server may crash."""
+
 RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
     staged("second reign", "answers of a term in which the same server led before", raft_model,
            *SECOND_REIGN, servers=5),
@@ -211,6 +250,10 @@ RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
            *RECONFIGURATION, applies_to=Membership),
     staged("three changes", "a membership that changes faster than it is committed", membership_model,
            *THREE_CHANGES, applies_to=Membership),
+    staged("snapshot of less", "a snapshot for a server that has more", snapshot_model,
+           *SNAPSHOT_OF_LESS, applies_to=Snapshots),
+    staged("snapshot and crash", "what a snapshot must hold, on the way and on disk", snapshot_model,
+           *SNAPSHOT_AND_CRASH, applies_to=Snapshots),
     staged("figure 8", "commitment of entries of earlier terms (§5.4.2)", raft_model, *FIGURE_8, batch=1),
     staged("stale leader", "messages of a leader that was deposed, before and after the new one's", raft_model,
            *STALE_LEADER),
@@ -229,6 +272,18 @@ RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
             servers=4, timeouts={"S1.election": 1, "S2.election": 1}),
     breadth("three terms", "two candidates that stand thrice: votes and terms that are mixed up", raft_model, 40_000,
             timeouts={"S1.election": 2, "S3.election": 1}),
+    simulated("snapshots under faults", "snapshots all the time, under faults", simulations.SNAPSHOT_FAULTS,
+              applies_to=Snapshots),
+    simulated("snapshot histories", "answers after a snapshot that a server alone would not give",
+              simulations.SNAPSHOT_HISTORIES, family="histories", applies_to=Snapshots),
+    simulated("changes under faults", "servers join and leave, under faults", simulations.MEMBERSHIP_FAULTS,
+              applies_to=Membership),
+    simulated("histories with changes", "answers while servers join and leave", simulations.MEMBERSHIP_HISTORIES,
+              family="histories", applies_to=Membership),
+    simulated("leases on bad clocks", "reads under a lease that others do not know to be over", simulations.LEASES,
+              family="histories", applies_to=LeaderLease),
+    simulated("comes back", "a follower that was cut off and disturbs the others", simulations.COMES_BACK,
+              family="liveness", applies_to=PreVote),
     simulated("simulated faults", "real timers, five servers, clients; crashes, partitions, loss", simulations.FAULTS),
     simulated("client histories", "answers that no single server could have given", simulations.HISTORIES,
               family="histories"),

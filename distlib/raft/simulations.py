@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from distlib.check.simulation import Simulation, after, broken_invariant
-from distlib.core.fault import Crash
+from distlib.core.fault import Crash, Drift
+from distlib.core.mutant import LINEARIZABILITY
 from distlib.core.node import NodeId, node_names, with_peers
 from distlib.core.trace import Happened
 from distlib.raft.invariants import NoLostTerms, StableLeadership, raft_invariants
+from distlib.raft.membership import AddServer, Membership, RemoveServer
 from distlib.raft.message import Applied, BecameLeader
 from distlib.raft.raft import Raft
 from distlib.raft.scenarios import isolate, leader_of
+from distlib.replication.client import Client
 from distlib.replication.message import ClientRequest
-from distlib.replication.simulations import FEW_SEEDS, LAN, RUN_MS, SEEDS, Service, happens
+from distlib.replication.simulations import FEW_SEEDS, LAN, RUN_MS, SEEDS, Service, happens, not_linearizable
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 
 CALM_MS = 5_000.0
 SERVICE = Service(with_peers, raft_invariants, leader_of)
+COMPACT = Service(partial(with_peers, snapshot_after=3, batch=2), raft_invariants, leader_of)
+"""Snapshots all the time: whoever lags a little gets one."""
+
+
+def changing(node_class: type[Membership], names: tuple[NodeId, ...]) -> list[Any]:
+    """Servers of which one joins later, and an administrator who takes them out and in again."""
+    servers = with_peers(node_class, names, snapshot_after=3, batch=2, initial_servers=names[:-1])
+    first, second, last = names[0], names[1], names[-1]
+    changes = (AddServer(last), RemoveServer(first), RemoveServer(second), AddServer(first), AddServer(second)) * 3
+    return [*servers, Client("Admin", names, changes, think_ms=(0, 150), timeout_ms=150)]
+
+
+CHANGING = Service(changing, raft_invariants, leader_of)
+LEASED_MS = (500.0, 550.0)
+"""Election timeouts for leases: long against the latency, and nearly equal, so that others lead as soon as they may."""
 
 # ------------------------------------------------------------ liveness
 
@@ -42,11 +61,19 @@ def stuck(cluster: Cluster) -> str:
     before, elections = len(cluster.outputs), sum(isinstance(one.event, BecameLeader) for one in cluster.outputs)
     if elections > 3:
         return f"{elections} leaders in a row, though no node failed and no message was lost"
+    if not happens(cluster, 2 * CALM_MS, all_returned):
+        return f"not all that the client asked has come back after {2 * CALM_MS:g} ms of a calm network"
     cluster.schedule(Crash(cluster.now_ms + 1, leader))
     rest = [name for name in everybody if name != leader]
     if not happens(cluster, 3 * CALM_MS, lambda now: applied(now.outputs[before:], rest, 2)):
         return f"after the leader's crash, the others apply nothing new in {CALM_MS:g} ms"
     return ""
+
+
+def all_returned(cluster: Cluster) -> bool:
+    """Whether the clients have nothing left to ask, and no question open."""
+    clients = [node for node in cluster.nodes.values() if isinstance(node, Client)]
+    return all(client.serial == len(client.commands) and not client.waiting for client in clients)
 
 
 def applied(outputs: Sequence[Happened], servers: Iterable[NodeId], entries: int) -> bool:
@@ -91,6 +118,32 @@ def unhealed(cluster: Cluster) -> str:
     return ""
 
 
+def clocks_apart(node_class: type[Raft], seed: int) -> Cluster:
+    """As ``Service.two_sides``; the leader's clock is as slow, and the others' as fast, as a lease allows for."""
+    servers = partial(with_peers, election_timeout_ms=LEASED_MS)
+    cluster = Service(servers, raft_invariants, leader_of).two_sides(node_class, seed)
+    leader = leader_of(cluster)
+    for name in node_names(3):
+        cluster.schedule(Drift(cluster.now_ms, name, 0.9 if name == leader else 1.1))
+    return cluster
+
+
+def comes_back(node_class: type[Raft], seed: int) -> Cluster:
+    """Three idle servers; a follower is apart from 1,000 to 2,000 ms."""
+    cluster = Cluster(with_peers(node_class, node_names(3)), LAN, seed=seed)
+    cluster.run(1_000.0)
+    follower = next(name for name in node_names(3) if name != leader_of(cluster))
+    isolate(cluster, (follower,), 1_000.0)
+    return cluster
+
+
+def deposed(cluster: Cluster) -> str:
+    """Whether the leader was deposed by the follower's return; empty when it still leads."""
+    led = [(one.time_ms, one.node, one.event.term) for one in cluster.outputs if isinstance(one.event, BecameLeader)]
+    late = [f"{name} became leader of term {term} at {at_ms:,.0f} ms" for at_ms, name, term in led if at_ms > 1_000.0]
+    return f"{late[0]}, though a majority heard the leader all the time" if late else ""
+
+
 # ------------------------------------------------------------ situations with what is wrong in them
 
 FAULTS = SERVICE.faults()
@@ -103,4 +156,14 @@ HEALTHY = Simulation(
 PARTITION = Simulation(
     partitioned, after(5_000.0, unhealed), FEW_SEEDS, "simulated runs with a partition that ends", (1_900, 5_000),
     "liveness",
+)  # fmt: skip
+SNAPSHOT_FAULTS, SNAPSHOT_HISTORIES = COMPACT.faults(), COMPACT.histories()
+MEMBERSHIP_FAULTS, MEMBERSHIP_HISTORIES = CHANGING.faults(), CHANGING.histories()
+LEASES = Simulation(
+    clocks_apart, after(2_800.0, not_linearizable), SEEDS, "simulated histories, the leader's clock slow, others fast",
+    (1_000, 2_800), LINEARIZABILITY,
+)  # fmt: skip
+COMES_BACK = Simulation(
+    comes_back, after(4_000.0, deposed), FEW_SEEDS, "simulated runs in which a follower is cut off and comes back",
+    (900, 3_000), "liveness",
 )  # fmt: skip

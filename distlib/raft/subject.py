@@ -12,11 +12,11 @@ from distlib.raft.raft import Raft
 from distlib.raft.searches import RAFT_SEARCHES
 from distlib.raft.simulations import SERVICE
 from distlib.raft.snapshot import Snapshots
-from distlib.raft.variants import PreVote
+from distlib.raft.variants import LeaderLease, PreVote
 from distlib.replication.subject import writes
 
 RAFT = Subject(
     Raft, with_peers, raft_invariants, writes, searches=RAFT_SEARCHES,
-    correct=(Raft, Snapshots, PreVote, Membership), mutants=mutants_in(broken),
+    correct=(Raft, Snapshots, PreVote, LeaderLease, Membership), mutants=mutants_in(broken),
     example=lambda node_class: SERVICE.under_nemesis(node_class, 1).run(1_000.0),
 )  # fmt: skip

@@ -12,12 +12,13 @@ from distlib.replication.state_machine import CompareAndSet, Put
 
 
 def history_of(outputs: Iterable[Happened]) -> History:
-    """The clients' operations on one key, times in ms; those that never came back are pending."""
+    """The clients' operations on keys, times in ms; those that never came back are pending. What has no key (a change
+    of the membership) is none."""
     known = list(outputs)
     done = {(one.event.client, one.event.serial): one for one in known if isinstance(one.event, Returned)}
     operations = []
     for one in known:
-        if isinstance(one.event, Invoked):
+        if isinstance(one.event, Invoked) and hasattr(one.event.command, "key"):
             f, argument = _operation(one.event.command)
             answer = done.get((one.event.client, one.event.serial))
             ended = {} if answer is None else {"returned": answer.time_ms, "result": answer.event.result}
