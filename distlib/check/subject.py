@@ -25,10 +25,10 @@ class Subject:
     """A protocol: ``node_class`` and whatever derives from it, and the classes of its ``others`` (a monitor).
 
     ``nodes`` makes the nodes of a cluster with these names, not yet started; ``invariants`` what must always hold;
-    ``requests`` what the clients of such a cluster may ask. ``searches`` are all there are: those of the explorer,
-    whose counterexamples are short, cheapest first, then simulated runs, then random walks. ``correct`` are the shipped
-    classes that must pass them; ``mutants`` those that must not. ``example`` is a run that shows a class at work where
-    nothing goes wrong: equivalent mutants need one, else ``ValueError`` is raised.
+    ``requests`` what the clients of such a cluster may ask. ``searches`` are all there are: those of variants first,
+    those of the explorer, whose counterexamples are short, cheapest first, simulated runs, random walks. ``correct``
+    are the shipped classes that must pass them; ``mutants`` those that must not. ``example`` is a run that shows a
+    class at work where nothing goes wrong: equivalent mutants need one, else ``ValueError`` is raised.
     """
 
     node_class: type[Node]

@@ -40,6 +40,13 @@ class FrozenRecord(NamedTuple):
     values: tuple[Any, ...]
 
 
+class ByName(tuple[tuple[str, Any], ...]):
+    """A small mapping from nodes to constants, as (name, value) pairs in order of the names: it is told apart from a
+    sequence of such pairs, whose order means something."""
+
+    __slots__ = ()
+
+
 def freeze(value: Any) -> Any:
     """``value`` as a hashable constant that ``thaw`` turns back into an equal, independent value. Raises ``TypeError``
     for a type that holds state in a way that cannot be seen (an open file, a lock, a generator)."""

@@ -31,8 +31,14 @@ class Invariant(Protocol):
     """
 
     name: str
-    paper: str
+    """The class's name, unless it says another."""
+    paper: str = ""
     initial: Hashable = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not isinstance(getattr(cls, "name", None), str):
+            cls.name = cls.__name__
 
     def before(self, nodes: Mapping[NodeId, Node]) -> Hashable:
         """The ghost at the start of a run: ``initial``, unless it depends on ``nodes``."""

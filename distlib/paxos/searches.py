@@ -52,6 +52,13 @@ def backs_off(world: World) -> bool:
     return late and one.phase is Phase.BACKING_OFF
 
 
+def rivals_prepare(world: World) -> bool:
+    """S1 and S3 have accepted "a"; S3 has promised a ballot of its own, and S2 prepares a lower one."""
+    two, three = world.node("S2"), world.node("S3")
+    own = three.promised.proposer == "S3" and two.phase is Phase.PREPARING and two.ballot < three.promised
+    return own and accepted("a", None, "a")(world)
+
+
 def chosen_with_a_promise_under_way(world: World) -> bool:
     """S1 and S2 have accepted "a", and S2's empty promise has not reached S1 yet."""
     late = any(
@@ -196,6 +203,10 @@ PAXOS_SEARCHES: tuple[ProtocolSearch, ...] = (
     staged("after a choice", "what a chosen value survives: another ballot, a crash of an acceptor", paxos_model,
            Leg({"requests": [A]}, accepted("a", "a", None)),
            Leg({"requests": [B], "faults": Faults(crashes=1)}, max_states=20_000)),
+    staged("refused", "a refusal by one who promised more, beside a chosen value", paxos_model,
+           Leg({"requests": [A]}, accepted("a", None, "a")),
+           Leg({"requests": [B, C]}, rivals_prepare),
+           Leg({}, max_states=25_000)),
     staged("second life", "a proposer that crashes and comes back with another value", paxos_model,
            Leg({"requests": [A]}, chosen_with_a_promise_under_way),
            Leg({"requests": [("S1", Propose("b"))], "faults": Faults(crashes={"S1": 1})}, max_states=30_000)),

@@ -217,6 +217,24 @@ class TrustsTheLeadersCommit(Raft):
         self.commit(min(leader_commit, self.log.last_index))
 
 
+@equivalent(
+    "A heartbeat, too, is refused if the entry before it differs.", "figure 2, AppendEntries 2",
+    "here a message is empty only for a follower that has acknowledged all; with the empty heartbeats of"
+    " figure 2, it breaks",
+)  # fmt: skip
+class TrustsHeartbeats(Raft):
+    """Takes an empty message for proof that its log agrees up to there, without a look at the entry."""
+
+    def on_append_entries(self, sender: NodeId, request: AppendEntries) -> None:
+        if request.entries or request.term < self.current_term:
+            super().on_append_entries(sender, request)
+            return
+        self.step_down_if_behind(request.term)
+        self.follow(sender)
+        self.learn_commit_index(request.leader_commit, request.prev_log_index)
+        self.send_after_sync(sender, self.agreement(request, request.prev_log_index))
+
+
 @seen_in("willemt/raft: answers of an earlier term were not all filtered", "willemt/raft/pull/97")
 @mutant("Answers of an earlier term are dropped.", "§5.1, §5.3", CommittedSurvives, "second reign")
 class HeedsOldReplies(Raft):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
+from distlib.core.freeze import ByName
 from distlib.core.invariant import Broken, Invariant
 from distlib.core.node import Node, NodeId
 from distlib.replication.invariants import ServerInvariant
@@ -48,10 +49,10 @@ def shown(log: Any, index: int) -> str:
     return f"entry {log.entry(index)}" if log.base_index < index <= log.last_index else "no entry"
 
 
-def _with(pairs: tuple[tuple[NodeId, Any], ...], node: NodeId, value: Any) -> tuple[tuple[NodeId, Any], ...]:
+def _with(pairs: tuple[tuple[NodeId, Any], ...], node: NodeId, value: Any) -> ByName:
     """A small immutable mapping with ``node``'s value replaced (None: removed), in order of the names."""
     kept = [pair for pair in pairs if pair[0] != node]
-    return tuple(sorted(kept if value is None else [*kept, (node, value)], key=lambda pair: pair[0]))
+    return ByName(sorted(kept if value is None else [*kept, (node, value)], key=lambda pair: pair[0]))
 
 
 def _note_leader(ghost: Led, server: Any) -> Led:

@@ -19,7 +19,7 @@ from distlib.raft import simulations
 from distlib.raft.invariants import raft_invariants
 from distlib.raft.membership import AddServer, Membership, RemoveServer
 from distlib.raft.raft import Raft
-from distlib.raft.snapshot import Snapshots
+from distlib.raft.snapshot import InstallSnapshot, Snapshots
 from distlib.raft.variants import LeaderLease, LeaderStickiness, PreVote
 from distlib.replication.message import ClientRequest
 from distlib.replication.state_machine import Put
@@ -132,6 +132,12 @@ def compacted(name: NodeId, index: int) -> Goal:
     return lambda world: bool(world.node(name).log.base_index == index)
 
 
+def late(world: World, index: int) -> bool:
+    """A snapshot of the entries up to ``index`` is under way."""
+    sent = [one.message for one in world.messages() if isinstance(one.message, InstallSnapshot)]
+    return any(message.snapshot.last_index == index for message in sent)
+
+
 def all_asked(world: World) -> bool:
     """The clients have asked all that they want."""
     return not any(world.left[-2:])
@@ -197,6 +203,13 @@ SECOND_REIGN = (
 )
 """Five servers: S1 leads term 1, S3's answer is under way; S2 leads term 2 and undoes the entry; S1 leads term 3."""
 
+SECOND_REIGN_HEARD = (
+    SECOND_REIGN[0],
+    Leg(SECOND_REIGN[1].options, both(has_entries(S3, 2), knows_copy(S1, S3, 2))),
+    *SECOND_REIGN[2:],
+)
+"""The same; S1 has heard S3's answer in its first reign."""
+
 STALE_SUFFIX = (
     Leg({"timeouts": {"S1.election": 1}}, both(*[has_entries(name, 1) for name in node_names(3)])),
     Leg({"requests": WRITES, "partitioned": apart(S1)}, has_entries(S1, 3)),
@@ -235,6 +248,15 @@ SNAPSHOT_OF_LESS = (
 )  # fmt: skip
 """S3 has all entries, but its answers are under way: S1 sends it a snapshot of less."""
 
+LATE_SNAPSHOT = (
+    *SNAPSHOT_OF_LESS[:2],
+    Leg({"timeouts": {"S1.heartbeat": 1}, "partitioned": apart(S2)}, both(knows_copy(S1, S3, 3), lambda w: late(w, 1))),
+    Leg({"timeouts": {"S1.heartbeat": 2}, "requests": [(S1, write(3))], "partitioned": apart(S2)},
+        both(compacted(S3, 3), has_entries(S3, 4), lambda w: late(w, 1))),
+    Leg({"partitioned": apart(S2)}),
+)  # fmt: skip
+"""The same snapshot is under way until S3 has gone far beyond it, and has one of its own."""
+
 SNAPSHOT_AND_CRASH = (
     Leg({"timeouts": {"S1.election": 1}, "requests": WRITES, "partitioned": apart(S3)},
         both(leads(S1, 1), compacted(S1, 2), has_entries(S3, 0))),
@@ -243,17 +265,33 @@ SNAPSHOT_AND_CRASH = (
 """S3 was cut off while S1 and S2 went on to a snapshot, and gets it; one server may crash."""
 
 RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
-    staged("second reign", "answers of a term in which the same server led before", raft_model,
-           *SECOND_REIGN, servers=5),
-    staged("stale suffix", "entries behind those that agree", raft_model, *STALE_SUFFIX, batch=1),
     staged("reconfiguration", "two majorities of two memberships", membership_model,
            *RECONFIGURATION, applies_to=Membership),
     staged("three changes", "a membership that changes faster than it is committed", membership_model,
            *THREE_CHANGES, applies_to=Membership),
     staged("snapshot of less", "a snapshot for a server that has more", snapshot_model,
            *SNAPSHOT_OF_LESS, applies_to=Snapshots),
+    staged("late snapshot", "a snapshot that is older than what its receiver has", snapshot_model,
+           *LATE_SNAPSHOT, applies_to=Snapshots),
     staged("snapshot and crash", "what a snapshot must hold, on the way and on disk", snapshot_model,
            *SNAPSHOT_AND_CRASH, applies_to=Snapshots),
+    simulated("snapshots under faults", "snapshots all the time, under faults", simulations.SNAPSHOT_FAULTS,
+              applies_to=Snapshots),
+    simulated("snapshot histories", "answers after a snapshot that a server alone would not give",
+              simulations.SNAPSHOT_HISTORIES, family="histories", applies_to=Snapshots),
+    simulated("changes under faults", "servers join and leave, under faults", simulations.MEMBERSHIP_FAULTS,
+              applies_to=Membership),
+    simulated("histories with changes", "answers while servers join and leave", simulations.MEMBERSHIP_HISTORIES,
+              family="histories", applies_to=Membership),
+    simulated("leases on bad clocks", "reads under a lease that others do not know to be over", simulations.LEASES,
+              family="histories", applies_to=LeaderLease),
+    simulated("comes back", "a follower that was cut off and disturbs the others", simulations.COMES_BACK,
+              family="liveness", applies_to=PreVote),
+    staged("second reign", "answers of a term in which the same server led before", raft_model,
+           *SECOND_REIGN, servers=5),
+    staged("second reign, answers heard", "what a server knew of others when it led before", raft_model,
+           *SECOND_REIGN_HEARD, servers=5),
+    staged("stale suffix", "entries behind those that agree", raft_model, *STALE_SUFFIX, batch=1),
     staged("figure 8", "commitment of entries of earlier terms (§5.4.2)", raft_model, *FIGURE_8, batch=1),
     staged("stale leader", "messages of a leader that was deposed, before and after the new one's", raft_model,
            *STALE_LEADER),
@@ -272,18 +310,6 @@ RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
             servers=4, timeouts={"S1.election": 1, "S2.election": 1}),
     breadth("three terms", "two candidates that stand thrice: votes and terms that are mixed up", raft_model, 40_000,
             timeouts={"S1.election": 2, "S3.election": 1}),
-    simulated("snapshots under faults", "snapshots all the time, under faults", simulations.SNAPSHOT_FAULTS,
-              applies_to=Snapshots),
-    simulated("snapshot histories", "answers after a snapshot that a server alone would not give",
-              simulations.SNAPSHOT_HISTORIES, family="histories", applies_to=Snapshots),
-    simulated("changes under faults", "servers join and leave, under faults", simulations.MEMBERSHIP_FAULTS,
-              applies_to=Membership),
-    simulated("histories with changes", "answers while servers join and leave", simulations.MEMBERSHIP_HISTORIES,
-              family="histories", applies_to=Membership),
-    simulated("leases on bad clocks", "reads under a lease that others do not know to be over", simulations.LEASES,
-              family="histories", applies_to=LeaderLease),
-    simulated("comes back", "a follower that was cut off and disturbs the others", simulations.COMES_BACK,
-              family="liveness", applies_to=PreVote),
     simulated("simulated faults", "real timers, five servers, clients; crashes, partitions, loss", simulations.FAULTS),
     simulated("client histories", "answers that no single server could have given", simulations.HISTORIES,
               family="histories"),

@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any
 
 from distlib.check.simulation import Simulation, after, broken_invariant
-from distlib.core.fault import Crash, Drift
-from distlib.core.mutant import LINEARIZABILITY
+from distlib.core.fault import Crash
 from distlib.core.node import NodeId, node_names, with_peers
 from distlib.core.trace import Happened
 from distlib.raft.invariants import NoLostTerms, StableLeadership, raft_invariants
@@ -18,7 +17,7 @@ from distlib.raft.raft import Raft
 from distlib.raft.scenarios import isolate, leader_of
 from distlib.replication.client import Client
 from distlib.replication.message import ClientRequest
-from distlib.replication.simulations import FEW_SEEDS, LAN, RUN_MS, SEEDS, Service, happens, not_linearizable
+from distlib.replication.simulations import FEW_SEEDS, LAN, RUN_MS, SEEDS, Service, all_returned, happens
 from distlib.replication.state_machine import Put
 from distlib.sim.cluster import Cluster
 
@@ -37,8 +36,8 @@ def changing(node_class: type[Membership], names: tuple[NodeId, ...]) -> list[An
 
 
 CHANGING = Service(changing, raft_invariants, leader_of)
-LEASED_MS = (500.0, 550.0)
-"""Election timeouts for leases: long against the latency, and nearly equal, so that others lead as soon as they may."""
+LEASED = Service(partial(with_peers, election_timeout_ms=(800.0, 830.0)), raft_invariants, leader_of, drift=0.1)
+"""Election timeouts long against the latency, and nearly equal, so that others lead as soon as they may."""
 
 # ------------------------------------------------------------ liveness
 
@@ -68,12 +67,6 @@ def stuck(cluster: Cluster) -> str:
     if not happens(cluster, 3 * CALM_MS, lambda now: applied(now.outputs[before:], rest, 2)):
         return f"after the leader's crash, the others apply nothing new in {CALM_MS:g} ms"
     return ""
-
-
-def all_returned(cluster: Cluster) -> bool:
-    """Whether the clients have nothing left to ask, and no question open."""
-    clients = [node for node in cluster.nodes.values() if isinstance(node, Client)]
-    return all(client.serial == len(client.commands) and not client.waiting for client in clients)
 
 
 def applied(outputs: Sequence[Happened], servers: Iterable[NodeId], entries: int) -> bool:
@@ -118,16 +111,6 @@ def unhealed(cluster: Cluster) -> str:
     return ""
 
 
-def clocks_apart(node_class: type[Raft], seed: int) -> Cluster:
-    """As ``Service.two_sides``; the leader's clock is as slow, and the others' as fast, as a lease allows for."""
-    servers = partial(with_peers, election_timeout_ms=LEASED_MS)
-    cluster = Service(servers, raft_invariants, leader_of).two_sides(node_class, seed)
-    leader = leader_of(cluster)
-    for name in node_names(3):
-        cluster.schedule(Drift(cluster.now_ms, name, 0.9 if name == leader else 1.1))
-    return cluster
-
-
 def comes_back(node_class: type[Raft], seed: int) -> Cluster:
     """Three idle servers; a follower is apart from 1,000 to 2,000 ms."""
     cluster = Cluster(with_peers(node_class, node_names(3)), LAN, seed=seed)
@@ -159,11 +142,8 @@ PARTITION = Simulation(
 )  # fmt: skip
 SNAPSHOT_FAULTS, SNAPSHOT_HISTORIES = COMPACT.faults(), COMPACT.histories()
 MEMBERSHIP_FAULTS, MEMBERSHIP_HISTORIES = CHANGING.faults(), CHANGING.histories()
-LEASES = Simulation(
-    clocks_apart, after(2_800.0, not_linearizable), SEEDS, "simulated histories, the leader's clock slow, others fast",
-    (1_000, 2_800), LINEARIZABILITY,
-)  # fmt: skip
+LEASES = LEASED.stale_reads()
 COMES_BACK = Simulation(
-    comes_back, after(4_000.0, deposed), FEW_SEEDS, "simulated runs in which a follower is cut off and comes back",
+    comes_back, after(4_000.0, deposed), range(1, 61), "simulated runs in which a follower is cut off and comes back",
     (900, 3_000), "liveness",
 )  # fmt: skip

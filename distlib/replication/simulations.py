@@ -10,7 +10,7 @@ from distlib.check.cluster.model import ClusterModel
 from distlib.check.history.linearizability import Verdict, check
 from distlib.check.history.sequential import CasRegister
 from distlib.check.simulation import Simulation, after, watched
-from distlib.core.fault import Nemesis, Partition
+from distlib.core.fault import Drift, Nemesis, OneWay, Partition, SlowLink
 from distlib.core.invariant import Invariant
 from distlib.core.mutant import LINEARIZABILITY
 from distlib.core.node import Node, NodeId, node_names
@@ -32,12 +32,14 @@ LOSSY = Network(Uniform(1, 8), loss=0.05, duplication=0.05, reordering=0.1)
 class Service:
     """A replicated service: how to make its nodes for servers of these names, what must always hold, and who leads now.
 
-    Nodes beside the servers (a monitor) are subject to faults, too.
+    Nodes beside the servers (a monitor) are subject to faults, too. With ``drift``, the clock of a leader that is cut
+    off is slower by that, the others' are faster, and it hears their answers for a while after they have lost it.
     """
 
     servers: Callable[[type[Any], tuple[NodeId, ...]], list[Any]]
     invariants: Callable[[], Sequence[Invariant]]
     leader_of: Callable[[Cluster], NodeId | None]
+    drift: float = 0.0
 
     def nodes(self, node_class: type[Any], servers: int, clients: int, seed: int) -> list[Node]:
         """Servers S1, …, and clients C1, … that write, read and compare-and-set one key."""
@@ -72,7 +74,14 @@ class Service:
         cluster.run(1_000.0)
         leader = self.leader_of(cluster) or "S1"
         others = tuple(one.id for one in members if one.id != leader)
-        cluster.schedule(Partition(1_000.0, ((leader, "C1"), (*others, "C2")), 1_500.0))
+        cut_ms = 1_600.0 if self.drift else 1_000.0
+        if self.drift:
+            cluster.schedule(Drift(1_000.0, leader, 1 - self.drift))
+            cluster.schedule(OneWay(cut_ms - 150.0, (leader,), others, 150.0))
+            for one in others:
+                cluster.schedule(Drift(1_000.0, one, 1 + self.drift))
+                cluster.schedule(SlowLink(1_000.0, one, leader, 150.0))
+        cluster.schedule(Partition(cut_ms, ((leader, "C1"), (*others, "C2")), 1_500.0))
         return cluster
 
     def model_of_run(self, node_class: type[Any], seed: int) -> ClusterModel:
@@ -103,6 +112,12 @@ def _size(seed: int) -> int:
 def happens(cluster: Cluster, until_ms: float, condition: Callable[[Cluster], bool]) -> bool:
     """Run to ``until_ms``, or until ``condition`` holds: whether it does."""
     return cluster.run(until_ms, until=condition).stopped == "condition"
+
+
+def all_returned(cluster: Cluster) -> bool:
+    """Whether the clients have nothing left to ask, and no question open."""
+    clients = [node for node in cluster.nodes.values() if isinstance(node, Client)]
+    return all(client.serial == len(client.commands) and not client.waiting for client in clients)
 
 
 def not_linearizable(cluster: Cluster) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from distlib.check.cluster.counterexample import load
+from distlib.check.search import Leg, staged
 from distlib.core.mutant import mutant
 from distlib.paxos.paxos import Paxos
 from distlib.paxos.subject import PAXOS
@@ -19,11 +20,13 @@ from distlib.raft.broken import (
     CommitsOldTerms,
     CountsItsLogAsMatched,
     CountsOldVotes,
+    TrustsHeartbeats,
     TrustsTheLeadersCommit,
     VotesInThePast,
 )
 from distlib.raft.message import AppendEntries
 from distlib.raft.raft import Raft
+from distlib.raft.searches import FIGURE_8, S1, S3, at, both, has_committed, raft_model
 from distlib.raft.subject import RAFT
 from distlib.workbench.museum import ExhibitParams, exhibit, mutant_named, mutants, stored_counterexample
 from distlib.workbench.subjects import EXHIBITED, check_names, subject_named, subject_of
@@ -149,6 +152,10 @@ class TrustsOverEmptyHeartbeats(TrustsTheLeadersCommit):
     on_heartbeat_timeout = empty_heartbeat
 
 
+class TrustsEmptyHeartbeats(TrustsHeartbeats):
+    on_heartbeat_timeout = empty_heartbeat
+
+
 class AcknowledgesEmptyHeartbeats(AcknowledgesItsWholeLog):
     on_heartbeat_timeout = empty_heartbeat
 
@@ -171,6 +178,15 @@ class VotesInThePastForOneWhoCounts(VotesInThePast):
 )
 def test_without_the_rule_that_stands_in_it_breaks(node_class, search):
     assert RAFT.search(search)(node_class, 10.0).failure
+
+
+def test_an_empty_heartbeat_needs_the_check():
+    """S1 leads term 3, and S3 has another entry where S1's was: an empty heartbeat makes it apply that."""
+    heartbeat = Leg({"timeouts": {"S1.heartbeat": 1}}, max_states=30_000)
+    committed = Leg({}, both(has_committed(S1, 2), at(S3, log=(2,))))
+    search = staged("…", "…", raft_model, *FIGURE_8[:3], committed, heartbeat)
+    assert search(TrustsEmptyHeartbeats, 60.0).invariant == "State Machine Safety"
+    assert search(EmptyHeartbeats, 60.0).failure == ""
 
 
 def test_empty_heartbeats_alone_break_nothing():
@@ -205,7 +221,7 @@ def test_every_search_has_a_name_of_its_own_and_every_killer_exists():
 def test_names_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match="no mutant 'VotesThrice'; it has VotesTwice"):
         mutant_named("VotesThrice")
-    with pytest.raises(ValueError, match="no protocol 'Zab'; there are Raft, Paxos, PrimaryBackup"):
+    with pytest.raises(ValueError, match="no protocol 'Zab'; there are Raft, Paxos, MultiPaxos, PrimaryBackup"):
         mutants("Zab")
     assert mutant_named("ReportsNothing").original is Paxos
 

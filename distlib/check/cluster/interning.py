@@ -78,8 +78,7 @@ def encode(value: Any) -> bytes:
     """Bytes that are equal for equal constants of equal types only. Raises TypeError for what is not constant."""
     cls = type(value)
     if cls is str:
-        text = value.encode()
-        return b"s%d:%b" % (len(text), text)
+        return b"s" + _sized(value)
     if cls is int:
         return b"i%d;" % value
     if value is None:
@@ -93,7 +92,7 @@ def encode(value: Any) -> bytes:
 
 def _encode_object(value: Any, cls: type) -> bytes:
     if isinstance(value, Enum):
-        return value.name.encode()
+        return encode(value.value if value.name is None else value.name)  # a combination of flags may have no name
     if isinstance(value, tuple):
         return b"".join([encode(item) for item in value])
     if isinstance(value, frozenset):
@@ -102,16 +101,28 @@ def _encode_object(value: Any, cls: type) -> bytes:
         return _tag(value)
     if is_dataclass(cls):
         return b"".join([encode(getattr(value, name)) for name in _fields(cls)])
-    if isinstance(value, float | complex | bytes | int | str):
-        text = repr(value).encode()
-        return b"%d:%b" % (len(text), text)
+    for base in (float, complex, bytes, int, str):
+        if isinstance(value, base):
+            return _sized(base.__repr__(value))
     raise TypeError(f"{value!r} of type {cls.__name__} is no constant; use numbers, strings, tuples, frozen "
                     "sets and frozen dataclasses")  # fmt: skip
 
 
+def _sized(text: str) -> bytes:
+    """The text, told where it ends; half a surrogate pair is a character, too."""
+    code = text.encode("utf-8", "surrogatepass")
+    return b"%d:%b" % (len(code), code)
+
+
+_same_name: dict[str, int] = {}
+
+
 @cache
 def _tag(cls: type) -> bytes:
-    return f"{cls.__module__}.{cls.__qualname__} ".encode()
+    """The class's name, with a number where another class had that name before: a cell of a notebook run again, say."""
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    number = _same_name[name] = _same_name.get(name, 0) + 1
+    return f"{name} ".encode() if number == 1 else f"{name}#{number} ".encode()
 
 
 @cache

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from itertools import pairwise, permutations
+from itertools import permutations
 from typing import Any
 
 from distlib.check.cluster.interning import Interned, Parts
 from distlib.check.cluster.world import World
-from distlib.core.freeze import FrozenDict
+from distlib.core.freeze import ByName, FrozenDict
 from distlib.core.node import Node, NodeId
 
 Names = Mapping[NodeId, NodeId]
@@ -86,11 +86,8 @@ def _unordered(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rename(value: Any, names: Names) -> Any:
-    """``value``, a constant, with every node's name replaced.
-
-    A tuple of tuples that begin with distinct names, in order of the names, stands for a mapping from nodes
-    (a protocol that holds no dicts keeps one so), and is put in order again.
-    """
+    """``value``, a constant, with every node's name replaced. What is a mapping from nodes by its type, a dict or
+    ``ByName``, is put in order again; a tuple keeps its order, which may mean something: a queue, say."""
     if isinstance(value, str) and not isinstance(value, Enum):
         return names.get(value, value)
     cls: Any = type(value)
@@ -99,7 +96,7 @@ def rename(value: Any, names: Names) -> Any:
         return FrozenDict(sorted(pairs, key=lambda pair: repr(pair[0])))
     if isinstance(value, (tuple, frozenset)):
         new = [rename(item, names) for item in value]
-        if cls is tuple and _is_mapping(value):
+        if cls is ByName:
             new.sort(key=lambda pair: pair[0])
         return cls._make(new) if hasattr(cls, "_make") else cls(new)
     if is_dataclass(value) and not isinstance(value, (type, Enum)):
@@ -112,10 +109,3 @@ def rename(value: Any, names: Names) -> Any:
             object.__setattr__(record, name, item)
         return record
     return value
-
-
-def _is_mapping(value: Collection[Any]) -> bool:
-    if len(value) < 2 or not all(isinstance(item, tuple) and item and isinstance(item[0], str) for item in value):
-        return False
-    keys = [item[0] for item in value]
-    return all(one < other for one, other in pairwise(keys))

@@ -2,7 +2,8 @@
 
 A history is a set of operations, each with a call and (unless it never came back) a return (Herlihy & Wing 1990, §2.2).
 One operation precedes another if it returned *before* the other was called; at equal times they count as concurrent,
-unless one process did both: a process does one thing at a time, so its own operations keep their order.
+unless one process did both: a process does one thing at a time, so its own operations keep the order in which they are
+given.
 
 Logs of events (``invoke``, then ``ok``, ``fail`` or ``info``) are turned into operations by ``from_events``:
 
@@ -114,7 +115,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class History:
-    """Operations in the order of their calls (any iterable will do), and the faults around them.
+    """Operations in the order of their calls (any iterable will do; at equal times, as given), and the faults around.
 
     A process whose operation never returned may call again: the old operation stays pending, and unordered
     with the rest. Raises ``ValueError`` if two operations of one process overlap.
@@ -124,7 +125,7 @@ class History:
     faults: Sequence[Fault] = ()
 
     def __post_init__(self) -> None:
-        ordered = sorted(self.operations, key=lambda operation: (operation.call, operation.returned))
+        ordered = sorted(self.operations, key=lambda operation: operation.call)
         object.__setattr__(self, "operations", tuple(ordered))
         object.__setattr__(self, "faults", tuple(self.faults))
         last: dict[Hashable, Operation] = {}

@@ -280,5 +280,6 @@ def _own_order(operations: Sequence[Operation]) -> dict[int, int]:
         last = previous.get(operation.process)
         if last is not None and operations[last].returned == operation.call:
             before[i] = last
-        previous[operation.process] = i
+        if not operation.pending:  # nobody waits for that one
+            previous[operation.process] = i
     return before

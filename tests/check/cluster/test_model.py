@@ -11,7 +11,8 @@ from distlib.check.cluster.interning import encode
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.world import CrashRestart, Deliver, Drop, Duplicate, Faults, Request, Timeout
 from distlib.check.explore.explore import RandomWalks, explore, sometimes
-from distlib.core.invariant import Broken
+from distlib.core.invariant import Broken, Invariant
+from distlib.core.node import Node, NodeId
 from distlib.paxos.invariants import paxos_invariants
 from distlib.raft.invariants import ElectionSafety, raft_invariants
 from distlib.raft.message import RequestVote, Vote
@@ -478,3 +479,59 @@ def test_an_invariant_is_asked_only_when_a_node_changed():
     result = explore(ClusterModel(players(), invariants=[Counting()], timeouts={"S1": 1}))
     assert result.violation.explanation == "count: pinged"
     assert [changed for changed, _ in calls] == ["S1", "S2", "S1", "S2"]
+
+
+# --- a queue is no mapping ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ask:
+    what: str
+
+
+@dataclass(frozen=True)
+class Forward:
+    what: str
+
+
+@dataclass
+class Usher(Node):
+    """Sends who asks to the desk."""
+
+    def on_ask(self, sender: NodeId, message: Ask) -> None:
+        self.send("desk", Forward(message.what))
+
+
+@dataclass
+class Desk(Node):
+    """Serves in the order of arrival."""
+
+    queue: tuple[tuple[NodeId, str], ...] = ()
+
+    def on_ask(self, sender: NodeId, message: Ask) -> None:
+        """Nobody is served who comes by himself."""
+
+    def on_forward(self, sender: NodeId, message: Forward) -> None:
+        self.queue += ((sender, message.what),)
+
+
+class LowFirst(Invariant):
+    """What was low stands first; it has no name but its class's."""
+
+    def after(self, ghost, nodes, changed):
+        queue = nodes["desk"].queue
+        if len({name for name, _ in queue}) == 2 and queue[0][1] == "high":
+            raise Broken(f"{queue[0][0]} stands first with 'high'")
+        return ghost
+
+
+def test_symmetry_keeps_the_order_of_a_queue():
+    """Two ushers may be renamed; which of the two requests came first is no matter of names."""
+    for symmetry in (False, True):
+        model = ClusterModel(
+            lambda: [Usher("S1"), Usher("S2"), Desk("desk")], invariants=[LowFirst()], fifo=True,
+            requests=[(None, Ask("low")), (None, Ask("high"))], interchangeable=("S1", "S2"),
+        )  # fmt: skip
+        found = explore(model, symmetry=symmetry)
+        assert found.verdict == "violated"
+        assert found.path[-1].state.broken.invariant == "LowFirst"

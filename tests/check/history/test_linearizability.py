@@ -480,3 +480,53 @@ def test_values_must_be_comparable():
         write(0, math.nan, 0, 1)
     with pytest.raises(TypeError, match="cannot be saved and compared"):
         write(0, object(), 0, 1)
+
+
+# --- operations of one process at one instant: the order in which they are given is theirs ---------------------
+
+
+def test_a_pending_operation_may_take_effect_before_the_next_of_its_process_at_the_same_time():
+    never_heard = Operation("P", "write", 1, call=1.0)
+    read = Operation("P", "read", None, 1, call=1.0, returned=1.0)
+    assert check(History([never_heard, read]), Register()).verdict is Verdict.LINEARIZABLE
+
+
+def test_a_pending_operation_between_two_others_does_not_hide_their_order():
+    """The write came back and the read followed, both at 1; between them the process began what nobody heard of."""
+    write = Operation("P", "write", 1, call=0.0, returned=1.0)
+    never_heard = Operation("P", "read", None, call=1.0)
+    read = Operation("P", "read", None, None, call=1.0, returned=1.0)
+    assert check(History([write, never_heard, read]), Register()).verdict is Verdict.NOT_LINEARIZABLE
+
+
+def test_operations_of_no_length_keep_the_order_in_which_they_are_given():
+    write = Operation("P", "write", 1, call=1.0, returned=1.0)
+    read = Operation("P", "read", None, None, call=1.0, returned=1.0)
+    assert check(History([write, read]), Register()).verdict is Verdict.NOT_LINEARIZABLE
+    assert check(History([read, write]), Register()).verdict is Verdict.LINEARIZABLE
+
+
+def test_an_operation_that_begins_while_another_is_open_is_refused_also_at_the_same_time():
+    first = Operation("P", "write", 1, call=1.0, returned=5.0)
+    with pytest.raises(ValueError, match="while its write 1 was still open"):
+        History([first, Operation("P", "read", None, 1, call=1.0, returned=1.0)])
+
+
+def test_at_one_instant_two_keys_may_contradict_each_other():
+    """P writes x and then finds y empty, Q writes y and then finds x empty: each key alone sees nothing wrong."""
+
+    def at_one(process, f, argument, key):
+        return Operation(process, f, argument, None, call=1.0, returned=1.0, key=key)
+
+    crossed = [
+        at_one("P", "write", 1, "x"), at_one("P", "read", None, "y"),
+        at_one("Q", "write", 1, "y"), at_one("Q", "read", None, "x"),
+    ]  # fmt: skip
+    assert check(History(crossed), Register()).verdict is Verdict.NOT_LINEARIZABLE
+    assert check(History(crossed[:3]), Register()).verdict is Verdict.LINEARIZABLE
+
+
+def test_equal_times_of_two_processes_order_nothing():
+    write = Operation("P", "write", 1, call=0.0, returned=1.0)
+    read = Operation("Q", "read", None, None, call=1.0, returned=1.0)
+    assert check(History([write, read]), Register()).verdict is Verdict.LINEARIZABLE

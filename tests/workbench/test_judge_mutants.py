@@ -1,0 +1,203 @@
+"""The judge against mutants, those of the museum and others, and against right classes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from distlib.core.node import NodeId
+from distlib.paxos.message import Nack as PaxosNack
+from distlib.paxos.message import Promise as PaxosPromise
+from distlib.paxos.paxos import Paxos
+from distlib.raft.log import Entry, Index, Log
+from distlib.raft.membership import Membership
+from distlib.raft.raft import Raft, Read
+from distlib.raft.snapshot import InstallSnapshot, Snapshot, SnapshotReply, Snapshots
+from distlib.raft.variants import LeaderLease, PreVote, RequestPreVote
+from distlib.workbench.judge import judge
+from distlib.workbench.museum import mutants
+from distlib.workbench.subjects import JUDGED
+
+# --- snapshots (Raft §7) ---------------------------------------------------------------------------------------
+
+
+class ForgetsSessions(Snapshots):
+    def make_snapshot(self, index: Index) -> Snapshot:
+        made = super().make_snapshot(index)
+        return Snapshot(made.last_index, made.last_term, made.machine_state, (), made.servers)
+
+
+class CarriesItsOwnTerm(Snapshots):
+    def make_snapshot(self, index: Index) -> Snapshot:
+        made = super().make_snapshot(index)
+        return Snapshot(index, self.current_term, made.machine_state, made.sessions, made.servers)
+
+
+class ForgetsTheConfiguration(Membership):
+    def servers_at(self, index: Index) -> tuple[NodeId, ...]:
+        return (self.id, *self.peers)
+
+
+class SnapshotsTheLatestConfiguration(Membership):
+    def servers_at(self, index: Index) -> tuple[NodeId, ...]:
+        return self.servers()
+
+
+class DropsTheLongerLog(Snapshots):
+    def install(self, snapshot: Snapshot) -> None:
+        self.log = Log((), snapshot.last_index, snapshot.last_term)
+        super().install(snapshot)
+
+
+class InstallsOlderOnes(Snapshots):
+    def on_install_snapshot(self, sender: NodeId, request: InstallSnapshot) -> None:
+        self.step_down_if_behind(request.term)
+        if request.term < self.current_term:
+            return self.send_after_sync(sender, SnapshotReply(self.current_term))
+        self.follow(sender)
+        self.install(request.snapshot)
+        return self.send_after_sync(sender, SnapshotReply(self.current_term, request.snapshot.last_index))
+
+
+class RestartsWithoutItsSnapshot(Snapshots):
+    def restore(self) -> None:
+        self.machine_state = self.machine.initial()
+        self.last_applied = self.commit_index = self.log.base_index
+
+
+class AcknowledgesMoreThanTheSnapshot(Snapshots):
+    def on_install_snapshot(self, sender: NodeId, request: InstallSnapshot) -> None:
+        super().on_install_snapshot(sender, request)
+        if request.term == self.current_term:
+            self.send_after_sync(sender, SnapshotReply(self.current_term, self.log.last_index + 1))
+
+
+# --- match indexes ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class MatchesOfTheLastReign(Raft):
+    last: tuple[tuple[NodeId, Index], ...] = ()
+
+    def acknowledge(self, server: NodeId, index: Index) -> None:
+        super().acknowledge(server, index)
+        self.last = tuple(sorted(self.match_index.items()))
+
+    def begin_term(self) -> None:
+        self.match_index |= dict(self.last)
+        super().begin_term()
+
+
+class CountsTheRemoved(Membership):
+    def track(self, servers: tuple[NodeId, ...]) -> None:
+        kept = dict(self.match_index)
+        super().track(servers)
+        self.match_index = {**kept, **self.match_index}
+
+    def is_replicated(self, index: Index) -> bool:
+        holders = [server for server, match in self.match_index.items() if match >= index]
+        return 2 * (1 + len(holders)) > len(self.servers())
+
+
+# --- reads (§8) ------------------------------------------------------------------------------------------------
+
+
+class OneRoundForAll(Raft):
+    def begin_round(self) -> int:
+        self.read_round = 1
+        return 1
+
+
+class ConfirmedByTheRoundBefore(Raft):
+    def is_confirmed(self, read: Read) -> bool:
+        loyal = [server for server, heard in self.heard_round.items() if heard >= read.round - 1]
+        return self.has_majority((self.id, *loyal))
+
+
+class NeverBeginsARound(Raft):
+    def begin_round(self) -> int:
+        return self.read_round + 1
+
+
+class NoMarginForDrift(LeaderLease):
+    def lease_ms(self) -> float:
+        return self.election_timeout_ms[0]
+
+
+class LeaseFromTheAnswer(LeaderLease):
+    def hear_round(self, server: NodeId, number: int) -> None:
+        self.round_began_ms = dict.fromkeys(self.round_began_ms, self.now_ms)
+        super().hear_round(server, number)
+
+
+class LeaseForEver(LeaderLease):
+    def has_lease(self) -> bool:
+        return self.lease_until_ms > 0
+
+
+# --- replication -----------------------------------------------------------------------------------------------
+
+
+class CommitIndexFalls(Raft):
+    def learn_commit_index(self, leader_commit: Index, last_new: Index) -> None:
+        self.commit_index = min(leader_commit, last_new)
+        self.apply_committed()
+
+
+class AppliesTwice(Raft):
+    def was_applied(self, entry: Entry) -> bool:
+        return False
+
+
+# --- Pre-Vote --------------------------------------------------------------------------------------------------
+
+
+class LeaderGrants(PreVote):
+    def may_grant_pre_vote(self, request: RequestPreVote) -> bool:
+        up_to_date = self.is_up_to_date(request.last_log_index, request.last_log_term)
+        return request.term > self.current_term and up_to_date
+
+
+# --- Paxos -----------------------------------------------------------------------------------------------------
+
+
+class NackIsAPromise(Paxos):
+    def on_nack(self, sender: NodeId, message: PaxosNack) -> None:
+        self.on_promise(sender, PaxosPromise(message.ballot))
+
+
+OTHERS = [
+    ForgetsSessions, CarriesItsOwnTerm, ForgetsTheConfiguration, SnapshotsTheLatestConfiguration, DropsTheLongerLog,
+    InstallsOlderOnes, RestartsWithoutItsSnapshot, AcknowledgesMoreThanTheSnapshot,
+    MatchesOfTheLastReign, CountsTheRemoved, OneRoundForAll, ConfirmedByTheRoundBefore, NeverBeginsARound,
+    NoMarginForDrift, LeaseFromTheAnswer, LeaseForEver, CommitIndexFalls, AppliesTwice,
+    LeaderGrants, NackIsAPromise,
+]  # fmt: skip
+
+EVERYONE = [one for subject in JUDGED for one in subject.correct]
+EQUIVALENT = [one.node_class for one in mutants() if one.sort == "equivalent"]
+BROKEN = [one.node_class for one in mutants() if one.sort != "equivalent"]
+
+
+def name_of(node_class: type[Any]) -> str:
+    return node_class.__name__
+
+
+@pytest.mark.parametrize("node_class", [*BROKEN, *OTHERS], ids=name_of)
+def test_the_judge_kills_each_mutant_as_a_reader_calls_it(node_class: type[Any]) -> None:
+    found = judge(node_class)
+    assert found.status == "failed", str(found)
+    assert found.failure is not None and "no handler fails" not in found.failure.invariant
+
+
+@pytest.mark.parametrize("node_class", [*EVERYONE, *EQUIVALENT], ids=name_of)
+def test_the_judge_says_of_each_right_class_what_it_ran(node_class: type[Any]) -> None:
+    found = judge(node_class)
+    assert found.status == "passed", str(found)
+    subject = next(one for one in JUDGED if one.base_of(node_class))
+    assert [one.search for one in found.outcomes] == [one.name for one in subject.searches if one.applies(node_class)]
+    assert all(one.arrived for one in found.outcomes) and "Time cut short" not in str(found)
+    assert all(re.search(r"[1-9][0-9,]* (states|walks|simulated|histories)", one.looked) for one in found.outcomes)
