@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from distlib.core import require
 
@@ -63,16 +65,20 @@ def is_whole(item: Field[Any]) -> bool:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Base of every parameter class: checks each value against its ``Spec`` when it is made. Subclasses add rules
-    across fields in ``check``, remarks on values that will surprise in ``warnings``. Raises ``TypeError`` for a value
-    of the wrong type, ``ValueError`` for one out of range, naming the parameter, the value and what is allowed."""
+    """Base of every parameter class: checks each value against its ``Spec`` when it is made, and one without a ``Spec``
+    against its type. Subclasses add rules across fields in ``check``, remarks on values that will surprise in
+    ``warnings``. Raises ``TypeError`` for a value of the wrong type, ``ValueError`` for one out of range, naming the
+    parameter, the value and what is allowed."""
 
     def __post_init__(self) -> None:
-        require.dataclass_fields(type(self))
+        cls: Any = type(self)
+        require.dataclass_fields(cls)
         for item in fields(self):
-            spec = spec_of(item)
+            spec, value = spec_of(item), getattr(self, item.name)
             if spec is not None:
-                _check(type(self).__name__, item, spec, getattr(self, item.name))
+                _check(cls.__name__, item, spec, value)
+            else:
+                _check_type(f"{cls.__name__}.{item.name}", _hints(cls).get(item.name), value)
         self.check()
 
     def check(self) -> None:
@@ -131,6 +137,30 @@ def _check(owner: str, item: Field[Any], spec: Spec, value: Any) -> None:
     else:
         check = require.pair if isinstance(default, tuple) else require.whole if is_whole(item) else require.number
         check(name, value, spec.low, spec.high, spec.unit)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(cls)
+    except NameError:  # a class inside a function, whose names cannot be looked up
+        return {}
+
+
+def _check_type(name: str, hint: Any, value: Any) -> None:
+    """``TypeError`` unless ``value`` is of the type ``hint``: a class, several joined by ``|``, or many of such in a
+    tuple; other hints are not checked."""
+    origin, inner = get_origin(hint), get_args(hint)
+    classes = inner if origin in (Union, UnionType) else (hint,)
+    if origin is tuple and inner[1:] == (Ellipsis,):
+        for number, one in enumerate(require.instance(name, value, tuple, "a tuple")):
+            if type(one) is not inner[0]:  # recorded times come by the million
+                _check_type(f"{name}[{number}]", inner[0], one)
+    elif hint in (int, float):
+        (require.whole if hint is int else require.number)(name, value)
+    elif all(isinstance(one, type) and one is not Any for one in classes):
+        words = [f"{'an' if one.__name__[0] in 'AEIOUaeiou' else 'a'} {one.__name__}" for one in classes]
+        require.instance(name, value, classes, " or ".join(words).replace("a NoneType", "None"))
 
 
 def _check_several(name: str, spec: Spec, value: Any) -> None:

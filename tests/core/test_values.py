@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop
 from typing import Any, Literal
 
@@ -208,3 +208,42 @@ def test_a_malformed_file_is_told_by_its_field(change: dict[str, Any], message: 
     data = {**to_data(Sheet(Round(1.0))), **change}
     with pytest.raises(ValueError, match=re.escape(message)):
         from_data(Sheet, data)
+
+
+@dataclass(frozen=True)
+class Inner(Parameters):
+    size: int = parameter(1, "size", low=0, high=9)
+
+
+@dataclass(frozen=True)
+class Outer(Parameters):
+    inner: Inner = field(default_factory=Inner)
+    maybe: Inner | None = None
+    many: tuple[Inner, ...] = ()
+    loads: tuple[float, ...] = (0.5,)
+    names: tuple[int | str, ...] = ()
+    anything: Any = None
+    text: str = ""
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"inner": "random"}, "Outer.inner is 'random'; it takes an Inner"),
+        ({"inner": Inner}, r"Outer.inner is <class .*>; it takes an Inner"),
+        ({"inner": Outer()}, r"Outer.inner is Outer\(.*; it takes an Inner"),
+        ({"maybe": 3}, "Outer.maybe is 3; it takes an Inner or None"),
+        ({"many": Inner()}, r"Outer.many is Inner\(size=1\); it takes a tuple"),
+        ({"many": (Inner(), 2)}, r"Outer.many\[1\] is 2; it takes an Inner"),
+        ({"loads": 0.5}, "Outer.loads is 0.5; it takes a tuple"),
+        ({"loads": (0.5, "a")}, r"Outer.loads\[1\] is 'a'; it takes a number"),
+        ({"names": (1, "a", 1.5)}, r"Outer.names\[2\] is 1.5; it takes an int or a str"),
+        ({"text": 5}, "Outer.text is 5; it takes a str"),
+    ],
+)
+def test_a_parameter_of_the_wrong_class_is_named(values: dict[str, Any], message: str) -> None:
+    """It was an AttributeError of whatever name was asked of it first."""
+    with pytest.raises(TypeError, match=message):
+        Outer(**values)
+    right = Outer(maybe=Inner(2), many=(Inner(3),), loads=(1, 0.5), names=(1, "a"), anything=object(), text="x")
+    assert right.many[0].size == 3
