@@ -26,6 +26,8 @@ def parse(text: str | bytes, where: str, wanted: str = "an object") -> dict[str,
     """The JSON object that ``text`` holds. Raises ``ValueError``, naming ``where`` and what is ``wanted``, for none."""
     try:
         data = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"{where} is nested too deeply; it takes {wanted}") from error
     except ValueError as error:
         raise ValueError(f"{where} is not JSON: {error}") from error
     found: dict[str, Any] = _expect(isinstance(data, dict), data, data, where, wanted)
@@ -85,8 +87,16 @@ def from_data(hint: Any, data: Any, where: str = "file", find: Find | None = Non
 
 def _expect(right: bool, value: Any, data: Any, where: str, wanted: str) -> Any:
     if not right:
-        raise ValueError(f"{where} is {data!r}; it takes {wanted}")
+        raise ValueError(f"{where} is {_short(data)}; it takes {wanted}")
     return value
+
+
+def _short(data: Any) -> str:
+    try:
+        text = repr(data)
+    except RecursionError:
+        return "nested too deeply"
+    return text if len(text) <= 200 else f"{text[:200]} …"
 
 
 def library_class(name: Any, base: type, where: str, advice: str) -> Any:
@@ -117,6 +127,9 @@ def _named(data: Any, where: str, find: Find) -> Any:
 
 def _record(cls: type, data: Any, where: str, find: Find | None = None) -> Any:
     _expect(isinstance(data, dict), data, data, where, f"an object with the fields of {cls.__name__}")
+    if find is None:
+        named = data.get(TYPE, cls.__name__)
+        _expect(named == cls.__name__, data, named, f"{where}.{TYPE}", repr(cls.__name__))
     known = {item.name: item for item in fields(cls) if item.init}
     for name in data:
         if name not in known and name != TYPE:

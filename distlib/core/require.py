@@ -51,7 +51,7 @@ def text(name: str, value: Any) -> str:
 
 def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
     """One of ``choices``."""
-    if value not in choices:
+    if value not in tuple(choices):  # a set or mapping would ask for a hash
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
     return value
 

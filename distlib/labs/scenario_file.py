@@ -46,10 +46,12 @@ def read(path: Path, base: type) -> tuple[Any, dict[str, Any]]:
 def _class_named(name: Any, base: type, where: str) -> Any:
     """The lab that ``module:Class`` names; a class of the library is imported, one of a notebook has to be there."""
     module, _, of_module = str(name).rpartition(":")
-    known = {one.__name__: one for one in _family(base)}
+    known = {one.__name__: one for one in _family(base) if hasattr(one, "params")}  # a base of labs shows nothing
     if module.startswith("distlib."):
         with suppress(ValueError):
-            return codec.library_class(name, base, where, "")
+            found = codec.library_class(name, base, where, "")
+            if hasattr(found, "params"):
+                return found
     elif of_module in known:
         return known[of_module]
     raise ValueError(f"{where}: lab is {name!r}; {base.__name__}.load reads one of {', '.join(sorted(known))}")

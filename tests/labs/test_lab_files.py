@@ -154,6 +154,13 @@ def test_a_scenario_file_rebuilds_the_lab() -> None:
         ({"params": {"walkerz": 3}}, "params has an unknown field 'walkerz'"),
         ({"view": {"steps": 5}}, "ToyView.steps is 5; it takes a whole number from 10 to 400"),
         ({"figure": "lines"}, "bad.json: figure is 'lines'; choose one of 'walks', 'ends'"),
+        ({"figure": []}, "bad.json: figure is []; choose one of 'walks', 'ends'"),
+        ({"params": {"type": "StudyParams"}}, "params.type is 'StudyParams'; it takes 'ToyParams'"),
+        ({"params": {"regions": [["a"]]}}, "params.regions[0] is ['a']; it takes a string"),
+        ({"params": {"loss": [[[1]]]}}, "params.loss is [[[1]]]; it takes a number"),
+        ({"lab": ["Opened"]}, "lab is ['Opened']; Lab.load reads one of"),
+        ({"lab": "distlib.labs.trace_lab:TraceLab"}, "lab is 'distlib.labs.trace_lab:TraceLab'; Lab.load reads one of"),
+        ({"version": 9}, "unknown field 'version'; Scenario has lab, params, view, figure"),
         ({"seed": 3}, "unknown field 'seed'"),
     ],
 )
@@ -169,6 +176,10 @@ def test_a_scenario_file_that_is_none() -> None:
     Path("bad.json").write_text("{")
     with pytest.raises(ValueError, match=r"bad.json is not JSON"):
         Lab.load("bad.json")
+    for deep in ("[" * 100_000, '{"lab": "Opened", "params": ' + '{"a": ' * 100_000):
+        Path("bad.json").write_text(deep)
+        with pytest.raises(ValueError, match=r"bad.json is nested too deeply"):
+            Lab.load("bad.json")
     Path("bad.json").write_text("[]")
     with pytest.raises(ValueError, match=r"bad.json is \[\]; it takes an object with the fields"):
         Lab.load("bad.json")
