@@ -14,13 +14,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from distlib.balancing.charts import words_above
+from distlib.balancing.hashing_scenarios import MOST_POINTS
 from distlib.figures import theme
 from distlib.figures.columns import check_columns
 from distlib.figures.player import add_player
 from distlib.figures.shapes import lines
 
 OUTER, BEFORE, AFTER = 1.0, 0.74, 1.0
-MOST_ARCS = 6000
 
 
 def ring(arcs: pd.DataFrame, shares: pd.DataFrame, expected_deviation: float) -> go.Figure:
@@ -48,8 +48,8 @@ def ring(arcs: pd.DataFrame, shares: pd.DataFrame, expected_deviation: float) ->
 
 def _check_arcs(arcs: pd.DataFrame) -> None:
     check_columns(arcs, "start", "end", "node")
-    if len(arcs) > MOST_ARCS:
-        most = f"a ring that one can still read has at most {MOST_ARCS:,}: take fewer nodes or fewer virtual nodes"
+    if len(arcs) > MOST_POINTS:
+        most = f"a ring that one can still read has at most {MOST_POINTS:,}: take fewer nodes or fewer virtual nodes"
         raise ValueError(f"there are {len(arcs):,} arcs; {most}")
 
 

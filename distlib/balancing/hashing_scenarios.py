@@ -9,25 +9,29 @@ import pandas as pd
 
 from distlib.balancing import theory
 from distlib.balancing.hashing import METHODS, Key, Maglev, Ring, hash_keys, owners
-from distlib.core import require
 from distlib.core.parameter import Parameters, parameter
+
+MOST_POINTS = 6000
+"""Virtual nodes of all nodes together in a picture of a ring that one can still read."""
 
 
 @dataclass(frozen=True)
 class RingParams(Parameters):
     """A consistent hash ring."""
 
-    nodes: int = parameter(5, "nodes", low=1, high=1000, help="backends on the ring")
-    virtual_nodes: int = parameter(10, "virtual nodes", low=1, high=1000, scale="log", help="points a node of weight 1")
+    nodes: int = parameter(5, "nodes", low=1, high=100, help="backends on the ring")
+    virtual_nodes: int = parameter(10, "virtual nodes", low=1, high=1000, scale="log", ceiling="drawable",
+        help="points a node of weight 1")  # fmt: skip
     keys: int = parameter(10_000, "keys", low=1, high=1_000_000, scale="log", help="placed to count loads")
-    bound: float = parameter(0.0, "load bound", low=0.0, high=10.0,
+    bound: float = parameter(0.0, "load bound", choices=(0.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0),
         help="most keys a node over the mean; 0 for no bound")  # fmt: skip
     weights: tuple[float, ...] = field(default=(), metadata={"help": "one a node; empty: all alike"})
     seed: int = parameter(0, "seed", low=0, high=2**31 - 1, help="another seed, another ring")
 
-    def check(self) -> None:
-        if self.bound:
-            require.above("bound (0 for no bound)", self.bound, 1)
+    @property
+    def drawable(self) -> int:
+        """Virtual nodes that a picture of the ring holds, even after one more node has joined."""
+        return MOST_POINTS // (self.nodes + 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,7 +112,7 @@ class LoadBalancingLab(Lab):
         "Busy": {"load": 0.9},
         "All requests alike": {"service": "deterministic", "load": 0.9},
         "Few giants": {"service": "hyperexponential", "cv2": 10.0, "load": 0.9},
-        "A slow backend": {"slow_speed": 0.5, "load": 0.8, "allow_unstable": True},
+        "A slow backend": {"slow_speed": 0.5, "load": 0.8},
     }
 
     def table(self, result: Comparison) -> pd.DataFrame:
@@ -136,6 +136,14 @@ class LoadBalancingLab(Lab):
 
     def data(self, result: Comparison) -> dict[str, pd.DataFrame]:
         return {"summary": result.summary, "tail": result.ccdf, "counts": result.counts}
+
+
+def stability(points: pd.DataFrame) -> Verdicts:
+    """By policy whose queues grow for ever somewhere: where that begins, and why."""
+    lost = points[points["unstable"] != ""].drop_duplicates("policy")
+    return [
+        (f"{name}: queues stay finite", False, why) for name, why in zip(lost["policy"], lost["unstable"], strict=True)
+    ]
 
 
 def draw_load_curve(found: tuple[LoadCurveParams, pd.DataFrame], log_scale: bool) -> Any:
@@ -180,6 +188,9 @@ class LoadCurveLab(Lab):
         wide = rows.pivot(index="policy", columns="load", values="mean_s").reindex(list(params.policies))
         return wide.rename(columns=lambda load: f"ρ = {load:g}").reset_index()
 
+    def verdicts(self, result: tuple[LoadCurveParams, pd.DataFrame]) -> Verdicts:
+        return stability(result[1])
+
     def data(self, result: tuple[LoadCurveParams, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         return {"load curve": result[1]}
 
@@ -201,14 +212,15 @@ class StaleLab(Lab):
         return wide.rename(columns=lambda s: "live" if s == 0 else f"every {s:g}").reset_index()
 
     def verdicts(self, result: pd.DataFrame) -> Verdicts:
-        """Whether looking at everybody pays, with the oldest information."""
+        """Whether looking at everybody pays, with the oldest information; and whose queues grow for ever."""
+        lost = stability(result)
         oldest = result[result["interval_s"] == result["interval_s"].max()].set_index("policy")["mean_s"]
         if not {"random", "least request"} <= set(oldest.index):
-            return []
+            return lost
         every = f"refreshed every {result['interval_s'].max():g}"
         said = f"{oldest['least request']:.3g} against {oldest['random']:.3g}, {every}"
         holds = bool(oldest["least request"] < oldest["random"])
-        return [("Least request beats random even with the oldest information", holds, said)]
+        return [("Least request beats random even with the oldest information", holds, said), *lost]
 
 
 class DisciplineLab(Lab):

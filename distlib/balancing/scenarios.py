@@ -18,7 +18,7 @@ from distlib.balancing.balls import balls_into_bins
 from distlib.balancing.policies import JoinIdleQueue, KeyAffinity, LeastRequest, LeastResponseTime, Random, RoundRobin
 from distlib.core import require
 from distlib.core.parameter import Parameters, parameter
-from distlib.sim.service.params import Backends, at_load
+from distlib.sim.service.params import Backends, ServiceParams, at_load
 from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.result import ServiceResult
 from distlib.sim.service.service import simulate
@@ -106,9 +106,7 @@ class ComparisonParams(Parameters):
         help="the others have speed 1")  # fmt: skip
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1,
         help="who takes part")  # fmt: skip
-    requests: int = parameter(40_000, "requests", low=1000, high=5_000_000, scale="log", help="per policy")
-    allow_unstable: bool = parameter(False, "allow unstable",
-        help="also show queues that grow for ever, marked as such")  # fmt: skip
+    requests: int = parameter(40_000, "requests", low=1000, high=500_000, scale="log", help="per policy")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
 
@@ -128,10 +126,9 @@ class Comparison:
 
 
 def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparison:
-    """The same requests under every policy. Raises ``ValueError`` for an unstable one, unless ``allow_unstable`` is
-    set."""
+    """The same requests under every policy. Of one whose queues grow for ever, the result says so (``unstable``)."""
     service, backends = service_times(params.service, params.cv2), backends_of(params.backends, params.slow_speed)
-    common = {"requests": params.requests, "seed": params.seed, "allow_unstable": params.allow_unstable}
+    common = {"requests": params.requests, "seed": params.seed, "allow_unstable": True}
     results = {
         name: simulate(at_load(params.load, service, backends, policy=POLICIES[name], **common))
         for name in params.policies
@@ -184,25 +181,33 @@ class LoadCurveParams(Parameters):
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
     cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1)
-    requests: int = parameter(40_000, "requests", low=1000, high=50_000_000, scale="log", help="per point")
+    requests: int = parameter(40_000, "requests", low=1000, high=500_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
         check_each("loads", self.loads, 0.01, 1)
 
 
+def measured(run: ServiceParams) -> tuple[float, float, float, float, str]:
+    """Mean response with both ends of its 95 % confidence (by batch means), and the 99th percentile; NaN where queues
+    grow for ever, and then why."""
+    if why := run.unstable():
+        return math.nan, math.nan, math.nan, math.nan, why
+    result = simulate(run)
+    return result.mean_s, *result.response.interval(), result.percentile_s(99), ""
+
+
 def load_curve(params: LoadCurveParams = LoadCurveParams()) -> pd.DataFrame:
-    """Columns policy, load, mean_s, low_s, high_s (95 % confidence by batch means), p99_s, theory_s."""
+    """Columns policy, load, mean_s, low_s, high_s, p99_s, unstable (as in ``measured``), theory_s."""
     service, backends = service_times(params.service, params.cv2), Backends(params.backends)
-    common = {"requests": params.requests, "seed": params.seed}
+    common = {"requests": params.requests, "seed": params.seed, "allow_unstable": True}
     rows = []
     for name in params.policies:
         for load in params.loads:
-            result = simulate(at_load(load, service, backends, policy=POLICIES[name], **common))
+            run = at_load(load, service, backends, policy=POLICIES[name], **common)
             expected = theory_s(POLICIES[name], params.backends, load, service)
-            row = (name, load, result.mean_s, *result.response.interval(), result.percentile_s(99), expected)
-            rows.append(row)
-    return pd.DataFrame(rows, columns=["policy", "load", "mean_s", "low_s", "high_s", "p99_s", "theory_s"])
+            rows.append((name, load, *measured(run), expected))
+    return pd.DataFrame(rows, columns=["policy", "load", "mean_s", "low_s", "high_s", "p99_s", "unstable", "theory_s"])
 
 
 def theory_curve(name: str, backends: int, service: str = "exponential", cv2: float = 4.0) -> pd.DataFrame:
@@ -253,7 +258,7 @@ class StaleParams(Parameters):
     backends: int = parameter(100, "backends", low=2, high=500, help="machines behind the balancer, one server each")
     policies: tuple[str, ...] = parameter(("random", "two choices", "three choices", "least request"), "policies",
         choices=tuple(POLICIES), several=True, at_least=1)  # fmt: skip
-    requests: int = parameter(40_000, "requests", low=1000, high=10_000_000, scale="log", help="per point")
+    requests: int = parameter(40_000, "requests", low=1000, high=500_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
@@ -261,15 +266,16 @@ class StaleParams(Parameters):
 
 
 def stale_information(params: StaleParams = StaleParams()) -> pd.DataFrame:
-    """Columns policy, interval_s, mean_s, low_s, high_s: everybody runs to the backend that *was* idle."""
-    backends, common = Backends(params.backends), {"requests": params.requests, "seed": params.seed}
+    """Columns policy, interval_s, mean_s, low_s, high_s, p99_s, unstable (as in ``measured``): everybody runs to the
+    backend that *was* idle."""
+    backends = Backends(params.backends)
+    common = {"requests": params.requests, "seed": params.seed, "allow_unstable": True}
     rows = []
     for name in params.policies:
         for interval in params.intervals_s:
             more = {"policy": POLICIES[name], "refresh_interval_s": interval, **common}
-            result = simulate(at_load(params.load, Exponential(), backends, **more))
-            rows.append((name, interval, result.mean_s, *result.response.interval()))
-    return pd.DataFrame(rows, columns=["policy", "interval_s", "mean_s", "low_s", "high_s"])
+            rows.append((name, interval, *measured(at_load(params.load, Exponential(), backends, **more))))
+    return pd.DataFrame(rows, columns=["policy", "interval_s", "mean_s", "low_s", "high_s", "p99_s", "unstable"])
 
 
 @dataclass(frozen=True)
@@ -285,10 +291,10 @@ class LiveQueuesParams(Parameters):
         help="the others have speed 1")  # fmt: skip
     refresh_interval_s: float = parameter(0.0, "refresh interval", unit="s", low=0.0, high=100.0,
         help="age of information; 0: live")  # fmt: skip
-    start_s: float = parameter(100.0, "first frame", unit="s", low=0.0, high=10_000.0,
+    start_s: float = parameter(100.0, "first frame", unit="s", low=0.0, high=1000.0,
         help="time for queues to fill up")  # fmt: skip
-    frame_s: float = parameter(0.5, "time between frames", unit="s", low=0.01, high=100.0, help="virtual time")
-    frames: int = parameter(60, "frames", low=1, high=1000, help="length of the film")
+    frame_s: float = parameter(0.5, "time between frames", unit="s", low=0.05, high=5.0, step=0.05, help="virtual time")
+    frames: int = parameter(60, "frames", low=1, high=400, help="length of the film")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same film")
 
 

@@ -278,7 +278,7 @@ class FormulaParams(Parameters):
     """A formula put to the test."""
 
     formula: str = parameter("M/M/c", "formula", choices=tuple(FORMULAS), help="which closed form")
-    requests: int = parameter(100_000, "requests", low=2000, high=2_000_000, scale="log",
+    requests: int = parameter(100_000, "requests", low=2000, high=1_000_000, scale="log",
         help="simulated per point (or bins, or keys)")  # fmt: skip
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="another seed, other samples")
 

@@ -66,7 +66,8 @@ class Lab(Shown):
       in a fold. The default is the first four.
     - ``long``: True where a run takes minutes; it begins with a press on Run, not with every change of a control.
 
-    A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop button. Keyword
+    A run of more than ``patience_s`` seconds goes on in the background, with a progress bar and a Stop button, which
+    ends it within a second: clusters and services ask ``core.stopping``, and a long loop of a lab's own should. Keyword
     arguments are values of ``params`` and ``view``, and ``figure``, the name of the figure to show. Raises
     ``TypeError`` for an unknown name and ``ValueError`` or ``TypeError`` for a value that the parameters refuse.
     """
@@ -194,8 +195,13 @@ class Lab(Shown):
         return {**self.params.changes(), **self.view.changes(), **chosen}
 
     def report(self) -> LabReport:
-        """What the lab shows now. Raises ``ValueError`` when there is no picture yet."""
-        result = self.result
+        """What the lab shows now, of the run before while one is under way. Raises ``ValueError`` when there is no
+        picture yet."""
+        with self._lock:
+            return self._report()
+
+    def _report(self) -> LabReport:
+        result = self._result
         if self.picture.figure is None:
             raise ValueError("there is no picture to export yet")
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", re.sub(r"Lab$", "", type(self).__name__)).lower()
@@ -209,7 +215,8 @@ class Lab(Shown):
     def export(self, *kinds: str) -> list[Path]:
         """Write files of these kinds (html, svg, png, csv, json; none means all) into ``exports/``; return the paths.
         What cannot be written (an image, without a Chromium) is said in the lab. Raises ``ValueError`` for an unknown
-        kind, or when there is no picture yet."""
+        kind, or when there is no picture yet. Waits for a run that is under way."""
+        self.wait()
         files = Export(self.report(), kinds or KINDS)
         files.write_texts()
         files.write_images()
@@ -268,6 +275,9 @@ class Lab(Shown):
         if params != self.params or self.error is not None or not self._has_result:
             run()
         else:
+            if self._job is not None and not self._job.published.is_set():  # on values that nobody asks for any more
+                self._job.abandon()
+                self._frame.progress.hide()
             self._behind = False
             self._redraw()
 
@@ -290,12 +300,12 @@ class Lab(Shown):
     # --- from a run to the screen ---------------------------------------------------------------------------
 
     def _tell(self, job: Job, done: float, total: float, note: str) -> None:
-        if job is self._job and job.in_background:
+        if job is self._job and job.wanted and job.in_background:
             self._frame.progress.show(done, total, note)
 
     def _publish(self, job: Job) -> None:
         with self._lock:
-            if job is not self._job:
+            if job is not self._job or not job.wanted:
                 return
             self._frame.progress.hide()
             self._behind = job.error is not None

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any
 
+from distlib.core import stopping
+
 
 class Stopped(Exception):
     """Raised inside a run by ``Progress`` after Stop was pressed; catch it to return what is done so far."""
@@ -60,6 +62,7 @@ class Job:
         self.result: Any = None
         self.error: BaseException | None = None
         self.in_background = False
+        self.wanted = True
         self.published = threading.Event()
         self._end: Future[None] = Future()
         if before is not None:
@@ -71,10 +74,16 @@ class Job:
             if before is not None:
                 before.result()
                 self.progress.check()
-            self.result = work(self.params, self.progress)
+            with stopping.asking(self.progress.check):
+                self.result = work(self.params, self.progress)
         except BaseException as error:  # the lab shows it; nothing may be lost in a thread
             self.error = error
         self._end.set_result(None)
+
+    def abandon(self) -> None:
+        """Stop it, and let nobody show what comes out."""
+        self.wanted = False
+        self.progress.stop()
 
     def hand_to(self, publish: Callable[[Job], None], patience_s: float = 0.0) -> None:
         """Let ``publish`` take the job at its end: in this thread if that comes within ``patience_s``, else in the

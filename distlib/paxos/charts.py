@@ -61,7 +61,9 @@ def protocol_bars(comparison: pd.DataFrame) -> go.Figure:
         for _, row in comparison.iterrows():
             colour, hatch = PROTOCOLS.get(row["protocol"], (theme.SOFT, ""))
             value, known = row[column], pd.notna(row[column])
-            error = row["standard_error_ms"] if column == "leader_change_ms" and known else 0
+            error = (
+                row["standard_error_ms"] if column == "leader_change_ms" and pd.notna(row["standard_error_ms"]) else 0
+            )
             figure.add_trace(go.Bar(
                 x=[row["protocol"]], y=[value if known else 0], name=row["protocol"], showlegend=False,
                 marker={"color": colour, "pattern": {"shape": hatch, "fgcolor": theme.PAPER, "solidity": 0.15}},
@@ -71,7 +73,8 @@ def protocol_bars(comparison: pd.DataFrame) -> go.Figure:
                 error_y={"type": "data", "array": [3 * error], "visible": bool(error), "color": theme.INK},
                 hovertemplate=f"{row['protocol']}: %{{y:.4g}}<extra></extra>",
             ), 1, place)  # fmt: skip
-        figure.update_yaxes(range=[0, 1.2 * float(comparison[column].max())], row=1, col=place)
+        top = comparison[column].max() if comparison[column].notna().any() else 1.0
+        figure.update_yaxes(range=[0, 1.2 * float(top)], row=1, col=place)
     figure.update_layout(margin={"l": 50, "r": 20, "t": 44, "b": 40}, bargap=0.35, barmode="overlay")
     return figure
 

@@ -18,8 +18,12 @@ class QuorumParams(Parameters):
     """Acceptors, the sizes of the quorums of both phases, and how often an acceptor is up."""
 
     acceptors: int = parameter(5, "acceptors", low=1, high=9, help="how many there are")
-    phase1: int = parameter(3, "quorum of phase 1", low=1, high=9, help="promises that a leader needs")
-    phase2: int = parameter(3, "quorum of phase 2", low=1, high=9, help="acceptances that decide a value")
+    phase1: int = parameter(
+        3, "quorum of phase 1", low=1, high=9, ceiling="acceptors", help="promises that a leader needs"
+    )
+    phase2: int = parameter(
+        3, "quorum of phase 2", low=1, high=9, ceiling="acceptors", help="acceptances that decide a value"
+    )
     up: float = parameter(
         0.95, "an acceptor is up with", low=0.5, high=0.999, step=0.001, help="independently of the others"
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
+from itertools import takewhile
+from statistics import fmean, stdev
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,9 @@ from distlib.sim.network import Network
 
 WIDTHS_MS = (0, 5, 10, 20, 40, 80, 160, 320)
 NAN = float("nan")
+MOST_MESSAGES = 20_000
+PATIENCE = 2_000
+"""After so many events of a cluster, nobody waits for its next leader any more."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +39,27 @@ class SingleDecreeParams(Parameters):
     """One decision: who proposes, over which network, with which quorums."""
 
     acceptors: int = parameter(5, "acceptors", low=1, high=9, help="each of them learns, too")
-    proposers: int = parameter(2, "proposers", low=1, high=9, help="the first so many nodes propose a value each")
+    proposers: int = parameter(
+        2, "proposers", low=1, high=9, ceiling="acceptors", help="the first so many nodes propose a value each"
+    )
     stagger_ms: float = parameter(
-        8.0, "a proposer starts every", unit="ms", low=0, high=1000, step=1, help="after the one before it"
+        8.0, "a proposer starts every", unit="ms", low=0, high=100, step=1, help="after the one before it"
     )
     latency_ms: tuple[float, float] = parameter(
-        (5, 15), "one-way latency", unit="ms", low=0.1, high=500, help="uniform on this range"
+        (5, 15), "one-way latency", unit="ms", low=1, high=100, help="uniform on this range"
     )
     loss: float = parameter(0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost")
     phase1_quorum: int = parameter(
-        0, "quorum of phase 1", low=0, high=9, help="0: a majority, or what intersects phase 2's"
+        0, "quorum of phase 1", low=0, high=9, ceiling="acceptors", help="0: a majority, or what intersects phase 2's"
     )
     phase2_quorum: int = parameter(
-        0, "quorum of phase 2", low=0, high=9, help="0: a majority, or what intersects phase 1's"
+        0, "quorum of phase 2", low=0, high=9, ceiling="acceptors", help="0: a majority, or what intersects phase 1's"
     )
-    unsafe: bool = parameter(False, "unsafe quorums", help="to see agreement break")
     backoff_ms: tuple[float, float] = parameter(
-        (20, 60), "backoff", unit="ms", low=0, high=5000, help="the pause after a ballot that met a higher one"
+        (20, 60), "backoff", unit="ms", low=0, high=500, step=5, help="the pause after a ballot that met a higher one"
     )
     duration_ms: float = parameter(
-        400.0, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
+        400.0, "duration", unit="ms", low=50, high=5000, scale="log", help="virtual time shown"
     )
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
@@ -68,7 +73,7 @@ class SingleDecreeParams(Parameters):
 
     def quorums(self) -> tuple[int, int]:
         """The sizes of the quorums of both phases."""
-        return quorum_sizes(self.acceptors, self.phase1_quorum or None, self.phase2_quorum or None, unsafe=self.unsafe)
+        return quorum_sizes(self.acceptors, self.phase1_quorum or None, self.phase2_quorum or None, unsafe=True)
 
     def warnings(self) -> list[str]:
         phase1, phase2 = self.quorums()
@@ -88,7 +93,7 @@ class SingleDecreeParams(Parameters):
         names, (phase1, phase2) = node_names(self.acceptors), self.quorums()
         nodes = [
             Paxos(
-                name, names, phase1_quorum=phase1, phase2_quorum=phase2, unsafe=self.unsafe,
+                name, names, phase1_quorum=phase1, phase2_quorum=phase2, unsafe=phase1 + phase2 <= self.acceptors,
                 retransmit_ms=(4 * self.latency_ms[1], 5 * self.latency_ms[1]),
                 catch_up_ms=(8 * self.latency_ms[1], 10 * self.latency_ms[1]),
                 backoff_ms=self.backoff_ms, backoff_growth=1.0,
@@ -114,12 +119,12 @@ class DuelParams(SingleDecreeParams):
     """Two proposers who keep overtaking each other, and the pause that ends it."""
 
     acceptors: int = parameter(3, "acceptors", low=2, high=9, help="the first two of them propose")
-    stagger_ms: float = parameter(15.0, "the second starts after", unit="ms", low=0, high=1000, step=1)
+    stagger_ms: float = parameter(15.0, "the second starts after", unit="ms", low=0, high=100, step=1)
     latency_ms: tuple[float, float] = parameter(
-        (10, 10), "one-way latency", unit="ms", low=0.1, high=500, help="constant: the livelock is perfect"
+        (10, 10), "one-way latency", unit="ms", low=1, high=100, help="constant: the livelock is perfect"
     )
     backoff_ms: tuple[float, float] = parameter(
-        (0, 0), "backoff", unit="ms", low=0, high=5000, help="no pause: livelock; a random one ends it"
+        (0, 0), "backoff", unit="ms", low=0, high=500, step=5, help="no pause: livelock; a random one ends it"
     )
 
 
@@ -156,7 +161,7 @@ def backoff_study(
     rows = []
     for width in widths_ms:
         settings = replace(params, backoff_ms=(0, width))
-        ends = [decision(replace(settings, seed=params.seed + trial), limit_ms) for trial in range(trials)]
+        ends = [decision(replace(settings, seed=(params.seed + trial) % 2**31), limit_ms) for trial in range(trials)]
         done = [(end.rounds, end.decided_ms) for end in ends if end.decided_ms is not None]
         rounds, time_ms = map(fmean, zip(*done, strict=True)) if done else (NAN, NAN)
         rows.append((width, trials, len(done) / trials, rounds, time_ms))
@@ -183,22 +188,39 @@ class LeaderChangeParams(Parameters):
     servers: int = parameter(5, "servers", low=1, high=9, help="size of the cluster")
     clients: int = parameter(2, "clients", low=0, high=9, help="each has one request under way")
     suspect_ms: tuple[float, float] = parameter(
-        (150, 300), "suspicion", unit="ms", low=1, high=3000,
+        (150, 300), "suspicion", unit="ms", low=10, high=1500, step=1,
         help="a silent leader is suspected after a time drawn from here",
     )  # fmt: skip
     heartbeat_ms: float = parameter(
-        50.0, "heartbeat", unit="ms", low=1, high=1000, help="how often a leader shows itself"
+        50.0, "heartbeat", unit="ms", low=10, high=1000, step=1, help="how often a leader shows itself"
     )
     latency_ms: tuple[float, float] = parameter(
-        (2, 8), "one-way latency", unit="ms", low=0.1, high=500, help="uniform on this range"
+        (2, 8), "one-way latency", unit="ms", low=1, high=100, help="uniform on this range"
     )
     loss: float = parameter(0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost")
-    crash_ms: float = parameter(700.0, "leader crashes at", unit="ms", low=0, high=60_000, step=10)
-    down_ms: float = parameter(500.0, "and is down for", unit="ms", low=0, high=60_000, step=10)
+    crash_ms: float = parameter(
+        700.0, "leader crashes at", unit="ms", low=0, high=60_000, step=10, ceiling="duration_ms"
+    )
+    down_ms: float = parameter(500.0, "and is down for", unit="ms", low=0, high=60_000, step=10, ceiling="duration_ms")
     duration_ms: float = parameter(
-        1500.0, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
+        1500.0,
+        "duration",
+        unit="ms",
+        low=100,
+        high=10_000,
+        scale="log",
+        ceiling="longest_ms",
+        help="virtual time shown",
     )
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
+
+    @property
+    def longest_ms(self) -> float:
+        """How long a run may be for a picture: about ``MOST_MESSAGES`` of heartbeats and clients, or one leader change
+        after another."""
+        others = 3 * max(1, self.servers - 1)
+        served = self.clients / (4 * self.latency_ms[0]) + 1 / self.heartbeat_ms
+        return MOST_MESSAGES / (others * max(served, self.servers / self.suspect_ms[0]))
 
     def warnings(self) -> list[str]:
         if self.suspect_ms[0] <= self.heartbeat_ms + self.latency_ms[1]:
@@ -225,17 +247,17 @@ def leader_change(params: LeaderChangeParams = LeaderChangeParams()) -> Trace:
 class CompareParams(Parameters):
     """The same cluster, network and timers for Paxos, Multi-Paxos and Raft."""
 
-    servers: int = parameter(5, "servers", low=2, high=9, help="size of the cluster")
+    servers: int = parameter(5, "servers", low=3, high=9, help="size of the cluster; of two, none could lead alone")
     latency_ms: float = parameter(
-        10.0, "one-way latency", unit="ms", low=0.1, high=200, help="constant, so that delays can be counted"
+        10.0, "one-way latency", unit="ms", low=1, high=200, step=1, help="constant, so that delays can be counted"
     )
     timeout_ms: tuple[float, float] = parameter(
-        (150, 300), "election timeout", unit="ms", low=1, high=3000,
+        (150, 300), "election timeout", unit="ms", low=10, high=3000, step=10,
         help="suspicion in Multi-Paxos, election timeout in Raft",
     )  # fmt: skip
-    heartbeat_ms: float = parameter(50.0, "heartbeat", unit="ms", low=1, high=1000)
+    heartbeat_ms: float = parameter(50.0, "heartbeat", unit="ms", low=10, high=1000, step=10)
     commands: int = parameter(20, "commands", low=1, high=200, help="written one after the other by one client")
-    trials: int = parameter(30, "leader's crashes", low=1, high=500, help="each from a seed of its own")
+    trials: int = parameter(30, "leader's crashes", low=2, high=100, help="each from a seed of its own")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
 
@@ -244,15 +266,17 @@ def compare(params: CompareParams = CompareParams()) -> pd.DataFrame:
 
     ``messages`` between servers for one command, without heartbeats and their answers; ``round_trips`` from when the
     proposer or leader has the command until it knows the outcome; ``leader_change_ms``, the mean time from a leader's
-    crash to the next one's election, and ``standard_error_ms`` (NaN for Paxos, which has no leader).
+    crash to the next one's election, and ``standard_error_ms`` (NaN for Paxos, which has no leader);
+    ``leaderless``, the crashes after which nobody was elected within ``PATIENCE`` events, which do not count there.
     """
-    rows = [("Paxos", *paxos_cost(params), NAN, NAN)]
+    rows = [("Paxos", *paxos_cost(params), NAN, NAN, 0)]
     for name, protocol in (("Multi-Paxos", MultiPaxos), ("Raft", Raft)):
-        times = [leader_change_ms(params, protocol, trial) for trial in range(params.trials)]
-        mean = fmean(times)
-        error = (sum((time - mean) ** 2 for time in times) / max(1, len(times) - 1) / len(times)) ** 0.5
-        rows.append((name, *log_cost(params, protocol), mean, error))
-    columns = ["protocol", "messages", "round_trips", "leader_change_ms", "standard_error_ms"]
+        trials = [leader_change_ms(params, protocol, trial) for trial in range(params.trials)]
+        times = [time for time in trials if time is not None]
+        mean = fmean(times) if times else NAN
+        error = stdev(times) / len(times) ** 0.5 if len(times) > 1 else NAN
+        rows.append((name, *log_cost(params, protocol), mean, error, len(trials) - len(times)))
+    columns = ["protocol", "messages", "round_trips", "leader_change_ms", "standard_error_ms", "leaderless"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -286,18 +310,22 @@ def log_cost(params: CompareParams, protocol: Replicated) -> tuple[float, float]
     return len(between) / len(called), fmean(waits) / (2 * params.latency_ms) - 1
 
 
-def leader_change_ms(params: CompareParams, protocol: Replicated, trial: int) -> float:
-    """Time from the crash of an elected leader, at a random moment of its heartbeats, to the next one's election."""
+def leader_change_ms(params: CompareParams, protocol: Replicated, trial: int) -> float | None:
+    """Time from the crash of an elected leader, at a random moment of its heartbeats, to the next one's election; None
+    if there is none within ``PATIENCE`` events."""
     servers = make_servers(protocol, params.servers, params.timeout_ms, params.heartbeat_ms)
     network, seed = Network(Uniform(params.latency_ms, params.latency_ms)), params.seed + trial
     cluster = Cluster(servers, network, seed=seed, record=False)
 
-    def elected() -> list[float]:
-        return [one.time_ms for one in cluster.outputs if kind_of(one.event) == "BecameLeader"]
+    def elected(running: Cluster) -> bool:
+        now = takewhile(lambda one: one.time_ms == running.now_ms, reversed(running.outputs))
+        return any(kind_of(one.event) == "BecameLeader" for one in now)
 
-    cluster.run(600_000, until=lambda _: bool(elected()))
-    moment = Seeds(seed).stream("crash").uniform(1, 2) * params.heartbeat_ms
-    crash_ms, before = cluster.now_ms + moment, len(elected())
+    def run(**until: Any) -> bool:
+        return cluster.run(**until, max_events=PATIENCE - cluster.events).stopped in ("condition", "time")
+
+    if not run(until=elected):
+        return None
+    crash_ms = cluster.now_ms + Seeds(seed).stream("crash").uniform(1, 2) * params.heartbeat_ms
     cluster.schedule(Crash(crash_ms, "@leader"))
-    cluster.run(600_000 + crash_ms, until=lambda _: len(elected()) > before and cluster.now_ms > crash_ms)
-    return elected()[-1] - crash_ms
+    return cluster.now_ms - crash_ms if run(until_ms=crash_ms) and run(until=elected) else None

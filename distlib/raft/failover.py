@@ -59,7 +59,9 @@ PERCENTILES = (5, 10, 25, 50, 75, 90, 95, 99)
 class FailoverParams(Parameters):
     """How many trials a line, and from which seed."""
 
-    trials: int = parameter(30, "trials a line", low=2, high=1000, help="the paper has 1,000, and 100 for 150–150")
+    trials: int = parameter(
+        30, "trials a line", low=2, high=1000, scale="log", help="the paper has 1,000, and 100 for 150–150"
+    )
     seed: int = parameter(16, "seed", low=0, high=2**31, help="all chance comes from here")
 
 

@@ -149,15 +149,20 @@ class SplitChanceParams(Parameters):
     """An election in which all timers start together."""
 
     servers: int = parameter(5, "servers", low=3, high=9, help="size of the cluster")
-    crashed: int = parameter(1, "of them crashed", low=0, high=4, help="a majority must be left")
+    crashed: int = parameter(1, "of them crashed", low=0, high=4, ceiling="minority", help="a majority must be left")
     latency: float = parameter(
         0.1, "latency / timeout range", low=0.01, high=0.3, step=0.01, help="one-way, constant; 0.1 is 15 ms of 150 ms"
     )
     elections: int = parameter(100, "elections a point", low=20, high=5000, scale="log")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here")
 
+    @property
+    def minority(self) -> int:
+        """How many may crash."""
+        return (self.servers - 1) // 2
+
     def check(self) -> None:
-        if 2 * (self.servers - self.crashed) <= self.servers:
+        if self.crashed > self.minority:
             raise ValueError(f"crashed is {self.crashed} of {self.servers}: no majority is left, nobody can win")
 
 

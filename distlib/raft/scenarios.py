@@ -20,6 +20,7 @@ from distlib.sim.network import Network
 from distlib.sim.regions import REGIONS, one_way_ms
 
 LATENCY_MODELS = ("uniform", "constant", "exponential", "log-normal", "regions")
+MOST_MESSAGES = 20_000
 FIVE_REGIONS = ("East US", "West US 2", "West Europe", "Southeast Asia", "Japan East")
 
 
@@ -29,11 +30,11 @@ class RaftParams(Parameters):
 
     servers: int = parameter(5, "servers", low=1, high=9, help="size of the cluster")
     election_timeout_ms: tuple[float, float] = parameter(
-        (150, 300), "election timeout", unit="ms", low=1, high=1500, step=1,
+        (150, 300), "election timeout", unit="ms", low=10, high=1500, step=1,
         help="each server draws its timeout uniformly from this range, anew each time (§5.2)",
     )  # fmt: skip
     heartbeat_ms: float = parameter(
-        50, "heartbeat", unit="ms", low=1, high=1000, step=1, help="how often a leader reports to all others"
+        50, "heartbeat", unit="ms", low=10, high=1000, step=1, help="how often a leader reports to all others"
     )
     latency: str = parameter("uniform", "latency model", choices=LATENCY_MODELS, help="how one-way latencies vary")
     latency_ms: float = parameter(
@@ -46,16 +47,16 @@ class RaftParams(Parameters):
     )  # fmt: skip
     loss: float = parameter(0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost")
     duration_ms: float = parameter(
-        1500, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
+        1500, "duration", unit="ms", low=100, high=30_000, scale="log", ceiling="longest_ms", help="virtual time shown"
     )
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
-    def check(self) -> None:
-        if self.heartbeat_ms > self.duration_ms:
-            raise ValueError(
-                f"heartbeat_ms is {self.heartbeat_ms:g}, longer than the whole run of {self.duration_ms:g} ms; "
-                "shorten it"
-            )
+    @property
+    def longest_ms(self) -> float:
+        """How long a run may be for a picture: about ``MOST_MESSAGES``, be it heartbeats or one election after
+        another."""
+        others = 2 * max(1, self.servers - 1)
+        return MOST_MESSAGES / max(others / self.heartbeat_ms, self.servers * others / self.election_timeout_ms[0])
 
     def warnings(self) -> list[str]:
         (low_ms, high_ms), broadcast_ms = self.election_timeout_ms, self.broadcast_ms()
@@ -126,10 +127,24 @@ class ElectionParams(RaftParams):
     """A first election, the leader's crash, the next election."""
 
     crash_ms: float = parameter(
-        600, "leader crashes at", unit="ms", low=0, high=60_000, step=10, help="beyond the duration: it never does"
+        600,
+        "leader crashes at",
+        unit="ms",
+        low=0,
+        high=60_000,
+        step=10,
+        ceiling="duration_ms",
+        help="at the end, or beyond: it never does",
     )
     down_ms: float = parameter(
-        500, "and is down for", unit="ms", low=0, high=60_000, step=10, help="then it restarts from its durable state"
+        500,
+        "and is down for",
+        unit="ms",
+        low=0,
+        high=60_000,
+        step=10,
+        ceiling="duration_ms",
+        help="then it restarts from its durable state",
     )
 
 
@@ -146,11 +161,11 @@ class SplitVoteParams(RaftParams):
 
     servers: int = parameter(4, "servers", low=2, high=9, help="an even number splits most easily")
     election_timeout_ms: tuple[float, float] = parameter(
-        (150, 152), "election timeout", unit="ms", low=1, high=1500, step=1,
+        (150, 152), "election timeout", unit="ms", low=10, high=1500, step=1,
         help="narrow: split votes; spread it, and they vanish",
     )  # fmt: skip
     duration_ms: float = parameter(
-        1000, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
+        1000, "duration", unit="ms", low=100, high=30_000, scale="log", ceiling="longest_ms", help="virtual time shown"
     )
 
 
@@ -165,20 +180,34 @@ class PartitionParams(RaftParams):
 
     servers: int = parameter(5, "servers", low=3, high=9, help="the leader and one other are cut off from the rest")
     partition_ms: float = parameter(
-        600, "partition at", unit="ms", low=0, high=60_000, step=10, help="leader and one follower here, the rest there"
+        600,
+        "partition at",
+        unit="ms",
+        low=0,
+        high=60_000,
+        step=10,
+        ceiling="duration_ms",
+        help="leader and one follower here, the rest there",
     )
     heal_ms: float = parameter(
-        1400, "heals at", unit="ms", low=0, high=10_000, step=10, help="then the logs are repaired"
+        1400,
+        "heals at",
+        unit="ms",
+        low=0,
+        high=60_000,
+        step=10,
+        floor="partition_ms",
+        ceiling="duration_ms",
+        help="then the logs are repaired",
     )
     commands: int = parameter(
         3, "commands on each side", low=0, high=20, help="asked of the old leader and of the new one"
     )
     duration_ms: float = parameter(
-        2200, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
+        2200, "duration", unit="ms", low=100, high=30_000, scale="log", ceiling="longest_ms", help="virtual time shown"
     )
 
     def check(self) -> None:
-        super().check()
         if self.heal_ms < self.partition_ms:
             raise ValueError(
                 f"heal_ms is {self.heal_ms:g}, before the partition at partition_ms = {self.partition_ms:g}"
@@ -188,17 +217,17 @@ class PartitionParams(RaftParams):
 def partition(params: PartitionParams = PartitionParams(), node_class: type[Raft] = Raft) -> Trace:
     """Two entries before the partition; then the old leader takes commands that it can never commit, and the new one
     commits its own, which replace the old one's after the heal (§5.3)."""
-    cluster = params.cluster(node_class=node_class)
-    cluster.run(params.partition_ms / 2)
+    cluster, cut_ms = params.cluster(node_class=node_class), min(params.partition_ms, params.duration_ms)
+    cluster.run(cut_ms / 2)
     _ask(cluster, leader_of(cluster), 2, "before")
-    cluster.run(params.partition_ms)
+    cluster.run(cut_ms)
     old = leader_of(cluster)
-    if old is not None:
+    if old is not None and params.partition_ms < params.duration_ms:
         others = [name for name in cluster.nodes if name != old]
         minority = (old, *others[: (params.servers - 1) // 2 - 1])
         majority = isolate(cluster, minority, params.heal_ms - params.partition_ms)
         _ask(cluster, old, params.commands, "old")
-        cluster.run((params.partition_ms + params.heal_ms) / 2)
+        cluster.run(min((params.partition_ms + params.heal_ms) / 2, params.duration_ms))
         _ask(cluster, leader_of(cluster, among=majority), params.commands, "new")
     return cluster.run(params.duration_ms)
 
@@ -208,10 +237,14 @@ class RejoinParams(RaftParams):
     """A follower is cut off from all others while the leader goes on working, and comes back."""
 
     servers: int = parameter(5, "servers", low=3, high=9, help="all but one follower stay together")
-    partition_ms: float = parameter(400, "follower cut off at", unit="ms", low=0, high=60_000, step=10)
-    away_ms: float = parameter(700, "for", unit="ms", low=0, high=60_000, step=10, help="then it is back")
+    partition_ms: float = parameter(
+        400, "follower cut off at", unit="ms", low=0, high=60_000, step=10, ceiling="duration_ms"
+    )
+    away_ms: float = parameter(
+        700, "for", unit="ms", low=0, high=60_000, step=10, ceiling="duration_ms", help="then it is back"
+    )
     duration_ms: float = parameter(
-        2000, "duration", unit="ms", low=100, high=30_000, scale="log", help="virtual time shown"
+        2000, "duration", unit="ms", low=100, high=30_000, scale="log", ceiling="longest_ms", help="virtual time shown"
     )
 
 
@@ -222,9 +255,9 @@ def rejoin(node_class: type[Raft] = Raft, params: RejoinParams = RejoinParams())
     comes back with a higher term all the same.
     """
     cluster = params.cluster(node_class=node_class)
-    cluster.run(params.partition_ms)
+    cluster.run(min(params.partition_ms, params.duration_ms))
     leader = leader_of(cluster)
-    if leader is not None:
+    if leader is not None and params.partition_ms < params.duration_ms:
         isolate(cluster, (next(name for name in cluster.nodes if name != leader),), params.away_ms)
         cluster.post(params.partition_ms + params.away_ms / 2, leader, ClientRequest(Put("x", "meanwhile")))
     return cluster.run(params.duration_ms)

@@ -40,14 +40,14 @@ class ThroughputParams(Parameters):
 
     clients: int = parameter(24, "clients", low=1, high=64, help="each has one request under way at a time")
     operations: int = parameter(
-        160, "operations measured", low=20, high=5000, step=20, help="after the first 20, which are not counted"
+        160, "operations measured", low=20, high=1000, step=20, help="after the first 20, which are not counted"
     )
     processing_ms: float = parameter(
-        0.1, "time per message", unit="ms", low=0, high=10, step=0.05,
+        0.1, "time per message", unit="ms", low=0, high=2, step=0.05,
         help="what a server needs for each message it receives, one at a time",
     )  # fmt: skip
     disk_ms: float = parameter(
-        0.0, "disk write", unit="ms", low=0, high=50, step=0.5, help="before an acknowledgement; one write at a time"
+        0.0, "disk write", unit="ms", low=0, high=20, step=0.5, help="before an acknowledgement; one write at a time"
     )
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here")
 

@@ -24,18 +24,20 @@ class TakeoverParams(Parameters):
 
     servers: int = parameter(3, "servers", low=1, high=9, help="one is primary, one backup; the others are idle")
     clients: int = parameter(2, "clients", low=0, high=9, help="each has one request under way")
-    report_ms: float = parameter(40.0, "report every", unit="ms", low=1, high=1000, help="from each server")
+    report_ms: float = parameter(40.0, "report every", unit="ms", low=10, high=1000, step=1, help="from each server")
     silence_ms: float = parameter(
-        120.0, "given up after", unit="ms", low=1, high=5000, help="without a report; so may a slow server be"
+        120.0, "given up after", unit="ms", low=10, high=2000, step=1, help="without a report; so may a slow server be"
     )
     latency_ms: tuple[float, float] = parameter(
-        (2, 8), "one-way latency", unit="ms", low=0.1, high=500, help="uniform on this range"
+        (2, 8), "one-way latency", unit="ms", low=1, high=100, help="uniform on this range"
     )
     loss: float = parameter(0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost")
-    crash_ms: float = parameter(300.0, "primary crashes at", unit="ms", low=0, high=60_000, step=10)
-    down_ms: float = parameter(400.0, "and is down for", unit="ms", low=0, high=60_000, step=10)
+    crash_ms: float = parameter(
+        300.0, "primary crashes at", unit="ms", low=0, high=60_000, step=10, ceiling="duration_ms"
+    )
+    down_ms: float = parameter(400.0, "and is down for", unit="ms", low=0, high=60_000, step=10, ceiling="duration_ms")
     duration_ms: float = parameter(
-        1000.0, "duration", unit="ms", low=10, high=60_000, step=10, help="virtual time shown"
+        1000.0, "duration", unit="ms", low=100, high=10_000, scale="log", help="virtual time shown"
     )
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+from distlib.core import stopping
 from distlib.core.clock import EventQueue
 from distlib.core.fault import (
     Bridge,
@@ -38,6 +39,9 @@ from distlib.core.trace import DOWN, PARTITIONED, Fired, Happened, Trace
 from distlib.sim.machine import Machine
 from distlib.sim.network import Network, Wire
 from distlib.sim.recorder import Recorder
+
+EVENTS_A_TURN = 5_000
+"""After so many events a run asks whether it is still wanted."""
 
 MAX_EVENTS = 5_000_000
 """A run stops here unless told otherwise: a protocol that sends without end shall not hang the reader."""
@@ -151,7 +155,10 @@ class Cluster:
         gc.disable()  # a run makes records, not cycles; the collector would scan all of them again and again
         try:
             self._start()
-            stopped = self._loop(until_ms, self.events + max_events, until)
+            stopped, last = "events", self.events + max_events
+            while stopped == "events" and self.events < last:
+                stopping.check()
+                stopped = self._loop(until_ms, min(last, self.events + EVENTS_A_TURN), until)
         finally:
             if collecting:
                 gc.enable()

@@ -7,7 +7,7 @@ until one finds something. "–" in a figure therefore means not found *in that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from time import perf_counter
@@ -20,6 +20,7 @@ from distlib.core.data import data_file
 from distlib.core.mutant import Sort
 from distlib.core.node import Node
 from distlib.core.parameter import Parameters, parameter
+from distlib.sim.sweep import WAIT_S
 from distlib.workbench.subjects import EXHIBITED, subject_named
 
 KILLER_S = 30.0
@@ -35,7 +36,7 @@ class KillMatrixParams(Parameters):
         KILLERS, "searches", choices=(KILLERS, "all"), help="the killers take seconds, all searches many minutes"
     )
     seconds: float = parameter(
-        1.0, "at most", unit="s", low=0.1, high=60, step=0.1,
+        1.0, "at most", unit="s", low=0.1, high=60, scale="log",
         help="for one search; a mutant's killer may always take 30 s",
     )  # fmt: skip
 
@@ -128,13 +129,16 @@ def cells(
     executor: Executor | None = None,
     progress: Callable[[float, float, str], object] = lambda done, total, note: None,
 ) -> Iterator[Cell]:
-    """All cells in order, on ``executor`` if there is one; ``progress(done, total, note)`` before each."""
+    """All cells in order, on ``executor`` if there is one; ``progress(done, total, note)`` before each, and again and
+    again while it is measured elsewhere; it may raise to stop."""
     todo = tasks(params)
-    results: Iterable[Cell] = map(measure, todo) if executor is None else executor.map(measure, todo)
-    done = iter(results)
+    futures = [executor.submit(measure, task) for task in todo] if executor is not None else []
     for number, task in enumerate(todo):
-        progress(number, len(todo), f"{task.row.name}: {task.family}")
-        yield next(done)
+        tell = partial(progress, number, len(todo), f"{task.row.name}: {task.family}")
+        tell()
+        while futures and wait(futures[number : number + 1], WAIT_S).not_done:
+            tell()
+        yield futures[number].result() if futures else measure(task)
     progress(len(todo), len(todo), "")
 
 

@@ -92,14 +92,15 @@ class KillMatrixLab(Lab):
             measured = stored()
             return measured[measured["protocol"] == params.protocol]
         done: list[Cell] = []
-        with ProcessPoolExecutor(2) as executor:
-            try:
-                for cell in cells(params, executor, progress):
-                    done.append(cell)
-            except Stopped:
-                executor.shutdown(wait=False, cancel_futures=True)
-                if not done:
-                    raise
+        executor = ProcessPoolExecutor(2)
+        try:
+            for cell in cells(params, executor, progress):
+                done.append(cell)
+        except Stopped:
+            if not done:
+                raise
+        finally:  # whoever stops it shall not wait for the cells that have begun
+            executor.shutdown(wait=False, cancel_futures=True)
         return table(done)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:

@@ -96,16 +96,17 @@ def test_ends_that_are_no_steps_are_told_to_the_author() -> None:
 
 def test_an_end_follows_another_control_and_takes_the_value_along_in_one_run() -> None:
     lab = PhasesLab()
+    assert lab.wait(30)
     lab.ran.clear()
     lab.controls.servers.value = 2
-    assert (lab.controls.crashed.max, lab.params.crashed, lab.error) == (0, 0, None)
+    assert lab.wait(30) and (lab.controls.crashed.max, lab.params.crashed, lab.error) == (0, 0, None)
     assert lab.controls.crashed.disabled
     lab.controls.servers.value = 9
-    assert (lab.controls.crashed.max, lab.controls.crashed.disabled) == (4, False)
+    assert lab.wait(30) and (lab.controls.crashed.max, lab.controls.crashed.disabled) == (4, False)
     lab.controls.duration_ms.value = 155
-    assert (lab.params.cut_ms, lab.params.heal_ms) == (100, 150)
+    assert lab.wait(30) and (lab.params.cut_ms, lab.params.heal_ms) == (100, 150)
     lab.controls.heal_ms.value = 20
-    assert lab.params.heal_ms == 100
+    assert lab.wait(30) and lab.params.heal_ms == 100
     assert len(lab.ran) == 4  # one a move
 
 
@@ -113,12 +114,12 @@ def test_a_preset_and_a_value_from_python_move_the_ends_too() -> None:
     lab = PhasesLab()
     lab.controls.duration_ms.value = 100
     lab.preset("Long")
-    assert (lab.params.duration_ms, lab.params.heal_ms, lab.params.cut_ms) == (5000, 3000, 100)
+    assert lab.wait(30) and (lab.params.duration_ms, lab.params.heal_ms, lab.params.cut_ms) == (5000, 3000, 100)
     assert (lab.controls.heal_ms.min, lab.controls.heal_ms.max, lab.controls.cut_ms.max) == (100, 5000, 5000)
     lab.set(cut_ms=20_000.0, heal_ms=20_000.0)  # never, in this run: said from outside, so kept
-    assert (lab.params.cut_ms, lab.controls.cut_ms.value) == (20_000, 20_000)
+    assert lab.wait(30) and (lab.params.cut_ms, lab.controls.cut_ms.value) == (20_000, 20_000)
     lab.controls.servers.value = 6
-    assert lab.params.cut_ms == 5000
+    assert lab.wait(30) and lab.params.cut_ms == 5000
 
 
 def test_a_preset_sets_everything_from_the_defaults() -> None:
@@ -132,6 +133,7 @@ def test_a_preset_sets_everything_from_the_defaults() -> None:
     lab.preset("Far apart")
     lab.preset("Lossy")
     fresh.preset("Lossy")
+    assert lab.wait(30) and fresh.wait(30)
     assert lab.share() == fresh.share() == "TwoPresets(loss=0.3)"
 
 

@@ -485,3 +485,51 @@ def test_many_choices_fold_to_a_summary() -> None:
     assert line.description == "2 of 10: b, c" and inside.layout.display == "none"
     many._buttons[0].value = True
     assert many.value == ("a", "b", "c") and line.description == "3 of 10: a, b, c"
+
+
+# --- a hand that does not wait ------------------------------------------------------------------------------
+
+
+def test_what_is_typed_beyond_an_end_is_the_end(lab: ToyLab) -> None:
+    lab.controls.seed.value = 2**40
+    assert lab.wait(30) and (lab.params.seed, lab.error) == (2**31, None)
+    lab.controls.seed.value = -5
+    assert lab.wait(30) and (lab.params.seed, lab.error) == (0, None)
+    lab.controls.trials.value = 1e9
+    lab.controls.pause_ms.value = (-3, 5000)
+    assert lab.wait(30) and (lab.params.trials, lab.params.pause_ms) == (10_000, (1, 1000))
+
+
+def test_reset_during_a_run_forgets_it(slow: threading.Event) -> None:
+    """The run on other values went on, and its result came under controls that stood on the first ones."""
+    lab = StudyLab(trials=5)
+    assert lab.wait(30)
+    lab.controls.trials.value = 100
+    lab._frame.buttons["Reset"].click()
+    assert lab._frame.progress.layout.display == "none"
+    slow.set()
+    assert lab.wait(30)
+    assert (lab.params.trials, len(lab.result), lab.controls.trials.value) == (5, 5, 5)
+    assert said(lab) == "" and not is_stale(lab)
+    lab.controls.trials.value = 60
+    assert len(lab.result) == 60
+
+
+def test_a_change_after_stop_is_run(slow: threading.Event) -> None:
+    lab = StudyLab(trials=100)
+    lab._frame.progress.stop_button.click()
+    lab.controls.trials.value = 6
+    slow.set()
+    assert len(lab.result) == 6 and said(lab) == ""
+
+
+def test_export_during_a_run_writes_what_is_shown_and_does_not_wait(slow: threading.Event) -> None:
+    """The button waited for the end of the run, and Stop was not heard meanwhile."""
+    lab = StudyLab(trials=5)
+    assert lab.wait(30)
+    lab.controls.trials.value = 100
+    lab._frame.kinds.value = ("json",)
+    lab._frame.buttons["Export"].click()
+    assert not lab.wait(0)
+    (path,) = Path("exports").iterdir()
+    assert "trials" not in path.name and Lab.load(path).params.trials == 5

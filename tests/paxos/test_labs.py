@@ -61,7 +61,17 @@ def test_the_quorum_lab_names_two_quorums_that_share_nobody() -> None:
     assert broken(lab) == ["Every quorum of phase 1 meets every quorum of phase 2"]
     assert "{S1, S2} and {S3, S4, S5} share nobody" in lab.verdicts(lab.result)[0][2]
     lab.controls.phase1.value = 6
-    assert "phase1 is 6" in str(lab.error)
+    assert lab.wait(60) and (lab.params.phase1, lab.error) == (5, None)
+    with pytest.raises(ValueError, match="phase1 is 6"):
+        lab.set(phase1=6)
+
+
+def test_a_leader_change_that_does_not_come_is_told() -> None:
+    """Equal timeouts and latencies: in Raft all vote for themselves for ever. It was an IndexError, or a silent NaN."""
+    lab = ComparisonLab(timeout_ms=(3000, 3000), trials=2, commands=1)
+    assert lab.result["leaderless"].tolist() == [0, 0, 2] and lab.error is None
+    assert [holds for _, holds, _ in lab.verdicts(lab.result)] == [True, False]
+    assert "2 crashes after which there was none" in lab.verdicts(lab.result)[1][2]
 
 
 def test_the_intersection_graph_marks_who_is_met_and_who_is_missed() -> None:

@@ -78,7 +78,7 @@ class RealBalancingParams(Parameters):
     load: float = parameter(0.8, "load ρ", low=0.05, high=1.3, step=0.05, help=LOAD_HELP)
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
     mean_ms: float = parameter(20.0, "mean service time", unit="ms", low=2.0, high=500.0, scale="log",
-        help="long, beside the millisecond that proxy and sockets cost")  # fmt: skip
+        floor="shortest_ms", help="long, beside the millisecond that proxy and sockets cost")  # fmt: skip
     cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
     slow_speed: float = parameter(1.0, "speed of worker 0", low=0.1, high=1.0, step=0.05,
         help="the others have speed 1")  # fmt: skip
@@ -94,6 +94,11 @@ class RealBalancingParams(Parameters):
     def backends(self) -> Backends:
         """The workers, as the simulator names them."""
         return backends_of(self.workers, self.slow_speed)
+
+    @property
+    def shortest_ms(self) -> float:
+        """The shortest mean service time at which one does not measure the proxy, in tenths of a ms."""
+        return math.ceil(self.load * self.backends.capacity / HIGHEST_RATE_PER_S * 1e4) / 10
 
     @property
     def rate_per_s(self) -> float:

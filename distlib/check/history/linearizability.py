@@ -25,7 +25,7 @@ from typing import Any
 from distlib.check.history.history import History, Operation
 from distlib.check.history.sequential import Illegal, Specification, Together
 from distlib.check.history.wgl import LinearizationSearch
-from distlib.core import require
+from distlib.core import require, stopping
 
 _FIRST_SHARE = 512  # configurations in a key's first turn
 _CLOCK_EVERY = 128  # configurations between two looks at the clock
@@ -190,6 +190,7 @@ def _take_turns(searches: list[LinearizationSearch], deadline: float, configurat
     while searches:
         for search in searches:
             for _ in range(0, share, _CLOCK_EVERY):
+                stopping.check()
                 before = len(search.nodes)
                 search.run(_CLOCK_EVERY)
                 tried += len(search.nodes) - before

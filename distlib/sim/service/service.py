@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from distlib.core import stopping
 from distlib.core.exact import rounded_down
 from distlib.sim.service.balancer import new_balancer_state
 from distlib.sim.service.balancer_state import BalancerState, PolicyConstants
@@ -30,6 +31,7 @@ def simulate(params: ServiceParams) -> ServiceResult:
     """Run the service and return what became of every request. First come, first served takes the event-free engine
     (tens of millions of requests a second); other disciplines, outages and slow starts take the event-driven one; a
     policy of the reader's own runs in plain Python."""
+    stopping.check()
     if params.policy.compiled is None:
         return simulate_step_by_step(params)
     if params.backends.discipline == "fifo" and not params.backends.outages:

@@ -10,6 +10,7 @@ import heapq
 
 import numpy as np
 
+from distlib.core import stopping
 from distlib.sim.service.balancer import Balancer
 from distlib.sim.service.balancer_state import REJECTED
 from distlib.sim.service.params import ServiceParams, workload
@@ -31,6 +32,8 @@ def simulate_step_by_step(params: ServiceParams) -> ServiceResult:
     backend, status = np.empty(params.requests, np.int32), np.zeros(params.requests, np.int8)
 
     for job in range(params.requests):
+        if job % 1000 == 0:
+            stopping.check()
         now = float(load.arrival_s[job])
         while under_way and under_way[0][0] <= now:
             gone_at, gone = heapq.heappop(under_way)
