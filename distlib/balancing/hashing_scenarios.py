@@ -19,7 +19,7 @@ MOST_POINTS = 6000
 class RingParams(Parameters):
     """A consistent hash ring."""
 
-    nodes: int = parameter(5, "nodes", low=1, high=100, help="backends on the ring")
+    nodes: int = parameter(5, "nodes", low=2, high=100, help="backends on the ring")
     virtual_nodes: int = parameter(10, "virtual nodes", low=1, high=1000, scale="log", ceiling="drawable",
         help="points a node of weight 1")  # fmt: skip
     keys: int = parameter(10_000, "keys", low=1, high=1_000_000, scale="log", help="placed to count loads")
@@ -45,17 +45,20 @@ class RingView:
     expected_deviation: float
 
 
-def ring_view(params: RingParams = RingParams()) -> RingView:
-    """Virtual nodes, arcs, shares and loads of one ring."""
-    ring = Ring(range(params.nodes), params.virtual_nodes, params.weights, params.seed)
+def ring_view(params: RingParams = RingParams(), joined: int = 0) -> RingView:
+    """Virtual nodes, arcs, shares and loads of one ring, after so many more nodes of weight 1 have ``joined``; if that
+    is negative, so many of the last ones have left."""
+    nodes = params.nodes + joined
+    weights = (params.weights + (1.0,) * nodes)[:nodes] if params.weights else ()
+    ring = Ring(range(nodes), params.virtual_nodes, weights, params.seed)
     hashes = hash_keys(range(params.keys))
     placed = ring.bounded(hashes, params.bound) if params.bound else ring.owners(hashes)
     end = ring.points.astype(np.float64) / 2.0**64
     arcs = pd.DataFrame({"start": np.roll(end, 1), "end": end, "node": ring.owner_at})
-    share, keys = ring.shares(), np.bincount(placed, minlength=params.nodes)
-    shares = pd.DataFrame({"node": range(params.nodes), "share": share, "keys": keys})
-    expected = theory.ring_share_deviation(params.nodes, params.virtual_nodes)
-    return RingView(arcs, shares, float(share.std() * params.nodes), expected)
+    share, keys = ring.shares(), np.bincount(placed, minlength=nodes)
+    shares = pd.DataFrame({"node": range(nodes), "share": share, "keys": keys})
+    expected = theory.ring_share_deviation(nodes, params.virtual_nodes)
+    return RingView(arcs, shares, float(share.std() * nodes), expected)
 
 
 @dataclass(frozen=True)

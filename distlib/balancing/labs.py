@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -289,18 +289,11 @@ class OutageLab(Lab):
 
 @dataclass(frozen=True, eq=False)
 class RingSteps:
-    """A ring, the same with one node more, and with one node fewer (None where it has only one)."""
+    """A ring, the same with one node more, and with one node fewer."""
 
     now: RingView
     more: RingView
-    fewer: RingView | None
-
-
-def draw_leave(steps: RingSteps) -> Any:
-    """What moves when the last node leaves."""
-    if steps.fewer is None:
-        raise ValueError("nodes is 1; the only node cannot leave, take at least 2")
-    return hashing_charts.ring_change(steps.now.arcs, steps.fewer.arcs)
+    fewer: RingView
 
 
 class HashRingLab(Lab):
@@ -313,7 +306,7 @@ class HashRingLab(Lab):
     figures = {
         "ring": lambda steps: hashing_charts.ring(steps.now.arcs, steps.now.shares, steps.now.expected_deviation),
         "a node joins": lambda steps: hashing_charts.ring_change(steps.now.arcs, steps.more.arcs),
-        "the last node leaves": draw_leave,
+        "the last node leaves": lambda steps: hashing_charts.ring_change(steps.now.arcs, steps.fewer.arcs),
     }
     presets = {
         "One point a node": {"virtual_nodes": 1},
@@ -322,8 +315,7 @@ class HashRingLab(Lab):
     }
 
     def run(self, params: RingParams, progress: Progress) -> RingSteps:
-        fewer = ring_view(_with_nodes(params, params.nodes - 1)) if params.nodes > 1 else None
-        return RingSteps(ring_view(params), ring_view(_with_nodes(params, params.nodes + 1)), fewer)
+        return RingSteps(ring_view(params), ring_view(params, 1), ring_view(params, -1))
 
     def table(self, result: RingSteps) -> pd.DataFrame:
         """Evenness, measured and expected; what moves."""
@@ -341,8 +333,3 @@ class HashRingLab(Lab):
 
     def data(self, result: RingSteps) -> dict[str, pd.DataFrame]:
         return {"arcs": result.now.arcs, "shares": result.now.shares}
-
-
-def _with_nodes(params: RingParams, nodes: int) -> RingParams:
-    weights = (params.weights + (1.0,) * nodes)[:nodes] if params.weights else ()
-    return replace(params, nodes=nodes, weights=weights)

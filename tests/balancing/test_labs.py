@@ -105,11 +105,11 @@ def test_a_herd_is_slower_than_chance() -> None:
     assert "oldest information" in name and holds is False
 
 
-def test_the_only_node_cannot_leave() -> None:
-    lab = HashRingLab(nodes=1, keys=100)
-    assert lab.error is None
-    lab.set(figure="the last node leaves")
-    assert "the only node cannot leave" in str(lab.error)
+def test_a_node_can_join_and_leave_at_both_ends_of_the_range() -> None:
+    """One more than the most nodes was refused, and the only one could not leave."""
+    for nodes in (2, 100):
+        steps = HashRingLab(nodes=nodes, keys=100).result
+        assert [len(one.shares) for one in (steps.now, steps.more, steps.fewer)] == [nodes, nodes + 1, nodes - 1]
 
 
 def test_too_many_points_for_a_ring_are_refused_in_words() -> None:
