@@ -113,7 +113,7 @@ class Control:
         steps = (math.log10(value) - self.widget.min) / self.widget.step
         if abs(steps - round(steps)) < 1e-6:  # moved by hand: the value of the read-out, not its 17 digits
             value = float(f"{value:.3g}")
-        return min(max(value, low), high)
+        return _plain(min(max(value, low), high))
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -133,7 +133,9 @@ class Control:
         if isinstance(widget, w.FloatLogSlider):
             low, high = math.log10(low), math.log10(high)
             widget.step = _log_step(low, high)
-        ends = {"min": _plain(low), "max": _plain(high)}
+        else:
+            low, high = _plain(low), _plain(high)
+        ends = {"min": low, "max": high}
         for end in ("max", "min") if ends["min"] > widget.max else ("min", "max"):  # never one beyond the other
             setattr(widget, end, ends[end])
         widget.disabled = ends["min"] == ends["max"]

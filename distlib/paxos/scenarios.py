@@ -195,7 +195,7 @@ class LeaderChangeParams(Parameters):
         50.0, "heartbeat", unit="ms", low=10, high=1000, step=1, help="how often a leader shows itself"
     )
     latency_ms: tuple[float, float] = parameter(
-        (2, 8), "one-way latency", unit="ms", low=1, high=100, help="uniform on this range"
+        (2, 8), "one-way latency", unit="ms", low=1, high=50, help="uniform on this range"
     )
     loss: float = parameter(0.0, "message loss", low=0, high=0.9, step=0.01, help="probability that a message is lost")
     crash_ms: float = parameter(
