@@ -532,4 +532,4 @@ def test_export_during_a_run_writes_what_is_shown_and_does_not_wait(slow: thread
     lab._frame.buttons["Export"].click()
     assert not lab.wait(0)
     (path,) = Path("exports").iterdir()
-    assert "trials" not in path.name and Lab.load(path).params.trials == 5
+    assert path.name == "study_trials.json" and Lab.load(path).params.trials == 5
