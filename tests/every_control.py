@@ -164,7 +164,7 @@ def driven(lab_class: type[Lab], draws: int, samples: bool) -> Iterator[tuple[st
     run: its parameters must go together."""
     lab = lab_class(**({} if samples else small(lab_class)))
     lab.wait()
-    known_gaps = gaps(lab.table(lab.result)) if lab.error is None else set()
+    known_gaps = gaps(lab.table(lab.result)) if lab.error is None and lab.result is not None else set()
     start, lab.long = lab.params, True  # moves wait for us to run  # type: ignore[misc]
     for name, moves in corners(lab, draws):
         stand(lab, {one: getattr(start, one) for one in lab_class.params.specs()})
