@@ -229,6 +229,11 @@ class Node:
         """The durable fields as one hashable tuple, in the order of ``durable_names``."""
         return tuple([freeze(getattr(self, name)) for name in type(self).durable_names()])
 
+    def load_durable(self, state: tuple[Any, ...]) -> None:
+        """Set the durable fields from a tuple made by ``durable_state`` of a node of the same class."""
+        for name, value in zip(type(self).durable_names(), state, strict=True):
+            setattr(self, name, thaw(value))
+
     def crash(self) -> None:
         """Lose everything that is not durable. The runtime drops the node's timers and calls ``start`` on restart."""
         self.take_effects()

@@ -155,11 +155,7 @@ class ForgetsItsAcceptance(Paxos):
         super().start()
 
 
-@equivalent(
-    "An acceptor records its answer before it sends it.", "§2.5",
-    "the explorer and the simulator write durable fields in the instant of the event; only a real disk, "
-    "which loses what was not synced, would tell",
-)  # fmt: skip
+@mutant("An acceptor records its answer before it sends it.", "§2.5", Agreement, "slow disks")
 class AnswersBeforeSync(Paxos):
     """Answers without waiting until its state is on disk."""
 

@@ -61,6 +61,14 @@ class Service:
         faults = nemesis.schedule(tuple(one.id for one in members[:-2]), seed, FAULTS_UNTIL_MS)
         return Cluster(members, LOSSY, seed=seed, faults=faults, invariants=self.invariants())
 
+    def on_slow_disks(self, node_class: type[Any], seed: int) -> Cluster:
+        """Servers and two clients; crashes, now and then of all at once, lose what is not written yet."""
+        members = self.nodes(node_class, 3, 2, seed)
+        names = [one.id for one in members[:-2]]
+        faults = [*Nemesis(("crash", "partition"), gap_ms=100, length_ms=60).schedule(names, seed, FAULTS_UNTIL_MS)]
+        network = Network(Uniform(1, 4), disk=Uniform(5, 40), write_cache=True)
+        return Cluster(members, network, seed=seed, faults=faults)
+
     def two_sides(self, node_class: type[Any], seed: int) -> Cluster:
         """The leader is apart with a client that reads, while another client writes on the other side. With odd seeds
         the client reads all the time, with even ones now and then: then its read is the first since the cut."""
@@ -96,6 +104,12 @@ class Service:
         """The clients' histories under a nemesis."""
         problem = after(RUN_MS, not_linearizable)
         return Simulation(self.under_nemesis, problem, SEEDS, RUNS, (0, RUN_MS), LINEARIZABILITY)
+
+    def slow_disks(self) -> Simulation:
+        """The clients' histories where a crash loses what is not written yet. What servers have in memory alone is no
+        matter: no invariant is watched, for nobody was told."""
+        problem, looked = after(RUN_MS, not_linearizable), "simulated histories on slow disks with a write cache"
+        return Simulation(self.on_slow_disks, problem, SEEDS, looked, (0, RUN_MS), LINEARIZABILITY)
 
     def stale_reads(self) -> Simulation:
         """The clients' histories where a leader is deposed and doesn't know."""

@@ -76,7 +76,9 @@ class Cluster:
         self.queue = EventQueue()
         self.recorder = Recorder(record=record)
         self.wire = Wire(self.network, self.nodes, self.queue, self.seeds, self.recorder)
-        self.machines = {node.id: Machine(node, self.seeds, self.network.disk) for node in members}
+        self.machines = {
+            node.id: Machine(node, self.seeds, self.network.disk, self.network.write_cache) for node in members
+        }
         self.events = 0
         if record:
             for node in members:
@@ -435,7 +437,7 @@ class Cluster:
         self._choose_path()
 
     def _crash(self, machine: Machine) -> None:
-        for event in map(self._unread, machine.crash()):
+        for event in map(self._unread, machine.crash(self.now_ms)):
             if event[2] is not None:
                 self.recorder.fates[event[1]] = DOWN
         name = machine.node.id

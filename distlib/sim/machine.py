@@ -14,7 +14,7 @@ class Machine:
     """The machine of one node; times are virtual milliseconds, and the cluster moves them on. ``waiting`` holds the
     events of a paused machine; ``incarnation`` counts its crashes: work begun before one is not finished after it."""
 
-    def __init__(self, node: Node, seeds: Seeds, disk: Latency | None) -> None:
+    def __init__(self, node: Node, seeds: Seeds, disk: Latency | None, write_cache: bool = False) -> None:
         self.node = node
         self.incarnation = 0
         self.down = False
@@ -27,6 +27,8 @@ class Machine:
         self._write_ms = disk.sampler(seeds.stream("disk", node.id), node.id, node.id) if disk else None
         self._on_disk: tuple[Any, ...] | None = None
         self._disk_free_ms = 0.0
+        self._write_cache = write_cache
+        self._writes: list[tuple[float, tuple[Any, ...]]] = []  # of a write cache: when each is done; the last that is
         self._set_at_ms = self._set_to_ms = 0.0  # the clock, when its rate was last set
         self.clock_rate = 1.0
 
@@ -40,16 +42,20 @@ class Machine:
         """The disk holds what the node holds: nothing is yet to be written."""
         if self._write_ms is not None:
             self._on_disk = self.node.durable_state()
+            self._writes = [(0.0, self._on_disk)]
         self.node.start()
 
-    def crash(self) -> list[tuple[Any, ...]]:
-        """Everything volatile is lost: timers, unread messages (returned), the node's own state."""
+    def crash(self, now_ms: float) -> list[tuple[Any, ...]]:
+        """Everything volatile is lost: timers, unread messages (returned), the node's own state; and with a write cache
+        what is not on the disk by now."""
         self.down, self.paused = True, False
         self.incarnation += 1
         self.timers.clear()
         self.busy_until_ms = self._disk_free_ms = 0.0
         lost, self.waiting = self.waiting, []
         self.node.crash()
+        if self._write_cache:
+            self.node.load_durable([state for done_ms, state in self._writes if done_ms <= now_ms][-1])
         return lost
 
     def clock_ms(self, now_ms: float) -> float:
@@ -80,4 +86,6 @@ class Machine:
         if state != self._on_disk:
             self._on_disk = state
             start_ms = self._disk_free_ms = start_ms + self._write_ms()
+            done = [write for write in self._writes if write[0] <= now_ms][-1:]
+            self._writes = [*done, *[write for write in self._writes if write[0] > now_ms], (start_ms, state)]
         return start_ms

@@ -24,7 +24,8 @@ class Network:
     ``loss``, ``duplication`` and ``reordering`` are probabilities for each message; a reordered one is held back by up
     to ``reorder_ms``. ``fifo`` keeps each link in order (then nothing overtakes). ``processing_ms`` is the time a node
     needs for one message, one at a time. ``disk`` is the length of a disk write; where it is set, what a node sends
-    with ``send_after_sync`` leaves after the write, if the event changed anything durable.
+    with ``send_after_sync`` leaves after the write, if the event changed anything durable. With ``write_cache``, a
+    crash loses what is not written by then; nobody was told of it, if what should be is told after the write.
     """
 
     latency: Latency = Uniform(1.0, 3.0)
@@ -35,8 +36,11 @@ class Network:
     fifo: bool = False
     processing_ms: float = 0.0
     disk: Latency | None = None
+    write_cache: bool = False
 
     def __post_init__(self) -> None:
+        if self.write_cache and self.disk is None:
+            raise ValueError("Network has write_cache=True and no disk; give disk=Uniform(1, 5), say: a write's time")
         for name in ("loss", "duplication", "reordering"):
             require.number(f"Network.{name}", getattr(self, name), 0, 1)
         require.number("Network.processing_ms", self.processing_ms, 0)

@@ -451,3 +451,47 @@ def test_under_any_nemesis_every_copy_has_one_fate_and_none_travels_back_in_time
     assert (table.latency_ms.dropna() >= 0).all() and (table.delivered_ms.dropna() <= 300).all()
     assert len(trace.outputs) == (table.fate == DELIVERED).sum()
     assert len(trace.faults) >= len(faults)
+
+
+# --- a disk with a write cache -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Notes(Node):
+    """Writes down what it is told, and says so when that is on disk."""
+
+    written: tuple[int, ...] = durable(())
+
+    def on_note(self, sender: NodeId, note: Note) -> None:
+        self.written += (note.number,)
+        self.send_after_sync("reader", note)
+
+
+@dataclass(frozen=True)
+class Note:
+    number: int
+
+
+@dataclass
+class Reader(Node):
+    heard: tuple[int, ...] = ()
+
+    def on_note(self, sender: NodeId, note: Note) -> None:
+        self.heard += (note.number,)
+
+
+@pytest.mark.parametrize(("write_cache", "kept"), [(True, (1,)), (False, (1, 2, 3))])
+def test_a_crash_loses_what_a_write_cache_has_not_written(write_cache, kept):
+    """Three notes at 0, 4 and 5 ms; a write takes 10 ms; the crash at 15 ms comes after the first write."""
+    network = Network(Constant(1), disk=Constant(10), write_cache=write_cache)
+    world = Cluster([Notes("notes"), Reader("reader")], network, faults=[Crash(15, "notes", 10)])
+    for number, at_ms in enumerate((0, 4, 5), 1):
+        world.post(at_ms, "notes", Note(number))
+    world.run(100)
+    assert world.nodes["notes"].written == kept
+    assert world.nodes["reader"].heard == (1,), "what is told has been written"
+
+
+def test_a_write_cache_needs_a_disk():
+    with pytest.raises(ValueError, match="write_cache=True and no disk; give disk="):
+        Network(write_cache=True)

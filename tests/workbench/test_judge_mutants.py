@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from distlib.core.node import NodeId
+from distlib.core.node import NodeId, Send
 from distlib.paxos.message import Nack as PaxosNack
 from distlib.paxos.message import Promise as PaxosPromise
+from distlib.paxos.multi_paxos import MultiPaxos
 from distlib.paxos.paxos import Paxos
 from distlib.raft.log import Entry, Index, Log
 from distlib.raft.membership import Membership
 from distlib.raft.raft import Raft, Read
 from distlib.raft.snapshot import InstallSnapshot, Snapshot, SnapshotReply, Snapshots
 from distlib.raft.variants import LeaderLease, PreVote, RequestPreVote
+from distlib.replication.primary_backup import Forward, PrimaryBackup
 from distlib.workbench.judge import judge
 from distlib.workbench.museum import mutants
 from distlib.workbench.subjects import JUDGED
@@ -161,6 +163,27 @@ class LeaderGrants(PreVote):
         return request.term > self.current_term and up_to_date
 
 
+# --- answers that leave before the disk has what they say ------------------------------------------------------
+
+
+class RaftBeforeSync(Raft):
+    def send_after_sync(self, to: NodeId, message: Any) -> None:
+        self.send(to, message)
+
+
+class MultiPaxosBeforeSync(MultiPaxos):
+    def answer(self, to: NodeId, message: Any) -> None:
+        self.send(to, message)
+
+
+class PrimaryBackupBeforeSync(PrimaryBackup):
+    def on_forward(self, sender: NodeId, message: Forward) -> None:
+        super().on_forward(sender, message)
+        for effect in [one for one in self.effects if isinstance(one, Send)]:
+            self.effects.remove(effect)
+            self.send(effect.to, effect.message)
+
+
 # --- Paxos -----------------------------------------------------------------------------------------------------
 
 
@@ -174,7 +197,7 @@ OTHERS = [
     InstallsOlderOnes, RestartsWithoutItsSnapshot, AcknowledgesMoreThanTheSnapshot,
     MatchesOfTheLastReign, CountsTheRemoved, OneRoundForAll, ConfirmedByTheRoundBefore, NeverBeginsARound,
     NoMarginForDrift, LeaseFromTheAnswer, LeaseForEver, CommitIndexFalls, AppliesTwice,
-    LeaderGrants, NackIsAPromise,
+    LeaderGrants, NackIsAPromise, RaftBeforeSync, MultiPaxosBeforeSync, PrimaryBackupBeforeSync,
 ]  # fmt: skip
 
 EVERYONE = [one for subject in JUDGED for one in subject.correct]
