@@ -131,8 +131,8 @@ def step_diagram(scene: Scene) -> go.Figure:
     picture = scene.picture
     figure = theme.figure()
     figure.add_traces([
-        *message_lines(picture, message_styles(copy[4] for copy in scene.trace.sent)),
         *role_bars(picture, lanes.segments(scene.trace, picture.nodes), scene.roles),
+        *message_lines(picture, message_styles(copy[4] for copy in scene.trace.sent)),
         undelivered_crosses(picture), duplicate_marks(picture), happening_ticks(picture), *_tree(scene), _veil(scene),
         *partition_bands(picture), fault_marks(picture), violation_lines(picture), _in_flight(scene), _position(scene),
     ])  # fmt: skip

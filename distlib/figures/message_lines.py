@@ -64,11 +64,14 @@ def _lines(picture: Diagram, flights: Sequence[Flight], **style: Any) -> go.Scat
 
 
 def message_lines(picture: Diagram, styles: Mapping[str, LineStyle]) -> list[go.Scatter]:
-    """One trace for each kind of ``styles``, in this order, empty for kinds that are absent."""
+    """One trace for each kind of ``styles``, in this order, empty for kinds that are absent; over the lanes, so that a
+    message is seen to pass those between."""
     by_kind: dict[str, list[Flight]] = {kind: [] for kind in styles}
     for flight in picture.flights:
         by_kind[flight.kind if flight.kind in by_kind else theme.OTHER].append(flight)
-    return [_lines(picture, by_kind[kind], name=kind, line=style.line(1.6)) for kind, style in styles.items()]
+    return [
+        _lines(picture, by_kind[kind], name=kind, line=style.line(1.6), yaxis="y2") for kind, style in styles.items()
+    ]
 
 
 def routine_lines(picture: Diagram) -> go.Scatter:

@@ -1,8 +1,8 @@
 """The space-time diagram (Lamport 1978): one lane a node, time to the right, messages as slanted lines.
 
-Its traces keep number and order for the same ``kinds`` and ``roles``, so that zoom and hidden traces stay;
-all is drawn as traces, nothing as layout shapes. Messages lie on the axis y, lanes and marks on y2 above it, so that a
-message passes under the lanes between (a ``zorder`` would do the same, but makes plotly's animations blink).
+Its traces keep number and order for the same ``kinds`` and ``roles``, so that zoom and hidden traces stay; all is
+drawn as traces, nothing as layout shapes. Routine messages lie on the axis y, lanes on y2 above it, and all other
+messages over both (a ``zorder`` would do the same, but makes plotly's animations blink).
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def draw(
     figure.add_traces([
         *partition_bands(picture),
         routine_lines(picture),
-        *message_lines(picture, message_styles(messages, kinds)),
         *role_bars(picture, parts, role_styles(views, [part.role for part in parts], roles)),
         paused_bars(picture),
+        *message_lines(picture, message_styles(messages, kinds)),
         undelivered_crosses(picture),
         duplicate_marks(picture),
         happening_ticks(picture),

@@ -100,7 +100,10 @@ TEMPLATE = go.layout.Template(
     }
 )  # fmt: skip
 
-ROWS = {"fixedrange": True, "showgrid": False, "showline": False, "ticks": "", "tickfont": {"size": 13, "color": INK}}
+ROWS = {
+    "fixedrange": True, "showgrid": False, "showline": False, "ticks": "", "ticklabelstandoff": 6,
+    "tickfont": {"size": 13, "color": INK},
+}  # fmt: skip
 """A vertical axis that only names rows: the lanes of a cluster, its logs."""
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from distlib.check.history.linearizability import Linearizability, Verdict, check
 from distlib.core.parameter import Parameters, parameter
 from distlib.figures.history import history_timeline
+from distlib.labs.controls import Fold
 from distlib.labs.lab import Lab
 from distlib.labs.markup import LabVerdict
 from distlib.labs.shown import weakly
@@ -70,7 +71,8 @@ class HistoryLab(Lab):
         self.lines.add_class("lab-lines")
         edit = self._frame.button("Edit this history", "pencil", "Put it into the box below", weakly(self.edit))
         check = self._frame.button("Check these lines", "check", "Judge what is in the box", weakly(self.check))
-        self._frame.add(w.HBox([edit, check], layout=w.Layout(margin="6px 0 0")), self.lines)
+        buttons = w.HBox([edit, check], layout=w.Layout(margin="6px 0 0"))
+        self._frame.add(Fold("Edit this history, or write your own", buttons, self.lines))
 
     def run(self, params: HistoryParams, progress: Progress) -> Linearizability:
         history = history_called(params.history, params.seed, params.lines)
@@ -100,7 +102,7 @@ class HistoryLab(Lab):
 
     def verdicts(self, result: Linearizability) -> Sequence[LabVerdict]:
         holds = {Verdict.LINEARIZABLE: True, Verdict.NOT_LINEARIZABLE: False}.get(result.verdict)
-        lines = [line.removeprefix("- ") for line in result.explain().splitlines()]
+        lines = [line.removeprefix("- ").rstrip(":") for line in result.explain().splitlines()]
         return [("Linearizable", holds, "; ".join(lines if holds is not True else lines[:1]))]
 
     def data(self, result: Linearizability) -> dict[str, pd.DataFrame]:

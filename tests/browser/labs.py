@@ -79,6 +79,7 @@ def look(browser: Browser, server: JupyterLab, name: str, code: str, folder: Pat
     """Save four pictures of a lab."""
     for width in (1500, 1280):
         page = opened(browser, server, name, code, width)
+        page.figure().wait_for(timeout=300_000)
         for theme in THEMES:
             page.page.evaluate("(theme) => jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
             page.page.wait_for_timeout(1500)

@@ -92,6 +92,8 @@ def test_the_lines_of_a_run_have_the_colours_of_its_messages() -> None:
     colours = {one.name: one.line.color for one in spacetime(election(ElectionParams())).data if one.type == "scatter"}
     assert (colours["RequestVote"], colours["AppendEntries"]) == (theme.VERMILLION, theme.BLUE)
     names = [
-        one.name for one in spacetime(leader_change(LeaderChangeParams())).data if one.showlegend and one.hovertext
+        one.name
+        for one in spacetime(leader_change(LeaderChangeParams())).data
+        if one.type == "scatter" and one.showlegend and one.hovertext
     ]
     assert names[1:7] == ["ClientRequest", "ClientReply", "Prepare", "Promise", "Accept", "Accepted"]

@@ -139,15 +139,23 @@ def test_traces_keep_their_number_and_order_for_the_same_kinds_and_roles() -> No
     ]
     assert {len(shape) for shape in shapes} == {len(shapes[0])}
     assert {tuple(kind for kind, _ in shape) for shape in shapes} == {tuple(kind for kind, _ in shapes[0])}
-    fixed = [name for _, name in shapes[0] if name in (*kinds, "other")]
+    fixed = [name for kind, name in shapes[0] if kind == "scatter" and name in (*kinds, "other")]
     assert fixed[:4] == [*kinds, "other"]
 
 
 def test_kinds_and_roles_that_are_left_out_share_the_trace_other() -> None:
     figure = spacetime(run.trace(), kinds=("Vote",), roles=("follower",))
-    others = [one for one in figure.data if one.name == "other"]
-    assert len(lines(others[0])) == 3
-    assert len(others[1].x) == 3, "candidate, leader and crashed"
+    others = {one.type: one for one in figure.data if one.name == "other"}
+    assert len(lines(others["scatter"])) == 3
+    assert len(others["bar"].x) == 3, "candidate, leader and crashed"
+
+
+def test_a_message_lies_over_the_lanes_that_it_passes_and_a_heartbeat_under_them() -> None:
+    names = [(one.type, one.name.split(",")[0]) for one in spacetime(run.trace()).data]
+    bars = [number for number, (kind, _) in enumerate(names) if kind == "bar"]
+    assert names.index(("scatter", "Vote")) > max(bars) > names.index(("scatter", "Heartbeat"))
+    figure = spacetime(run.trace())
+    assert (named(figure, "Vote").yaxis, named(figure, "follower").yaxis) == ("y2", "y2")
 
 
 @pytest.mark.parametrize("one", [run.empty(), run.empty("S1", end_ms=5.0), run.empty(*"ABCDEFGHI", end_ms=1e6)])

@@ -15,6 +15,10 @@ from distlib.workbench.step.cluster import ClusterState
 from distlib.workbench.step.panel import Panel
 from distlib.workbench.step.picture import SHOWN
 
+QUESTION = (
+    "You are the network, the clock and the fate: can you break one of the promises at the right? "
+    "Begin with the blue button, and deliver what it sends."
+)
 ROW = {"flex_flow": "row wrap", "align_items": "center", "margin": "4px 0 0", "grid_gap": "2px 4px"}
 
 
@@ -38,8 +42,10 @@ class StepFrame:
         self._ends: Sequence[ClusterState] = ()
         self._quiet = False
         parts = [
-            w.HTML(f"{markup.STYLE}<div class='lab-title'>{escape(title)}</div>"),
-            self._moves(shown), self._said, self._place, self._random(), self._search(), self.progress, picture,
+            w.HTML(
+                f"{markup.STYLE}<div class='lab-title'>{escape(title)}</div><div class='lab-question'>{QUESTION}</div>"
+            ),
+            self._moves(shown), self._said, self._place, self.progress, picture, self._random(), self._search(),
             self._papers(), self._shared, self._files,
         ]  # fmt: skip
         self.box = w.VBox(parts)

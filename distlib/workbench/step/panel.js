@@ -17,7 +17,7 @@ function message(one, ended) {
 }
 
 const chips = (title, items, act, ended) => !items.length ? "" : `<div class="step-links"><span class="step-soft">${title}</span> ` +
-  items.map((one) => button(act, one.id, `<b>${clean(one.link)}</b> ${clean(one.kind)} ${clean(one.rest)}`, one.title, "", ended))
+  items.map((one) => button(act, one.id, `<b>${clean(one.link)}</b> ${clean(one.kind)} ${clean(one.rest)}`, one.title, one.first ? "step-first" : "", ended))
     .join("") + "</div>";
 
 function list(title, items, draw, empty) {

@@ -54,15 +54,17 @@ def content_of(tree: Tree, state: ClusterState) -> dict[str, Any]:
         }
         for copy in state.in_flight[:ROWS]
     ]
-    timers = [
+    timers: list[dict[str, Any]] = [
         {"id": str(number), "link": one.node, "kind": f"{one.name} timeout",
          "rest": "" if one.key is None else str(one.key), "title": "let this timer fire"}
         for number, one in enumerate(tree.timers(state))
     ]  # fmt: skip
-    requests = [
+    requests: list[dict[str, Any]] = [
         {"id": str(number), "link": f"→ {one.node}", "kind": "", "rest": _asked(one.message), "title": str(one)}
         for number, one in enumerate(tree.requests(state))
     ]
+    for one in (timers or requests)[:1]:
+        one["first"] = state.parent is None  # something to begin with
     return {
         "where": f"Step {state.depth}", "last": "" if state.parent is None else f"after: {state.text}",
         "state": state.number, "in_flight": len(state.in_flight), "more": max(0, len(state.in_flight) - ROWS),
