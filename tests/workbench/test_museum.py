@@ -232,7 +232,7 @@ def test_slips_of_a_mutants_author_are_named():
     with pytest.raises(ValueError, match="two mutants are called VotesTwice; each takes a name"):
         check_names((RAFT, RAFT))
     misspelt = replace(RAFT.mutants[0], killed_by="electoins")
-    with pytest.raises(ValueError, match="is killed by 'electoins'; Raft has figure 8, "):
+    with pytest.raises(ValueError, match="is killed by 'electoins'; Raft has reconfiguration, "):
         replace(RAFT, mutants=(misspelt,))
     with pytest.raises(TypeError, match="overrides no method; a mutant overrides just one method"):
         mutant("a rule", "a paper", "a promise", "a search")(type("Idle", (Raft,), {}))
