@@ -243,6 +243,9 @@ class RejoinParams(RaftParams):
     away_ms: float = parameter(
         700, "for", unit="ms", low=0, high=60_000, step=10, ceiling="duration_ms", help="then it is back"
     )
+    commands: int = parameter(
+        1, "commands meanwhile", low=0, high=20, help="0: it lacks nothing, and its log is as good as any (§5.4.1)"
+    )
     duration_ms: float = parameter(
         2000, "duration", unit="ms", low=100, high=30_000, scale="log", ceiling="longest_ms", help="virtual time shown"
     )
@@ -251,15 +254,18 @@ class RejoinParams(RaftParams):
 def rejoin(node_class: type[Raft] = Raft, params: RejoinParams = RejoinParams()) -> Trace:
     """A cluster of ``node_class`` that loses its first follower from the network for a while; nobody crashes.
 
-    Meanwhile the leader commits one entry, so that the follower cannot win an election (§5.4.1); with plain Raft, it
-    comes back with a higher term all the same.
+    Meanwhile the leader commits entries, so that the follower cannot win an election (§5.4.1), or none, so that it can;
+    with plain Raft, it comes back with a higher term in either case.
     """
     cluster = params.cluster(node_class=node_class)
     cluster.run(min(params.partition_ms, params.duration_ms))
     leader = leader_of(cluster)
     if leader is not None and params.partition_ms < params.duration_ms:
         isolate(cluster, (next(name for name in cluster.nodes if name != leader),), params.away_ms)
-        cluster.post(params.partition_ms + params.away_ms / 2, leader, ClientRequest(Put("x", "meanwhile")))
+        for number in range(1, params.commands + 1):
+            share = number / (params.commands + 1)
+            word = "meanwhile" if number == 1 else f"meanwhile {number}"
+            cluster.post(params.partition_ms + share * params.away_ms, leader, ClientRequest(Put("x", word)))
     return cluster.run(params.duration_ms)
 
 

@@ -51,6 +51,25 @@ def test_with_pre_vote_it_comes_back_in_the_leaders_term(seed: int) -> None:
     assert len(commit_times(trace)) == 2 and not trace.violations
 
 
+IDLE = {"servers": 3, "commands": 0}
+
+
+def test_an_idle_clusters_leader_is_deposed_by_who_lacks_nothing_unless_it_hears_itself() -> None:
+    """Its own vote and the leader's are a majority of three, and both logs are equally good."""
+
+    class GrantsAtOnce(PreVote):
+        def has_leader(self) -> bool:
+            return self.hears_leader
+
+    deposed = dict.fromkeys((Raft, GrantsAtOnce, PreVote), 0)
+    for kind in deposed:
+        for seed in range(40):
+            trace = rejoin(kind, RejoinParams(seed=seed, **IDLE))
+            deposed[kind] += len(leaders(trace)) > 1
+            assert not trace.violations and len(trace.faults) == 1
+    assert deposed[Raft] == 40 and deposed[GrantsAtOnce] > 0 and deposed[PreVote] == 0
+
+
 def test_nobody_is_cut_off_while_nobody_leads() -> None:
     assert not rejoin(Raft, RejoinParams(partition_ms=100)).faults
 
