@@ -182,26 +182,33 @@ class PrefixConsistency(OneHistory):
 
 
 class AtMostOnce(ServerInvariant):
-    """The state machine is what comes of each client's requests applied once, in the order of the log."""
+    """The state machine is what comes of the log, each client's requests applied once, in the order of their numbers.
+
+    The ghost: what was looked at already.
+    """
 
     name = "at most once"
     paper = "Schneider 1990, §3.3; Ongaro & Ousterhout 2014, §8: a repeated request is not applied again"
     mark = "learnt"
+    initial: Hashable = frozenset()
 
-    def after_server(self, ghost: tuple[()], nodes: Nodes, server: Any) -> Hashable:
-        if server.machine_state is None:
+    def after_server(self, ghost: frozenset[Any], nodes: Nodes, server: Any) -> Hashable:
+        reached = (server.id, server.last_applied, server.machine_state)
+        if server.machine_state is None or reached in ghost:
             return ghost
-        state, seen = server.machine.initial(), set()
+        state, last = server.machine.initial(), dict[NodeId, int]()
         for request in server.log[: server.last_applied]:
-            name = (request.client, request.serial)
-            repeated = None not in name and name in seen
-            if not repeated and not isinstance(request.command, NoOp):
+            numbered = request.client is not None and request.serial is not None
+            if numbered and request.serial <= last.get(request.client, 0):
+                continue  # repeated, or given up by its client before a later one
+            if numbered:
+                last[request.client] = request.serial
+            if not isinstance(request.command, NoOp):
                 state, _ = server.machine.apply(state, request.command)
-            seen.add(name)
         if state != server.machine_state:
             has = f"{server.id} has the state {server.machine_state!r}"
             raise Broken(f"{has}; its log, each request once, gives {state!r}")
-        return ghost
+        return ghost | {reached}
 
 
 def multi_paxos_invariants() -> tuple[Invariant, ...]:

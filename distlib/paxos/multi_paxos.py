@@ -323,15 +323,16 @@ class MultiPaxos(Node):
         return proposal.ballot == ballot
 
     def learn(self, slot: Slot, request: ClientRequest) -> None:
-        """``request`` is chosen for ``slot``; apply what has no hole before it. Who asked for another one there, shall
-        ask again."""
+        """``request`` is chosen for ``slot``; apply what has no hole before it. A leader that proposes something else
+        there was overtaken: were it to lead on, its word that the slot is chosen would be taken for its proposal."""
         if self.chosen_for(slot) is not None:
             return
+        if self.proposals.get(slot, request) != request:
+            self.step_down()
         self.learnt[slot] = request
         self.accepted.pop(slot, None)
-        proposed, _ = self.proposals.pop(slot, request), self.votes.pop(slot, None)
-        if proposed != request:
-            self.redirect(proposed)
+        self.proposals.pop(slot, None)
+        self.votes.pop(slot, None)
         while len(self.log) + 1 in self.learnt:
             self.log += (self.learnt.pop(len(self.log) + 1),)
         self.apply_chosen()

@@ -116,14 +116,15 @@ class Raft(Node):
         self.start_election()
 
     def start_election(self) -> None:
-        """Candidates: increment the term, vote for oneself, restart the timer, ask all others."""
+        """Candidates: increment the term, vote for oneself, restart the timer, ask all others. The own vote is a
+        promise, too: it is on disk before anybody hears of it, lest it be given away again after a crash."""
         self.current_term += 1
         self.voted_for = self.id
         self.role, self.leader, self.votes = Role.CANDIDATE, None, frozenset((self.id,))
         self.restart_election_timer()
         request = RequestVote(self.current_term, self.log.last_index, self.log.last_term)
         for server in self.others():
-            self.send(server, request)
+            self.send_after_sync(server, request)
         self.count_votes()
 
     def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:

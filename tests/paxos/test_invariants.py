@@ -112,3 +112,13 @@ def test_a_request_applied_twice_is_named() -> None:
         server.learn(slot, ClientRequest(Add("x", 1), "C1", 1))
     with pytest.raises(Broken, match="each request once, gives"):
         invariant.after(invariant.before({"S1": server}), {"S1": server}, "S1")
+
+
+def test_a_request_that_its_client_gave_up_need_not_be_applied_after_a_later_one() -> None:
+    server, invariant = MultiPaxos("S1", ()), AtMostOnce()
+    server.start()
+    for slot, serial in ((1, 2), (2, 1)):
+        server.learn(slot, ClientRequest(Add("x", 1), "C1", serial))
+    assert server.machine_state == (("x", 1),)
+    ghost = invariant.after(invariant.before({"S1": server}), {"S1": server}, "S1")
+    assert len(ghost) == 1

@@ -195,7 +195,9 @@ def test_an_acceptor_acknowledges_no_other_value_than_the_chosen_one() -> None:
     assert not server.accepted
 
 
-def test_a_leader_that_hears_of_another_value_gives_its_own_up_and_its_client_asks_again() -> None:
+def test_a_leader_that_hears_of_another_value_was_overtaken_and_its_client_asks_again() -> None:
+    """Only a higher ballot can have chosen it. Said the leader now at its own that slot 1 is chosen, who accepted its
+    proposal would learn that."""
     server = MultiPaxos("S1", ("S2", "S3"))
     server.start()
     server.timeout("suspicion")
@@ -204,8 +206,8 @@ def test_a_leader_that_hears_of_another_value_gives_its_own_up_and_its_client_as
     server.receive("C1", ClientRequest(Put("x", 1), "C1", 1))
     server.take_effects()
     server.receive("S2", ChosenEntries(1, (NO_OP,)))
-    assert (server.proposals, server.votes, server.log) == ({}, {}, (NO_OP,))
-    assert messages(server) == [ClientReply(1, False, leader="S1")]
+    assert (server.role, server.proposals, server.votes, server.log) == (Role.FOLLOWER, {}, {}, (NO_OP,))
+    assert messages(server) == [ClientReply(1, False)]
 
 
 def test_a_request_chosen_in_two_slots_is_applied_once() -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from distlib.core.fault import Crash, Heal, Nemesis, Partition
+from distlib.core.node import Send
 from distlib.core.trace import Trace
 from distlib.raft.log import Entry, Index, Term
-from distlib.raft.message import AppendEntries, AppendReply, Applied, BecameLeader, Vote
+from distlib.raft.message import AppendEntries, AppendReply, Applied, BecameLeader, RequestVote, Vote
 from distlib.raft.raft import Raft, Read, Role
 from distlib.replication.client import Client
 from distlib.replication.message import STALE, ClientReply, ClientRequest, Invoked, ReadRequest, Returned
@@ -21,7 +22,7 @@ from distlib.replication.state_machine import Add, Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant, Uniform
 from distlib.sim.network import Network
-from tests.raft.clusters import cluster, elect, leader, names, servers
+from tests.raft.clusters import cluster, elect, leader, names, server, servers
 
 # --- settings --------------------------------------------------------------------------------------------
 
@@ -108,6 +109,14 @@ def test_a_repeated_request_is_applied_once_and_answered_alike_each_time() -> No
     assert answers == [ClientReply(7, True, 1, first.id)] * 3
     assert first.machine_state == (("x", 1),)
     assert [one.event.result for one in trace.outputs_of(Applied) if one.node == first.id] == [None, 1, 1, 1]
+
+
+def test_a_candidates_own_vote_is_on_disk_before_it_asks_for_others() -> None:
+    """Else it might crash, forget it, and vote for another in the term in which votes for itself are under way."""
+    candidate = server()
+    candidate.timeout("election")
+    asked = [one for one in candidate.take_effects() if isinstance(one, Send)]
+    assert len(asked) == 2 and all(one.after_sync and isinstance(one.message, RequestVote) for one in asked)
 
 
 def test_an_older_request_is_stale_and_gets_no_later_ones_result() -> None:
