@@ -23,21 +23,25 @@ class PolicyError(Exception):
 
 
 class Looked(Sequence[int]):
-    """Requests in flight by backend; remembers at which backends somebody looked."""
+    """Requests in flight by backend; ``seen`` gets the numbers of those at which somebody looked. There is no way to
+    the values but by ``look``."""
 
     def __init__(self, values: Sequence[int], seen: set[int]) -> None:
-        self._values, self._seen = values, seen
+        def look(at: Any) -> Any:
+            places = range(len(values))[at]
+            seen.update(places if isinstance(at, slice) else [places])
+            return values[at]
+
+        self._look, self._size = look, len(values)
 
     def __getitem__(self, at: Any) -> Any:
-        self._seen.update(range(len(self._values))[at] if isinstance(at, slice) else [range(len(self._values))[at]])
-        return self._values[at]
+        return self._look(at)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return self._size
 
     def __repr__(self) -> str:
-        self._seen.update(range(len(self._values)))
-        return repr(self._values)
+        return repr(self._look(slice(None)))
 
 
 class PolicyView:
@@ -47,7 +51,11 @@ class PolicyView:
         self.backends = balancer.backends
         self.available = balancer.available
         self.memory = balancer.memory
-        self.draw = balancer.draw
+
+        def draw(size: int) -> int:  # the method itself would lead to the balancer
+            return balancer.draw(size)
+
+        self.draw = draw
         self.looked: set[int] = set()
         self.in_flight = Looked(balancer.in_flight, self.looked)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -14,7 +14,8 @@ from distlib.core import require
 from distlib.core.invariant import Violation
 from distlib.core.node import NodeId
 from distlib.core.trace import Trace
-from distlib.labs.grading import Grade
+from distlib.labs.grading import Grade, listed, shown
+from distlib.paxos.broken import TakesTheLowestBallot
 from distlib.paxos.invariants import paxos_invariants
 from distlib.paxos.message import Accept, Accepted, Prepare, Promise, Propose
 from distlib.paxos.paxos import Paxos
@@ -39,8 +40,10 @@ class Round:
     def __post_init__(self) -> None:
         for name in ("promised_by", "accepted_by"):
             given = getattr(self, name)
-            if isinstance(given, str):
-                object.__setattr__(self, name, (given,))
+            named = (given,) if isinstance(given, str) else listed(given)
+            if named is None:
+                raise TypeError(f"{name} is {shown(given)}; it takes the names of nodes, such as ('S1', 'S2')")
+            object.__setattr__(self, name, tuple(named))
         for node in (self.proposer, *self.promised_by, *self.accepted_by):
             if node not in NAMES:
                 raise ValueError(f"Round names {node!r}; the nodes are {', '.join(NAMES)}")
@@ -148,15 +151,18 @@ def play(node_class: type[Paxos], rounds: Sequence[Round]) -> Played:
     return Played(table.model, tuple(table.actions), tuple(table.said), table.refused, table.world.broken)
 
 
-def grade_rounds(rounds: Sequence[Round], node_class: type[Paxos]) -> Grade:
-    """Exercise: ballots in which ``node_class``, broken, chooses two values, and ``Paxos`` only one."""
+def grade_rounds(rounds: Any) -> Grade:
+    """Exercise: ballots in which ``TakesTheLowestBallot`` chooses two values, and ``Paxos`` only one."""
+    given = listed(rounds)
+    if given is None:
+        return Grade(False, (f"give a list of rounds, such as [Round('S1', 'A', ('S1', 'S2'))], not {shown(rounds)}",))
     try:
-        wrong, right = play(node_class, rounds), play(Paxos, rounds)
+        wrong, right = play(TakesTheLowestBallot, given), play(Paxos, given)
     except (ValueError, TypeError) as error:
         return Grade(False, (str(error),))
     if wrong.broken is None:
         hint = "let the third proposer hear of two different values, one of them chosen"
-        if len(rounds) < 3:
+        if len(given) < 3:
             hint = "with two ballots, the lowest ballot reported is also the highest: add a third"
         return Grade(False, (*wrong.said, f"only one value is chosen, or none: {hint}"))
     if right.broken is not None:
@@ -167,11 +173,9 @@ def grade_rounds(rounds: Sequence[Round], node_class: type[Paxos]) -> Grade:
 # ------------------------------------------------------------ quorums
 
 
-Quorums = Iterable[Collection[str]]
-
-
-def grade_quorum_system(phase1: Quorums, phase2: Quorums) -> Grade:
-    """Exercise: quorums of six acceptors A to F: three for phase 1, two for phase 2, and any one may crash."""
+def grade_quorum_system(phase1: Any, phase2: Any) -> Grade:
+    """Exercise: quorums of six acceptors A to F, all of which take part in both phases: three answers for phase 1, two
+    for phase 2, and any one may crash."""
     try:
         first, second = _quorums("phase1", phase1), _quorums("phase2", phase2)
     except (ValueError, TypeError) as error:
@@ -180,11 +184,13 @@ def grade_quorum_system(phase1: Quorums, phase2: Quorums) -> Grade:
               [f"{_name(one)} and {_name(two)} share nobody: two values may be chosen"
                for one in first for two in second if not one & two])]  # fmt: skip
     for phase, size, system in (("phase 1", 3, first), ("phase 2", 2, second)):
+        idle = sorted(set(SIX) - frozenset.union(*system))
         looks += [
-            (f"{phase}: at most {size} acceptors",
-             [f"{phase}: {_name(one)} has more than {size} acceptors" for one in system if len(one) > size]),
+            (f"{phase}: {size} acceptors each",
+             [f"{phase}: {_name(one)} has {len(one)} acceptors, and not {size}" for one in system if len(one) != size]),
             (f"{phase}: a quorum is left, whoever crashes",
              [f"{phase}: no quorum is left when {one} crashes" for one in sorted(frozenset.intersection(*system))]),
+            (f"{phase}: all six take part", [f"{phase}: {', '.join(idle)} in no quorum: idle"] if idle else []),
         ]  # fmt: skip
     passed, remarks = not any(wrong for _, wrong in looks), [wrong[0] if wrong else good for good, wrong in looks]
     if passed:
@@ -193,16 +199,21 @@ def grade_quorum_system(phase1: Quorums, phase2: Quorums) -> Grade:
     return Grade(passed, tuple(remarks))
 
 
-def _quorums(name: str, given: Quorums) -> list[frozenset[str]]:
-    if isinstance(given, str):
-        raise TypeError(f"{name} is {given!r}; it takes a list of quorums, such as ['ABC', 'DEF']")
-    system = [frozenset(quorum) for quorum in given]
-    if not system:
+SIX = "ABCDEF"
+
+
+def _quorums(name: str, given: Any) -> list[frozenset[str]]:
+    quorums = listed(given)
+    if quorums is None:
+        raise TypeError(f"{name} is {shown(given)}; it takes a list of quorums, such as ['ABC', 'DEF']")
+    if not quorums:
         raise ValueError(f"{name} is empty; it takes at least one quorum")
-    for quorum in system:
-        unknown = sorted(quorum - set("ABCDEF"))
-        if unknown or not quorum:
-            raise ValueError(f"{name} has a quorum of {unknown or 'nobody'}; the acceptors are A, B, C, D, E, F")
+    system = []
+    for quorum in quorums:
+        members = [one for one in quorum if one.isalpha()] if isinstance(quorum, str) else listed(quorum)
+        if not members or any(one not in list(SIX) for one in members):
+            raise ValueError(f"{name} has the quorum {shown(quorum)}; the acceptors are {', '.join(SIX)}")
+        system.append(frozenset(members))
     return system
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from distlib.balancing import reader_policy
@@ -163,9 +165,109 @@ def test_what_may_be_chosen() -> None:
         reader_policy.check_choice(1, 3, [0, 2])
 
 
-def test_capacity() -> None:
-    assert grade_capacity(23)
-    assert "250 ms are asked" in str(grade_capacity(22))
-    assert "23 backends would do" in str(grade_capacity(24))
-    assert "unstable" in str(grade_capacity(20))
-    assert "whole number" in str(grade_capacity(22.5))  # type: ignore[arg-type]
+SPEED = (4, 4, 1, 1, 1, 1, 1, 1, 1, 1)
+
+
+def shortest_work(seen: Any, now: float, client: int) -> int:
+    return min(range(seen.backends), key=lambda b: ((seen.in_flight[b] + 1) / SPEED[b], seen.draw(1000)))
+
+
+def without_tie_break(seen: Any, now: float, client: int) -> int:
+    return min(range(seen.backends), key=lambda b: (seen.in_flight[b] + 1) / SPEED[b])
+
+
+def slow_ones_first_at_a_tie(seen: Any, now: float, client: int) -> int:
+    return min(reversed(range(seen.backends)), key=lambda b: (seen.in_flight[b] + 1) / SPEED[b])
+
+
+def least_request(seen: Any, now: float, client: int) -> int:
+    return min(range(seen.backends), key=lambda b: (seen.in_flight[b], seen.draw(1000)))
+
+
+def forgets_itself(seen: Any, now: float, client: int) -> int:
+    return min(range(seen.backends), key=lambda b: (seen.in_flight[b] / SPEED[b], seen.draw(1000)))
+
+
+def fast_ones_only(seen: Any, now: float, client: int) -> int:
+    return min((0, 1), key=lambda b: seen.in_flight[b])
+
+
+def by_weight_alone(seen: Any, now: float, client: int) -> int:
+    ticket = seen.draw(16)
+    return ticket // 4 if ticket < 8 else ticket - 6
+
+
+@pytest.mark.parametrize("policy", [shortest_work, without_tie_break, slow_ones_first_at_a_tie])
+def test_the_time_until_it_would_be_done_is_the_answer_whatever_happens_at_a_tie(policy: Any) -> None:
+    judgement = judge_policy(policy, "fast and slow")
+    assert judgement, str(judgement)
+
+
+@pytest.mark.parametrize("policy", [random, least_request, forgets_itself, fast_ones_only, by_weight_alone])
+def test_other_rules_are_not_as_good_with_fast_and_slow_backends(policy: Any) -> None:
+    assert "not yet" in str(judge_policy(policy, "fast and slow"))
+
+
+def round_robin(seen: Any, now: float, client: int) -> int:
+    seen.memory["next"] = (seen.memory.get("next", 0) + 1) % seen.backends
+    return int(seen.memory["next"])
+
+
+def the_fuller_one(seen: Any, now: float, client: int) -> int:
+    a = seen.draw(seen.backends)
+    b = (a + 1 + seen.draw(seen.backends - 1)) % seen.backends
+    return a if seen.in_flight[a] >= seen.in_flight[b] else b
+
+
+def the_same_two(seen: Any, now: float, client: int) -> int:
+    return min((0, 1), key=lambda b: seen.in_flight[b])
+
+
+def goes_by_the_balancer(seen: Any, now: float, client: int) -> int:
+    """Looks at all backends by way of the object behind ``draw``."""
+    loads = seen.draw.__self__.in_flight
+    return int(min(range(seen.backends), key=lambda b: loads[b]))
+
+
+def goes_behind_the_counter(seen: Any, now: float, client: int) -> int:
+    loads = seen.in_flight._values
+    return int(min(range(seen.backends), key=lambda b: loads[b]))
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (round_robin, "not yet"),
+        (the_fuller_one, "not yet"),
+        (the_same_two, "not yet"),
+        (goes_by_the_balancer, "AttributeError"),
+        (goes_behind_the_counter, "AttributeError"),
+    ],
+)
+def test_two_choices_are_two(policy: Any, words: str) -> None:
+    judgement = judge_policy(policy, "two choices")
+    assert not judgement and words in str(judgement), str(judgement)
+
+
+@pytest.mark.parametrize("backends", [23, 23.0, np.int32(23), Fraction(23)])
+def test_the_right_capacity_passes_whatever_its_type(backends: Any) -> None:
+    assert grade_capacity(backends)
+
+
+@pytest.mark.parametrize(
+    ("backends", "words"),
+    [
+        (22, "250 ms are asked"),
+        (24, "23 backends would do"),
+        (20, "unstable"),
+        (-3, "unstable"),
+        (10**20, "would do"),
+        (22.5, "whole number"),
+        ("23", "whole number"),
+        (None, "whole number"),
+        (True, "whole number"),
+    ],
+)
+def test_a_wrong_capacity_hears_why(backends: Any, words: str) -> None:
+    grade = grade_capacity(backends)
+    assert not grade and words in str(grade)

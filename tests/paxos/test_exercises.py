@@ -65,31 +65,79 @@ def test_impossible_rounds_are_named(make, words: str) -> None:
 
 
 def test_wrong_types_are_named() -> None:
+    with pytest.raises(TypeError, match="promised_by is None; it takes the names of nodes"):
+        Round("S1", "A", None)
     with pytest.raises(TypeError, match="a class of Paxos"):
         play(int, THREE)
     with pytest.raises(TypeError, match=r"Round\(\.\.\.\)"):
         play(Paxos, ["S1"])
 
 
-def test_grading_the_rounds() -> None:
-    assert grade_rounds(THREE, LowestBallot)
-    two = grade_rounds(THREE[:2], LowestBallot)
-    assert not two and "add a third" in two.remarks[-1]
-    harmless = grade_rounds([THREE[0], Round("S2", "B", ("S1", "S2"), ("S1", "S2")), THREE[2]], LowestBallot)
-    assert not harmless and "two different values" in harmless.remarks[-1]
-    assert "proposes twice" in str(grade_rounds([THREE[0], THREE[0]], LowestBallot))
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        THREE,
+        iter(THREE),
+        (
+            Round("S1", "D", ("S1", "S3"), "S1"),
+            Round("S2", "E", ("S2", "S3"), ["S2", "S3"]),
+            Round("S3", "F", ("S1", "S3"), ("S1", "S3")),
+        ),
+    ],
+)
+def test_right_rounds_pass(rounds) -> None:
+    assert grade_rounds(rounds)
 
 
-def test_grading_a_quorum_system() -> None:
-    assert grade_quorum_system(["ABC", "DEF"], ["AD", "BE", "CF"])
-    for phase1, phase2, words in (
-        (["ABC", "DEF"], ["AB"], "share nobody"),
-        (["ABCDE", "BCDEF"], ["AB", "EF", "CD"], "more than 3"),
+@pytest.mark.parametrize(
+    ("rounds", "words"),
+    [
+        ([], "add a third"),
+        (THREE[:2], "add a third"),
+        ([THREE[0], Round("S2", "B", ("S1", "S2"), ("S1", "S2")), THREE[2]], "two different values"),
+        ([THREE[0], THREE[0]], "proposes twice"),
+        (["S1", "S2", "S3"], "Round(...) values"),
+        (None, "a list of rounds"),
+        ("S1S2S3", "a list of rounds"),
+        (THREE[0], "a list of rounds"),
+    ],
+)
+def test_wrong_rounds_hear_why(rounds, words: str) -> None:
+    grade = grade_rounds(rounds)
+    assert not grade and words in str(grade)
+
+
+@pytest.mark.parametrize(
+    ("phase1", "phase2"),
+    [
+        (["ABC", "DEF"], ["AD", "BE", "CF"]),
+        (["ACE", "BDF"], ["AB", "CD", "EF"]),
+        ([x + y + z for x in "AB" for y in "CD" for z in "EF"], ["AB", "CD", "EF"]),
+        ([{"A", "B", "C"}, ("D", "E", "F")], (pair for pair in ("A, D", "B, E", "C, F"))),
+    ],
+)
+def test_right_quorum_systems_pass(phase1, phase2) -> None:
+    assert grade_quorum_system(phase1, phase2)
+
+
+@pytest.mark.parametrize(
+    ("phase1", "phase2", "words"),
+    [
+        (["ABC", "DEF"], ["AB", "CD", "EF"], "share nobody"),
+        (["ABCDE", "BCDEF"], ["AB", "EF", "CD"], "has 5 acceptors, and not 3"),
         (["ABC"], ["AD", "BE", "CF"], "no quorum is left when A crashes"),
-        (["ABC", "DEF"], ["ADB", "BE", "CF"], "more than 2"),
+        (["ABC", "DEF"], ["ADB", "BE", "CF"], "has 3 acceptors, and not 2"),
+        (["AB", "BC", "AC"], ["AB", "BC", "AC"], "D, E, F in no quorum"),
+        (["ABD", "BCE", "ACF"], ["AB", "BC", "AC"], "phase 2: D, E, F in no quorum"),
         ("ABC", ["AD"], "a list of quorums"),
+        (None, ["AD"], "a list of quorums"),
         ([], ["AD"], "is empty"),
+        (["ABC", ""], ["AD"], "has the quorum ''"),
+        ([7], ["AD"], "has the quorum 7"),
+        ([[["A"]]], ["AD"], "has the quorum [['A']]"),
         (["ABG"], ["AD"], "the acceptors are A, B"),
-    ):
-        grade = grade_quorum_system(phase1, phase2)
-        assert not grade and words in str(grade)
+    ],
+)
+def test_a_wrong_quorum_system_hears_why(phase1, phase2, words: str) -> None:
+    grade = grade_quorum_system(phase1, phase2)
+    assert not grade and words in str(grade), str(grade)
