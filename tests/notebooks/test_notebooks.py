@@ -49,7 +49,7 @@ def troubles(notebook: nbformat.NotebookNode) -> Iterator[str]:
 
 
 def run(notebook: nbformat.NotebookNode, directory: Path) -> None:
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(directory)}}).execute()
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(directory)}}).execute()
 
 
 @every_notebook
