@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from distlib.labs.controls import label_of
 from distlib.labs.lab import Lab
@@ -69,7 +70,10 @@ def measure(browser: Browser, server: JupyterLab, lab: type[Lab], moves: int) ->
         if found is None:
             return f"{lab.__name__:20} has no slider"
         label, move = found
-        times = [page.repaint_ms(partial(move, turn), timeout_s=60) for turn in range(moves + 2)][2:]
+        try:
+            times = [page.repaint_ms(partial(move, turn), timeout_s=30) for turn in range(moves + 2)][2:]
+        except PlaywrightTimeout:
+            return f"{lab.__name__:20} {label:32} a move did not repaint within 30 s"
         return f"{lab.__name__:20} {label:32} {statistics.median(times):6.0f} ms  (at most {max(times):.0f})"
     finally:
         page.close()
