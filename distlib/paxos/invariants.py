@@ -169,7 +169,7 @@ class SlotAgreement(ServerInvariant):
 
 def _decide(chosen: dict[int, tuple[Any, str]], slot: int, request: Any, how: str) -> None:
     known, why = chosen.setdefault(slot, (request, how))
-    if known != request:
+    if known is not request and known != request:
         raise Broken(f"slot {slot} has two chosen values: {known.command} ({why}) and {request.command} ({how})")
 
 
