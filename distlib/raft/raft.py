@@ -222,13 +222,15 @@ class Raft(Node):
             self.replicate_to(server)
 
     def replicate_to(self, server: NodeId) -> None:
-        """AppendEntries RPC, sender: the entries from nextIndex on, and the entry before them."""
+        """AppendEntries RPC, sender: the entries from nextIndex on, and the entry before them. It leaves when they are
+        on our own disk, too: ``is_replicated`` counts us. (Thesis §10.2.1 writes meanwhile, and counts us later.)"""
         first = self.next_index[server]
         previous = self.log.term_at(first - 1)
         assert previous is not None, f"{self.id} no longer has entry {first - 1}, which {server} lacks"
         entries = self.log.slice(first, self.batch)
         number = self.read_round or None
-        self.send(server, AppendEntries(self.current_term, first - 1, previous, entries, self.commit_index, number))
+        request = AppendEntries(self.current_term, first - 1, previous, entries, self.commit_index, number)
+        self.send_after_sync(server, request)
 
     def on_append_entries(self, sender: NodeId, request: AppendEntries) -> None:
         """AppendEntries RPC, receiver: rules 1 to 5. The answer, a promise, leaves when the entries are on disk."""
@@ -433,7 +435,7 @@ class Raft(Node):
         for read in ready:
             _, result = self.machine.apply(self.machine_state, read.request.command)
             if read.request.client is not None:
-                self.send(read.request.client, ClientReply(read.request.serial, True, result, self.id))
+                self.send_after_sync(read.request.client, ClientReply(read.request.serial, True, result, self.id))
 
     def may_answer(self, read: Read) -> bool:
         """The state machine is recent enough, and nobody else led when the read arrived."""

@@ -119,6 +119,22 @@ def test_a_candidates_own_vote_is_on_disk_before_it_asks_for_others() -> None:
     assert len(asked) == 2 and all(one.after_sync and isinstance(one.message, RequestVote) for one in asked)
 
 
+def test_what_a_leader_counts_itself_for_and_reads_is_on_its_own_disk() -> None:
+    """Else a follower's answer commits an entry that the leader may lose in a crash, as one of two."""
+    world = cluster(3)
+    leader = elect(world)
+    leader.take_effects()
+    leader.receive("C1", ClientRequest(Add("x", 1), "C1", 1))
+    sent = [one for one in leader.take_effects() if isinstance(one, Send)]
+    assert len(sent) == 2 and all(one.after_sync and isinstance(one.message, AppendEntries) for one in sent)
+    alone = cluster(1)
+    first = elect(alone)
+    first.take_effects()
+    first.receive("C1", ReadRequest(Get("x"), "C1", 1))
+    (answer,) = [one for one in first.take_effects() if isinstance(one, Send)]
+    assert answer.after_sync and isinstance(answer.message, ClientReply)
+
+
 def test_an_older_request_is_stale_and_gets_no_later_ones_result() -> None:
     world = cluster(3, clients=[Client("C1", names(3))])
     first = elect(world)
