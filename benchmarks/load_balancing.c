@@ -1,12 +1,13 @@
 /* The two algorithms of benchmarks/load_balancing.py as bare loops: no arrays of results, nothing but the sum.
  * usage: load_balancing central|two-choices requests arrival-key service-key choice-key
- * prints: seconds of the loop, mean response over all requests */
+ * prints: seconds of the loop by the clock, by the processor, peak memory in MB, mean response over all requests */
 #define _POSIX_C_SOURCE 199309L
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum { SERVERS = 10, BACKENDS = 100, ROOM = 4096 };
@@ -71,9 +72,14 @@ int main(int count, char **word) {
     uint64_t key[3];
     for (int i = 0; i < 3; i++) key[i] = strtoull(word[3 + i], 0, 10);
     struct timespec begin, end;
+    clock_t processor_begin = clock();
     clock_gettime(CLOCK_MONOTONIC, &begin);
     double mean = strcmp(word[1], "central") ? two_choices(requests, key[0], key[1], key[2]) : central(requests, key[0], key[1]);
     clock_gettime(CLOCK_MONOTONIC, &end);
-    printf("%.9f %.12f\n", (end.tv_sec - begin.tv_sec) + 1e-9 * (end.tv_nsec - begin.tv_nsec), mean);
+    double processor = (double)(clock() - processor_begin) / CLOCKS_PER_SEC;
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    printf("%.9f %.9f %.1f %.17g\n", (end.tv_sec - begin.tv_sec) + 1e-9 * (end.tv_nsec - begin.tv_nsec), processor,
+           used.ru_maxrss / 1024.0, mean);
     return 0;
 }

@@ -24,7 +24,7 @@ Key = int | str
 Hashes = NDArray[np.uint64]
 METHODS = ("modulo", "ring", "rendezvous", "jump", "maglev")
 MASK = 2**64 - 1
-MOST_POINTS = 10_000_000  # of a ring
+MOST_POINTS, MOST_PLACES = 10_000_000, 50_000_000  # of a ring, of all preference orders together
 JUMP_MULTIPLIER, JUMP_ONE, JUMP_SHIFT = np.uint64(2862933555777941757), np.uint64(1), np.uint64(33)
 
 
@@ -159,6 +159,19 @@ def fill_bounded(owner_at: NDArray[np.int32], start: NDArray[np.int64], nodes: i
 
 
 @compiled_allocating
+def rendezvous_owners(seeds: Hashes, hashes: Hashes) -> NDArray[np.int32]:
+    """The highest bidder for every key; the first of several."""
+    out = np.empty(hashes.size, np.int32)
+    for i in range(hashes.size):
+        highest = -1.0
+        for j in range(seeds.size):
+            bid = uniform(seeds[j], hashes[i])
+            if bid > highest:
+                highest, out[i] = bid, j
+    return out
+
+
+@compiled_allocating
 def rendezvous_bids(seeds: Hashes, hashes: Hashes) -> NDArray[np.float64]:
     """Every node's bid for every key, shape (hashes, nodes): a number from 0 to 1 that node and key give together. The
     highest bid wins (*highest random weight*, Thaler & Ravishankar 1998)."""
@@ -249,7 +262,7 @@ def owners(method: str, nodes: Sequence[Key], hashes: Hashes, *, virtual_nodes: 
     if method == "ring":
         return Ring(nodes, virtual_nodes).owners(hashes)
     if method == "rendezvous":
-        return named[rendezvous_bids(hash_keys(nodes)[named], hashes).argmax(axis=1)]
+        return named[rendezvous_owners(hash_keys(nodes)[named], hashes)]
     if method == "jump":
         return named[jump_owners(hashes, len(nodes))]
     return Maglev(nodes).owners(hashes)
@@ -259,6 +272,10 @@ def owners(method: str, nodes: Sequence[Key], hashes: Hashes, *, virtual_nodes: 
 def preference_order(method: str, nodes: int, keys: int, virtual_nodes: int = 100) -> NDArray[np.int32]:
     """For keys 0 to ``keys`` − 1 all nodes in the order in which the key would use them, shape (keys, nodes). Ring and
     rendezvous define the whole order; the others define the owner only, and go on to the next number."""
+    if nodes * keys > MOST_PLACES:
+        raise ValueError(
+            f"{keys:,} keys times {nodes:,} nodes, an order of all nodes a key; {MOST_PLACES:,} are the most"
+        )
     hashes = hash_keys(range(keys))
     if method == "ring":
         return Ring(range(nodes), virtual_nodes).orders(hashes)

@@ -94,7 +94,7 @@ def draw_tail(found: Comparison) -> Any:
 
 
 class LoadBalancingLab(Lab):
-    """The same requests under several policies: 200,000 of them, 40,000 for each of five."""
+    """The same requests under several policies: a million of them, 200,000 for each of five."""
 
     title = "The same requests under five policies"
     question = "Which policies keep the slowest one in a thousand fast, and when does their order change?"

@@ -106,7 +106,7 @@ class ComparisonParams(Parameters):
         help="the others have speed 1")  # fmt: skip
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1,
         help="who takes part")  # fmt: skip
-    requests: int = parameter(40_000, "requests", low=1000, high=500_000, scale="log", help="per policy")
+    requests: int = parameter(200_000, "requests", low=1000, high=500_000, scale="log", help="per policy")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
 
@@ -172,6 +172,14 @@ def check_each(name: str, values: tuple[float, ...], low: float, below: float = 
             raise ValueError(f"{name} holds {value!r}; each takes a number of at least {low:g}{end}")
 
 
+def check_choices(values: tuple[int, ...]) -> None:
+    """``ValueError`` unless there are values of d, each a whole number from 1 on."""
+    if not values:
+        raise ValueError("choices is empty; give at least one whole number")
+    for at, d in enumerate(values):
+        require.whole(f"choices[{at}]", d, 1, 1000)
+
+
 @dataclass(frozen=True)
 class LoadCurveParams(Parameters):
     """Mean response against load, for several policies."""
@@ -181,7 +189,7 @@ class LoadCurveParams(Parameters):
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
     cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1)
-    requests: int = parameter(40_000, "requests", low=1000, high=500_000, scale="log", help="per point")
+    requests: int = parameter(100_000, "requests", low=1000, high=500_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
@@ -226,7 +234,7 @@ class HeatMapParams(Parameters):
     )
     loads: tuple[float, ...] = field(default=(0.5, 0.7, 0.8, 0.9, 0.95), metadata={"help": "loads ρ below 1"})
     backends: int = parameter(10, "backends", low=1, high=200, help="machines behind the balancer, one server each")
-    requests: int = parameter(20_000, "requests", low=1000, high=10_000_000, scale="log", help="per cell")
+    requests: int = parameter(40_000, "requests", low=1000, high=100_000, scale="log", help="per cell")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
@@ -258,7 +266,7 @@ class StaleParams(Parameters):
     backends: int = parameter(100, "backends", low=2, high=500, help="machines behind the balancer, one server each")
     policies: tuple[str, ...] = parameter(("random", "two choices", "three choices", "least request"), "policies",
         choices=tuple(POLICIES), several=True, at_least=1)  # fmt: skip
-    requests: int = parameter(40_000, "requests", low=1000, high=500_000, scale="log", help="per point")
+    requests: int = parameter(100_000, "requests", low=1000, high=500_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
@@ -331,11 +339,12 @@ class SupermarketParams(Parameters):
     loads: tuple[float, ...] = field(default=(0.5, 0.7, 0.8, 0.9, 0.95, 0.99), metadata={"help": "λ per server"})
     choices: tuple[int, ...] = field(default=(1, 2, 3, 5), metadata={"help": "d"})
     servers: int = parameter(100, "servers", low=2, high=10_000, scale="log", help="the published table has 100")
-    requests: int = parameter(200_000, "requests", low=1000, high=100_000_000, scale="log", help="per cell")
+    requests: int = parameter(200_000, "requests", low=1000, high=5_000_000, scale="log", help="per cell")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
         check_each("loads", self.loads, 0.01, 1)
+        check_choices(self.choices)
 
 
 def supermarket_table(params: SupermarketParams = SupermarketParams()) -> pd.DataFrame:
@@ -360,6 +369,9 @@ class BinsParams(Parameters):
     bins: int = parameter(100_000, "bins", low=1000, high=10_000_000, scale="log", help="and as many balls")
     choices: tuple[int, ...] = field(default=(1, 2, 3), metadata={"help": "d"})
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="same seed, same throws")
+
+    def check(self) -> None:
+        check_choices(self.choices)
 
 
 def fullest_bin(params: BinsParams = BinsParams()) -> pd.DataFrame:

@@ -103,7 +103,7 @@ def single_simulated(statistic: str, load: float, requests: int, seed: int) -> E
 def waiting_share(servers: int, load: float, requests: int, seed: int) -> Estimate:
     """Share of requests of M/M/c that must wait."""
     result = run(CentralQueue(), Backends(servers), load, requests, seed)
-    return batch_means((result.warmed_up(result.wait_s) > 1e-12).astype(np.float64))
+    return batch_means((result.warmed_up(result.wait_s) > 0.0).astype(np.float64))
 
 
 def rejected_share(backends: Backends, load: float, requests: int, seed: int) -> Estimate:

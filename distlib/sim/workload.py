@@ -179,9 +179,9 @@ class Replay(Arrivals):
         return (len(self.recorded_s) - 1) / (self.recorded_s[-1] - self.recorded_s[0])
 
     def times(self, key: int, count: int) -> Floats:
-        times = np.resize(np.diff(np.asarray(self.recorded_s, np.float64)), count)
-        running_sum(times, 1.0, 0.0)
-        return times
+        since_first = np.asarray(self.recorded_s[1:], np.float64) - self.recorded_s[0]
+        rounds, at = np.divmod(np.arange(count), since_first.size)
+        return since_first[at] + rounds * since_first[-1]
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,16 @@ def test_a_bounded_ring_and_a_small_maglev_table_do_not_depend_on_the_order_of_n
     assert len(filled) == 1
 
 
+def test_too_many_points_and_places_are_refused():
+    with pytest.raises(ValueError, match=r"make 100,000,001 points; 10,000,000 are the most"):
+        Ring(range(101), 1, weights=(1e6,) * 100 + (1.0,))
+    with pytest.raises(ValueError, match=r"1,000,000 keys times 10,000 nodes.*50,000,000 are the most"):
+        preference_order("ring", 10_000, 1_000_000)
+    for weight in (0.0, math.inf, math.nan, 1e308, 1e-308):
+        with pytest.raises(ValueError, match=r"weight of node 1 is .*; it takes a number from 1e-06 to 1e\+06"):
+            Ring(range(2), weights=(1.0, weight))
+
+
 def test_rendezvous_is_even():
     share = np.bincount(owners("rendezvous", ("a", "b", "c"), KEYS), minlength=3) / KEYS.size
     assert abs(share - 1 / 3).max() < 4 * math.sqrt(0.25 / KEYS.size)

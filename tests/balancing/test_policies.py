@@ -238,9 +238,7 @@ HOSTILE = (0.0, -1.0, math.inf, -math.inf, math.nan, 1e308, 1e-308, 5e-324, "1",
 @pytest.mark.parametrize("weight", HOSTILE)
 def test_hostile_weights_are_refused_by_every_policy_that_has_some(weight):
     for build in (WeightedRoundRobin, SmoothWeightedRoundRobin, lambda weights: LeastRequest(weights=weights)):
-        with pytest.raises(
-            (ValueError, TypeError), match=r"weights\[1\] is .*; it takes a number from 1e-06 to 1e\+06"
-        ):
+        with pytest.raises((ValueError, TypeError), match=r"weights\[1\] is .*; it takes a number"):
             build((1, weight))
 
 

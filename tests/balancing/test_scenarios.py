@@ -1,5 +1,7 @@
 """The chapter's situations: right columns, sensible orders, clear refusals, small defaults."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -40,7 +42,42 @@ def test_comparison_ranks_the_five():
     assert list(mean.index) == list(FIVE)
     assert list(mean.sort_values().index) == ["central queue", "least request", "two choices", "round robin", "random"]
     assert set(comparison.ccdf.policy) == set(FIVE)
-    assert (comparison.counts.groupby("policy").requests.sum() == 40_000).all()
+    assert (comparison.counts.groupby("policy").requests.sum() == 200_000).all()
+
+
+def test_the_default_comparison_agrees_with_theory():
+    """Within two standard errors, which are small: 200,000 requests a policy."""
+    table = policy_comparison().summary.set_index("policy")
+    exact = table.loc[["random", "round robin", "central queue"]]
+    assert (abs(exact.mean_s - exact.theory_s) < 2 * exact.standard_error_s).all()
+    assert (exact.standard_error_s < 0.06 * exact.theory_s).all()
+
+
+@pytest.mark.parametrize(
+    ("scenario", "params", "more"),
+    [
+        (policy_comparison, ComparisonParams, {"policies": tuple(POLICIES), "load": 0.5}),
+        (load_curve, LoadCurveParams, {"policies": ("random", "two choices"), "loads": (0.5,)}),
+        (stale_information, StaleParams, {"policies": ("random", "two choices"), "intervals_s": (1.0,)}),
+        (heat_map, HeatMapParams, {"cv2s": (1.0,), "loads": (0.5,)}),
+        (live_queues, LiveQueuesParams, {"backends": 100, "load": 2.0, "start_s": 1000.0, "frame_s": 10.0}),
+    ],
+)
+def test_the_longest_run_of_a_lab_fits_into_half_a_gigabyte(scenario, params, more):
+    name = "requests" if "requests" in params.specs() else "frames"
+    tracemalloc.start()
+    scenario(params(**{name: params.specs()[name].high}, **more))
+    peak_mb = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
+    assert peak_mb < 500
+
+
+@pytest.mark.parametrize("wrong", [0.5, "0.5", None, [0.5], ("half",)])
+def test_a_series_of_another_type_is_named(wrong):
+    for name, params in (("loads", LoadCurveParams), ("cv2s", HeatMapParams), ("intervals_s", StaleParams),
+                         ("choices", SupermarketParams), ("choices", BinsParams), ("weights", RingParams)):  # fmt: skip
+        with pytest.raises(TypeError, match=rf"{name}(\[0\])? is .*; it takes a (tuple|number|whole number)"):
+            params(**{name: wrong})
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distlib.core import require
-from distlib.core.draw import below
+from distlib.core.draw import below, bits
 from distlib.core.seeds import Seeds
 from distlib.sim.service.balancer_state import BalancerState, answered, draw_below, enter, send, set_available
 from distlib.sim.service.policy import Policy
@@ -37,7 +37,8 @@ class Balancer:
     def __init__(
         self, policy: Policy, backends: int, seed: int = 0, *, number: int = 0, clients: int = 1, servers: int = 1
     ) -> None:
-        if backends < 1:
+        require.instance("policy", policy, Policy, "a balancing policy, such as LeastRequest(2)")
+        if require.whole("backends", backends) < 1:
             raise ValueError(f"backends is {backends}; a balancer needs at least one")
         for name, value in (("clients", clients), ("servers", servers)):
             require.whole(name, value, 1)
@@ -123,6 +124,8 @@ def new_balancer_state(
     """
     m, n, jobs = balancers, backends, load.arrival_s.size
     weights, members = policy.backend_weights(n), [policy.members(first + me, n) for me in range(m)]
+    first_report = np.uint64(Seeds(seed).number("idle queue"))
+    token_key = np.array([bits(first_report, backend) for backend in range(n)], np.uint64)
     user, users = users_of(members if policy.reports_idle else [], n)
     preference = policy.preference(n, clients)
     departure = np.empty(jobs + n)
@@ -137,10 +140,10 @@ def new_balancer_state(
         in_flight=np.zeros((m, n), np.int64), posted=np.zeros(n, np.int64),
         credit=np.zeros((m, n)), cursor=np.full(m, -1), latency=np.zeros((m, n)), latency_at=np.zeros((m, n)),
         failures=np.zeros((m, n), np.int64),
-        token=np.full(n, -1), token_key=np.array([Seeds(seed).number("idle queue")], np.uint64), user=user, users=users,
+        token=np.full(n, -1), token_key=token_key, reports=np.zeros(n, np.int64), user=user, users=users,
         preference=np.zeros((1, n), np.int32) if preference is None else preference,
         servers=np.full(n, servers), in_system=np.zeros(n, np.int64),
-        heard=heads.copy(), left=heads.copy(), last=heads.copy(),
+        heard=heads.copy(), next_answer=np.full(n, np.inf), left=heads.copy(), last=heads.copy(),
         arrival=load.arrival_s, service=load.service_s, sender=load.sender, client=load.client,
         start=np.empty(jobs), departure=departure, backend=np.empty(jobs, np.int32), status=np.zeros(jobs, np.int8),
         following=following, preceding=np.full(1 if ordered else jobs + n, -1, np.int32),
@@ -149,9 +152,9 @@ def new_balancer_state(
         for left_out in np.setdiff1d(np.arange(n), members[me]):
             set_available(known, me, left_out, False)
         policy.begin(known, me, Seeds(seed).number("first turn", first + me))
-    first_report = np.uint64(Seeds(seed).number("first idle queue"))
-    for backend in np.flatnonzero(users):
-        known.token[backend] = user[backend, below(first_report, int(backend), int(users[backend]))]
+    for backend in np.flatnonzero(users):  # they are idle, and in somebody's queue
+        known.token[backend] = user[backend, below(token_key[backend], 0, int(users[backend]))]
+        known.reports[backend] = 1
     return known
 
 

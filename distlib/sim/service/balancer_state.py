@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distlib.core.draw import below, compiled, compiled_apart
+from distlib.sim.service.instant import by
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,9 +31,7 @@ class PolicyConstants(NamedTuple):
     choices: int = 0  # backends sampled for one request; 0 for all
     with_replacement: bool = False
     decay_s: float = 0.0  # peak EWMA: time after which an old latency has lost 63 % of its weight
-    bound_over: int = (
-        0  # bounded loads: highest load over mean load as a fraction, bound_over / bound_under; 0: no bound
-    )
+    bound_over: int = 0  # bounded loads: highest load over mean load, bound_over / bound_under; 0 for no bound
     bound_under: int = 1
     reports_idle: bool = False  # idle backends report to a balancer
     delay_s: float = 0.0  # an answer is heard this much after it left the backend
@@ -58,7 +57,8 @@ class BalancerState(NamedTuple):
     latency_at: Floats  # (m, n) when it was last brought up to date
     failures: Ints  # (m, n) consecutive failed answers
     token: Ints  # (n,) balancer in whose idle queue the backend stands
-    token_key: NDArray[np.uint64]  # (1,) random stream of the idle backends' reports
+    token_key: NDArray[np.uint64]  # (n,) random stream of each idle backend's reports
+    reports: Ints  # (n,) how many so far
     user: NDArray[
         np.int32
     ]  # (n, most users) balancers to which the idle backend may report: the first ``users`` of a row
@@ -67,6 +67,7 @@ class BalancerState(NamedTuple):
     servers: Ints  # (n,)
     in_system: Ints  # (n,) requests at the backend, waiting or in service
     heard: Ints  # (n,) last request of which the balancer has heard
+    next_answer: Floats  # (n,) when the one after it leaves; infinite when there is none, as most often
     left: Ints  # (n,) last request that has left
     last: Ints  # (n,) end of the list of answers
     arrival: Floats  # (jobs,)
@@ -101,14 +102,18 @@ def requests_in_flight(rule: PolicyConstants, known: BalancerState, me: int, bac
 @compiled
 def hear(rule: PolicyConstants, known: BalancerState, backend: int, now: float) -> None:
     """Take in the answers of ``backend`` that have reached their balancers by ``now``."""
+    until = by(now) - rule.delay_s
+    if known.next_answer[backend] > until:
+        return
     job = known.following[known.heard[backend]]
-    while job >= 0 and known.departure[job] + rule.delay_s <= now:
+    while job >= 0 and known.departure[job] <= until:
         me = known.sender[job] if known.sender.size > 1 else 0
         at = known.departure[job]
         failed = rule.ejects and known.status[job] == FAILED
         answered(rule, known, me, backend, at - known.arrival[job], at + rule.delay_s, failed)
         known.heard[backend] = job
         job = known.following[job]
+    known.next_answer[backend] = known.departure[job] if job >= 0 else np.inf
 
 
 @compiled
@@ -153,13 +158,22 @@ def enter(known: BalancerState, backend: int) -> None:
 
 @compiled
 def list_answer(known: BalancerState, backend: int, job: int) -> None:
-    """Put ``job``, whose departure is set, into the backend's list of answers, in order of departure."""
+    """Put ``job``, whose departure is set, into the backend's list of answers, by departure, then by arrival."""
     at = known.last[backend]
     if known.preceding.size > 1:  # several servers: a request may leave before an earlier one
-        while known.departure[at] > known.departure[job]:
+        heard, left = known.heard[backend], known.left[backend]  # what somebody knows already stays before it
+        while (
+            at != heard
+            and at != left
+            and (
+                known.departure[at] > known.departure[job] or (known.departure[at] == known.departure[job] and at > job)
+            )
+        ):
             at = known.preceding[at]
     after = known.following[at]
     known.following[at] = job
+    if at == known.heard[backend]:
+        known.next_answer[backend] = known.departure[job]
     known.following[job] = after
     if after < 0:
         known.last[backend] = job
@@ -173,19 +187,21 @@ def list_answer(known: BalancerState, backend: int, job: int) -> None:
 def leave(known: BalancerState, backend: int, now: float) -> None:
     """Take out of the backend what has departed by ``now``; one with a free server joins an idle queue at random."""
     job = known.following[known.left[backend]]
-    while job >= 0 and known.departure[job] <= now:
+    while job >= 0 and known.departure[job] <= by(now):
         known.in_system[backend] -= 1
         if known.in_system[backend] == known.servers[backend] - 1:
-            report_idle(known, backend, job)
+            report_idle(known, backend)
         known.left[backend] = job
         job = known.following[job]
 
 
 @compiled
-def report_idle(known: BalancerState, backend: int, count: int) -> None:
+def report_idle(known: BalancerState, backend: int) -> None:
     """Join the idle queue of a balancer drawn at random among those that use ``backend``."""
     if known.users[backend] > 0:
-        known.token[backend] = known.user[backend, below(known.token_key[0], count, known.users[backend])]
+        drawn = below(known.token_key[backend], known.reports[backend], known.users[backend])
+        known.token[backend] = known.user[backend, drawn]
+        known.reports[backend] += 1
 
 
 @compiled_apart

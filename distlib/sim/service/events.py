@@ -1,12 +1,13 @@
 """The general engine: an event-driven simulation of everything that the recurrence cannot do.
 
 Last come first served, processor sharing, backends that crash and come back slowly, and balancers that eject them.
-Three kinds of events move the clock: a departure, a change of an outage, an arrival; at the same instant they happen
-in this order. The balancers' knowledge and policies are those of the fast engine.
+Three kinds of events move the clock: a departure, a change of an outage, an arrival; at one instant they happen in this
+order. The balancers' knowledge and policies are those of the fast engine.
 """
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from distlib.sim.service.balancer_state import (
     send,
     set_available,
 )
+from distlib.sim.service.instant import after, by, precedes
 from distlib.sim.service.recurrence import refresh_board, turn_away
 
 FIFO, LIFO, SHARING = 0, 1, 2
@@ -46,7 +48,9 @@ class ServiceState(NamedTuple):
     up_since: Floats  # (stations,)
     machine: NDArray[np.int32]  # (stations, servers) backend of each server
     serving: NDArray[np.int32]  # (stations, servers) request in service, -1 for none
+    latest: NDArray[np.int32]  # (stations, servers) the last request whose service began there
     done_at: Floats  # (stations, servers) when it is finished
+    done_rest: Floats  # (stations, servers) what rounding left of it
     idle_since: Floats  # (stations, servers)
     due: Floats  # (stations,) next departure
     first: NDArray[np.int32]  # (stations,) head of the list, -1 when empty
@@ -90,11 +94,11 @@ def event_engine(choose: Any) -> Any:
         while True:
             station = earliest(world.due)
             arrival = known.arrival[job] if job < jobs else np.inf
-            if world.due[station] <= min(outages.at[change], arrival):
+            if world.due[station] <= by(min(outages.at[change], arrival)):
                 if world.due[station] == np.inf:
                     return
                 depart(known, world, station, world.due[station])
-            elif outages.at[change] <= arrival:
+            elif outages.at[change] <= by(arrival):
                 if job == jobs and world.due[station] == np.inf:
                     return
                 set_up(known, world, outages.station[change], outages.up[change], outages.at[change])
@@ -113,11 +117,21 @@ def event_engine(choose: Any) -> Any:
 
 @compiled
 def earliest(due: Floats) -> int:
-    """Index of the next departure: of a station among all, or of a server within a station."""
+    """Station of the next departure."""
     best = 0
     for i in range(1, due.size):
         if due[i] < due[best]:
             best = i
+    return best
+
+
+@compiled
+def first_server(time: Floats, latest: NDArray[np.int32]) -> int:
+    """The server with the earliest ``time``; at one instant the one whose last request came first."""
+    best = 0
+    for k in range(1, time.size):
+        if precedes(time[k], latest[k], time[best], latest[best]):
+            best = k
     return best
 
 
@@ -150,7 +164,7 @@ def admit(known: BalancerState, world: ServiceState, me: int, station: int, job:
     else:
         slot = free_slot(world, station)
         if slot >= 0:
-            start_service(known, world, station, slot, job, now)
+            start_service(known, world, station, slot, job, now, 0.0)
         elif world.discipline == LIFO or world.listed[station] == 0:
             insert(world, station, job, -1)
         else:
@@ -172,53 +186,71 @@ def depart(known: BalancerState, world: ServiceState, station: int, now: float) 
     """The station's next request is finished; a waiting one takes its server."""
     if world.discipline == SHARING:
         job = pop(world, station)
-        world.virtual[station] = world.finish[job]
+        world.virtual[station] = world.finish[job] if world.listed[station] > 0 else 0.0
         world.virtual_at[station] = now
         finish_job(known, station, job, now, False)
         plan_sharing(known, world, station, now)
         return
-    slot = earliest(world.done_at[station])
+    slot = first_server(world.done_at[station], world.latest[station])
     finish_job(known, station, wide(world.serving[station, slot]), now, False)
     world.serving[station, slot] = -1
     world.done_at[station, slot] = np.inf
     world.idle_since[station, slot] = now
     if world.listed[station] > 0:
-        start_service(known, world, station, slot, pop(world, station), now)
-    world.due[station] = world.done_at[station, earliest(world.done_at[station])]
+        start_service(known, world, station, slot, pop(world, station), now, world.done_rest[station, slot])
+    world.due[station] = world.done_at[station, first_server(world.done_at[station], world.latest[station])]
 
 
 @compiled
 def free_slot(world: ServiceState, station: int) -> int:
     """The server that has been idle longest, or -1."""
+    since, latest = world.idle_since[station], world.latest[station]
     best = -1
-    for k in range(world.serving.shape[1]):
-        if world.serving[station, k] < 0 and (
-            best < 0 or world.idle_since[station, k] < world.idle_since[station, best]
-        ):
+    for k in range(since.size):
+        if world.serving[station, k] < 0 and (best < 0 or precedes(since[k], latest[k], since[best], latest[best])):
             best = k
     return best
 
 
 @compiled_apart
-def start_service(known: BalancerState, world: ServiceState, station: int, slot: int, job: int, now: float) -> None:
-    """Serve ``job`` on one server, at the speed that this server has at the start."""
+def start_service(
+    known: BalancerState, world: ServiceState, station: int, slot: int, job: int, now: float, rest: float
+) -> None:
+    """Serve ``job`` on one server from ``now`` on (``rest`` is what rounding left of that)."""
     backend = world.machine[station, slot]
-    done_at = now + known.service[job] / speed_at(world, station, backend, now)
+    done_at, done_rest = after(now, rest, time_for(world, station, known.service[job] / world.speed[backend], now))
     world.serving[station, slot] = job
+    world.latest[station, slot] = job
     world.done_at[station, slot] = done_at
+    world.done_rest[station, slot] = done_rest
     world.due[station] = min(world.due[station], done_at)
     known.start[job] = now
     known.backend[job] = backend
 
 
 @compiled
-def speed_at(world: ServiceState, station: int, backend: int, now: float) -> float:
-    """Full speed, or on the way to it after a return."""
-    warmth = 1.0
-    if world.slow_start_s > 0.0 and now - world.up_since[station] < world.slow_start_s:
-        warmth = (now - world.up_since[station]) / world.slow_start_s
-        warmth = world.cold_speed + (1.0 - world.cold_speed) * warmth
-    return world.speed[backend] * warmth
+def work_done(world: ServiceState, station: int, since: float, now: float) -> float:
+    """Work done between two moments, as time at full speed. After a return the speed rises along a straight line."""
+    cold = world.slow_start_s - (since - world.up_since[station])  # how much longer it is not warm
+    if world.slow_start_s == 0.0 or cold <= 0.0:
+        return now - since
+    rising = min(cold, now - since)
+    slope = (1.0 - world.cold_speed) / world.slow_start_s
+    return (1.0 - slope * (cold - 0.5 * rising)) * rising + (now - since - rising)
+
+
+@compiled
+def time_for(world: ServiceState, station: int, work: float, now: float) -> float:
+    """How long ``work`` takes from ``now`` on: the inverse of ``work_done``."""
+    cold = world.slow_start_s - (now - world.up_since[station])
+    if world.slow_start_s == 0.0 or cold <= 0.0:
+        return work
+    slope = (1.0 - world.cold_speed) / world.slow_start_s
+    speed = 1.0 - slope * cold
+    until_warm = (1.0 - 0.5 * slope * cold) * cold
+    if work >= until_warm:
+        return cold + (work - until_warm)
+    return 2.0 * work / (speed + math.sqrt(speed * speed + 2.0 * slope * work))
 
 
 @compiled
@@ -256,18 +288,18 @@ def share(known: BalancerState, world: ServiceState, station: int, job: int) -> 
 
 
 @compiled
-def sharing_rate(known: BalancerState, world: ServiceState, station: int, now: float) -> float:
-    """Work done a second for each request present: c servers shared by k requests, at most one server each."""
+def sharing_rate(known: BalancerState, world: ServiceState, station: int) -> float:
+    """Work done a second for each request present, when warm: c servers for k requests, at most one server each."""
     crowd = world.listed[station] / known.servers[station]
-    return speed_at(world, station, world.machine[station, 0], now) / max(1.0, crowd)
+    return world.speed[world.machine[station, 0]] / max(1.0, crowd)
 
 
 @compiled
 def advance_sharing(known: BalancerState, world: ServiceState, station: int, now: float) -> None:
     """Bring the station's virtual time up to ``now``."""
     if world.listed[station] > 0:
-        rate = sharing_rate(known, world, station, world.virtual_at[station])
-        world.virtual[station] += (now - world.virtual_at[station]) * rate
+        done = work_done(world, station, world.virtual_at[station], now)
+        world.virtual[station] += done * sharing_rate(known, world, station)
     world.virtual_at[station] = now
 
 
@@ -278,7 +310,7 @@ def plan_sharing(known: BalancerState, world: ServiceState, station: int, now: f
         world.due[station] = np.inf
         return
     left = world.finish[world.first[station]] - world.virtual[station]
-    world.due[station] = now + max(0.0, left) / sharing_rate(known, world, station, now)
+    world.due[station] = now + time_for(world, station, max(0.0, left) / sharing_rate(known, world, station), now)
 
 
 @compiled_apart
@@ -295,6 +327,7 @@ def set_up(known: BalancerState, world: ServiceState, station: int, up: bool, no
             world.done_at[station, slot] = np.inf
     while world.listed[station] > 0:
         finish_job(known, station, pop(world, station), now, True)
+    world.virtual[station] = 0.0
     world.due[station] = np.inf
 
 
@@ -304,7 +337,7 @@ def review_members(rule: PolicyConstants, known: BalancerState, ejection: Ejecti
     ejected = 0
     for backend in range(known.weight.size):
         hear(rule, known, backend, now)
-        if ejection.until[me, backend] <= now:
+        if ejection.until[me, backend] <= by(now):
             ejection.until[me, backend] = np.inf
             known.failures[me, backend] = 0
             set_available(known, me, backend, True)

@@ -169,6 +169,7 @@ class ServiceParams(Parameters):
 
 def at_load(load: float, service: ServiceTimes, backends: Backends, **more: Any) -> ServiceParams:
     """A Poisson stream that gives ``load`` = ρ on these backends; ``more`` are further fields of ``ServiceParams``."""
+    require.number("load", load)
     require.instance("service", service, ServiceTimes, "a ServiceTimes, such as Exponential()")
     require.instance("backends", backends, Backends, "a Backends, such as Backends(10)")
     rate_per_s = load * backends.capacity / service.expected_s

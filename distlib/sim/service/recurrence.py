@@ -27,12 +27,14 @@ from distlib.sim.service.balancer_state import (
     post_loads,
     send,
 )
+from distlib.sim.service.instant import after, by
 
 
 class Stations(NamedTuple):
     """Queues with servers: one station a backend, or a single one with everybody's servers for a central queue."""
 
     free: Floats  # (stations, servers) when each server is free again, ascending in a row
+    rest: Floats  # (stations, servers) what rounding left of it
     machine: NDArray[np.int32]  # (stations, servers) backend to which that server belongs
     speed: Floats  # (backends,)
     waiting_room: int  # requests that may wait at a station; -1 for any number
@@ -65,11 +67,11 @@ def run_central(known: BalancerState, stations: Stations) -> None:
 @compiled
 def refresh_board(rule: PolicyConstants, known: BalancerState, now: float, next_post: float) -> float:
     """Post the loads of the last full interval when the time has come; the time of the next posting."""
-    if rule.refresh_s == 0.0 or now < next_post:
+    if rule.refresh_s == 0.0 or by(now) < next_post:
         return next_post
-    posted_at = math.floor(now / rule.refresh_s) * rule.refresh_s
-    post_loads(rule, known, posted_at)
-    return posted_at + rule.refresh_s
+    intervals = math.floor(by(now) / rule.refresh_s)
+    post_loads(rule, known, intervals * rule.refresh_s)
+    return (intervals + 1) * rule.refresh_s
 
 
 @compiled
@@ -104,20 +106,25 @@ def turn_away(known: BalancerState, job: int, station: int, status: int) -> None
 
 @compiled
 def serve(known: BalancerState, stations: Stations, station: int, job: int, now: float) -> None:
-    """Give ``job`` to the server that is free first, and keep the servers in order of when they are."""
-    free, machine = stations.free[station], stations.machine[station]
-    start = max(now, free[0])
+    """Give ``job`` to the server that is free first, and keep the servers in order of when they are; of those that are
+    free at one instant, the one whose last request came first is the first."""
+    free, rest, machine = stations.free[station], stations.rest[station], stations.machine[station]
+    start, start_rest = now, 0.0
+    if free[0] > by(now):
+        start, start_rest = free[0], rest[0]
     backend = machine[0]
     duration = known.service[job]
     if stations.speed[backend] != 1.0:  # most often there is nothing to divide
         duration /= stations.speed[backend]
-    departure = start + duration
+    departure, departure_rest = after(start, start_rest, duration)
     at = 1
-    while at < free.size and free[at] < departure:
+    while at < free.size and free[at] <= by(departure):
         free[at - 1] = free[at]
+        rest[at - 1] = rest[at]
         machine[at - 1] = machine[at]
         at += 1
     free[at - 1] = departure
+    rest[at - 1] = departure_rest
     machine[at - 1] = backend
     known.departure[job] = departure
     known.start[job] = start

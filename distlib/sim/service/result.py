@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from distlib.core import require
 from distlib.core.exact import rounded_down
 from distlib.sim.service.balancer_state import FAILED, OK, REJECTED, UNAVAILABLE, Floats
+from distlib.sim.service.instant import LATEST
 from distlib.sim.service.params import ServiceParams
 
 WARM_UP = 0.1  # share of the requests that statistics leave out, because the service starts empty
@@ -47,7 +48,7 @@ def batch_means(values: Floats) -> Estimate:
 
 def present_at(times_s: Sequence[float] | Floats, came_s: Floats, went_s: Floats) -> NDArray[np.int64]:
     """How many have come and not gone at the given times."""
-    came, went = (np.searchsorted(np.sort(one), times_s, side="right") for one in (came_s, went_s))
+    came, went = (np.searchsorted(np.sort(one), np.multiply(times_s, LATEST), side="right") for one in (came_s, went_s))
     return came - went
 
 

@@ -44,7 +44,7 @@ def run_recurrence(params: ServiceParams) -> ServiceResult:
     policy, machine, waiting_room = params.policy, server_layout(params), waiting_room_of(params)
     track = waiting_room >= 0 or policy.reports_idle or policy.needs_load
     known = start_state(params, machine, ordered=machine.shape[1] == 1 or not track)
-    stations = Stations(np.zeros(machine.shape), machine, params.backends.speed, waiting_room)
+    stations = Stations(np.zeros(machine.shape), np.zeros(machine.shape), machine, params.backends.speed, waiting_room)
     if policy.central and not track:
         run_central(known, stations)
     else:
@@ -55,7 +55,7 @@ def run_recurrence(params: ServiceParams) -> ServiceResult:
 def run_event_driven(params: ServiceParams) -> ServiceResult:
     """The event-driven engine; with first come first served and no outages it repeats the other one exactly."""
     machine = server_layout(params)
-    known = start_state(params, machine, ordered=True)
+    known = start_state(params, machine, ordered=machine.shape[1] == 1)
     world, outages, ejection = idle_service(params, machine), outages_of(params), nobody_ejected(params)
     event_engine(params.policy.compiled)(rule_of(params), known, world, outages, ejection)
     return result_of(params, known)
@@ -98,7 +98,9 @@ def idle_service(params: ServiceParams, machine: NDArray[np.int32]) -> ServiceSt
         slow_start_s=backends.slow_start_s, cold_speed=backends.cold_speed, speed=backends.speed,
         up=np.ones(stations, np.bool_), up_since=np.full(stations, -np.inf),
         machine=machine, serving=np.full(machine.shape, -1, np.int32),
-        done_at=np.full(machine.shape, np.inf), idle_since=np.zeros(machine.shape), due=np.full(stations, np.inf),
+        latest=np.tile(np.arange(-machine.shape[1], 0, dtype=np.int32), (stations, 1)),
+        done_at=np.full(machine.shape, np.inf), done_rest=np.zeros(machine.shape),
+        idle_since=np.zeros(machine.shape), due=np.full(stations, np.inf),
         first=np.full(stations, -1, np.int32), last=np.full(stations, -1, np.int32),
         listed=np.zeros(stations, np.int64), behind=np.empty(jobs, np.int32),
         finish=np.empty(jobs), virtual=np.zeros(stations), virtual_at=np.zeros(stations),

@@ -13,6 +13,7 @@ import numpy as np
 from distlib.core import stopping
 from distlib.sim.service.balancer import Balancer
 from distlib.sim.service.balancer_state import REJECTED
+from distlib.sim.service.instant import after, by
 from distlib.sim.service.params import ServiceParams, workload
 from distlib.sim.service.result import ServiceResult
 
@@ -25,7 +26,7 @@ def simulate_step_by_step(params: ServiceParams) -> ServiceResult:
         for me in range(params.balancers)
     ]
     speed = params.backends.speed
-    free = [[0.0] * servers for _ in speed]  # when each server is free again
+    free = [[(0.0, 0.0)] * servers for _ in speed]  # when each server is free again, and what rounding left of that
     in_system = [0] * count
     under_way: list[tuple[float, int]] = []  # (departure, request)
     start, departure = np.empty(params.requests), np.empty(params.requests)
@@ -35,7 +36,7 @@ def simulate_step_by_step(params: ServiceParams) -> ServiceResult:
         if job % 1000 == 0:
             stopping.check()
         now = float(load.arrival_s[job])
-        while under_way and under_way[0][0] <= now:
+        while under_way and under_way[0][0] <= by(now):
             gone_at, gone = heapq.heappop(under_way)
             in_system[backend[gone]] -= 1
             sender = balancers[load.sender[gone % load.sender.size]]
@@ -47,9 +48,11 @@ def simulate_step_by_step(params: ServiceParams) -> ServiceResult:
             status[job] = REJECTED
             me.answer(chosen, 0.0, now)
             continue
-        start[job] = max(now, free[chosen][0])
-        departure[job] = start[job] + load.service_s[job] / speed[chosen]
-        heapq.heapreplace(free[chosen], float(departure[job]))
+        first, rest = free[chosen].pop(0)
+        start[job], rest = (first, rest) if first > by(now) else (now, 0.0)
+        departure[job], rest = after(start[job], rest, load.service_s[job] / speed[chosen])
+        earlier = sum(one <= by(departure[job]) for one, _ in free[chosen])
+        free[chosen].insert(earlier, (float(departure[job]), rest))
         heapq.heappush(under_way, (float(departure[job]), job))
         in_system[chosen] += 1
 

@@ -20,8 +20,8 @@ from distlib.balancing.policies import (
     Subset,
     WeightedRoundRobin,
 )
-from distlib.sim.service.balancer import new_balancer_state
-from distlib.sim.service.params import Backends, Outage, OutlierEjection, ServiceParams
+from distlib.sim.service.balancer import Balancer, new_balancer_state
+from distlib.sim.service.params import Backends, Outage, OutlierEjection, ServiceParams, at_load
 from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.service import compare, nobody_ejected, run_event_driven, run_recurrence, simulate
 from distlib.sim.service.steps import simulate_step_by_step
@@ -381,6 +381,36 @@ def test_several_balancers_know_less():
 )
 def test_bad_input_is_named(build, message):
     with pytest.raises(ValueError, match=message):
+        build()
+
+
+@pytest.mark.parametrize("wrong", [5, "random", None, Random, object()])
+@pytest.mark.parametrize("name", ["policy", "arrivals", "service", "backends", "ejection"])
+def test_a_part_of_another_class_is_named(name, wrong):
+    if name == "ejection" and wrong is None:
+        return
+    with pytest.raises(TypeError, match=rf"^ServiceParams.{name} is .*; it takes "):
+        ServiceParams(**{name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Backends(2, outages=Outage()), r"Backends.outages is Outage\(.*; it takes a tuple"),
+        (lambda: Backends(2, outages=(0,)), r"Backends.outages\[0\] is 0; it takes an Outage"),
+        (lambda: Backends(2, speeds=1.0), "Backends.speeds is 1.0; it takes a tuple"),
+        (lambda: Backends(2, speeds=("fast",)), r"Backends.speeds\[0\] is 'fast'"),
+        (lambda: Subset(2, 5), "Subset.inner is 5; it takes a Policy"),
+        (lambda: LeastRequest(weights=3.0), "LeastRequest.weights is 3.0; it takes a tuple"),
+        (lambda: Balancer("random", 3), "policy is 'random'; it takes a balancing policy"),
+        (lambda: at_load(0.5, 1.0, Backends(3)), "service is 1.0; it takes a ServiceTimes"),
+        (lambda: at_load(0.5, Exponential(), 3), "backends is 3; it takes a Backends"),
+        (lambda: at_load("half", Exponential(), Backends(3)), "load is 'half'; it takes a number"),
+        (lambda: Replay(5), "Replay.recorded_s is 5; it takes a tuple"),
+    ],
+)
+def test_another_type_is_named(build, message):
+    with pytest.raises(TypeError, match=message):
         build()
 
 
