@@ -95,6 +95,12 @@ def below(key: np.uint64, count: int, size: int) -> int:
 
 
 @compiled
+def place(index: int) -> int:
+    """``index``, known not to be negative: an unsigned one costs no look whether it counts from an array's end."""
+    return np.uint64(index)  # type: ignore[return-value]  # an index all the same
+
+
+@compiled
 def fill_uniform(key: np.uint64, start: int, out: NDArray[np.float64]) -> None:
     """Write draws ``start``, ``start`` + 1, ... of the stream into ``out``."""
     for k in range(out.size):

@@ -143,7 +143,6 @@ MULTI_PAXOS_SEARCHES: tuple[ProtocolSearch, ...] = (
     simulated("client histories", "answers that no single server could have given", SERVICE.histories(),
               family="histories"),
     simulated("slow disks", "what is told before it is written", SERVICE.slow_disks(), family="histories"),
-    simulated("slow disks", "what is told before it is written", SERVICE.slow_disks(), family="histories"),
     simulated("stale reads", "answers of a leader that has been deposed and doesn't know", SERVICE.stale_reads(),
               family="histories"),
     simulated("liveness", "a service that is safe because it does nothing", LIVENESS_RUNS, family="liveness"),

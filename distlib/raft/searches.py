@@ -315,7 +315,6 @@ RAFT_SEARCHES: tuple[ProtocolSearch, ...] = (
               family="histories"),
     simulated("liveness", "a protocol that is safe because it does nothing", simulations.LIVENESS, family="liveness"),
     simulated("slow disks", "what is told before it is written", simulations.SLOW_DISKS, family="histories"),
-    simulated("slow disks", "what is told before it is written", simulations.SLOW_DISKS, family="histories"),
     simulated("stale reads", "answers of a leader that has been deposed and doesn't know", simulations.STALE_READS,
               family="histories"),
     simulated("healthy cluster", "elections where nothing has failed", simulations.HEALTHY, family="liveness"),

@@ -134,7 +134,6 @@ HISTORIES = SERVICE.histories()
 LIVENESS = Simulation(calm, stuck, SEEDS, "simulated runs in a calm network", (0, RUN_MS), "liveness")
 STALE_READS = SERVICE.stale_reads()
 SLOW_DISKS = SERVICE.slow_disks()
-SLOW_DISKS = SERVICE.slow_disks()
 HEALTHY = Simulation(
     healthy, after(3_000.0, broken_invariant), FEW_SEEDS, "simulated runs without any fault", (0, 1_000), "liveness"
 )

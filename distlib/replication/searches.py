@@ -153,7 +153,6 @@ PRIMARY_BACKUP_SEARCHES: tuple[ProtocolSearch, ...] = (
     simulated("client histories", "answers that no single server could have given", SERVICE.histories(),
               family="histories"),
     simulated("slow disks", "what is told before it is written", SERVICE.slow_disks(), family="histories"),
-    simulated("slow disks", "what is told before it is written", SERVICE.slow_disks(), family="histories"),
     simulated("stale reads", "answers of a primary that has been replaced and doesn't know", SERVICE.stale_reads(),
               family="histories"),
     simulated("liveness", "a service that is safe because it does nothing",

@@ -58,9 +58,9 @@ def test_all_policies_of_a_lab_meet_the_same_requests() -> None:
         assert np.array_equal(one.service_s, runs[0].service_s)
 
 
-def test_by_default_a_move_simulates_200_000_requests() -> None:
+def test_by_default_a_move_simulates_a_million_requests() -> None:
     params = ComparisonParams()
-    assert params.requests * len(params.policies) == 200_000
+    assert params.requests * len(params.policies) == 1_000_000
 
 
 def test_the_verdict_tells_a_central_queue_from_random() -> None:

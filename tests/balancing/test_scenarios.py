@@ -60,7 +60,7 @@ def test_the_default_comparison_agrees_with_theory():
         (load_curve, LoadCurveParams, {"policies": ("random", "two choices"), "loads": (0.5,)}),
         (stale_information, StaleParams, {"policies": ("random", "two choices"), "intervals_s": (1.0,)}),
         (heat_map, HeatMapParams, {"cv2s": (1.0,), "loads": (0.5,)}),
-        (live_queues, LiveQueuesParams, {"backends": 100, "load": 2.0, "start_s": 1000.0, "frame_s": 10.0}),
+        (live_queues, LiveQueuesParams, {"backends": 100, "load": 2.0, "start_s": 1000.0, "frame_s": 5.0}),
     ],
 )
 def test_the_longest_run_of_a_lab_fits_into_half_a_gigabyte(scenario, params, more):

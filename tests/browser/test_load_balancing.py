@@ -61,7 +61,7 @@ def test_the_formulas_run_and_their_sliders_move_without_the_kernel(lab: LabPage
 
 
 def test_200_000_requests_under_five_policies_repaint_quickly(lab: LabPage, jupyterlab: JupyterLab) -> None:
-    """40,000 requests under each of five policies for every move; the time is logged, never asserted."""
+    """200,000 requests under each of five policies for every move; the time is logged, never asserted."""
     cell = "from distlib.balancing.labs import LoadBalancingLab\nlab = LoadBalancingLab()\nlab"
     page = shown(lab, jupyterlab, "lab_balancing.ipynb", cell)
     for label, key in (("load ρ", "ArrowLeft"), ("backends", "ArrowRight")):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distlib.core.draw import below, compiled, compiled_apart
+from distlib.core.draw import below, compiled, compiled_apart, place
 from distlib.sim.service.instant import by
 
 Ints = NDArray[np.int64]
@@ -85,35 +85,35 @@ class BalancerState(NamedTuple):
 @compiled
 def draw_below(known: BalancerState, me: int, size: int) -> int:
     """The balancer's next random whole number from 0 to ``size`` - 1."""
-    count = known.draws[me]
-    known.draws[me] = count + 1
-    return below(known.key[me], count, size)
+    count = known.draws[place(me)]
+    known.draws[place(me)] = count + 1
+    return below(known.key[place(me)], count, size)
 
 
 @compiled
 def requests_in_flight(rule: PolicyConstants, known: BalancerState, me: int, backend: int, now: float) -> int:
     """Load of a backend as this balancer sees it: own requests without an answer, or what the board says."""
     if rule.refresh_s > 0.0:
-        return known.posted[backend]
+        return known.posted[place(backend)]
     hear(rule, known, backend, now)
-    return known.in_flight[me, backend]
+    return known.in_flight[place(me), place(backend)]
 
 
 @compiled
 def hear(rule: PolicyConstants, known: BalancerState, backend: int, now: float) -> None:
     """Take in the answers of ``backend`` that have reached their balancers by ``now``."""
     until = by(now) - rule.delay_s
-    if known.next_answer[backend] > until:
+    if known.next_answer[place(backend)] > until:
         return
-    job = known.following[known.heard[backend]]
-    while job >= 0 and known.departure[job] <= until:
-        me = known.sender[job] if known.sender.size > 1 else 0
-        at = known.departure[job]
-        failed = rule.ejects and known.status[job] == FAILED
-        answered(rule, known, me, backend, at - known.arrival[job], at + rule.delay_s, failed)
-        known.heard[backend] = job
-        job = known.following[job]
-    known.next_answer[backend] = known.departure[job] if job >= 0 else np.inf
+    job = known.following[place(known.heard[place(backend)])]
+    while job >= 0 and known.departure[place(job)] <= until:
+        me = known.sender[place(job)] if known.sender.size > 1 else 0
+        at = known.departure[place(job)]
+        failed = rule.ejects and known.status[place(job)] == FAILED
+        answered(rule, known, me, backend, at - known.arrival[place(job)], at + rule.delay_s, failed)
+        known.heard[place(backend)] = job
+        job = known.following[place(job)]
+    known.next_answer[place(backend)] = known.departure[place(job)] if job >= 0 else np.inf
 
 
 @compiled
@@ -121,7 +121,7 @@ def answered(
     rule: PolicyConstants, known: BalancerState, me: int, backend: int, response_s: float, now: float, failed: bool
 ) -> None:
     """One request of this balancer came back."""
-    known.in_flight[me, backend] -= 1
+    known.in_flight[place(me), place(backend)] -= 1
     if rule.ejects:
         known.failures[me, backend] = known.failures[me, backend] + 1 if failed else 0
     if rule.decay_s > 0.0:
@@ -145,7 +145,7 @@ def observe_latency(
 @compiled
 def send(known: BalancerState, me: int, backend: int) -> None:
     """Count a request that goes to ``backend`` now, on the balancer's side."""
-    known.in_flight[me, backend] += 1
+    known.in_flight[place(me), place(backend)] += 1
 
 
 @compiled
@@ -157,26 +157,26 @@ def enter(known: BalancerState, backend: int) -> None:
 
 
 @compiled
+def leaves_later(departure: Floats, one: int, other: int) -> bool:
+    """Whether request ``one`` leaves after ``other``; at the same time the one that came later does."""
+    return departure[one] > departure[other] or (departure[one] == departure[other] and one > other)
+
+
+@compiled
 def list_answer(known: BalancerState, backend: int, job: int) -> None:
     """Put ``job``, whose departure is set, into the backend's list of answers, by departure, then by arrival."""
-    at = known.last[backend]
+    at = known.last[place(backend)]
     if known.preceding.size > 1:  # several servers: a request may leave before an earlier one
         heard, left = known.heard[backend], known.left[backend]  # what somebody knows already stays before it
-        while (
-            at != heard
-            and at != left
-            and (
-                known.departure[at] > known.departure[job] or (known.departure[at] == known.departure[job] and at > job)
-            )
-        ):
+        while at != heard and at != left and leaves_later(known.departure, at, job):
             at = known.preceding[at]
-    after = known.following[at]
-    known.following[at] = job
-    if at == known.heard[backend]:
-        known.next_answer[backend] = known.departure[job]
-    known.following[job] = after
+    after = known.following[place(at)]
+    known.following[place(at)] = job
+    if at == known.heard[place(backend)]:
+        known.next_answer[place(backend)] = known.departure[place(job)]
+    known.following[place(job)] = after
     if after < 0:
-        known.last[backend] = job
+        known.last[place(backend)] = job
     if known.preceding.size > 1:
         known.preceding[job] = at
         if after >= 0:

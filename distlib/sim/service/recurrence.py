@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distlib.core.draw import compiled
+from distlib.core.draw import compiled, place
 from distlib.sim.service.balancer_state import (
     REJECTED,
     UNAVAILABLE,
@@ -52,7 +52,7 @@ def recurrence(choose: Any) -> Any:
             me = known.sender[job] if known.sender.size > 1 else 0
             next_post = refresh_board(rule, known, now, next_post)
             station = choose(rule, known, me, now, known.client[job] if known.client.size > 1 else 0)
-            place(rule, known, stations, me, station, job, now, track)
+            deliver(rule, known, stations, me, station, job, now, track)
 
     return run
 
@@ -75,7 +75,7 @@ def refresh_board(rule: PolicyConstants, known: BalancerState, now: float, next_
 
 
 @compiled
-def place(
+def deliver(
     rule: PolicyConstants, known: BalancerState, stations: Stations, me: int, station: int, job: int, now: float,
     track: bool,
 ) -> None:  # fmt: skip
@@ -108,14 +108,15 @@ def turn_away(known: BalancerState, job: int, station: int, status: int) -> None
 def serve(known: BalancerState, stations: Stations, station: int, job: int, now: float) -> None:
     """Give ``job`` to the server that is free first, and keep the servers in order of when they are; of those that are
     free at one instant, the one whose last request came first is the first."""
-    free, rest, machine = stations.free[station], stations.rest[station], stations.machine[station]
+    at_station = place(station)
+    free, rest, machine = stations.free[at_station], stations.rest[at_station], stations.machine[at_station]
     start, start_rest = now, 0.0
     if free[0] > by(now):
         start, start_rest = free[0], rest[0]
     backend = machine[0]
-    duration = known.service[job]
-    if stations.speed[backend] != 1.0:  # most often there is nothing to divide
-        duration /= stations.speed[backend]
+    duration = known.service[place(job)]
+    if stations.speed[place(backend)] != 1.0:  # most often there is nothing to divide
+        duration /= stations.speed[place(backend)]
     departure, departure_rest = after(start, start_rest, duration)
     at = 1
     while at < free.size and free[at] <= by(departure):
@@ -126,6 +127,6 @@ def serve(known: BalancerState, stations: Stations, station: int, job: int, now:
     free[at - 1] = departure
     rest[at - 1] = departure_rest
     machine[at - 1] = backend
-    known.departure[job] = departure
-    known.start[job] = start
-    known.backend[job] = backend
+    known.departure[place(job)] = departure
+    known.start[place(job)] = start
+    known.backend[place(job)] = backend
