@@ -109,24 +109,27 @@ class StableDecision(Invariant):
 
 
 class MonotonicPromise(Invariant):
-    """An acceptor's promise never falls, not even in a crash, and it never accepts above what it has promised."""
+    """What an acceptor is held to never falls, not even in a crash: the higher of its promise and what it accepted.
+
+    Who never promised what it accepts may keep both in mind, instead of raising the promise.
+    """
 
     name = "monotonic promise"
     paper = "Lamport 2001, §2.2 and §2.5: an acceptor remembers its highest prepare request, even if it fails"
 
     def before(self, nodes: Nodes) -> Hashable:
-        return tuple((name, node.promised) for name, node in nodes.items())  # type: ignore[attr-defined]
+        return tuple((name, held_to(node)) for name, node in nodes.items())
 
     def after(self, ghost: tuple[tuple[NodeId, Any], ...], nodes: Nodes, changed: NodeId) -> Hashable:
-        node: Any = nodes[changed]
-        last = dict(ghost)[changed]
-        if node.promised < last:
-            raise Broken(f"{changed} had promised {last} and now only {node.promised}")
-        if node.accepted_ballot > node.promised:
-            raise Broken(f"{changed} accepted at {node.accepted_ballot} but has promised only {node.promised}")
-        if node.promised == last:
-            return ghost
-        return tuple((name, node.promised if name == changed else known) for name, known in ghost)
+        last, now = dict(ghost)[changed], held_to(nodes[changed])
+        if now < last:
+            raise Broken(f"{changed} was held to ballot {last}, by promise or acceptance, and now only to {now}")
+        return ghost if now == last else tuple((name, now if name == changed else known) for name, known in ghost)
+
+
+def held_to(node: Any) -> Any:
+    """The ballot below which an acceptor must not accept any more."""
+    return max(node.promised, node.accepted_ballot)
 
 
 def paxos_invariants() -> tuple[Invariant, ...]:

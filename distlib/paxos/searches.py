@@ -11,7 +11,7 @@ from distlib.check.simulation import Simulation, after, simulated, watched
 from distlib.core.fault import Crash, Fault, Nemesis, Partition
 from distlib.core.node import node_names
 from distlib.paxos.invariants import Agreement, paxos_invariants
-from distlib.paxos.message import Chosen, Promise, Propose
+from distlib.paxos.message import Ballot, Chosen, Promise, Propose
 from distlib.paxos.paxos import Paxos, Phase
 from distlib.replication.simulations import happens
 from distlib.sim.cluster import Cluster
@@ -20,6 +20,7 @@ from distlib.sim.network import Network
 
 NAMES = node_names(3)
 A, B, C = ("S1", Propose("a")), ("S2", Propose("b")), ("S3", Propose("c"))
+A_OF_S3, C_OF_S1 = ("S3", Propose("a")), ("S1", Propose("c"))
 SEEDS, FEW_SEEDS = range(1, 41), range(1, 13)
 CALM_MS = 5_000.0
 LAN = Network(Uniform(1, 5))
@@ -45,6 +46,16 @@ def accepted(*values: str | None) -> Any:
     return goal
 
 
+def of_round_1(*values: str | None) -> Any:
+    """A goal: S1, S2 and S3 have accepted that, all of it at ballots of round 1."""
+
+    def goal(world: World) -> bool:
+        return accepted(*values)(world) and {world.node(name).accepted_ballot.round for name in NAMES} == {1}
+
+    goal.__name__ = f"of round 1: {values}"
+    return goal
+
+
 def backs_off(world: World) -> bool:
     """S1's first ballot met a higher one, and promises for it are still under way."""
     one, messages = world.node("S1"), [letter.message for letter in world.messages()]
@@ -67,11 +78,17 @@ def chosen_with_a_promise_under_way(world: World) -> bool:
     return late and accepted("a", "a", None)(world)
 
 
-def one_ahead(world: World) -> bool:
-    """S1 has accepted its own first proposal, while S2 prepares its first ballot."""
-    two = world.node("S2")
-    first = two.phase is Phase.PREPARING and two.ballot.round == 1
-    return first and accepted("a", None, None)(world)
+def ahead(first: str, second: str) -> Any:
+    """A goal: ``first`` alone has accepted its own first proposal, while ``second`` prepares its first ballot."""
+
+    def goal(world: World) -> bool:
+        other = world.node(second)
+        own = world.node(first).accepted_ballot == Ballot(1, first)
+        alone = sum(world.node(name).accepted_value is not None for name in NAMES) == 1
+        return own and alone and other.phase is Phase.PREPARING and other.ballot.round == 1
+
+    goal.__name__ = f"{first} is ahead of {second}"
+    return goal
 
 
 def second_try(world: World) -> bool:
@@ -218,6 +235,14 @@ PAXOS_SEARCHES: tuple[ProtocolSearch, ...] = (
            Leg({"requests": [A]}, accepted("a", None, None)),
            Leg({"requests": [B]}, accepted("a", "b", "b")),
            Leg({"requests": [C]}, max_states=25_000)),
+    staged("one round", "the choice between values of one round: there, the proposer's name decides", paxos_model,
+           Leg({"requests": [A, B]}, ahead("S1", "S2")),
+           Leg({}, of_round_1("a", "b", "b")),
+           Leg({"requests": [C]}, max_states=25_000)),
+    staged("one round, mirrored", "the same, where another acceptor reports the higher ballot", paxos_model,
+           Leg({"requests": [B, A_OF_S3]}, ahead("S2", "S3")),
+           Leg({}, of_round_1("a", "b", "a")),
+           Leg({"requests": [C_OF_S1]}, max_states=25_000)),
     staged("after a choice", "what a chosen value survives: another ballot, a crash of an acceptor", paxos_model,
            Leg({"requests": [A]}, accepted("a", "a", None)),
            Leg({"requests": [B], "faults": Faults(crashes=1)}, max_states=20_000)),
@@ -229,7 +254,7 @@ PAXOS_SEARCHES: tuple[ProtocolSearch, ...] = (
            Leg({"requests": [A]}, chosen_with_a_promise_under_way),
            Leg({"requests": [("S1", Propose("b"))], "faults": Faults(crashes={"S1": 1})}, max_states=30_000)),
     staged("first ballots", "two first ballots that are under way at the same time", paxos_model,
-           Leg({"requests": [A, B]}, one_ahead, max_states=60_000), Leg({}, max_states=30_000)),
+           Leg({"requests": [A, B]}, ahead("S1", "S2"), max_states=60_000), Leg({}, max_states=30_000)),
     staged("four ballots", "acceptances of one value at several ballots", paxos_model,
            Leg({"requests": [A]}, accepted("a", None, None)),
            Leg({"requests": [B]}, accepted("a", None, "b")),

@@ -4,6 +4,7 @@ import pytest
 
 from distlib.paxos.exercises import Round, grade_quorum_system, grade_rounds, play
 from distlib.paxos.paxos import Paxos
+from distlib.paxos.subject import PAXOS
 
 
 class LowestBallot(Paxos):
@@ -105,6 +106,75 @@ def test_right_rounds_pass(rounds) -> None:
 def test_wrong_rounds_hear_why(rounds, words: str) -> None:
     grade = grade_rounds(rounds)
     assert not grade and words in str(grade)
+
+
+# --- 1 and 2: what the judge's searches see of answers to them
+
+
+class FirstOfTheRound(Paxos):
+    """Compares rounds only; of two reports of one round it takes the first."""
+
+    def choose_value(self, promises):
+        reported = [report for report in promises if report.value is not None]
+        return max(reported, key=lambda report: report.ballot.round).value if reported else self.wanted
+
+
+class LastOfTheRound(Paxos):
+    """The same, with the last."""
+
+    def choose_value(self, promises):
+        value, highest = self.wanted, 0
+        for report in promises:
+            if report.value is not None and report.ballot.round >= highest:
+                value, highest = report.value, report.ballot.round
+        return value
+
+
+class LargestOfTheRound(Paxos):
+    """The same, with the largest value."""
+
+    def choose_value(self, promises):
+        reported = [report for report in promises if report.value is not None]
+        return max(reported, key=lambda report: (report.ballot.round, report.value)).value if reported else self.wanted
+
+
+class SmallestServerOfTheRound(Paxos):
+    """Breaks ties between ballots of one round the wrong way round."""
+
+    def choose_value(self, promises):
+        reported = sorted((report for report in promises if report.value is not None), key=lambda one: one.ballot)
+        return max(reported, key=lambda report: report.ballot.round).value if reported else self.wanted
+
+
+ONE_ROUND = ("one round", "one round, mirrored")
+
+
+@pytest.mark.parametrize("node_class", [FirstOfTheRound, LastOfTheRound, LargestOfTheRound, SmallestServerOfTheRound])
+def test_a_ballot_is_more_than_its_round(node_class) -> None:
+    found = [PAXOS.search(name)(node_class) for name in ONE_ROUND]
+    assert "agreement" in [outcome.invariant for outcome in found]
+
+
+class KeepsBothInMind(Paxos):
+    """Accepting does not raise the promise, and yet nothing below what was accepted is promised or accepted: safe."""
+
+    def may_promise(self, ballot):
+        return ballot >= max(self.promised, self.accepted_ballot)
+
+    def may_accept(self, ballot):
+        return ballot >= max(self.promised, self.accepted_ballot)
+
+    def promise_by_accepting(self, ballot):
+        pass
+
+
+@pytest.mark.parametrize("name", ["after a choice", "two ballots", "three ballots, none chosen", *ONE_ROUND])
+def test_an_acceptor_may_keep_its_promise_and_what_it_accepted_apart(name: str) -> None:
+    outcome = PAXOS.search(name)(KeepsBothInMind)
+    assert outcome.arrived and outcome.failure == ""
+
+
+# --- 4
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_forgotten_promise_is_named() -> None:
     nodes["S1"].receive("S2", Prepare(B2))
     ghost = invariant.after(invariant.before(nodes), nodes, "S1")
     nodes["S1"].crash()
-    with pytest.raises(Broken, match=r"S1 had promised 2.S2 and now only 0"):
+    with pytest.raises(Broken, match=r"S1 was held to ballot 2.S2, by promise or acceptance, and now only to 0"):
         invariant.after(ghost, nodes, "S1")
 
 
