@@ -3,6 +3,7 @@
 .venv/bin/python tools/museum_data.py VotesTwice ReportsNothing     # these counterexamples
 .venv/bin/python tools/museum_data.py --all                         # all of them (some minutes)
 .venv/bin/python tools/museum_data.py --matrix PrimaryBackup        # a protocol's rows of the kill matrix (longer)
+.venv/bin/python tools/museum_data.py --matrix MultiPaxos --seconds 4   # each search for 4 s, on a busy machine
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ def write_counterexample(one: Mutant) -> None:
     print(f"{one.name}: {outcome}")
 
 
-def write_rows(protocol: str) -> None:
+def write_rows(protocol: str, seconds: float) -> None:
     """All cells of a protocol, in place of those that are stored."""
-    params = KillMatrixParams(protocol=protocol, searches="all")
+    params = KillMatrixParams(protocol=protocol, searches="all", seconds=seconds)
     with ProcessPoolExecutor(2) as executor:
         found = table(cells(params, executor, lambda done, total, note: print(f"{done} of {total}: {note}")))
     kept = stored()
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("mutant", nargs="*", help="classes whose counterexamples to write")
     parser.add_argument("--all", action="store_true", help="all counterexamples")
     parser.add_argument("--matrix", metavar="PROTOCOL", help="measure a protocol's rows of the kill matrix")
+    parser.add_argument("--seconds", type=float, default=1.0, help="at most, for one search of the matrix (default: 1)")
     given = parser.parse_args()
     if not (given.mutant or given.all or given.matrix):
         parser.error("name a mutant, --all, or --matrix with a protocol's class, such as PrimaryBackup")
@@ -58,7 +60,7 @@ def main() -> None:
         if one.sort != "equivalent":
             write_counterexample(one)
     if given.matrix:
-        write_rows(given.matrix)
+        write_rows(given.matrix, given.seconds)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from distlib.core.node import NodeId, node_names, with_peers
 from distlib.paxos.invariants import multi_paxos_invariants
 from distlib.paxos.message import Nack
 from distlib.paxos.multi_paxos import MultiPaxos
+from distlib.paxos.multi_paxos_message import Promise
 from distlib.replication.message import ClientRequest
 from distlib.replication.simulations import LAN, RUN_MS, SEEDS, Service, all_returned, happens
 from distlib.replication.state_machine import Put
@@ -25,6 +26,7 @@ NAMES = node_names(3)
 WRITES = [("S1", ClientRequest(Put("x", number))) for number in (1, 2)]
 OTHER = [("S2", ClientRequest(Put("x", 3)))]
 OTHERS = [("S3", ClientRequest(Put("x", number))) for number in (4, 5)]
+"""What clients ask of S1, of S2 and of S3."""
 CALM_MS = 10_000.0
 
 
@@ -88,6 +90,17 @@ def nack_under_way(world: World) -> bool:
     return set(one.promises) == {"S1"} and any(letter.message.ballot == one.ballot for letter in nacks)
 
 
+def promise_under_way(world: World) -> bool:
+    """S2's promise for S1's ballot has not reached S1."""
+    return any((one.sender, one.receiver) == ("S2", "S1") and isinstance(one.message, Promise) and
+               one.message.ballot == world.node("S1").ballot for one in world.messages())  # fmt: skip
+
+
+def both(*goals: Goal) -> Goal:
+    """All of ``goals`` at once."""
+    return lambda world: all(goal(world) for goal in goals)
+
+
 def apart(name: NodeId) -> list[tuple[NodeId, NodeId]]:
     """All links from and to ``name``."""
     return [pair for other in NAMES if other != name for pair in ((name, other), (other, name))]
@@ -135,6 +148,17 @@ MULTI_PAXOS_SEARCHES: tuple[ProtocolSearch, ...] = (
            Leg({"timeouts": {"S1.suspicion": 1}}, leads("S1")),
            Leg({"requests": WRITES[:1]}, accepted_by("S1")),
            Leg({"timeouts": {"S2.suspicion": 1}, "requests": OTHER, "faults": Faults(crashes=1)}, max_states=30_000)),
+    staged("three ballots", "the choice of a slot's value, when acceptors report different ones", multi_paxos_model,
+           Leg({"timeouts": {"S1.suspicion": 1}}, leads("S1")),
+           Leg({"requests": WRITES[:1]}, accepted_by("S1")),
+           Leg({"timeouts": {"S2.suspicion": 1}, "partitioned": apart("S1")}, leads("S2")),
+           Leg({"requests": OTHER, "partitioned": apart("S1")}, accepted_by("S1", "S2", "S3")),
+           Leg({"timeouts": {"S3.suspicion": 1}, "partitioned": apart("S2")}, max_states=25_000)),
+    staged("stale promises", "answers to a ballot that was given up", multi_paxos_model,
+           Leg({"timeouts": {"S1.suspicion": 1, "S3.suspicion": 1}}, both(leads("S3"), promise_under_way)),
+           Leg({"requests": OTHERS[:1]}, both(accepted_by("S2", "S3"), promise_under_way)),
+           Leg({"timeouts": {"S1.suspicion": 1}, "requests": WRITES[:1], "partitioned": apart("S3")},
+               max_states=25_000)),
     breadth("two leaders", "two candidates and two requests", multi_paxos_model, 30_000,
             timeouts={"S1.suspicion": 1, "S2.suspicion": 1}, requests=[*WRITES[:1], *OTHER]),
     breadth("four servers", "quorums: half of an even number is none", multi_paxos_model, 10_000,

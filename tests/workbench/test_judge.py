@@ -25,7 +25,7 @@ from distlib.workbench.subjects import JUDGED
 from tests.check.cluster.toys import CommitsOldTerms, ForgetsItsVote, TakesLowestBallot, TwoVotes
 
 SEARCHES = [
-    pytest.param(subject.node_class, one, id=f"{subject.name}: {one.name}")
+    pytest.param(one.applies_to or subject.node_class, one, id=f"{subject.name}: {one.name}")
     for subject in JUDGED for one in subject.searches
 ]  # fmt: skip
 

@@ -13,6 +13,9 @@ import pytest
 from distlib.check.cluster.counterexample import load
 from distlib.check.search import Leg, staged
 from distlib.core.mutant import mutant
+from distlib.paxos.multi_paxos import MultiPaxos
+from distlib.paxos.multi_paxos_broken import AcknowledgesAnother
+from distlib.paxos.multi_paxos_searches import OTHERS, WRITES, apart, leads, multi_paxos_model
 from distlib.paxos.paxos import Paxos
 from distlib.paxos.subject import PAXOS
 from distlib.raft.broken import (
@@ -187,6 +190,33 @@ def test_an_empty_heartbeat_needs_the_check():
     search = staged("…", "…", raft_model, *FIGURE_8[:3], committed, heartbeat)
     assert search(TrustsEmptyHeartbeats, 60.0).invariant == "State Machine Safety"
     assert search(EmptyHeartbeats, 60.0).failure == ""
+
+
+class TellsNothingChosen(MultiPaxos):
+    def report(self, ballot, first):
+        return replace(super().report(ballot, first), chosen=())
+
+
+class AcknowledgesWhatItKnowsBetter(AcknowledgesAnother, TellsNothingChosen):
+    """Both rules out."""
+
+
+def test_who_acknowledges_another_value_needs_promises_that_tell_what_is_chosen():
+    """S1 and S2 know slot 1's value; S3, whom nobody tells, leads and proposes another one there."""
+
+    def two_know(world):
+        return [len(world.node(name).log) for name in ("S1", "S2", "S3")] == [1, 1, 0]
+
+    search = staged(
+        "…", "…", multi_paxos_model,
+        Leg({"timeouts": {"S1.suspicion": 1}}, leads("S1")),
+        Leg({"timeouts": {"S1.heartbeat": 1}, "requests": WRITES[:1], "partitioned": apart("S3")}, two_know),
+        Leg({"timeouts": {"S3.suspicion": 1}, "requests": OTHERS[:1]}, max_states=12_000),
+    )  # fmt: skip
+    assert search(AcknowledgesWhatItKnowsBetter, 60.0).invariant == "agreement per slot"
+    for node_class in (AcknowledgesAnother, TellsNothingChosen):
+        outcome = search(node_class, 60.0)
+        assert (outcome.failure, outcome.arrived) == ("", True)
 
 
 def test_empty_heartbeats_alone_break_nothing():
