@@ -285,6 +285,13 @@ def test_batch_means_cover_the_truth():
     assert inside >= 33  # 95 % of 40 is 38; three standard deviations below is 33.9
 
 
+def test_batch_means_know_that_busy_spells_outlast_a_batch():
+    """At ρ = .9 and 40,000 requests, batches that count as independent cover the truth 63 times of a hundred."""
+    run = ServiceParams(policy=Random(), arrivals=Poisson(9.0), backends=Backends(10), requests=40_000)
+    intervals = [simulate(replace(run, seed=seed)).response.interval() for seed in range(60)]
+    assert sum(low <= 10.0 <= high for low, high in intervals) >= 44  # 87 % of 60 is 52, less three standard deviations
+
+
 def test_staler_loads_herd():
     means = [
         simulate(
