@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -17,6 +18,22 @@ ProgressCallback = Callable[[int, int], Any]
 
 WAIT_S = 0.25
 """How soon, in seconds, a sweep hears that it shall stop, however long its groups take."""
+
+
+@contextmanager
+def processes() -> Iterator[ProcessPoolExecutor]:
+    """A pool of processes, one a core. An exception in the block ends them at once: whoever stops waits for nothing
+    that has begun, and nothing goes on working unseen."""
+    pool = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver"))
+    try:
+        yield pool
+    except BaseException:
+        begun = [*pool._processes.values()]  # Python 3.14 has ``terminate_workers`` for this
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in begun:
+            process.terminate()
+        raise
+    pool.shutdown()
 
 
 def sweep(
@@ -32,14 +49,8 @@ def sweep(
     what was computed by then stands in ``found``, by position, if it was given.
     """
     if executor is None:
-        pool = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver"))
-        try:
-            results = sweep(function, arguments, executor=pool, batch=batch, progress=progress, found=found)
-        except BaseException:  # whoever stops it shall not wait for the groups that have begun
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        pool.shutdown()
-        return results
+        with processes() as pool:
+            return sweep(function, arguments, executor=pool, batch=batch, progress=progress, found=found)
     total = len(arguments)
     known: dict[int, Result] = {} if found is None else found
     size = batch or max(1, total // 200)

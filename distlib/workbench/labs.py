@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pandas as pd
@@ -11,6 +10,7 @@ import pandas as pd
 from distlib.figures.spacetime import spacetime
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress, Stopped
+from distlib.sim.sweep import processes
 from distlib.workbench.charts import kill_matrix, two_sources
 from distlib.workbench.kill_matrix import Cell, KillMatrixParams, cells, stored, table
 from distlib.workbench.museum import Exhibit, ExhibitParams, exhibit
@@ -87,20 +87,18 @@ class KillMatrixLab(Lab):
         super().start()
 
     def run(self, params: KillMatrixParams, progress: Progress) -> pd.DataFrame:
-        """Run all cells on both cores; what is done when the reader stops is kept."""
+        """Run all cells on all cores; what is done when the reader stops is kept."""
         if not self.fresh:
             measured = stored()
             return measured[measured["protocol"] == params.protocol]
         done: list[Cell] = []
-        executor = ProcessPoolExecutor(2)
         try:
-            for cell in cells(params, executor, progress):
-                done.append(cell)
+            with processes() as executor:
+                for cell in cells(params, executor, progress):
+                    done.append(cell)
         except Stopped:
             if not done:
                 raise
-        finally:  # whoever stops it shall not wait for the cells that have begun
-            executor.shutdown(wait=False, cancel_futures=True)
         return table(done)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:

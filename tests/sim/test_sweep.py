@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -105,3 +107,26 @@ def test_a_sweep_hears_that_it_shall_stop_while_a_group_is_still_at_work() -> No
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
         sweep(wait, [1], executor=pool, batch=1, progress=stop)
+
+
+def work_long(folder: Path) -> None:
+    (folder / "process").write_text(str(os.getpid()), encoding="utf-8")
+    (folder / "begun").touch()
+    time.sleep(15)
+    (folder / "finished").touch()
+
+
+def test_who_stops_ends_the_processes_at_work_too(tmp_path: Path) -> None:
+    """Before, what had begun went on unseen to its own end: a search of the kill matrix for up to a minute."""
+
+    def stop(_done: int, _total: int) -> None:
+        if (tmp_path / "begun").exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(work_long, [tmp_path], batch=1, progress=stop)
+    process = int((tmp_path / "process").read_text(encoding="utf-8"))
+    with pytest.raises(ProcessLookupError):
+        while not (tmp_path / "finished").exists():
+            os.kill(process, 0)
+            time.sleep(0.01)
