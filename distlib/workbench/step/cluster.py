@@ -32,6 +32,8 @@ ENOUGH = 10**9
 """A budget that no hand uses up."""
 REPEATS = 50
 """How often a client may send the same request."""
+MOST_STEPS = 1000
+"""How many random steps may be taken at once: nothing else is heard for the two seconds they take."""
 
 
 # --- steps ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import ipywidgets as w
 
 from distlib.labs import markup
 from distlib.labs.frame import ProgressBar, ShareLine, button
-from distlib.workbench.step.cluster import ClusterState
+from distlib.workbench.step.cluster import MOST_STEPS, ClusterState
 from distlib.workbench.step.panel import Panel
 from distlib.workbench.step.picture import SHOWN
 
@@ -73,7 +73,7 @@ class StepFrame:
         return w.HBox([*buttons, self._branch, zoom], layout=w.Layout(**ROW))
 
     def _random(self) -> w.HBox:
-        count, count_box = self._number("steps", 20, 1, 5000, "How many random steps")
+        count, count_box = self._number("steps", 20, 1, MOST_STEPS, "How many random steps")
         seed, seed_box = self._number("seed", 7, 0, 2**31, "The same seed goes the same way", 84)
         faults = w.Checkbox(value=False, description="with losses, copies and crashes", indent=False,
                             layout=w.Layout(width="auto"))  # fmt: skip

@@ -21,6 +21,7 @@ from distlib.labs.export import Export, LabReport
 from distlib.labs.shown import Shown, is_first, weakly
 from distlib.labs.work import Job, Progress, Stopped
 from distlib.workbench.step.cluster import (
+    MOST_STEPS,
     ClusterState,
     HealLinks,
     Impossible,
@@ -249,7 +250,7 @@ class StepLab(Shown):
     def play(self, steps: int = 20, seed: int = 7, *, faults: bool = False) -> ClusterState:
         """Go on at random, by ``steps`` steps or to a violation; with ``faults``, messages get lost and doubled, nodes
         crash and restart. The same seed always goes the same way from here."""
-        require.whole("steps", steps, 1, 5000)
+        require.whole("steps", steps, 1, MOST_STEPS)
         random = Seeds(seed).stream("step lab")
         with self._lock:
             state, first = self.state, self.tree.next
