@@ -189,7 +189,7 @@ class LoadCurveParams(Parameters):
     service: str = parameter("exponential", "service times", choices=SERVICES, help="how different the requests are")
     cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1)
-    requests: int = parameter(100_000, "requests", low=1000, high=500_000, scale="log", help="per point")
+    requests: int = parameter(100_000, "requests", low=1000, high=200_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
@@ -266,7 +266,7 @@ class StaleParams(Parameters):
     backends: int = parameter(100, "backends", low=2, high=500, help="machines behind the balancer, one server each")
     policies: tuple[str, ...] = parameter(("random", "two choices", "three choices", "least request"), "policies",
         choices=tuple(POLICIES), several=True, at_least=1)  # fmt: skip
-    requests: int = parameter(100_000, "requests", low=1000, high=500_000, scale="log", help="per point")
+    requests: int = parameter(100_000, "requests", low=1000, high=200_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:

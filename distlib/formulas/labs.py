@@ -32,10 +32,15 @@ class FormulaLab(Lab):
         return result.table()
 
     def verdicts(self, result: FormulaData) -> Sequence[tuple[str, bool | None, str]]:
-        """How many points lie within three standard errors."""
-        apart = result.table()["standard errors apart"].abs().dropna()
-        inside = int((apart <= 3).sum())
-        return [("Simulation within three standard errors", inside == len(apart), f"{inside} of {len(apart)} points")]
+        """How many points lie within three standard errors, and which have none to be measured by."""
+        every = result.table()["standard errors apart"]
+        apart = every.abs().dropna()
+        inside, without = int((apart <= 3).sum()), len(every) - len(apart)
+        said = f"{without} of {len(every)} points: it happened always, or never"
+        return [
+            ("Simulation within three standard errors", inside == len(apart), f"{inside} of {len(apart)} points"),
+            *([("A standard error to measure by at every point", None, said)] if without else []),
+        ]
 
     def data(self, result: FormulaData) -> dict[str, pd.DataFrame]:
         return {"curve": result.curve, "points": result.points}

@@ -17,6 +17,7 @@ from distlib.balancing.balls import balls_into_bins
 from distlib.balancing.hashing import Ring, hash_keys, owners
 from distlib.balancing.policies import LeastRequest, Random, RoundRobin
 from distlib.balancing.scenarios import service_of_cv2
+from distlib.core import stopping
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.paxos.theory import availability
@@ -309,6 +310,7 @@ def formula_data(params: FormulaParams | str = FormulaParams()) -> FormulaData:
     points: list[tuple[Any, float, float, float]] = []
     for one in formula.settings:
         for x in formula.at:
+            stopping.check()
             seed = 1000 * params.seed + len(points)  # every point a sample of its own
             found = formula.simulated(one, x, params.requests, seed)
             points.append((one, x, found.mean, 3.0 * found.standard_error))
