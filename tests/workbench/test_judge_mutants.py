@@ -222,7 +222,7 @@ OTHERS = [
     (DropsTheLongerLog, "snapshot of less"), (InstallsOlderOnes, "late snapshot"),
     (RestartsWithoutItsSnapshot, "snapshot and crash"), (AcknowledgesMoreThanTheSnapshot, "snapshot of less"),
     (MatchesOfTheLastReign, "second reign, answers heard"), (CountsTheRemoved, "changes under faults"),
-    (OneRoundForAll, "stale reads"), (ConfirmedByTheRoundBefore, "stale reads"), (NeverBeginsARound, "stale reads"),
+    (OneRoundForAll, "stale reads"), (ConfirmedByTheRoundBefore, "stale reads"), (NeverBeginsARound, "liveness"),
     (NoMarginForDrift, "leases on bad clocks"), (LeaseFromTheAnswer, "leases on bad clocks"),
     (LeaseForEver, "leases on bad clocks"), (CommitIndexFalls, "duplicates"), (LeaderGrants, "comes back"),
     (NackIsAPromise, "refused"), (RaftBeforeSync, "slow disks"), (MultiPaxosBeforeSync, "slow disks"),
