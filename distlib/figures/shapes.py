@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -21,7 +22,12 @@ def transposed(rows: Iterable[Iterable[Any]], count: int) -> list[list[Any]]:
 
 def plain(text: Any, width: int = 88) -> str:
     """``text`` for a label that understands markup: markup escaped, long lines broken."""
-    return "<br>".join(html.escape(line, quote=False) for line in textwrap.wrap(str(text), width) or [""])
+    return _broken(str(text), width)
+
+
+@lru_cache(maxsize=10_000)  # a figure that is drawn anew says nearly the same: names, kinds and fields of messages
+def _broken(text: str, width: int) -> str:
+    return "<br>".join(html.escape(line, quote=False) for line in textwrap.wrap(text, width) or [""])
 
 
 def cut(text: str, letters: int) -> str:

@@ -99,7 +99,7 @@ class JupyterLab:
         python_path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
         return os.environ | {key: str(self.home / place) for key, place in places.items()} | {"PYTHONPATH": python_path}
 
-    def _wait_until_up(self, timeout_s: float = 60) -> str:
+    def _wait_until_up(self, timeout_s: float = 300) -> str:
         assert self._process is not None
         announcement = self.home / "runtime" / f"jpserver-{self._process.pid}.json"
         deadline = time.monotonic() + timeout_s
