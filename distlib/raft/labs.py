@@ -153,7 +153,7 @@ class SplitChanceParams(Parameters):
     latency: float = parameter(
         0.1, "latency / timeout range", low=0.01, high=0.3, step=0.01, help="one-way, constant; 0.1 is 15 ms of 150 ms"
     )
-    elections: int = parameter(100, "elections a point", low=20, high=5000, scale="log")
+    elections: int = parameter(100, "elections a point", low=20, high=500, scale="log")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here")
 
     @property

@@ -40,7 +40,7 @@ class ThroughputParams(Parameters):
 
     clients: int = parameter(24, "clients", low=1, high=64, help="each has one request under way at a time")
     operations: int = parameter(
-        160, "operations measured", low=20, high=1000, step=20, help="after the first 20, which are not counted"
+        160, "operations measured", low=20, high=300, step=20, help="after the first 20, which are not counted"
     )
     processing_ms: float = parameter(
         0.1, "time per message", unit="ms", low=0, high=2, step=0.05,
