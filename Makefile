@@ -4,6 +4,8 @@
 # The rest is for people who work on the course.
 
 .PHONY: lab test check bench constraints clean
+# Where it is set, as in many containers, each of the many processes would compile every package it imports.
+unexport PYTHONDONTWRITEBYTECODE
 bin := .venv/bin
 ready := pyproject.toml constraints.txt distlib/_guard.py tools/environment.sh \
     tools/distributed_systems_course_guard.pth tools/jupyter_lab_config.json tools/jupyter_lab_settings.json
