@@ -11,7 +11,7 @@ from distlib.check.simulation import Simulation, after, simulated, watched
 from distlib.core.fault import Crash, Fault, Nemesis, Partition
 from distlib.core.node import node_names
 from distlib.paxos.invariants import Agreement, paxos_invariants
-from distlib.paxos.message import Ballot, Chosen, Promise, Propose
+from distlib.paxos.message import Chosen, Promise, Propose
 from distlib.paxos.paxos import Paxos, Phase
 from distlib.replication.simulations import happens
 from distlib.sim.cluster import Cluster
@@ -82,8 +82,8 @@ def ahead(first: str, second: str) -> Any:
     """A goal: ``first`` alone has accepted its own first proposal, while ``second`` prepares its first ballot."""
 
     def goal(world: World) -> bool:
-        other = world.node(second)
-        own = world.node(first).accepted_ballot == Ballot(1, first)
+        one, other = world.node(first), world.node(second)
+        own = one.accepted_ballot == one.ballot and one.ballot.round == 1
         alone = sum(world.node(name).accepted_value is not None for name in NAMES) == 1
         return own and alone and other.phase is Phase.PREPARING and other.ballot.round == 1
 

@@ -15,19 +15,18 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from distlib.core.data import data_file
 from distlib.core.fault import Crash, Drift
-from distlib.core.node import NodeId, node_names, with_peers
+from distlib.core.node import node_names, with_peers
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.raft.log import Entry, Log
-from distlib.raft.message import AppendEntries, RequestVote
 from distlib.raft.raft import Raft, Role
+from distlib.raft.variants import WritesWhileItAsks
 from distlib.replication.message import NoOp
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant, Uniform
@@ -73,22 +72,6 @@ class Trial:
 
     timeout_ms: Range
     seed: int
-
-
-@dataclass
-class WritesWhileItAsks(Raft):
-    """A server whose requests leave while its own disk still writes what they speak of, as thesis §10.2.1 proposes.
-
-    The published curves want it: where requests wait for the candidate's own vote, the narrow ranges split far more
-    votes than was measured. Nobody crashes while a trial runs, so a vote may be counted before it is on disk.
-    """
-
-    def send_after_sync(self, to: NodeId, message: Any) -> None:
-        """Answers are promises, and wait."""
-        if isinstance(message, RequestVote | AppendEntries):
-            self.send(to, message)
-        else:
-            super().send_after_sync(to, message)
 
 
 def label(timeout_ms: Range) -> str:

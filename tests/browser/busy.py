@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Error
 from tests.browser.page import NOTEBOOK, LabPage, chromium
 from tests.browser.server import REPOSITORY, JupyterLab
 
-DRAWN = ".js-plotly-plot :is(.trace, .hm, .table)"
+DRAWN = ":is(.trace, .hm, .table)"  # in a cell that returns a figure, the place is the plot itself
 
 
 @contextmanager

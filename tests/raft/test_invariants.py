@@ -207,7 +207,7 @@ def test_clients_in_the_same_cluster_are_passed_over() -> None:
 
 
 def test_every_property_says_where_it_comes_from() -> None:
-    assert len({one.name for one in raft_invariants()}) == 6
+    assert len({one.name for one in raft_invariants()}) == 8
     assert all(one.paper.startswith("Raft, ") for one in raft_invariants())
 
 
