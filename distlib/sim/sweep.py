@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ def processes() -> Iterator[ProcessPoolExecutor]:
     except BaseException:
         begun = [*pool._processes.values()]  # Python 3.14 has ``terminate_workers`` for this
         pool.shutdown(wait=False, cancel_futures=True)
+        for _ in range(100):  # the pool's thread shall have let go of what is cancelled: told of the end, that raises
+            if not pool._cancel_pending_futures:
+                break
+            time.sleep(0.01)
         for process in begun:
             process.terminate()
         raise
