@@ -13,7 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from distlib.balancing.policies import Random
-from distlib.balancing.scenarios import FIVE, LOAD_HELP, POLICIES, SEED_HELP, check_each, service_of_cv2, theory_s
+from distlib.balancing.scenarios import (
+    FIVE,
+    LOAD_HELP,
+    POLICIES,
+    SEED_HELP,
+    check_each,
+    measured,
+    service_of_cv2,
+    theory_s,
+)
 from distlib.core.parameter import Parameters, parameter
 from distlib.sim.service.balancer_state import OK
 from distlib.sim.service.params import Backends, Outage, OutlierEjection, at_load
@@ -65,9 +74,9 @@ class DisciplineParams(Parameters):
 
 
 def disciplines(params: DisciplineParams = DisciplineParams(), progress: OnProgress = lambda *_: None) -> pd.DataFrame:
-    """Columns discipline, policy, cv2, mean_s, low_s, high_s (95 % confidence), p99_s, theory_s. ``progress(done,
-    total)`` may raise to stop."""
-    common = {"requests": params.requests, "seed": params.seed}
+    """Columns discipline, policy, cv2, mean_s, low_s, high_s, p99_s, unstable (as in ``measured``), theory_s.
+    ``progress(done, total)`` may raise to stop."""
+    common = {"requests": params.requests, "seed": params.seed, "allow_unstable": True}
     theory = {"fifo": theory_s, "sharing": sharing_theory_s}
     rows: list[tuple[Any, ...]] = []
     total = len(TURNS) * len(params.policies) * len(params.cv2s)
@@ -77,11 +86,10 @@ def disciplines(params: DisciplineParams = DisciplineParams(), progress: OnProgr
             for cv2 in params.cv2s:
                 progress(len(rows), total)
                 policy, service = POLICIES[name], service_of_cv2(cv2)
-                run = simulate(at_load(params.load, service, backends, policy=policy, **common))
+                run = at_load(params.load, service, backends, policy=policy, **common)
                 expected = theory[discipline](policy, params.backends, params.load, service)
-                row = (run.mean_s, *run.response.interval(), run.percentile_s(99), expected)
-                rows.append((discipline, name, cv2, *row))
-    columns = ["discipline", "policy", "cv2", "mean_s", "low_s", "high_s", "p99_s", "theory_s"]
+                rows.append((discipline, name, cv2, *measured(run), expected))
+    columns = ["discipline", "policy", "cv2", "mean_s", "low_s", "high_s", "p99_s", "unstable", "theory_s"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -245,6 +245,9 @@ class DisciplineLab(Lab):
             columns |= {f"mean, c² = {cv2:g}": rows["mean_s"], f"99 %, c² = {cv2:g}": rows["p99_s"]}
         return pd.DataFrame(columns).reset_index()
 
+    def verdicts(self, result: pd.DataFrame) -> Verdicts:
+        return stability(result)
+
     def data(self, result: pd.DataFrame) -> dict[str, pd.DataFrame]:
         return {"disciplines": result}
 
