@@ -46,7 +46,7 @@ async function render({ model, el }) {
     if (!figure.layout) return;
     width = el.clientWidth;
     if (width) figure.layout.width = Math.min(figure.layout.width, Math.max(NARROW, width));
-    if (moving) await plotly.animate(place, [null], { mode: "immediate" });
+    if (moving) await plotly.animate(place, [null], { mode: "immediate" }).catch(() => {}); // it ends the film
     moving = figure.frames.length > 0;
     const first = !place.on;
     await plotly.react(place, figure);

@@ -25,6 +25,10 @@ TROUBLE = (  # a cell's own error, and those that an Output widget shows while t
     f"{NOTEBOOK} [data-mime-type='application/vnd.jupyter.error']"
 )
 FIGURE = f"{NOTEBOOK} .js-plotly-plot"
+HARMLESS = (
+    "[anywidget] Failed to initialize model.",  # too busy to start a widget within two seconds; ours draw all the same
+    "undefined",  # plotly rejects the promise of a film, with nothing, when another film or its end takes its place
+)
 
 # Arrays of a figure are typed ones in the page; they come back as lists.
 PLAIN = """(part) => JSON.parse(JSON.stringify(part, (key, value) => {
@@ -70,7 +74,7 @@ class LabPage:
     Attributes:
         page: Playwright's page, for everything that has no method here.
         outside: Addresses other than the server's that the page asked for; the fixture fails on any.
-        broken: Errors that the page's scripts raised; the fixture fails on any.
+        broken: Errors that the page's scripts raised, but for the harmless ones; the fixture fails on any.
     """
 
     def __init__(self, browser: Browser, server: JupyterLab, width: int = 1500, height: int = 1000) -> None:
@@ -83,7 +87,7 @@ class LabPage:
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(30_000)
         self.page.on("websocket", lambda socket: self._note(socket.url))
-        self.page.on("pageerror", lambda error: self.broken.append(str(error)))
+        self.page.on("pageerror", lambda error: self._note_error(str(error)))
 
     # --- the notebook ---------------------------------------------------------------------------------------
 
@@ -117,10 +121,11 @@ class LabPage:
         self.assert_no_errors()
 
     def wait_until_idle(self, timeout_s: float = 60) -> None:
-        """Wait until the kernel has been idle, and the figures quiet, for 300 ms."""
+        """Wait until the kernel has been idle, and the figures drawn and quiet, for 300 ms."""
         self._watch_figures()
         self.page.wait_for_function(
             """() => {
+                window.watchFigures();
                 const now = performance.now();
                 const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
                 if (kernel.status !== 'idle') window.lastBusy = now;
@@ -301,6 +306,10 @@ class LabPage:
         if urlsplit(url).scheme in ("http", "https", "ws", "wss") and urlsplit(url).hostname != "127.0.0.1":
             self.outside.append(url)
 
+    def _note_error(self, error: str) -> None:
+        if error not in HARMLESS:
+            self.broken.append(error)
+
     def _part_of_figure(self, part: str, index: int) -> Any:
         text = self.figure(index).evaluate(f"(figure) => JSON.stringify(({PLAIN})(figure.{part}))")
         return json.loads(text)
@@ -314,15 +323,17 @@ class LabPage:
                     const note = () => { window.lastInput = performance.now(); };
                     for (const kind of ['keydown', 'pointerdown', 'pointerup', 'change'])
                         document.addEventListener(kind, note, true);
-                }
-                document.querySelectorAll(selector).forEach((figure, index) => {
-                    if (figure.watched || !figure.on) return;
-                    figure.watched = true;
-                    figure.on('plotly_afterplot', () => {
+                    window.watchFigures = () => document.querySelectorAll(selector).forEach((figure, index) => {
+                        if (figure.watched || !figure.on) return;
+                        figure.watched = true;
                         window.lastPlot = performance.now();
-                        requestAnimationFrame(() => { window.drawn[index] = performance.now(); });
+                        figure.on('plotly_afterplot', () => {
+                            window.lastPlot = performance.now();
+                            requestAnimationFrame(() => { window.drawn[index] = performance.now(); });
+                        });
                     });
-                });
+                }
+                window.watchFigures();
             }""",
             FIGURE,
         )
