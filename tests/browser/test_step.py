@@ -99,7 +99,8 @@ def click_on_tree(page: LabPage, step: int) -> None:
 
 def segments(page: LabPage) -> int:
     """How many lines, those of messages above all, the space-time picture has; the tree below it has another axis."""
-    return sum(one["x"].count(None) for one in page.figure_data() if one["type"] == "scatter" and one.get("yaxis") == "y2")
+    lines = [one for one in page.figure_data() if one["type"] == "scatter" and one.get("yaxis") == "y2"]
+    return sum(one["x"].count(None) for one in lines)
 
 
 def test_a_click_answers_with_500_events_on_screen(lab: LabPage, jupyterlab: JupyterLab) -> None:

@@ -1,9 +1,8 @@
-"""The judge against mutants, those of the museum and others, and against right classes."""
+"""The judge against mutants that the museum does not show: each meets its own killer. ``python -m tests.judged`` puts
+them, the museum's and all right classes before the judge as a reader calls it."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +27,7 @@ from distlib.replication.broken import AnswersAtOnce
 from distlib.replication.message import ClientRequest
 from distlib.replication.primary_backup import Forward, PrimaryBackup
 from distlib.workbench.judge import judge
-from distlib.workbench.museum import mutants
-from distlib.workbench.subjects import JUDGED, subject_of
+from distlib.workbench.subjects import subject_of
 
 # --- snapshots (Raft §7) ---------------------------------------------------------------------------------------
 
@@ -230,17 +228,8 @@ OTHERS = [
 ]  # fmt: skip
 """Each with the search that finds it soonest."""
 
-EVERYONE = [one for subject in JUDGED for one in subject.correct]
-EQUIVALENT = [one.node_class for one in mutants() if one.sort == "equivalent"]
-BROKEN = [one.node_class for one in mutants() if one.sort != "equivalent"]
 SOON = [IgnoresLogs, ForgetsItsPromise, LeavesOutTheLearnt, AnswersAtOnce]
 """One of each protocol that the judge kills in its first searches."""
-
-long_run = pytest.mark.skipif(
-    "LONG_TESTS" not in os.environ,
-    reason="judges every class with all searches, a quarter of an hour: set LONG_TESTS=1. Without it each mutant meets"
-    " its own killer alone (here, and in test_museum), and right classes each search once (in test_judge)",
-)
 
 
 def name_of(node_class: type[Any]) -> str:
@@ -259,22 +248,3 @@ def test_the_judge_ends_with_the_first_search_that_finds_something(node_class: t
     found = judge(node_class)
     assert found.status == "failed", str(found)
     assert [bool(one.failure) for one in found.outcomes] == [False] * (len(found.outcomes) - 1) + [True]
-
-
-@long_run
-@pytest.mark.parametrize("node_class", [*BROKEN, *[one for one, _ in OTHERS]], ids=name_of)
-def test_the_judge_kills_each_mutant_as_a_reader_calls_it(node_class: type[Any]) -> None:
-    found = judge(node_class)
-    assert found.status == "failed", str(found)
-    assert found.failure is not None
-
-
-@long_run
-@pytest.mark.parametrize("node_class", [*EVERYONE, *EQUIVALENT], ids=name_of)
-def test_the_judge_says_of_each_right_class_what_it_ran(node_class: type[Any]) -> None:
-    found = judge(node_class)
-    assert found.status == "passed", str(found)
-    subject = next(one for one in JUDGED if one.base_of(node_class))
-    assert [one.search for one in found.outcomes] == [one.name for one in subject.searches if one.applies(node_class)]
-    assert all(one.arrived for one in found.outcomes) and "Time cut short" not in str(found)
-    assert all(re.search(r"[1-9][0-9,]* (states|walks|simulated|histories)", one.looked) for one in found.outcomes)
