@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from distlib.sim.service.params import Backends, Outage, OutlierEjection, at_loa
 from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.result import ServiceResult
 from distlib.sim.service.service import simulate
+from distlib.sim.sweep import in_threads
 from distlib.sim.workload import Exponential, ServiceTimes
 from distlib.theory import queueing
 
@@ -66,7 +67,7 @@ class DisciplineParams(Parameters):
     )
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1,
         help="who takes part")  # fmt: skip
-    requests: int = parameter(100_000, "requests", low=1000, high=400_000, scale="log", help="per point")
+    requests: int = parameter(30_000, "requests", low=1000, high=400_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
@@ -78,17 +79,18 @@ def disciplines(params: DisciplineParams = DisciplineParams(), progress: OnProgr
     ``progress(done, total)`` may raise to stop."""
     common = {"requests": params.requests, "seed": params.seed, "allow_unstable": True}
     theory = {"fifo": theory_s, "sharing": sharing_theory_s}
-    rows: list[tuple[Any, ...]] = []
-    total = len(TURNS) * len(params.policies) * len(params.cv2s)
-    for discipline in TURNS:
-        backends = Backends(params.backends, discipline=discipline)
-        for name in params.policies:
-            for cv2 in params.cv2s:
-                progress(len(rows), total)
-                policy, service = POLICIES[name], service_of_cv2(cv2)
-                run = at_load(params.load, service, backends, policy=policy, **common)
-                expected = theory[discipline](policy, params.backends, params.load, service)
-                rows.append((discipline, name, cv2, *measured(run), expected))
+    cases = list(product(TURNS, params.policies, params.cv2s))
+    runs = [
+        at_load(
+            params.load, service_of_cv2(cv2), Backends(params.backends, discipline=discipline), policy=POLICIES[name],
+            **common,
+        )
+        for discipline, name, cv2 in cases
+    ]  # fmt: skip
+    rows = [
+        (*case, *found, theory[case[0]](POLICIES[case[1]], params.backends, params.load, service_of_cv2(case[2])))
+        for case, found in zip(cases, in_threads(measured, runs, progress), strict=True)
+    ]
     columns = ["discipline", "policy", "cv2", "mean_s", "low_s", "high_s", "p99_s", "unstable", "theory_s"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -140,17 +142,21 @@ def outage(params: OutageParams = OutageParams(), progress: OnProgress = lambda 
         "requests": math.ceil(params.load * params.backends * end_s),
         "ejection": OutlierEjection() if params.ejection else None,
     }
-    courses, summaries = [], []
-    for number, name in enumerate(params.policies):
+
+    def of_policy(name: str) -> tuple[NDArray[np.float64], list[tuple[float, float]]]:
+        """Requests, failed ones and response times by window, summed over the runs, and the summary of each."""
         sums, each = np.zeros((3, round(end_s / WINDOW_S))), []
         for run in range(params.runs):
-            progress(number * params.runs + run, len(params.policies) * params.runs)
             seed = (params.seed + run) % 2**31
             found = simulate(at_load(params.load, Exponential(), backends, policy=POLICIES[name], seed=seed, **common))
             sums += by_window(found, end_s)
             down = (found.arrival_s >= CRASH_S) & (found.arrival_s < back_s)
             after = (found.arrival_s >= back_s) & (found.arrival_s < back_s + JUST_BACK_S)
             each.append((float((found.status[down] != OK).mean()), float(np.nanmean(found.response_s[after]))))
+        return sums, each
+
+    courses, summaries = [], []
+    for name, (sums, each) in zip(params.policies, in_threads(of_policy, params.policies, progress), strict=True):
         asked, failed, response = sums
         time_s = WINDOW_S * (np.arange(asked.size) + 0.5)
         table = {"policy": name, "time_s": time_s, "failed": failed / asked, "mean_s": response / (asked - failed)}

@@ -17,6 +17,7 @@ from distlib.core.parameter import Parameters, parameter
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress
 from distlib.sim.service.result import ServiceResult
+from distlib.sim.sweep import in_threads
 
 Verdicts = Sequence[tuple[str, bool | None, str]]
 MOMENTS = 200
@@ -125,11 +126,11 @@ class LoadBalancingLab(Lab):
     def verdicts(self, result: Comparison) -> Verdicts:
         """By policy: whether a request ever waits while a backend is idle, and whether queues stay finite."""
         found: list[tuple[str, bool | None, str]] = []
-        for name, one in result.results.items():
+        shares = in_threads(wasted_share, [*result.results.values()])
+        for (name, one), share in zip(result.results.items(), shares, strict=True):
             if one.unstable:
                 found.append((f"{name}: queues stay finite", False, one.unstable))
                 continue
-            share = wasted_share(one)
             seen = f"at {share:.0%} of {MOMENTS} moments looked at" if share else ""
             found.append((f"{name}: no request waits while a backend is idle", not share, seen))
         return found

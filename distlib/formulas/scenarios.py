@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,6 @@ from distlib.balancing.balls import balls_into_bins
 from distlib.balancing.hashing import Ring, hash_keys, owners
 from distlib.balancing.policies import LeastRequest, Random, RoundRobin
 from distlib.balancing.scenarios import service_of_cv2
-from distlib.core import stopping
 from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.paxos.theory import availability
@@ -27,6 +28,7 @@ from distlib.sim.service.params import Backends, at_load
 from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.result import Estimate, ServiceResult, batch_means
 from distlib.sim.service.service import simulate
+from distlib.sim.sweep import in_threads
 from distlib.sim.workload import Deterministic, Exponential, Floats, Pareto, ServiceTimes, uniforms
 from distlib.theory import queueing
 
@@ -41,7 +43,7 @@ SHARED: dict[str, ServiceTimes] = {
     "Pareto 2.5": Pareto(shape=2.5),
 }
 LONG_BATCHES = 12  # a far quantile needs long batches
-RING_SAMPLES = 60
+RING_SAMPLES = 40
 """Rings per point: the spread of shares differs from ring to ring."""
 
 
@@ -132,6 +134,12 @@ def ring_deviation(nodes: int, virtual_nodes: float, requests: int, seed: int) -
     deviation = math.sqrt(variances.mean())
     error = float(variances.std(ddof=1)) / math.sqrt(RING_SAMPLES) / (2.0 * deviation)
     return Estimate(deviation, error)
+
+
+@cache
+def bins(choices: int) -> Floats:
+    """Shares of bins with at least 0, 1, … balls, for one ball a bin: solving the equations takes milliseconds."""
+    return theory.bins_with_at_least(1.0, choices)
 
 
 def filled_bins(choice: int, balls: float, requests: int, seed: int) -> Estimate:
@@ -244,6 +252,7 @@ FORMULAS: dict[str, Formula] = {
     "round robin, constant service": Formula(
         "backends c", SERVERS, queueing.mdc_response,
         lambda c, load, n, seed: run(RoundRobin(), Backends(c), load, n, seed, Deterministic()).response,
+        grid=LOADS[::3],
     ),
     "two backends": Formula(
         "policy", tuple(TWO), lambda name, load: TWO[name][1](load),
@@ -254,7 +263,7 @@ FORMULAS: dict[str, Formula] = {
         lambda d, load, n, seed: run(LeastRequest(d), Backends(200), load, n, seed).response,
     ),
     "balls into bins": Formula(
-        "choices d", (1, 2, 3), lambda d, balls: float(theory.bins_with_at_least(1.0, d)[round(balls)]), filled_bins,
+        "choices d", (1, 2, 3), lambda d, balls: float(bins(d)[round(balls)]), filled_bins,
         "share of bins with at least so many", "balls", BALLS, BALLS,
     ),
     "share of a ring": Formula(
@@ -279,7 +288,7 @@ class FormulaParams(Parameters):
     """A formula put to the test."""
 
     formula: str = parameter("M/M/c", "formula", choices=tuple(FORMULAS), help="which closed form")
-    requests: int = parameter(100_000, "requests", low=2000, high=1_000_000, scale="log",
+    requests: int = parameter(50_000, "requests", low=2000, high=1_000_000, scale="log",
         help="simulated per point (or bins, or keys)")  # fmt: skip
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="another seed, other samples")
 
@@ -302,20 +311,28 @@ class FormulaData:
         return pd.DataFrame({self.formula.setting: self.points["setting"], self.formula.x: self.points["x"], **found})
 
 
+@cache
+def _curve(name: str) -> list[tuple[Any, float, float]]:
+    """The formula alone; the exact ones take up to half a second, once."""
+    formula = FORMULAS[name]
+    return [(one, x, formula.value(one, x)) for one in formula.settings for x in formula.grid]
+
+
 def formula_data(params: FormulaParams | str = FormulaParams()) -> FormulaData:
     """Curve and simulated points of one formula, for each of its settings. A name stands for its default parameters."""
     params = FormulaParams(formula=params) if isinstance(params, str) else params
     formula = FORMULAS[params.formula]
-    curve = [(one, x, formula.value(one, x)) for one in formula.settings for x in formula.grid]
-    points: list[tuple[Any, float, float, float]] = []
-    for one in formula.settings:
-        for x in formula.at:
-            stopping.check()
-            seed = 1000 * params.seed + len(points)  # every point a sample of its own
-            found = formula.simulated(one, x, params.requests, seed)
-            points.append((one, x, found.mean, 3.0 * found.standard_error))
+    places = list(product(formula.settings, formula.at))
+
+    def simulated(number: int) -> Estimate:
+        return formula.simulated(*places[number], params.requests, 1000 * params.seed + number)  # samples of their own
+
+    points = [
+        (one, x, found.mean, 3.0 * found.standard_error)
+        for (one, x), found in zip(places, in_threads(simulated, range(len(places))), strict=True)
+    ]
     return FormulaData(
         formula,
-        pd.DataFrame(curve, columns=["setting", "x", "value"]),
+        pd.DataFrame(_curve(params.formula), columns=["setting", "x", "value"]),
         pd.DataFrame(points, columns=["setting", "x", "value", "error"]),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from distlib.core.trace import PARTITIONED
@@ -22,7 +24,15 @@ from distlib.raft.scenarios import (
     split_vote,
 )
 from distlib.raft.statistics import failovers, leaders, split_terms, statistics
-from distlib.raft.throughput import ThroughputParams, measure
+from distlib.raft.throughput import (
+    CLIENTS,
+    DISKS_MS,
+    ThroughputParams,
+    measure,
+    measured_beforehand,
+    simulated,
+    throughput,
+)
 from distlib.sim.latency import Constant, ExponentialLatency, LogNormalLatency, PerLink, Uniform
 from distlib.sim.regions import one_way_ms
 
@@ -150,3 +160,16 @@ def test_the_nearest_majority_sets_the_latency() -> None:
     *seven, rate = measure(7, "the world", params)
     assert max(seven) < min(five)
     assert rate == pytest.approx(1000 / (sum(seven) / len(seven)), rel=0.05)
+
+
+@pytest.mark.parametrize(("clients", "disk_ms"), [(1, 0.0), (24, 0.0), (4, 10.0)])
+def test_what_is_measured_beforehand_is_what_a_simulation_finds(clients: int, disk_ms: float) -> None:
+    params = ThroughputParams(clients, disk_ms=disk_ms)
+    pd.testing.assert_frame_equal(throughput(params), simulated(params), check_exact=True)
+
+
+def test_every_choice_is_measured_beforehand_and_nothing_else_is_taken_for_it() -> None:
+    counts = measured_beforehand().groupby(["clients", "disk_ms"]).size()
+    assert {*counts.index} == {*product(CLIENTS, DISKS_MS)} and set(counts) == {15}
+    other = ThroughputParams(1, operations=20)
+    assert not throughput(other).equals(throughput(ThroughputParams(1)))

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from distlib.sim.sweep import sweep
+from distlib.core import stopping
+from distlib.sim.sweep import in_threads, sweep
 
 
 def square(number: int) -> int:
@@ -130,3 +131,31 @@ def test_who_stops_ends_the_processes_at_work_too(tmp_path: Path) -> None:
         while not (tmp_path / "finished").exists():
             os.kill(process, 0)
             time.sleep(0.01)
+
+
+def test_threads_find_the_same_and_share_this_process() -> None:
+    assert in_threads(square, range(12)) == [number * number for number in range(12)]
+    assert set(in_threads(where, range(4))) == {os.getpid()}
+    with pytest.raises(ValueError, match="thirteen"):
+        in_threads(square, range(20))
+
+
+def test_threads_hear_within_a_second_that_they_shall_stop_and_begin_nothing_more() -> None:
+    begun: list[int] = []
+    release, deadline = Event(), time.monotonic() + 0.2
+
+    def wait(number: int) -> None:
+        begun.append(number)
+        release.wait(20)
+
+    def ask() -> None:
+        if time.monotonic() > deadline:
+            raise InterruptedError
+
+    with stopping.asking(ask), pytest.raises(InterruptedError):
+        in_threads(wait, range(50))
+    assert time.monotonic() < deadline + 1.0
+    at_work = len(begun)
+    release.set()
+    time.sleep(0.1)
+    assert len(begun) == at_work <= (os.cpu_count() or 1)

@@ -267,6 +267,9 @@ def test_summaries():
     observed = result.observed_s
     assert result.mean_s == pytest.approx(observed.mean())
     assert result.percentile_s(99) == pytest.approx(np.percentile(observed, 99))
+    before = [result.percentile_s(percent) for percent in (0, 12.3, 50, 99.9, 100)]
+    result.ccdf()  # puts all in order, after which the quantiles are looked up
+    assert before == [result.percentile_s(percent) for percent in (0, 12.3, 50, 99.9, 100)]
     assert result.rejected == (result.status == 1).sum() > 0
     assert result.counts.sum() == 2000
     time_s, tail = result.ccdf()
