@@ -124,15 +124,19 @@ def margins(left: float, right: float, top: float, bottom: float) -> dict[str, f
 
 def panels(rows: int, cols: int, *, height: int, width: int = WIDTH, **options: Any) -> go.Figure:
     """An empty figure of several panels; ``options`` as ``plotly.subplots.make_subplots`` takes them."""
-    empty = make_subplots(rows=rows, cols=cols, **options)
-    empty.layout.template = _panels_template()
-    return empty.update_layout(height=height, width=width)
+    empty = go.Figure(layout={"template": _panels_template(), "height": height, "width": width})
+    return make_subplots(rows=rows, cols=cols, figure=empty, **options)
 
 
 @cache  # merging takes plotly a fifth of a second
 def _panels_template() -> go.layout.Template:
-    """Our template over plotly's own, which lets axes widen the margins."""
-    return go.Figure().update_layout(go.Layout(template=TEMPLATE)).layout.template
+    """Our template over plotly's own, which lets axes widen the margins; without what we never draw, for plotly copies
+    a template each time."""
+    merged = go.Figure().update_layout(go.Layout(template=TEMPLATE)).layout.template
+    never = ("coloraxis", "geo", "mapbox", "polar", "scene", "ternary")
+    layout = {name: value for name, value in merged.layout.to_plotly_json().items() if name not in never}
+    data = {name: value for name, value in merged.data.to_plotly_json().items() if name in ("bar", "heatmap", "scatter")}
+    return go.layout.Template(layout=layout, data=data)
 
 
 def log_axis(low: float, high: float) -> dict[str, Any]:

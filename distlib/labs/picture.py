@@ -16,6 +16,7 @@ import anywidget
 import ipywidgets as w
 import plotly.graph_objects as go
 import traitlets
+from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from distlib.figures import theme
@@ -64,11 +65,11 @@ class Picture:
     def show(self, figure: go.Figure, name: str = "") -> None:
         """Show ``figure``."""
         self.figure = figure
-        content = json.loads(figure.to_json(validate=False))
+        content = figure.to_dict()
         layout = content["layout"]
         layout["uirevision"] = f"{name}: {' '.join(trace.type for trace in figure.data)}"
         layout.setdefault("width", theme.WIDTH)
-        self.state.figure = json.dumps({"frames": [], **content, "config": CONFIG}, separators=(",", ":"))
+        self.state.figure = to_json_plotly({"frames": [], **content, "config": CONFIG})
 
     def html(self, with_plotly: bool) -> str:
         """The figure for a page without a kernel, in which one figure has to bring plotly.js along."""

@@ -186,7 +186,8 @@ class ServiceResult:
         self, times_s: Sequence[float] | Floats, came_s: Floats, went_s: Floats, group: NDArray[np.int32], groups: int
     ) -> NDArray[np.int64]:
         """How many of each group have come and not gone at the given times."""
-        times, here = np.asarray(times_s, np.float64), self._present
+        times = np.asarray(times_s, np.float64)
+        here: Any = slice(None) if self._present.all() else self._present
         came = happened_by(times, came_s[here], group[here], groups)
         return came - happened_by(times, went_s[here], group[here], groups)
 
