@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -26,11 +27,12 @@ def by_variability(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     )
     names = list(table["policy"].unique())
     places = {cv2: place for place, cv2 in enumerate(sorted(table["cv2"].unique()))}
+    groups = table.assign(place=table["cv2"].map(places)).groupby(["discipline", "policy"])
     traces, columns = [], []
     for column, discipline in enumerate(titles, 1):
         for number, name in enumerate(names):
-            rows = table[(table["discipline"] == discipline) & (table["policy"] == name)]
-            style, x = policy_style(name, names), rows["cv2"].map(places)
+            rows = {key: one.to_numpy() for key, one in groups.get_group((discipline, name)).items()}
+            style, x, known = policy_style(name, names), rows["place"], ~np.isnan(rows["theory_s"])
             simulated = go.Scatter(
                 x=x, y=rows["mean_s"], mode="lines+markers", name=name, legendgroup=name, showlegend=column == 1,
                 line={"color": style.colour, "width": 1, "dash": "dot"},
@@ -39,9 +41,8 @@ def by_variability(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
                 customdata=rows["cv2"],
                 hovertemplate=f"<b>{name}</b>, c² = %{{customdata:g}}<br>simulated %{{y:.2f}}<extra></extra>",
             )  # fmt: skip
-            known = rows.dropna(subset="theory_s")
             closed_form = go.Scatter(
-                x=known["cv2"].map(places), y=known["theory_s"], mode="lines+markers", name="theory", showlegend=False,
+                x=x[known], y=rows["theory_s"][known], mode="lines+markers", name="theory", showlegend=False,
                 legendgroup=name, line={"color": style.colour, "width": 2.2},
                 marker={"symbol": "circle-open", "size": 16, "color": theme.INK, "line": {"width": 1.4}},
                 hovertemplate=f"<b>{name}</b><br>theory %{{y:.3f}}<extra></extra>",

@@ -116,7 +116,7 @@ class OutageParams(Parameters):
         help="five failures in a row: not used for 30 s, the next time 60 s, …")  # fmt: skip
     warm_up_s: float = parameter(0.0, "warm-up", unit="s", low=0.0, high=200.0, step=10.0,
         help="from a tenth to the full speed after the return: caches fill, code compiles")  # fmt: skip
-    runs: int = parameter(40, "runs", low=2, high=100, help="the figure shows the mean of so many")
+    runs: int = parameter(24, "runs", low=2, high=100, help="the figure shows the mean of so many")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="of the first run")
 
 
@@ -143,20 +143,17 @@ def outage(params: OutageParams = OutageParams(), progress: OnProgress = lambda 
         "ejection": OutlierEjection() if params.ejection else None,
     }
 
-    def of_policy(name: str) -> tuple[NDArray[np.float64], list[tuple[float, float]]]:
-        """Requests, failed ones and response times by window, summed over the runs, and the summary of each."""
+    courses, summaries = [], []
+    for number, name in enumerate(params.policies):  # short runs, mostly Python: threads would wait for each other
         sums, each = np.zeros((3, round(end_s / WINDOW_S))), []
         for run in range(params.runs):
+            progress(number * params.runs + run, len(params.policies) * params.runs)
             seed = (params.seed + run) % 2**31
             found = simulate(at_load(params.load, Exponential(), backends, policy=POLICIES[name], seed=seed, **common))
             sums += by_window(found, end_s)
             down = (found.arrival_s >= CRASH_S) & (found.arrival_s < back_s)
             after = (found.arrival_s >= back_s) & (found.arrival_s < back_s + JUST_BACK_S)
             each.append((float((found.status[down] != OK).mean()), float(np.nanmean(found.response_s[after]))))
-        return sums, each
-
-    courses, summaries = [], []
-    for name, (sums, each) in zip(params.policies, in_threads(of_policy, params.policies, progress), strict=True):
         asked, failed, response = sums
         time_s = WINDOW_S * (np.arange(asked.size) + 0.5)
         table = {"policy": name, "time_s": time_s, "failed": failed / asked, "mean_s": response / (asked - failed)}

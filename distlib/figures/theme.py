@@ -135,7 +135,7 @@ def _panels_template() -> go.layout.Template:
     merged = go.Figure().update_layout(go.Layout(template=TEMPLATE)).layout.template
     never = ("coloraxis", "geo", "mapbox", "polar", "scene", "ternary")
     layout = {name: value for name, value in merged.layout.to_plotly_json().items() if name not in never}
-    data = {name: value for name, value in merged.data.to_plotly_json().items() if name in ("bar", "heatmap", "scatter")}
+    data = {name: merged.data.to_plotly_json()[name] for name in ("bar", "heatmap", "scatter")}
     return go.layout.Template(layout=layout, data=data)
 
 
