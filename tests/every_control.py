@@ -69,6 +69,8 @@ def places(widget: Any) -> list[Any]:
             return [10.0**widget.min, 10.0**widget.max]
         case w.FloatRangeSlider():
             return [(widget.min, widget.min), (widget.min, widget.max), (widget.max, widget.max)]
+        case w.Dropdown() if all(isinstance(value, (int, float)) for _, value in widget.options):
+            return [widget.options[0][1], widget.options[-1][1]]
         case w.Dropdown() | w.ToggleButtons():
             return [widget.options[n][1] if isinstance(widget.options[n], tuple) else widget.options[n]
                     for n in range(len(widget.options))]  # fmt: skip

@@ -145,23 +145,48 @@ def outage(params: OutageParams = OutageParams(), progress: OnProgress = lambda 
 
     courses, summaries = [], []
     for number, name in enumerate(params.policies):  # short runs, mostly Python: threads would wait for each other
-        sums, each = np.zeros((3, round(end_s / WINDOW_S))), []
+        sums, counts = np.zeros((3, round(end_s / WINDOW_S))), []
         for run in range(params.runs):
             progress(number * params.runs + run, len(params.policies) * params.runs)
             seed = (params.seed + run) % 2**31
             found = simulate(at_load(params.load, Exponential(), backends, policy=POLICIES[name], seed=seed, **common))
             sums += by_window(found, end_s)
-            down = (found.arrival_s >= CRASH_S) & (found.arrival_s < back_s)
-            after = (found.arrival_s >= back_s) & (found.arrival_s < back_s + JUST_BACK_S)
-            each.append((float((found.status[down] != OK).mean()), float(np.nanmean(found.response_s[after]))))
+            counts.append([*_counted(found, CRASH_S, back_s), *_counted(found, back_s, back_s + JUST_BACK_S)])
         asked, failed, response = sums
         time_s = WINDOW_S * (np.arange(asked.size) + 0.5)
-        table = {"policy": name, "time_s": time_s, "failed": failed / asked, "mean_s": response / (asked - failed)}
+        table = {
+            "policy": name,
+            "time_s": time_s,
+            "failed": _over(failed, asked),
+            "mean_s": _over(response, asked - failed),
+        }
         courses.append(pd.DataFrame(table))
-        mean, error = np.mean(each, axis=0), np.std(each, axis=0, ddof=1) / math.sqrt(params.runs)
-        summaries.append((name, mean[0], error[0], mean[1], error[1]))
+        down, lost, _, after, lost_after, response_after = np.transpose(counts)
+        summaries.append((name, *ratio(lost, down), *ratio(response_after, after - lost_after)))
     columns = ["policy", "failed", "failed_error", "after_s", "after_error_s"]
     return OutageCourse(params, pd.concat(courses, ignore_index=True), pd.DataFrame(summaries, columns=columns))
+
+
+def _counted(found: ServiceResult, from_s: float, to_s: float) -> tuple[float, float, float]:
+    """Requests that arrive between two times, those of them that fail, and the sum of the others' response times."""
+    here = slice(*np.searchsorted(found.arrival_s, (from_s, to_s)))
+    failed = found.status[here] != OK
+    return failed.size, failed.sum(), np.nan_to_num(found.response_s[here]).sum()
+
+
+def _over(parts: NDArray[np.float64], wholes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Quotients, NaN where there is nothing to divide by."""
+    return np.divide(parts, wholes, out=np.full(parts.size, np.nan), where=wholes > 0)
+
+
+def ratio(parts: NDArray[np.float64], wholes: NDArray[np.float64]) -> tuple[float, float]:
+    """The sum of ``parts`` over that of ``wholes``, one of each a run, and the standard error of that estimate
+    (Cochran, *Sampling Techniques*, §6.3); NaN where there is nothing to divide by."""
+    total, runs = wholes.sum(), wholes.size
+    if total == 0:
+        return math.nan, math.nan
+    mean = parts.sum() / total
+    return float(mean), float(math.sqrt(((parts - mean * wholes) ** 2).sum() * runs / (runs - 1)) / total)
 
 
 def by_window(found: ServiceResult, end_s: float) -> NDArray[np.float64]:
