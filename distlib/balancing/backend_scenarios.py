@@ -143,15 +143,21 @@ def outage(params: OutageParams = OutageParams(), progress: OnProgress = lambda 
         "ejection": OutlierEjection() if params.ejection else None,
     }
 
-    courses, summaries = [], []
-    for number, name in enumerate(params.policies):  # short runs, mostly Python: threads would wait for each other
-        sums, counts = np.zeros((3, round(end_s / WINDOW_S))), []
+    def runs_of(name: str) -> tuple[NDArray[np.float64], list[tuple[float, ...]]]:
+        """Requests, failed ones and response times by window, over all runs; of each, what the summary counts."""
+        sums = np.zeros((3, round(end_s / WINDOW_S)))
+        counts: list[tuple[float, ...]] = []
         for run in range(params.runs):
-            progress(number * params.runs + run, len(params.policies) * params.runs)
             seed = (params.seed + run) % 2**31
             found = simulate(at_load(params.load, Exponential(), backends, policy=POLICIES[name], seed=seed, **common))
             sums += by_window(found, end_s)
-            counts.append([*_counted(found, CRASH_S, back_s), *_counted(found, back_s, back_s + JUST_BACK_S)])
+            counts.append((*_counted(found, CRASH_S, back_s), *_counted(found, back_s, back_s + JUST_BACK_S)))
+        return sums, counts
+
+    courses, summaries = [], []
+    for number, name in enumerate(params.policies):  # short runs, mostly Python: two threads would wait for each other
+        progress(number, len(params.policies))
+        ((sums, counts),) = in_threads(runs_of, [name])
         asked, failed, response = sums
         time_s = WINDOW_S * (np.arange(asked.size) + 0.5)
         table = {
