@@ -273,9 +273,13 @@ def test_slips_of_a_mutants_author_are_named():
 
 def test_the_stored_matrix_kills_every_bug_and_nothing_else():
     from distlib.workbench.charts import kill_matrix
-    from distlib.workbench.kill_matrix import stored
+    from distlib.workbench.kill_matrix import KillMatrixParams, stored, tasks
 
     matrix = stored()
+    for subject in EXHIBITED:
+        every = {(one.row.name, one.family) for one in tasks(KillMatrixParams(protocol=subject.name, searches="all"))}
+        rows = matrix[matrix["protocol"] == subject.name]
+        assert every == {*zip(rows["mutant"], rows["family"], strict=True)}
     killed = set(matrix.loc[matrix["verdict"] == "found", "mutant"])
     assert killed == {one.name for one in BUGS}
     assert {one.__name__ for subject in EXHIBITED for one in subject.correct} <= set(matrix["mutant"])
