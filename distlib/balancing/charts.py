@@ -61,8 +61,8 @@ def live_queues(lengths: pd.DataFrame, waiting: pd.DataFrame, *, unstable: str =
     figure.update_yaxes(title_text="requests at the backend", range=[0, top * 1.09], tickformat="d", nticks=9)
     frames = []
     for row in counts:
-        data, said = [go.Bar(**part) for part in _bars(row, shared, top)], _says(row, shared, unstable)
-        frames.append(go.Frame(data=data, traces=[0, 1], layout={"annotations": said}))
+        data, said = [{"type": "bar", **part} for part in _bars(row, shared, top)], _says(row, shared, unstable)
+        frames.append({"data": data, "traces": [0, 1], "layout": {"annotations": said}})
     drawn = add_player(figure, frames, times, below_px=28, redraw=True)
     drawn.layout.sliders[0].currentvalue.suffix = " mean service times"
     return drawn

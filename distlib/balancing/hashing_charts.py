@@ -225,7 +225,7 @@ def maglev_table(claims: pd.DataFrame) -> go.Figure:
     frames = []
     for filled in range(size + 1):
         data = [go.Bar(**part) for part in _slots(claims, nodes, filled)]
-        frames.append(go.Frame(data=data, traces=moving, layout={"annotations": _turn(claims, filled)}))
+        frames.append({"data": data, "traces": moving, "layout": {"annotations": _turn(claims, filled)}})
     drawn = add_player(figure, frames, list(range(size + 1)), active=size, below_px=44, redraw=True)
     drawn.layout.sliders[0].currentvalue.update(prefix="slots filled: ", suffix="")
     return drawn

@@ -48,13 +48,14 @@ def slider(names: Sequence[str], labels: Sequence[str], *, redraw: bool = False,
 
 
 def add_player(
-    figure: go.Figure, frames: Sequence[go.Frame], times_ms: Sequence[float], *, active: int = 0, below_px: float = 40,
-    redraw: bool = False,
+    figure: go.Figure, frames: Sequence[dict[str, Any]], times_ms: Sequence[float], *, active: int = 0,
+    below_px: float = 40, redraw: bool = False,
 ) -> go.Figure:  # fmt: skip
-    """Give ``figure`` its ``frames``, one for each of ``times_ms``, with a play button and a slider under the axes.
+    """Give ``figure`` its ``frames`` (what ``go.Frame`` takes, as dicts: plotly checks them once less), one for each of
+    ``times_ms``, with a play button and a slider under the axes.
     ``below_px`` is what the axis below needs (its title); the figure grows by the row. ``redraw`` is for frames that
     change bars or the layout; without it, each trace of a frame must have a point, or the old ones stay."""
-    figure.frames = [frame.update(name=str(number)) for number, frame in enumerate(frames)]
+    figure.frames = [{**frame, "name": str(number)} for number, frame in enumerate(frames)]
     margin = figure.layout.margin
     bottom, height = (margin.b or 0) + PLAYER_PX, figure.layout.height + PLAYER_PX
     y = -below_px / (height - bottom - (margin.t or 0))

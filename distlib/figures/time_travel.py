@@ -38,7 +38,7 @@ def time_travel(trace: Trace, *, frames: int = 60, fold_routine: bool = True, **
         xaxis2={"overlaying": "x", "range": [0, 1], "visible": False, "fixedrange": True}, dragmode=False,
     )  # fmt: skip
     changed = [*range(first, len(figure.data)), *kept]
-    drawn = [go.Frame(data=[*_moving(picture, time_ms), *same], traces=changed) for time_ms in times]
+    drawn = [{"data": [*_moving(picture, time_ms), *same], "traces": changed} for time_ms in times]
     return add_player(figure, drawn, times, below_px=44)
 
 
