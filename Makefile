@@ -19,7 +19,7 @@ lab: $(readable)
 
 test: check
 	sh tools/browser.sh
-	$(bin)/python -m pytest -n 2 --dist loadgroup --ignore=tests/browser
+	$(bin)/python -m pytest -n 2 --dist loadgroup --ignore=tests/browser --durations=25
 	$(bin)/python -m pytest tests/browser --log-cli-level=INFO
 
 # Lint, format, types, the floors of the house, notebooks without outputs.
