@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property, wraps
 from time import monotonic
@@ -35,7 +35,8 @@ DAY_S = 86_400.0
 STUCK_S = 2.0
 """A handler that has not come back for so long is taken for one that never will."""
 SHARE = 3.0
-"""How many equal shares of the time that is left one search may take: what it leaves, the others may have."""
+"""How many equal shares of the time that is left one search may take: what it does not need, the others may have. A
+part of an equal share of the whole, one by so many, it leaves to each of them: slow searches leave none without."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,9 @@ class Judgement:
 
     ``status`` is "passed" when no search found anything, "failed" when one did (or, for ``expected_failure``, when none
     found that), "not exercised" when nothing was found but a method of the class never ran, and "undecided" when a
-    search could not be run to an answer. ``outcomes`` are in the order of the searches; ``unexercised`` are the class's
-    methods that never ran; ``remark`` is what there is to say beside them.
+    search could not be run to its end, for want of time or because the process ended. ``outcomes`` are in the order of
+    the searches; ``unexercised`` are the class's methods that never ran; ``remark`` is what there is to say beside
+    them.
     """
 
     candidate: str
@@ -102,16 +104,19 @@ def judge(
     budget_s: float = 240.0,
     expected_failure: str | None = None,
     exercise: Sequence[str] = (),
+    may_override: Sequence[str] = (),
 ) -> Judgement:
     """Run the searches for ``candidate``, a class derived from a protocol that has some, until one finds something.
 
     ``only`` chooses among safety and liveness. The searches end by their own bounds, cheapest first, in about half a
-    minute on a machine that has nothing else to do; ``budget_s`` is the time for all of them together, and one that it
-    cuts short is said to be. Ctrl-C (Stop, in a notebook) ends them and keeps what was found by then. With
-    ``expected_failure`` (an invariant's name, "liveness" or "linearizability") the class passes when a search finds
-    that it breaks that; the searches go on past other failures. ``exercise`` names the methods that a reader is asked
-    to write: in the searches, the class that the candidate derives from has none of them. Raises ``TypeError`` for a
-    class of no protocol, ``ValueError`` for other arguments.
+    minute on a machine that has nothing else to do; ``budget_s`` is the time for all of them together, and where it
+    cuts one short, that is said and nothing decided. Ctrl-C (Stop, in a notebook) ends them and keeps what was found by
+    then. With ``expected_failure`` (an invariant's name, "liveness" or "linearizability") the class passes when a
+    search finds that it breaks that; the searches go on past other failures. ``exercise`` names the methods that a
+    reader is asked to write: in the searches, the class that the candidate derives from has none of them.
+    ``may_override`` names what alone the candidate may override (nothing named: anything); what it defines beside that
+    under names of its own is its affair. The judge does not see what an overriding method does to fields that are not
+    its business. Raises ``TypeError`` for a class of no protocol, ``ValueError`` for other arguments.
     """
     subject = subject_of(candidate, JUDGED)
     if not isinstance(only, (tuple, list)) or not only or set(only) - {"safety", "liveness"}:
@@ -121,10 +126,13 @@ def judge(
     if expected_failure is not None and expected_failure not in names:
         raise ValueError(f"expected_failure is {expected_failure!r}; {subject.name} has {', '.join(names)}")
     base = subject.reference_of(candidate)
-    if unknown := [name for name in exercise if not hasattr(base, name)]:
-        raise ValueError(f"exercise names {unknown[0]!r}, and {base.__name__} has no such method")
+    for argument, given in (("exercise", exercise), ("may_override", may_override)):
+        if unknown := [name for name in given if not hasattr(base, name)]:
+            raise ValueError(f"{argument} names {unknown[0]!r}, and {base.__name__} has no such method")
     if candidate is not base and not own_items(candidate, base):
         return Judgement(candidate.__name__, "not exercised", (), 0.0, _unchanged(candidate, base))
+    if may_override and (others := _overridden(candidate, base) - {*may_override}):
+        return Judgement(candidate.__name__, "failed", (), 0.0, _beside(candidate, base, others, may_override))
     chosen = [one for one in subject.searches if one.promise in only and one.applies(candidate)]
     start = monotonic()
     outcomes, unexercised, end = _Court(candidate, subject, chosen, budget_s, expected_failure, exercise).judged()
@@ -149,21 +157,20 @@ def _status(
         return "failed", ""
     if expected_failure in broken:
         return "passed", f"It breaks {expected_failure!r}, as it should."
-    if broken:
-        return (
-            "failed",
-            f"It should break {expected_failure!r}, but no search found that: it breaks {', '.join(broken)}.",
-        )
+    but = f"It breaks {', '.join(broken)}, and should break {expected_failure!r}. " if broken else ""
     if end:
-        return "undecided", end
+        return "undecided", but + end
+    if cut := [outcome.search for outcome in outcomes if not outcome.complete]:
+        more = f"{but}Time cut short: {', '.join(cut)}. A larger budget_s lets them search to their end."
+        return "undecided", " ".join([more, *unexercised])
+    if broken:
+        return "failed", f"{but}No search found that."
     if unexercised:
         return "not exercised", " ".join(unexercised)
     if expected_failure is not None:
         return "failed", f"It should break {expected_failure!r}, but no search found anything."
     found = "1 search found" if len(chosen) == 1 else f"{len(chosen)} searches found"
     remark = f"{found} nothing. That proves nothing beyond the bounds that they state."
-    if cut := [outcome.search for outcome in outcomes if not outcome.complete]:
-        remark += f" Time cut short: {', '.join(cut)}; a larger budget_s lets them search on."
     if lost := [outcome.search for outcome in outcomes if not outcome.arrived]:
         remark += f" The class never comes into the situation of: {', '.join(lost)}."
     return "passed", remark
@@ -177,6 +184,10 @@ def own_classes(candidate: type[Node], base: type[Node]) -> list[type]:
     return [one for one in candidate.__mro__ if one not in base.__mro__]
 
 
+MAKING = ("__init__", "__post_init__", "__new__", "__getattribute__", "__getattr__", "__setattr__")
+"""What a class may define of Python's own methods to change how its nodes are made and kept."""
+
+
 def own_items(candidate: type[Node], base: type[Node]) -> dict[str, Any]:
     """What ``candidate`` defines or overrides: methods, and the class's fields and constants."""
     passive = ("mutant", "handlers", "__module__", "__doc__", "__qualname__", "__match_args__", "__parameters__")
@@ -185,9 +196,22 @@ def own_items(candidate: type[Node], base: type[Node]) -> dict[str, Any]:
         known = {name: item for name, item in vars(one).items() if name not in passive}
         items |= {name: item for name, item in known.items() if not name.startswith("__")}
         items |= dict.fromkeys(vars(one).get("__annotations__", {}))
-        items |= {name: item for name, item in known.items() if name in ("__init__", "__post_init__", "__setattr__")
-                  and not _made_by_dataclass(item)}  # fmt: skip
+        items |= {name: item for name, item in known.items() if name in MAKING and not _made_by_dataclass(item)}
     return items
+
+
+def _overridden(candidate: type[Node], base: type[Node]) -> set[str]:
+    """What of ``base`` the candidate has otherwise: methods, fields, constants."""
+    of_base = {*dir(base), *(one.name for one in fields(base))}
+    return {name for name in own_items(candidate, base) if name in of_base or name in MAKING}
+
+
+def _beside(candidate: type[Node], base: type[Node], others: set[str], may_override: Sequence[str]) -> str:
+    named = ", ".join(f"{base.__name__}.{name}" for name in sorted(others))
+    return (
+        f"{candidate.__name__} overrides {named}; this exercise leaves that as it is. "
+        f"What it may override: {', '.join(may_override)}."
+    )
 
 
 def _made_by_dataclass(item: Any) -> bool:
@@ -290,14 +314,15 @@ class _Court:
 
     def _search(self, tell: Tell, node_class: type[Node]) -> str:
         """Why the searches ended early, if they did."""
-        deadline = monotonic() + self.budget_s
+        deadline, reserve = monotonic() + self.budget_s, self.budget_s / (SHARE * max(1, len(self.searches)))
         for number, search in enumerate(self.searches):
             left, to_do = deadline - monotonic(), len(self.searches) - number
             if left <= 0:
                 names = ", ".join(one.name for one in self.searches[number:])
                 return f"The budget of {self.budget_s:g} s ended before: {names}. Give it more budget_s."
             tell(search.name)
-            outcome = _outcome(search, node_class, min(left, SHARE * left / to_do))
+            share = left / to_do
+            outcome = _outcome(search, node_class, min(SHARE * share, max(share, left - (to_do - 1) * reserve)))
             example = ""
             if outcome.example is not None and TO_WRITE not in outcome.failure:  # elsewhere, the method is there
                 with suppress(TypeError):  # a setting of the reader's own that is no plain data: the words must do

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 from unittest.mock import Mock
@@ -10,7 +11,9 @@ from unittest.mock import Mock
 import pytest
 
 from distlib.check.cluster.counterexample import load
+from distlib.check.search import Outcome, ProtocolSearch
 from distlib.core.node import NodeId, setting, volatile
+from distlib.paxos.broken import AcceptsAnything
 from distlib.paxos.paxos import Paxos
 from distlib.paxos.subject import PAXOS
 from distlib.raft.membership import Membership
@@ -243,6 +246,7 @@ def test_a_class_that_keeps_something_outside_its_fields_is_told_so(node_class):
         ({"only": 5}, "only is 5; it takes"),
         ({"expected_failure": ""}, "expected_failure is ''; Raft has Election Safety, .*, liveness, linearizability"),
         ({"exercise": ["may_comit"]}, "exercise names 'may_comit', and Raft has no such method"),
+        ({"may_override": ["may_comit"]}, "may_override names 'may_comit', and Raft has no such method"),
         ({"expected_failure": "e"}, "expected_failure is 'e'; Raft has Election Safety, "),
     ],
 )
@@ -340,3 +344,139 @@ def test_a_budget_that_ends_too_early_is_said():
     found = judge(Raft, budget_s=0.01)
     assert found.status == "undecided"
     assert "The budget of 0.01 s ended before" in str(found)
+
+
+FOUND = Outcome("validity: …", "something", True, "one round", invariant="validity")
+CUT_SHORT = Outcome("", "something", False, "three ballots")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected_failure", "said"),
+    [
+        ((CUT_SHORT,), None, "Time cut short: three ballots. A larger budget_s"),
+        ((CUT_SHORT,), "agreement", "Time cut short: three ballots."),
+        ((FOUND, CUT_SHORT), "agreement", "It breaks validity, and should break 'agreement'. Time cut short"),
+    ],
+)
+def test_what_was_cut_short_is_said_and_decides_nothing(outcomes, expected_failure, said):
+    """A slow class is not called right, nor called one that breaks nothing, for what nobody had the time to look at."""
+    status, remark = judging._status(outcomes, [], "", expected_failure, ["Slow.learn never ran."])
+    assert status == "undecided" and said in remark and remark.endswith("Slow.learn never ran.")
+    assert judging._status((FOUND, CUT_SHORT), [], "", "validity", [])[0] == "passed", "what was found, is"
+    assert judging._status((FOUND, CUT_SHORT), [], "", None, [])[0] == "failed"
+
+
+class Hesitates(Paxos):
+    def on_promise(self, sender, message):
+        time.sleep(0.05)
+        super().on_promise(sender, message)
+
+
+def test_a_class_too_slow_for_its_budget_has_not_passed():
+    found = judge(Hesitates, only=("liveness",), budget_s=0.8)
+    assert found.status == "undecided"
+    assert any("cut short" in line and "nothing found" in line for line in str(found).splitlines())
+
+
+def test_searches_that_take_all_they_are_given_leave_none_without_a_turn(monkeypatch):
+    now, given = [0.0], []
+    monkeypatch.setattr(judging, "monotonic", lambda: now[0])
+
+    def run(node_class, max_seconds):
+        given.append(max_seconds)
+        now[0] += max_seconds
+        return Outcome("", "something", False)
+
+    slow = [ProtocolSearch(f"search {number}", "", "staged", run) for number in range(20)]
+    told = []
+    assert judging._Court(Paxos, PAXOS, slow, 100.0, None, ())._search(told.append, Paxos) == ""
+    assert len(given) == 20 and sum(given) == pytest.approx(100)
+    assert given[0] == pytest.approx(15) and min(given) == pytest.approx(100 / 20 / judging.SHARE)
+
+
+# --- what an exercise leaves as it is -------------------------------------------------------------------
+
+LEARNER = ("on_accepted", "supporters", "is_phase2_quorum", "learn", "on_learned", "on_catch_up_timeout")
+"""As in exercise 5 of the Paxos chapter."""
+
+
+class BelievesTheFirst(Paxos):
+    def is_phase2_quorum(self, votes):
+        return len(votes) >= 1
+
+
+class HasOneOfItsOwn(Paxos):
+    def on_accepted(self, sender, message):
+        if self.is_good_enough(sender):
+            self.learn(message.value)
+
+    def is_good_enough(self, sender):
+        return self.chosen is None
+
+
+@dataclass
+class Remembers(Paxos):
+    heard: tuple = volatile(())
+
+    def supporters(self, ballot, value):
+        self.heard = (*self.heard[-2:], value)
+        return tuple(vote for vote in self.votes if vote.value == value or value in self.heard)
+
+
+@pytest.mark.parametrize("candidate", [BelievesTheFirst, HasOneOfItsOwn, Remembers])
+def test_whoever_overrides_what_may_be_overridden_is_judged(candidate):
+    found = judge(candidate, expected_failure="agreement", may_override=LEARNER)
+    assert found.passed, str(found)
+
+
+class VotesTwice(BelievesTheFirst):
+    def may_accept(self, ballot):
+        return True
+
+
+class DerivesFromABug(AcceptsAnything):
+    def learn(self, value):
+        super().learn(value)
+
+
+@dataclass
+class AnotherQuorum(Paxos):
+    phase2_quorum: int = setting(1)
+
+
+class Tampers(Paxos):
+    def __setattr__(self, name, value):
+        object.__setattr__(self, name, 1 if name == "phase2_quorum" else value)
+
+
+class CountsTwice(Paxos):
+    def counted(self, reports, report):
+        return (*reports, report)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "named"),
+    [
+        (VotesTwice, "Paxos.may_accept"),
+        (DerivesFromABug, "Paxos.may_accept"),
+        (AnotherQuorum, "Paxos.phase2_quorum"),
+        (Tampers, "Paxos.__setattr__"),
+        (CountsTwice, "Paxos.counted"),
+    ],
+)
+def test_whoever_overrides_something_else_is_told_what(candidate, named):
+    found = judge(candidate, expected_failure="agreement", may_override=LEARNER)
+    assert found.status == "failed" and found.outcomes == ()
+    assert f"{candidate.__name__} overrides {named}; this exercise leaves that as it is" in str(found)
+    assert "What it may override: on_accepted, supporters" in str(found)
+
+
+class Careful(Paxos):
+    def learn(self, value):
+        super().learn(value)
+
+
+def test_a_learner_that_breaks_nothing_is_no_answer():
+    found = judge(Careful, only=("liveness",), expected_failure="agreement", may_override=LEARNER)
+    assert found.status == "failed" and "no search found anything" in str(found)
+    assert judge(Empty, may_override=["may_commit"]).status == "not exercised"
