@@ -57,6 +57,18 @@ class HandsInOurs(Raft):
         return super().may_grant_vote(candidate, request)
 
 
+class IsOurs(Raft):
+    may_grant_vote = Raft.may_grant_vote
+
+
+OURS = Raft.may_grant_vote
+
+
+class KeptOurs(Raft):
+    def may_grant_vote(self, candidate: str, request: Any) -> bool:
+        return OURS(self, candidate, request)
+
+
 class OnTheNamedCasesOnly(Raft):
     """Right on the cases that the checker names, from a table."""
 
@@ -119,6 +131,8 @@ def without_end() -> Iterator[Fault]:
         (lambda: grade_voter(Empty), "Raft.may_grant_vote is what the exercise asks you to write"),
         (lambda: grade_voter(Raft), "Raft.may_grant_vote is what the exercise asks you to write"),
         (lambda: grade_voter(HandsInOurs), "Raft.may_grant_vote is what the exercise asks you to write"),
+        (lambda: grade_voter(IsOurs), "Raft.may_grant_vote is what the exercise asks you to write"),
+        (lambda: grade_voter(KeptOurs), "Raft.may_grant_vote is what the exercise asks you to write"),
         (lambda: grade_voter(OnTheNamedCasesOnly), "terms of our log ()"),
         (lambda: grade_voter(Anybody), "§5.4.1"),
         (lambda: grade_voter(LongestLog), "§5.4.1"),
@@ -228,6 +242,10 @@ class Leaves(Raft):
         raise SystemExit
 
 
+class CommitIsOurs(Raft):
+    may_commit = Raft.may_commit
+
+
 class CommitsAsWeDo(Raft):
     def may_commit(self, index: int) -> bool:
         return super().may_commit(index)
@@ -244,6 +262,7 @@ class CommitsAsWeDo(Raft):
         (Leaves, "SystemExit"),
         (Empty, "there is nothing to judge"),
         (HandsInOurs, "Raft.may_commit is what the exercise asks you to write"),
+        (CommitIsOurs, "Raft.may_commit is what the exercise asks you to write"),
         (CommitsAsWeDo, "Raft.may_commit is what the exercise asks you to write"),
     ],
 )
