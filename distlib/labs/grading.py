@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from distlib.core import require
 from distlib.labs.sandbox import SandboxError, run_apart
 
 LIMIT_S = 60.0
-"""After so long, a reader's code is taken for one that never comes back; the checks themselves take seconds."""
+"""After computing for so long, a reader's code is taken for one that never comes back; the checks take seconds."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,9 @@ def _refuse(*_: Any, **__: Any) -> Any:
 
 
 @contextmanager
-def hidden(owner: type, name: str) -> Iterator[None]:
-    """For so long, ``owner`` has no method ``name``: an answer that leaves it or calls it would hand in ours. It is the
-    function that refuses, by whatever name: ``may_commit = Raft.may_commit`` is ours as well."""
+def hidden(owner: type | ModuleType, name: str) -> Iterator[None]:
+    """For so long, the class or module ``owner`` has no ``name``: an answer that leaves it or calls it would hand in
+    ours. It is the function that refuses, by whatever name: ``may_commit = Raft.may_commit`` is ours as well."""
     function, words = vars(owner)[name], f"{owner.__name__}.{name} {TO_WRITE}"
     code, refusal = function.__code__, _refuse.__code__
     constants = tuple([words if one == "WORDS" else one for one in refusal.co_consts])

@@ -26,6 +26,9 @@ from distlib.core.node import Endless
 MEMORY_BYTES = 2 * 2**30
 """What the code may take beside what the kernel has already."""
 
+PATIENCE = 4.0
+"""How many times as long as it may compute the code may take by the clock: it shares the machine, or waits."""
+
 PRINTED_CHARACTERS = 50_000
 """What the code may print; the rest is dropped, and said to be."""
 
@@ -45,13 +48,14 @@ def run_apart(
     heard: Callable[[Any], None] = lambda message: None,
 ) -> Any:
     """``work(tell)`` in a forked process: its result, which must be picklable. ``heard`` gets what it tells meanwhile;
-    what it prints is printed here, up to ``PRINTED_CHARACTERS``. Raises ``SandboxError`` when ``work`` raises, takes
-    more than ``seconds``, or ends the process; ``ValueError`` where processes cannot be forked."""
+    what it prints is printed here, up to ``PRINTED_CHARACTERS``. Raises ``SandboxError`` when ``work`` raises, computes
+    for more than ``seconds`` (processor time: on a busy machine nobody is called endless), is not back after
+    ``PATIENCE`` times that by the clock, or ends the process; ``ValueError`` where processes cannot be forked."""
     if "fork" not in multiprocessing.get_all_start_methods():
         raise ValueError("this needs an operating system with fork (Linux, macOS), to survive what the code does")
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(theirs, work, memory_bytes), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, work, seconds, memory_bytes), daemon=True)
     process.start()
     theirs.close()
     # Killed by a clock, not by this loop: it may wait for the rest of a message, or be told something without end.
@@ -61,11 +65,11 @@ def run_apart(
         late.set()
         _kill(process)
 
-    alarm = threading.Timer(seconds, end_it)
+    alarm = threading.Timer(PATIENCE * seconds, end_it)
     alarm.start()
     try:
         while True:
-            what, content = _received(ours, process, late, f"it did not come back within {seconds:g} s")
+            what, content = _received(ours, process, late, seconds)
             if what == "told":
                 heard(content)
             elif what == "printed":
@@ -81,12 +85,12 @@ def run_apart(
         ours.close()
 
 
-def _received(connection: Connection, process: BaseProcess, late: threading.Event, too_late: str) -> tuple[str, Any]:
+def _received(connection: Connection, process: BaseProcess, late: threading.Event, seconds: float) -> tuple[str, Any]:
     """The next message. Raises ``SandboxError`` when there is none, or none that can be read."""
     try:
         while not connection.poll(0.5):
-            if late.is_set():  # a process that it has started holds the other end open
-                raise EOFError
+            if late.is_set() or not (process.is_alive() or connection.poll()):
+                raise EOFError  # though a process that it has started may hold the other end open
         if not late.is_set():
             message: tuple[str, Any] = connection.recv()
             return message
@@ -95,8 +99,11 @@ def _received(connection: Connection, process: BaseProcess, late: threading.Even
     except Exception as error:  # an object whose class is not the same on both sides
         raise SandboxError(f"its answer cannot be read back: {_described(error)}") from None
     if late.is_set():
-        raise SandboxError(f"{too_late}: a loop without end?")
+        waits = "a loop without end, or does it wait for something?"
+        raise SandboxError(f"it did not come back within {PATIENCE * seconds:g} s by the clock: {waits}")
     code = process.exitcode
+    if code == -signal.SIGPROF:
+        raise SandboxError(f"it did not come back within {seconds:g} s of computing: a loop without end?")
     how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     raise SandboxError(f"the process ended ({how}): does it end the process, or take all memory?")
 
@@ -109,12 +116,14 @@ def _kill(process: BaseProcess) -> None:
     process.kill()  # before it has made its group, there is only itself
 
 
-def _serve(connection: Connection, work: Callable[[Tell], Any], memory_bytes: int) -> None:
+def _serve(connection: Connection, work: Callable[[Tell], Any], seconds: float, memory_bytes: int) -> None:
     """In the other process: do the work, and tell what came of it."""
     os.setsid()  # Ctrl-C ends the one who waits, who ends this process and all that it starts
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     printed = sys.stdout = sys.stderr = _Printed(connection)
     limit_memory(memory_bytes)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, seconds)  # the system ends it, whatever it does: it counts processor time
     try:
         try:
             answer = ("result", work(lambda message: connection.send(("told", message))))
