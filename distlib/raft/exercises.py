@@ -206,8 +206,8 @@ def grade_figure_7(agrees: Any, voters: Any) -> Grade:
     leader, followers = FIGURE_7.logs["leader"], [name for name in FIGURE_7.logs if name != "leader"]
     if not isinstance(agrees, dict) or {*agrees} != {*followers}:
         return Grade(False, (f"agrees has an index for each of {', '.join(followers)}: {{'a': 9, …}}",))
-    named = [one for one in voters if one.isalpha()] if isinstance(voters, str) else listed(voters)
-    if named is None or not all(one in followers for one in named):
+    named = [one for one in voters.lower() if one.isalpha()] if isinstance(voters, str) else listed(voters)
+    if named is None or not all(isinstance(one, str) and one in followers for one in named):
         return Grade(False, (f"voters are some of {', '.join(followers)}, for example 'ab', not {shown(voters)}",))
     wrong = []
     for name in followers:
@@ -217,9 +217,10 @@ def grade_figure_7(agrees: Any, voters: Any) -> Grade:
         server = Raft(name, ("leader",))
         server.log = log_of(log)
         may = server.is_up_to_date(len(leader), leader[-1])
-        if number_in(agrees[name]) != same:
-            not_there = f"{name}: {shown(agrees[name])} is not where it stops agreeing"
-            wrong.append(f"{not_there}; compare from the left, term by term")
+        if (index := number_in(agrees[name])) is None:
+            wrong.append(f"{name}: give the index, a number, not {shown(agrees[name])}")
+        elif index != same:
+            wrong.append(f"{name}: {index:g} is not where it stops agreeing; compare from the left, term by term")
         if (name in named) != may:
             wrong.append(f"{name}: compare the last terms first, then the lengths (§5.4.1)")
     right = "the leader has its own vote and those of four followers: five of seven"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from distlib.raft.charts import log_panels
@@ -45,6 +46,11 @@ AGREES = {"a": 9, "b": 4, "c": 10, "d": 10, "e": 5, "f": 3}
 @pytest.mark.parametrize("voters", ["abef", "feba", {"a", "b", "e", "f"}, ["a", "b", "e", "f"], ("f", "a", "e", "b")])
 def test_right_answers_to_figure_7_pass(voters: Any) -> None:
     assert grade_figure_7(AGREES, voters)
+    assert grade_figure_7({name: np.int64(index) for name, index in AGREES.items()}, iter([*voters]))
+
+
+def test_the_voters_may_be_written_as_the_paper_writes_them() -> None:
+    assert grade_figure_7({name: float(index) for name, index in AGREES.items()}, "A, B, E, F")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +61,12 @@ def test_right_answers_to_figure_7_pass(voters: Any) -> None:
         (AGREES, "abe", "f: compare the last terms"),
         (AGREES | {"e": 4}, "abef", "e: 4 is not"),
         (AGREES | {"d": 12}, "abef", "d: 12 is not"),
+        (AGREES | {"c": 11}, "abef", "c: 11 is not"),
+        (AGREES | {"e": "5"}, "abef", "e: give the index, a number, not '5'"),
+        (AGREES | {"f": None}, "abef", "f: give the index, a number, not None"),
         ({}, "abef", "agrees has an index for each"),
+        (list(AGREES.values()), "abef", "agrees has an index for each"),
+        (AGREES, [np.array([1, 2])], "voters are some of"),
         (AGREES, 4, "voters are some of"),
         (AGREES, "abefz", "voters are some of"),
         (None, None, "agrees has an index"),
