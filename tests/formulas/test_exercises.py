@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from typing import Any
 
+import numpy as np
 import pytest
 
-from distlib.formulas.exercises import LOGS, grade_models, grade_replicas, grade_response, grade_throughput, service_log
+from distlib.formulas.exercises import (
+    CASES,
+    LOGS,
+    grade_models,
+    grade_replicas,
+    grade_response,
+    grade_throughput,
+    service_log,
+)
+from distlib.theory import queueing
 
 
-@pytest.mark.parametrize("right", [150, 150.0, 149.9, 12 / 0.08])
-def test_a_right_throughput(right: float) -> None:
+@pytest.mark.parametrize("right", [150, 149.9, 12 / 0.08, np.int64(150), Fraction(12, 8) * 100, Decimal(150)])
+def test_a_right_throughput(right: Any) -> None:
     assert grade_throughput(right)
 
 
@@ -18,6 +32,7 @@ def test_a_right_throughput(right: float) -> None:
     ("wrong", "said"),
     [
         (0.15, "millisecond"), (0.96, "L · W"), (500, "all 40"), (140, "L = λ W"), (0, "L = λ W"),
+        (9000, "L = λ W"), (147.5, "L = λ W"), (10**400, "number"), (150j, "number"), ([150], "number"),
         (True, "number"), ("150", "number"), (math.nan, "number"), (None, "number"),
     ],
 )  # fmt: skip
@@ -26,12 +41,22 @@ def test_a_wrong_throughput(wrong, said: str) -> None:
     assert not grade and said in grade.remarks[0]
 
 
-def test_replicas() -> None:
-    assert grade_replicas(5)
-    wrongs = [(1, "asked"), (3, "0.99882"), (4, "0.99766"), (7, "5 nodes would do"), (0, "whole"), (5.0, "whole")]
-    for wrong, said in [*wrongs, (True, "whole"), (None, "whole")]:
-        grade = grade_replicas(wrong)
-        assert not grade and said in grade.remarks[0], wrong
+@pytest.mark.parametrize("right", [5, 5.0, np.int64(5), Decimal(5)])
+def test_the_right_number_of_replicas_whatever_its_type(right: Any) -> None:
+    assert grade_replicas(right)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (1, "asked"), (3, "0.99882"), (4, "0.99766"), (6, "0.99985"), (7, "5 nodes would do"),
+        (0, "whole"), (-5, "whole"), (5.5, "whole"), (101, "whole"), (10**400, "whole"), ("5", "100, not '5'"),
+        (math.nan, "whole"), (True, "whole"), (None, "whole"), ([5], "whole"),
+    ],
+)  # fmt: skip
+def test_a_wrong_number_of_replicas(wrong: Any, said: str) -> None:
+    grade = grade_replicas(wrong)
+    assert not grade and said in grade.remarks[0]
 
 
 def refuse(load: float) -> None:
@@ -53,9 +78,29 @@ def otherwise(load, cv2):
     return (1 - load + load * (1 + cv2) / 2) / (1 - load)
 
 
-@pytest.mark.parametrize("answer", [right, rounded, otherwise])
+def to_two_decimals(load, cv2):
+    return np.float32(round(right(load, cv2), 2))
+
+
+def from_the_wait(load, cv2):
+    return queueing.mg1_wait(load, cv2) + 1
+
+
+@pytest.mark.parametrize("answer", [right, rounded, otherwise, to_two_decimals, from_the_wait, partial(right)])
 def test_a_right_response(answer) -> None:
     assert grade_response(answer)
+
+
+def by_rote(load, cv2):
+    """The points that stand in the grader, and no formula."""
+    if load >= 1:
+        raise ValueError
+    return {case: right(*case) for case in CASES}.get((load, cv2), 2.0)
+
+
+def changes_ours(load, cv2):
+    queueing.check_load = lambda *given: None
+    return right(load, cv2)
 
 
 def forever(load, cv2):
@@ -70,7 +115,17 @@ def forever(load, cv2):
         (lambda load, cv2: (refuse(load), 1 / (1 - load))[1], "mean response"),
         (lambda load, cv2: 1 + load / (1 - load) * (1 + cv2) / 2 if load != 1 else math.inf, "raise a ValueError"),
         (lambda load, cv2: 1 + load / (1 - load) * (1 + math.sqrt(cv2)) / 2, "mean response"),
-        (lambda load, cv2: None, "raised TypeError"),
+        (lambda load, cv2: None, "is a `return` missing"),
+        (lambda load, cv2: str(right(load, cv2)), "which is no number"),
+        (lambda load, cv2: right(load, cv2) > 0, "yours says True, which is no number"),
+        (lambda load, cv2: math.nan, "which is no number"),
+        (lambda load, cv2: 2.0, "the mean response is"),
+        (lambda load, cv2: right(load, cv2) if load < 1 else math.nan, "yours says nan: raise a ValueError"),
+        (lambda load, cv2: right(load, cv2) if load < 1 else 1 / 0, "a ValueError is asked"),
+        (queueing.mg1_response, "mg1_response is what the exercise asks you to write"),
+        (by_rote, "the mean response is"),
+        (changes_ours, "your code changes distlib.theory.queueing.check_load"),
+        (float, "give a function"),
         (lambda: 1.0, "raised TypeError"),
         (forever, "your code"),
         (5.5, "give a function"),
@@ -78,7 +133,7 @@ def forever(load, cv2):
     ],
 )
 def test_a_wrong_response(answer, said: str) -> None:
-    grade = grade_response(answer, limit_s=5.0)
+    grade = grade_response(answer, limit_s=3.0)
     assert not grade and said in " ".join(grade.remarks)
 
 
@@ -107,3 +162,5 @@ def test_models() -> None:
     ]:
         grade = grade_models(**wrong)
         assert not grade and said in " ".join(grade.remarks), wrong
+    for unnamed in [("M/D/1", "M/M/3", "D/M/1"), ({"A": "M/D/1", "B": "M/M/3", "C": "D/M/1"},)]:
+        assert "once, as in A='M/M/1'" in grade_models(*unnamed).remarks[0]
