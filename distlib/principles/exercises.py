@@ -48,6 +48,15 @@ def grade_state_count(count: Any) -> Grade:
 # ------------------------------------------------------------ invariants
 
 
+class _NoTruth(Exception):
+    """A reader's function answers neither True nor False."""
+
+
+def _failed(error: BaseException) -> str:
+    """What a reader's function did, in words."""
+    return str(error) if isinstance(error, _NoTruth) else f"your function raised {type(error).__name__}: {error}"
+
+
 class _Asked:
     """A reader's condition, asked of one thing after the other; what it answered is asked again in the end.
 
@@ -59,7 +68,11 @@ class _Asked:
         self.answers: list[tuple[Any, bool]] = []
 
     def __call__(self, of: Any) -> bool:
-        answer = truth_in(self.condition(self.fresh(of)), "what your function answered")
+        given = self.condition(self.fresh(of))
+        try:
+            answer = truth_in(given, "what your function answered")
+        except TypeError as error:
+            raise _NoTruth(error) from None
         self.answers.append((of, answer))
         return answer
 
@@ -97,13 +110,13 @@ def _grade_invariant(predicate: Predicate, max_states: int) -> Grade:
                 last = right.path[-1]
                 nodes = [f"{name}: {_acceptor(node)}" for name, node in last.state.all_nodes().items()]
                 said = "it fails in correct Paxos, so it is no invariant:"
-                return Grade(False, (said, f"after '{last.action}'", *nodes))
+                when = "at the start" if last.action is None else f"after '{last.action}'"
+                return Grade(False, (said, when, *nodes))
             looked = looked or right.distinct
         if not asked.is_steady():
             return Grade(False, (UNSTEADY,))
     except ModelError as error:
-        raised = error.__cause__ or error
-        return Grade(False, (f"your function raised {type(raised).__name__}: {raised}",))
+        return Grade(False, (_failed(error.__cause__ or error),))
     seen = f"it holds in the first {looked:,} states of correct Paxos, and in random walks beyond them"
     if wrong.verdict != "violated":
         harmless = f"but so it does in the {wrong.distinct:,} states of AcceptsWithoutPromise with one ballot"
@@ -157,7 +170,7 @@ def _grade_conjunct(predicate: Callable[[Any], bool]) -> Grade:
             found = induction(model, your_condition, votes_are_safe)
             split = next(filter(splits, every_state(model)), None) if found.inductive else None
         except Exception as error:  # whatever the reader's function raises
-            return Grade(False, (f"{size}: your function raised {type(error).__name__}: {error}",))
+            return Grade(False, (f"{size}: {_failed(error)}",))
         if split is not None:
             both = f"{size}: two values are chosen in a state that satisfies both"
             return Grade(False, (both, described(split)))

@@ -137,6 +137,15 @@ def one_value(nodes):
     return len({node.accepted_value for node in nodes.values()} - {None}) <= 1
 
 
+def strictly_above(nodes):
+    return all(node.accepted_ballot < node.promised for node in nodes.values())
+
+
+def the_highest_promise(nodes):
+    """True, and kept by this variant: some quorum has promised what anybody accepts."""
+    return max(node.accepted_ballot for node in nodes.values()) <= max(node.promised for node in nodes.values())
+
+
 class Counts:
     """Answers by the clock of the search: no look at the nodes."""
 
@@ -172,6 +181,9 @@ def leaves(_anything):
         (lambda nodes: 1, "True or False"),
         (lambda nodes: nodes["S9"], "S9"),
         (never_accepts, "it fails in correct Paxos"),
+        (strictly_above, "at the start"),
+        (the_highest_promise, "ask for more"),
+        (lambda nodes: str(nodes)[:3], '· what your function answered is "{\'S"; it takes True or False'),
         (promised_just_that, "it fails in correct Paxos"),
         (one_value, "it fails in correct Paxos"),
         (Counts(1), "differently the second time"),
@@ -192,6 +204,15 @@ def test_a_wrong_invariant_hears_why(predicate, words: str) -> None:
 def one_value_by_pairs(state):
     votes = [vote for votes in state.votes for vote in votes]
     return not any(a.ballot == b.ballot and a.value != b.value for a in votes for b in votes)
+
+
+def once_for_each_acceptor(state):
+    """No acceptor votes twice in one ballot; two may still vote for different values in it."""
+    return all(len({vote.ballot for vote in votes}) == len(votes) for votes in state.votes)
+
+
+def one_value_at_all(state):
+    return len({vote.value for votes in state.votes for vote in votes}) <= 1
 
 
 def one_value_and_agreement(state):
@@ -216,6 +237,8 @@ def reachable():
     [
         (lambda state: True, "A2 votes x@1"),
         (agreement, "not inductive"),
+        (once_for_each_acceptor, "not inductive"),
+        (one_value_at_all, "not inductive"),
         (lambda state: not any(state.votes), "not inductive"),
         (lambda state: 1 / 0, "ZeroDivisionError"),
         (lambda state: False, "at the start"),
