@@ -5,6 +5,7 @@ import pytest
 from distlib.paxos.exercises import Round, grade_quorum_system, grade_rounds, play
 from distlib.paxos.paxos import Paxos
 from distlib.paxos.subject import PAXOS
+from distlib.workbench.judge import judge
 
 
 class LowestBallot(Paxos):
@@ -108,7 +109,7 @@ def test_wrong_rounds_hear_why(rounds, words: str) -> None:
     assert not grade and words in str(grade)
 
 
-# --- 1 and 2: what the judge's searches see of answers to them
+# --- 1 and 2: what the judge, and its searches, see of answers to them
 
 
 class FirstOfTheRound(Paxos):
@@ -172,6 +173,133 @@ class KeepsBothInMind(Paxos):
 def test_an_acceptor_may_keep_its_promise_and_what_it_accepted_apart(name: str) -> None:
     outcome = PAXOS.search(name)(KeepsBothInMind)
     assert outcome.arrived and outcome.failure == ""
+
+
+class MostFrequent(Paxos):
+    def choose_value(self, promises):
+        values = [report.value for report in promises if report.value is not None]
+        return max(values, key=values.count) if values else self.wanted
+
+
+class ItsOwnAcceptors(Paxos):
+    """Asks the acceptor beside it, and nobody else."""
+
+    def choose_value(self, promises):
+        return self.accepted_value or self.wanted
+
+
+class TheWholeReport(Paxos):
+    def choose_value(self, promises):
+        reported = [report for report in promises if report.value is not None]
+        return max(reported, key=lambda report: report.ballot) if reported else self.wanted
+
+
+class AnythingAtAll(Paxos):
+    def choose_value(self, promises):
+        return "x"
+
+
+class IsOurs(Paxos):
+    choose_value = Paxos.choose_value
+
+
+@pytest.mark.parametrize(
+    ("node_class", "words"),
+    [
+        (MostFrequent, "agreement: two values are chosen"),
+        (ItsOwnAcceptors, "agreement: two values are chosen"),
+        (TheWholeReport, "which nobody proposed"),
+        (AnythingAtAll, "'x', which nobody proposed"),
+        (IsOurs, "Paxos.choose_value is what the exercise asks you to write"),
+    ],
+)
+def test_a_wrong_choice_of_the_value_is_found(node_class, words: str) -> None:
+    verdict = judge(node_class, exercise=["choose_value"])
+    assert verdict.status == "failed" and words in str(verdict)
+
+
+class TheLastWhenSorted(Paxos):
+    """No value has ballot 0, so it is first among the sorted reports."""
+
+    def choose_value(self, promises):
+        last = sorted(promises, key=lambda report: report.ballot)[-1]
+        return self.wanted if last.value is None else last.value
+
+
+def test_another_right_choice_of_the_value_passes() -> None:
+    verdict = judge(TheLastWhenSorted, exercise=["choose_value"])
+    assert verdict.passed, str(verdict)
+
+
+ACCEPTOR = ["may_promise", "may_accept", "promise_by_accepting"]
+
+
+class Strict(Paxos):
+    """Does not promise twice what it has promised already: the proposer has its promise, or asks another one."""
+
+    def may_promise(self, ballot):
+        return ballot > self.promised
+
+    def may_accept(self, ballot):
+        return ballot >= self.promised
+
+    def promise_by_accepting(self, ballot):
+        if ballot > self.promised:
+            self.make_promise(ballot)
+
+
+class ForgetsToPromise(Strict):
+    def promise_by_accepting(self, ballot):
+        pass
+
+
+class LooksAtWhatItAccepted(Strict):
+    def may_accept(self, ballot):
+        return ballot >= self.accepted_ballot
+
+
+class PromisesAboveWhatItAccepted(Strict):
+    def may_promise(self, ballot):
+        return ballot > self.accepted_ballot
+
+
+class ComparesRounds(Strict):
+    def may_accept(self, ballot):
+        return ballot.round >= self.promised.round
+
+
+class NeverPromises(Strict):
+    def may_promise(self, ballot):
+        return False
+
+
+class LeavesOneToUs(Paxos):
+    def may_promise(self, ballot):
+        return ballot >= self.promised
+
+    def may_accept(self, ballot):
+        return ballot >= self.promised
+
+
+def test_another_right_acceptor_passes() -> None:
+    verdict = judge(Strict, exercise=ACCEPTOR)
+    assert verdict.passed, str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("node_class", "words"),
+    [
+        (ForgetsToPromise, "monotonic promise"),
+        (LooksAtWhatItAccepted, "two values are chosen"),
+        (PromisesAboveWhatItAccepted, "monotonic promise"),
+        (ComparesRounds, "two values are chosen"),
+        (NeverPromises, "nobody has learnt a chosen value"),
+        (LeavesOneToUs, "Paxos.promise_by_accepting is what the exercise asks you to write"),
+    ],
+)
+def test_a_wrong_acceptor_is_found(node_class, words: str) -> None:
+    verdict = judge(node_class, exercise=ACCEPTOR)
+    assert verdict.status == "failed" and words in str(verdict)
 
 
 # --- 4
