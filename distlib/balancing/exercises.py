@@ -2,14 +2,23 @@
 
 ``judge_policy(MyPolicy, "two choices")`` simulates it on the held-out workloads of that contest, beside the policies of
 the library on the very same requests, and says who won, and whether the exercise is done.
+
+The workloads' seeds are constant: an answer gets the same mark today, tomorrow and at the teacher's. With fresh ones it
+would, too, if what is asked held over all seeds; and it should, or one lucky seed decides. So what is asked keeps its
+distance from right answers and from wrong ones, and there are more requests where chance plays a greater part. Over 20
+seeds (the mean over the best rival's, at the nearest workload): "two choices", among giants, with other draws 20 pass
+(at most 1.02; 1.06 is asked), with two draws that may be the same none (at least 1.07). "Alike or not", among giants,
+the right tie-break that does worst 20 (at most 1.07; 1.09 is asked), round robin past the busy none (at least 1.096).
+"Open", best of three 24 of 24 (at most 0.89 of two choices; 0.95 is asked), two choices by another name none (0.976).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,7 +42,7 @@ Asked = Callable[[Results], list[tuple[str, bool]]]
 """Results in; what is asked, and whether it is so."""
 REQUESTS = 8000
 RUN_LIMIT_S = 180.0
-"""For a whole contest; the reader's choices have limits of their own, which say more."""
+"""Of processor time for a whole contest and what must be compiled; the reader's choices have limits that say more."""
 
 
 @dataclass(frozen=True)
@@ -64,29 +73,33 @@ class Contest:
 
 
 YOURS = "your policy"
+CLEARLY_BETTER = 0.95
 GIANTS, FAST = Hyperexponential(variability=8.0), (4.0, 4.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 
 
 def setting(
-    service: ServiceTimes, load: float, seed: int, speeds: tuple[float, ...] = (), bursts: bool = False, **more: Any
-) -> ServiceParams:
+    service: ServiceTimes, load: float, seed: int, speeds: tuple[float, ...] = (), bursts: bool = False,
+    requests: int = REQUESTS, **more: Any,
+) -> ServiceParams:  # fmt: skip
     """A workload of ``load`` = ρ on ten backends."""
     backends = Backends(10, speeds=speeds)
-    params = at_load(load, service, backends, requests=REQUESTS, seed=seed, allow_unstable=True, **more)
+    params = at_load(load, service, backends, requests=requests, seed=seed, allow_unstable=True, **more)
     bursty = Bursty(params.arrivals.rate_per_s, peak=3.0, burst_s=20.0, burst_share=0.2)
     return replace(params, arrivals=bursty) if bursts else params
 
 
-def as_good_as(*rivals: str, at_most: float) -> Asked:
-    """On each workload, the reader's mean response is at most so many times that of the best of the rivals."""
+def as_good_as(*rivals: str, at_most: float, where: Mapping[str, float] = MappingProxyType({})) -> Asked:
+    """On each workload, the reader's mean response is at most so many times that of the best of the rivals; ``where``
+    names the workloads on which another factor counts, because there chance plays a greater part."""
 
     def asked(results: Results) -> list[tuple[str, bool]]:
         said = []
         for name, by_policy in results.items():
+            limit = where.get(name, at_most)
             best = min(rivals, key=lambda one: by_policy[one].mean_s)
             ratio = by_policy[YOURS].mean_s / by_policy[best].mean_s
             which = f"{ratio:.3f} times {best}, the better one here" if len(rivals) > 1 else f"{ratio:.2f} times {best}"
-            said.append((f"{name}: {which}; at most {at_most:g} is asked", ratio <= at_most))
+            said.append((f"{name}: {which}; at most {limit:g} is asked", ratio <= limit))
         return said
 
     return asked
@@ -108,8 +121,8 @@ def asked_sticky(results: Results) -> list[tuple[str, bool]]:
         bounded = by_policy["hashing, bounded"].percentile_s(99)
         usual = f"{name}: {sticks:.0%} of the requests go to their client's usual backend; at least 65 % is asked"
         said.append((usual, sticks >= 0.65))
-        p99 = f"{name}: p99 {mine:.2f}, at most 1.1 times bounded hashing's {bounded:.2f}"
-        said.append((p99, mine <= 1.1 * bounded))
+        p99 = f"{name}: p99 {mine:.2f}, {mine / bounded:.2f} times bounded hashing's; at most 1.12 is asked"
+        said.append((p99, mine <= 1.12 * bounded))
     return said
 
 
@@ -120,10 +133,10 @@ def score(results: Results, policy: str) -> float:
 
 
 def asked_open(results: Results) -> list[tuple[str, bool]]:
-    """Better over all workloads than two choices."""
-    mine, rival = score(results, YOURS), score(results, "two choices")
-    return [(f"over all workloads {mine:.2f} times the central queue; better than two choices' {rival:.2f} is asked",
-             mine < rival)]  # fmt: skip
+    """Better over all workloads than two choices, by more than chance makes: its own twin lies within 3 % of it."""
+    ratio = score(results, YOURS) / score(results, "two choices")
+    how = f"over all workloads {score(results, YOURS):.2f} times the central queue, {ratio:.3f} times two choices"
+    return [(f"{how}; at most {CLEARLY_BETTER:g} is asked", ratio <= CLEARLY_BETTER)]
 
 
 def _field(*names: str) -> dict[str, Policy]:
@@ -134,21 +147,21 @@ CONTESTS: dict[str, Contest] = {
     "two choices": Contest(
         {
             "exponential, ρ = .9": setting(Exponential(), 0.9, 9001),
-            "few giants, ρ = .7": setting(GIANTS, 0.7, 9002),
+            "few giants, ρ = .7": setting(GIANTS, 0.7, 9002, requests=4 * REQUESTS),
             "bursts, ρ = .6": setting(Exponential(), 0.6, 9003, bursts=True),
         },
         _field("random", "round robin", "two choices", "central queue"),
-        as_good_as("two choices", at_most=1.1),
+        as_good_as("two choices", at_most=1.1, where={"few giants, ρ = .7": 1.06}),
         most=2,
     ),
     "alike or not": Contest(
         {
             "constant, ρ = .9": setting(Deterministic(), 0.9, 9011),
             "constant, ρ = .8": setting(Deterministic(), 0.8, 9012),
-            "few giants, ρ = .8": setting(GIANTS, 0.8, 9013),
+            "few giants, ρ = .8": setting(GIANTS, 0.8, 9013, requests=8 * REQUESTS),
         },
         _field("random", "round robin", "two choices", "least request", "central queue"),
-        as_good_as("round robin", "least request", at_most=1.04),
+        as_good_as("round robin", "least request", at_most=1.03, where={"few giants, ρ = .8": 1.09}),
     ),
     "fast and slow": Contest(
         {
@@ -161,8 +174,8 @@ CONTESTS: dict[str, Contest] = {
     ),
     "sticky": Contest(
         {
-            "a few hot clients, ρ = .7": setting(Exponential(), 0.7, 9031, popularity=0.9),
-            "hotter still, ρ = .6": setting(Exponential(), 0.6, 9032, popularity=1.1),
+            "a few hot clients, ρ = .7": setting(Exponential(), 0.7, 9031, popularity=0.9, requests=4 * REQUESTS),
+            "hotter still, ρ = .6": setting(Exponential(), 0.6, 9032, popularity=1.1, requests=4 * REQUESTS),
         },
         _field("least request") | {"hashing": KeyAffinity("ring"), "hashing, bounded": KeyAffinity("ring", bound=1.5)},
         asked_sticky,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,9 +14,10 @@ import numpy as np
 import pytest
 
 from distlib.balancing import reader_policy
-from distlib.balancing.exercises import CONTESTS, grade_capacity, judge_policy
+from distlib.balancing.exercises import CONTESTS, grade_capacity, judge_here, judge_policy
 from distlib.balancing.policies import LeastRequest
 from distlib.balancing.reader_policy import PolicyError
+from distlib.labs.grading import grade_apart
 from distlib.sim.service.policy import Policy
 
 
@@ -247,6 +250,189 @@ def goes_behind_the_counter(seen: Any, now: float, client: int) -> int:
 def test_two_choices_are_two(policy: Any, words: str) -> None:
     judgement = judge_policy(policy, "two choices")
     assert not judgement and words in str(judgement), str(judgement)
+
+
+# --- alike or not
+
+
+def turns_from_anywhere(seen: Any, now: float, client: int) -> int:
+    """Starts its scan one further each time, whomever it chose."""
+    n, start = seen.backends, seen.memory.get("start", 0)
+    seen.memory["start"] = start + 1
+    return min(range(start, start + n), key=lambda b: seen.in_flight[b % n]) % n
+
+
+def longest_unused(seen: Any, now: float, client: int) -> int:
+    order = seen.memory.setdefault("order", list(range(seen.backends)))
+    best = min(order, key=lambda b: seen.in_flight[b])
+    order.append(order.pop(order.index(best)))
+    return int(best)
+
+
+def fewest_so_far(seen: Any, now: float, client: int) -> int:
+    given = seen.memory.setdefault("given", [0] * seen.backends)
+    best = min(range(seen.backends), key=lambda b: (seen.in_flight[b], given[b]))
+    given[best] += 1
+    return best
+
+
+def first_at_a_tie(seen: Any, now: float, client: int) -> int:
+    return min(range(seen.backends), key=lambda b: seen.in_flight[b])
+
+
+def by_client_at_a_tie(seen: Any, now: float, client: int) -> int:
+    return min(range(seen.backends), key=lambda b: (seen.in_flight[b], (b - client) % seen.backends))
+
+
+def round_robin_past_the_busy(seen: Any, now: float, client: int) -> int:
+    """Takes turns, but passes those over that have two requests already."""
+    n, at = seen.backends, seen.memory.get("at", 0)
+    at = next((b % n for b in range(at, at + n) if seen.in_flight[b % n] < 2), at)
+    seen.memory["at"] = (at + 1) % n
+    return int(at)
+
+
+@pytest.mark.parametrize("policy", [turns_from_anywhere, longest_unused, fewest_so_far])
+def test_whoever_takes_turns_at_a_tie_is_as_good_as_both(policy: Any) -> None:
+    judgement = judge_policy(policy, "alike or not")
+    assert judgement, str(judgement)
+
+
+@pytest.mark.parametrize(
+    ("policy", "worse_on"),
+    [
+        (least_request, "constant, ρ = .9"),
+        (first_at_a_tie, "constant, ρ = .8"),
+        (by_client_at_a_tie, "constant, ρ = .8"),
+        (two, "constant, ρ = .9"),
+        (round_robin, "few giants, ρ = .8"),
+        (round_robin_past_the_busy, "few giants, ρ = .8"),
+    ],
+)
+def test_others_are_worse_on_one_kind_of_work_at_least(policy: Any, worse_on: str) -> None:
+    """That kind alone is run: it is enough not to pass."""
+    contest = CONTESTS["alike or not"]
+    alone = replace(contest, workloads={worse_on: contest.workloads[worse_on]})
+    judgement = grade_apart(lambda: judge_here(policy, alone))
+    assert not judgement and judgement.remarks[0].startswith(worse_on), str(judgement)
+    assert "not yet" in judgement.remarks[0]
+
+
+# --- sticky
+
+
+def bounded(factor: float) -> Callable[..., int]:
+    """Hashing with bounded loads: the next one where the client's home holds ``factor`` times the mean."""
+
+    def choose(seen: Any, now: float, client: int) -> int:
+        n, home = seen.backends, client * 7919 % seen.backends
+        limit = math.ceil(factor * (sum(seen.in_flight) + 1) / n)
+        return next((b % n for b in range(home, home + n) if seen.in_flight[b % n] < limit), home)
+
+    return choose
+
+
+def home_unless_much_fuller(seen: Any, now: float, client: int) -> int:
+    home, emptiest = client % seen.backends, min(range(seen.backends), key=lambda b: seen.in_flight[b])
+    return home if seen.in_flight[home] <= seen.in_flight[emptiest] + 2 else emptiest
+
+
+def remembers_homes(seen: Any, now: float, client: int) -> int:
+    """Gives each client that comes for the first time the emptiest backend as its home."""
+    emptiest = min(range(seen.backends), key=lambda b: seen.in_flight[b])
+    home = seen.memory.setdefault(client, emptiest)
+    return home if seen.in_flight[home] < 1.5 * (sum(seen.in_flight) + 1) / seen.backends else emptiest
+
+
+def stubborn(seen: Any, now: float, client: int) -> int:
+    return client % seen.backends
+
+
+def sticks_by_chance(seen: Any, now: float, client: int) -> int:
+    return client % seen.backends if seen.draw(10) < 8 else least_request(seen, now, client)
+
+
+def always_the_same(seen: Any, now: float, client: int) -> int:
+    return 0
+
+
+STICKY_RIGHT = [bounded(1.5), home_unless_much_fuller, remembers_homes]
+STICKY_WRONG = [stubborn, sticks_by_chance, always_the_same, least_request, bounded(1.0), bounded(4.0)]
+
+
+@pytest.mark.parametrize("policy", STICKY_RIGHT)
+def test_who_sticks_and_gives_way_passes(policy: Any) -> None:
+    judgement = judge_policy(policy, "sticky")
+    assert judgement, str(judgement)
+
+
+@pytest.mark.parametrize("policy", STICKY_WRONG)
+def test_who_is_stubborn_or_does_not_stick_does_not(policy: Any) -> None:
+    """On one workload: it is enough not to pass."""
+    contest, hotter = CONTESTS["sticky"], "hotter still, ρ = .6"
+    alone = replace(contest, workloads={hotter: contest.workloads[hotter]})
+    judgement = grade_apart(lambda: judge_here(policy, alone))
+    assert not judgement and "not yet" in str(judgement), str(judgement)
+
+
+# --- open
+
+
+def best_of_three(seen: Any, now: float, client: int) -> int:
+    return min((seen.draw(seen.backends) for _ in range(3)), key=lambda b: seen.in_flight[b])
+
+
+def its_turn_or_another(seen: Any, now: float, client: int) -> int:
+    """Two choices, of which one goes round."""
+    n, turn = seen.backends, seen.memory.get("turn", 0)
+    seen.memory["turn"] = (turn + 1) % n
+    other = (turn + 1 + seen.draw(n - 1)) % n
+    return int(turn if seen.in_flight[turn] <= seen.in_flight[other] else other)
+
+
+def two_the_other_way_round(seen: Any, now: float, client: int) -> int:
+    """Two choices with other draws: as good, but for chance."""
+    b = seen.draw(seen.backends)
+    a = (b + 1 + seen.draw(seen.backends - 1)) % seen.backends
+    return int(a if seen.in_flight[a] <= seen.in_flight[b] else b)
+
+
+def two_that_may_be_one(seen: Any, now: float, client: int) -> int:
+    return min(seen.draw(seen.backends), seen.draw(seen.backends), key=lambda b: seen.in_flight[b])
+
+
+def neighbours(seen: Any, now: float, client: int) -> int:
+    a = seen.draw(seen.backends)
+    return int(min(a, (a + 1) % seen.backends, key=lambda b: seen.in_flight[b]))
+
+
+@pytest.mark.parametrize("policy", [least_request, best_of_three, its_turn_or_another])
+def test_who_is_clearly_better_than_two_choices_wins(policy: Any) -> None:
+    judgement = judge_policy(policy, "open")
+    assert judgement, str(judgement)
+
+
+@pytest.mark.parametrize(
+    "policy", [two, two_the_other_way_round, two_that_may_be_one, neighbours, round_robin, the_same_two]
+)
+def test_two_choices_by_another_name_and_worse_do_not_win(policy: Any) -> None:
+    judgement = judge_policy(policy, "open")
+    assert not judgement and "at most 0.95 is asked: not yet" in str(judgement), str(judgement)
+
+
+@pytest.mark.parametrize("policy", [two_the_other_way_round, its_turn_or_another])
+def test_any_two_different_ones_are_two_choices(policy: Any) -> None:
+    judgement = judge_policy(policy, "two choices")
+    assert judgement, str(judgement)
+
+
+@pytest.mark.parametrize("policy", [two_that_may_be_one, neighbours])
+def test_two_that_are_not_both_chosen_are_not(policy: Any) -> None:
+    judgement = judge_policy(policy, "two choices")
+    assert not judgement and "few giants" in str([one for one in judgement.remarks if "not yet" in one])
+
+
+# --- how many?
 
 
 @pytest.mark.parametrize("backends", [23, 23.0, np.int32(23), Fraction(23)])
