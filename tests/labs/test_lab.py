@@ -434,7 +434,7 @@ def test_frames_are_played_by_plotly_itself(lab: ToyLab) -> None:
     from distlib.figures.player import add_player
 
     figure = go.Figure([go.Scatter(y=[1]), go.Scatter(y=[9])], layout={"height": 300, "margin": {"b": 50, "t": 10}})
-    frames = [go.Frame(data=[go.Scatter(y=[number])], traces=[1]) for number in range(3)]
+    frames = [{"data": [go.Scatter(y=[number])], "traces": [1]} for number in range(3)]
     lab.picture.show(add_player(figure, frames, [0, 5, 10]))
     assert [frame["data"][0]["y"] for frame in drawn(lab)["frames"]] == [[0], [1], [2]]
     assert [step["label"] for step in drawn(lab)["layout"]["sliders"][0]["steps"]] == ["0", "5", "10"]
