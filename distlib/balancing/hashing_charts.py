@@ -37,7 +37,7 @@ def ring(arcs: pd.DataFrame, shares: pd.DataFrame, expected_deviation: float) ->
     figure.add_trace(_points(arcs), 1, 1)
     figure.add_trace(_names(arcs, shares), 1, 1)
     figure.add_traces(_share_bars(shares, expected_deviation), rows=1, cols=2)
-    figure.update_layout(margin=theme.margins(8, 24, 44, 56), legend={"x": 0.54, "y": 1.0})
+    figure.update_layout(margin=theme.margins(8, 24, 44, 56), legend={"y": 1.02})
     figure.update_layout(bargap=0.25, barmode="overlay")
     _round_axes(figure)
     names = [f"N{node}" for node in shares["node"]]

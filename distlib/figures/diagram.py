@@ -20,8 +20,10 @@ HALF = 0.17
 """Half the height of a lane's bar, where two lanes are 1 apart."""
 LANE_PX, BOTTOM_PX, LEFT_PX, RIGHT_PX, ROW_PX = 66, 58, 64, 24, 22
 """Pixels: a lane, the time axis, the names of the nodes, the right margin, a row of the legend."""
-TOP, BOTTOM = 0.82, 0.5
-"""Room above the first lane (for the names of partitions) and below the last, in lanes."""
+TOP, BOTTOM = 0.52, 0.5
+"""Room above the first lane and below the last, in lanes."""
+NAMED_TOP = 0.82
+"""Room above the first lane where the names of partitions stand there."""
 OVER = {"yaxis": "y2", "legend": "legend2"}
 """What lies over the messages, and is named in the second row of the legend."""
 
@@ -42,6 +44,11 @@ class Diagram(NamedTuple):
     def y(self, node: NodeId | None) -> float:
         """The height of a lane's middle."""
         return -float(self.nodes.index(node or ""))
+
+    @property
+    def top(self) -> float:
+        """The upper edge: there is room for the names of partitions where the run has any."""
+        return NAMED_TOP if self.partitions else TOP
 
     def px(self, ms: float) -> float:
         """How wide a time is on the screen."""
@@ -81,7 +88,7 @@ def lay_out(figure: go.Figure, picture: Diagram) -> None:
     room_px, count = picture.width - LEFT_PX - RIGHT_PX, len(picture.nodes)
     below = theme.legend_rows(figure, "legend2", room_px)
     top_px = 10 + ROW_PX * (theme.legend_rows(figure, "legend", room_px) + below)
-    lanes_px, height = LANE_PX * (count - 1 + TOP + BOTTOM), [1 - count - BOTTOM, TOP]
+    lanes_px, height = LANE_PX * (count - 1 + picture.top + BOTTOM), [1 - count - BOTTOM, picture.top]
     figure.update_layout(
         legend={"y": 1 + (ROW_PX * below + 2) / lanes_px}, legend2=theme.legend_above(1 + 2 / lanes_px),
         hovermode="closest", yaxis2={"overlaying": "y", "range": height, "visible": False, "fixedrange": True},

@@ -39,7 +39,9 @@ _FATES = {
     LATER: _Fate("not reached", "#f4f6f8", FAINT, 1.2, ""),
 }
 _BAR, _LABEL = 0.34, 0.4  # height of a bar, and of a label above its middle, in lanes
-_LEFT, _RIGHT, _TOP, _BOTTOM = 92, 20, 78, 46  # margins, px
+_LEFT, _RIGHT, _TOP, _BOTTOM = 92, 20, 86, 46  # margins, px
+_ABOVE = 12  # above the title, px
+_BOLD = 1.1 * CHAR
 _LANES = 290  # height of all lanes, px, as long as one lane stays between 36 and 52
 
 
@@ -258,11 +260,14 @@ def _label_trace(view: _View) -> go.Scatter:
 
 
 def _label(row: _Row, view: _View) -> str:
-    """The operation's words, cut where the next label of the lane begins."""
-    later = [other.call for other in view.rows if other.process == row.process and other.call > row.call]
+    """The operation's words, cut where the next label of the lane begins; those of the stuck one are whole, and what
+    comes under them has none."""
+    stuck, lane = row.fate == STUCK, [other for other in view.rows if other.process == row.process]
+    if any(one.fate == STUCK and one.call < row.call < one.call + _stuck_px(one) * view.per_px for one in lane):
+        return ""
+    later = [] if stuck else [other.call for other in lane if other.call > row.call]
     room = (min(later) - row.call) / view.per_px - 8 if later else (view.end - row.call) / view.per_px + _RIGHT
-    stuck = row.fate == STUCK
-    letters = int(room / (CHAR * (1.1 if stuck else 0.92)))
+    letters = int(room / (_BOLD if stuck else CHAR * 0.92))
     text = f"✗ {row.label}" if stuck else row.label
     if len(text) > letters:
         text = cut(text, letters) if letters > 3 else ""
@@ -271,18 +276,25 @@ def _label(row: _Row, view: _View) -> str:
     return f'<span style="color:{colour}">{shown}</span>' if text else ""
 
 
+def _stuck_px(row: _Row) -> float:
+    """How wide the words of the operation that fits nowhere are."""
+    return (len(row.label) + 2) * _BOLD + 8
+
+
 def _lay_out(figure: go.Figure, view: _View, headline: str, hidden: int, time_label: str) -> None:
     verdict, _, reason = headline.partition(": ")
     reason = cut(reason, int((view.width - _LEFT - _RIGHT) / (CHAR * 1.02)))
     left_out = f"   ({hidden} operations before and after are not shown)" if hidden else ""
     count = max(len(view.lanes), 2)
     lane = min(max(_LANES / count, 36), 52)
+    height = round(_TOP + _BOTTOM + lane * (count + 0.18))
     # The legend stands in the title's row, the faults' names in the row below the reason.
-    legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yref": "container", "yanchor": "top"}
+    first = {"yref": "container", "yanchor": "top", "y": 1 - _ABOVE / height}
+    legend = {"orientation": "h", "x": 1, "xanchor": "right", **first}
     figure.update_layout(
-        title={"text": _plain(verdict), "subtitle": {"text": _plain(reason)}},
+        title={"text": _plain(verdict), "subtitle": {"text": _plain(reason)}, **first},
         width=view.width,
-        height=round(_TOP + _BOTTOM + lane * (count + 0.18)),
+        height=height,
         margin=theme.margins(_LEFT, _RIGHT, _TOP, _BOTTOM),
         barmode="overlay",
         legend={**legend, "traceorder": "normal"},

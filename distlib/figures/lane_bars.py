@@ -25,7 +25,8 @@ def fitting(part: Segment, room_px: float) -> str:
     term = "" if part.term is None else part.term
     if part.role == theme.CRASHED:
         return longest(("\u2003\u2003crashed",), room_px - 24)
-    return longest((part.label, f"{part.role} {term}".strip(), f"{initial(part.role)}{term}"), room_px - 8)
+    short = (part.label, f"{part.role} {term}".strip(), f"{initial(part.role)}{term}")
+    return longest((f"\u2003{part.label}", *short), room_px - 8)  # clear of the messages that began the role
 
 
 def role_bars(

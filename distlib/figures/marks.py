@@ -12,7 +12,7 @@ from distlib.core.fault import Crash, Drift, Fault, Partition, SlowLink, SlowNod
 from distlib.core.node import NodeId
 from distlib.core.trace import Trace, describe
 from distlib.figures import lanes, theme
-from distlib.figures.diagram import BOTTOM, HALF, OVER, TOP, Diagram
+from distlib.figures.diagram import BOTTOM, HALF, OVER, Diagram
 from distlib.figures.shapes import box, lines, plain, words
 
 
@@ -85,7 +85,7 @@ def violation_lines(picture: Diagram) -> go.Scatter:
     """A line down the whole figure where an invariant broke, with the witness as its text."""
     found = [one for one in picture.trace.violations if picture.shows(one.time_ms)]
     between = [picture.y(node) - 0.5 for node in reversed(picture.nodes[:-1])]
-    heights = [0.1 - BOTTOM - len(picture.nodes) + 1, *between, TOP - 0.05]
+    heights = [0.1 - BOTTOM - len(picture.nodes) + 1, *between, picture.top - 0.05]
     paths = [[(one.time_ms, y) for y in heights] for one in found]
     said = [
         f"<b>{plain(one.invariant)} is broken</b> at {one.time_ms:,.2f} ms<br>{plain(one.witness)}" for one in found
@@ -100,7 +100,7 @@ def violation_lines(picture: Diagram) -> go.Scatter:
 def partition_bands(picture: Diagram) -> list[go.Scatter]:
     """Bands for the time that a partition lasts, walls between lanes it separates, and its groups by name."""
     bands, walls, labels = [], [], []
-    low, high, free_from = 0.02 - BOTTOM - len(picture.nodes) + 1, TOP - 0.04, [-math.inf, -math.inf]
+    low, high, free_from = 0.02 - BOTTOM - len(picture.nodes) + 1, picture.top - 0.04, [-math.inf, -math.inf]
     ms_a_px = 1 / picture.px(1.0)
     for one in lanes.partitions(picture.trace):
         seen = picture.clipped(one.start_ms, one.end_ms)
@@ -111,7 +111,7 @@ def partition_bands(picture: Diagram) -> list[go.Scatter]:
         text = f"partition: {lanes.partition_text(one.fault)}"
         row = 0 if free_from[0] <= seen[0] else 1
         free_from[row] = seen[0] + (len(text) * theme.CHAR + 10) * ms_a_px
-        labels.append((seen[0] + 4 * ms_a_px, TOP - 0.16 - 0.22 * row, plain(text)))
+        labels.append((seen[0] + 4 * ms_a_px, picture.top - 0.16 - 0.22 * row, plain(text)))
     named: dict[str, Any] = {"name": "partition", "showlegend": False}
     font = {"color": theme.PURPLE, "size": 12}
     return [

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from distlib.core.trace import Trace
 from distlib.figures import lanes, theme
-from distlib.figures.diagram import BOTTOM, TOP, Diagram, diagram_of
+from distlib.figures.diagram import BOTTOM, Diagram, diagram_of
 from distlib.figures.message_lines import message_path
 from distlib.figures.player import add_player, moments
 from distlib.figures.shapes import plain, transposed
@@ -56,7 +56,7 @@ def _moving(picture: Diagram, at_ms: float, styled: bool = False) -> list[go.Sca
     flying, heads = _in_flight(picture, at_ms)
     (x, y), (head_x, head_y, said) = transposed(flying, 2), transposed(heads, 3)
     parts: list[dict[str, Any]] = [
-        {"x": [at_ms, at_ms], "y": [0.02 - BOTTOM - len(picture.nodes) + 1, TOP - 0.04]},
+        {"x": [at_ms, at_ms], "y": [0.02 - BOTTOM - len(picture.nodes) + 1, picture.top - 0.04]},
         {"x": x or [None], "y": y or [None]},
         {"x": head_x or [None], "y": head_y or [None], "hovertext": said},
         {"text": [state_text(views[node]) if node in views else "" for node in picture.nodes]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import traceback
 from collections.abc import Iterable
 from html import escape
@@ -29,7 +30,7 @@ def table(frame: pd.DataFrame) -> str:
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
     kinds = [' class="number"' if pd.api.types.is_numeric_dtype(one) else "" for one in frame.dtypes]
-    names = ["" if str(name) == "index" else str(name) for name in frame.columns]
+    names = ["" if str(name) == "index" else _heading(str(name)) for name in frame.columns]
     head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in zip(kinds, names, strict=True))
     body = "".join(
         "<tr>"
@@ -40,6 +41,11 @@ def table(frame: pd.DataFrame) -> str:
     hidden = len(frame) - ROWS
     more = f"<div class='lab-witness'>{hidden:,} more rows in the CSV file</div>" if hidden > 0 else ""
     return f'<table class="lab-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
+
+
+def _heading(name: str) -> str:
+    """The name of a column in words: ``leader_change_ms`` is ``leader change (ms)``."""
+    return re.sub(r"_(ms|s|per_s)$", r" (\1)", name).replace("_", " ")
 
 
 def number(value: Any) -> str:
@@ -71,7 +77,8 @@ def verdicts(found: Iterable[LabVerdict]) -> str:
         items += [_verdict("true", "✓", "holds:", *one) for one in kept]
     elif kept:
         number = COUNTS[len(kept)] if len(kept) < len(COUNTS) else f"{len(kept):,}"
-        promises = f"the other {number} promises hold" if items else f"all {number} promises hold"
+        all_of_them = "both" if len(kept) == 2 else f"all {number}"
+        promises = f"the other {number} promises hold" if items else f"{all_of_them} promises hold"
         inside = "".join(_verdict("true", "✓", "", *one) for one in kept)
         sign = '<span class="lab-sign" aria-hidden="true">✓</span>'
         items.append(

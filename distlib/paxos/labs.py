@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
 import pandas as pd
 
+from distlib.core.parameter import parameter
 from distlib.core.trace import Trace
 from distlib.figures import theme
 from distlib.labs.lab import Lab
 from distlib.labs.markup import LabVerdict
-from distlib.labs.trace_lab import TraceLab, draw_roles, draw_spacetime
+from distlib.labs.trace_lab import THIRDS, TraceLab, WindowView, draw_roles, draw_spacetime
 from distlib.labs.work import Progress, Stopped
 from distlib.paxos import scenarios
 from distlib.paxos.charts import availability_by_size, intersection_graph, protocol_bars, rounds_against_backoff
@@ -162,6 +163,15 @@ class QuorumLab(Lab):
         return {"pairs": pd.DataFrame(rows, columns=["phase1", "phase2", "shared"]), "availability": result.sizes}
 
 
+@dataclass(frozen=True)
+class LeaderChangeView(WindowView):
+    """What part of a run is shown: first the one in which the leader crashes, for the clients' messages fill a run."""
+
+    window: str = parameter(
+        "second third", "show", choices=("whole run", *THIRDS), help="the leader crashes in the second"
+    )
+
+
 class LeaderChangeLab(TraceLab):
     """Multi-Paxos under clients: its leader crashes, and another takes over."""
 
@@ -169,6 +179,7 @@ class LeaderChangeLab(TraceLab):
     question = "Which slots were open when the leader crashed, and who closes them?"
     near = ("suspect_ms", "heartbeat_ms", "loss", "crash_ms", "seed")
     params = scenarios.LeaderChangeParams
+    view = LeaderChangeView
     presets = {"Impatient": {"suspect_ms": (60, 70), "heartbeat_ms": 60.0}, "Lossy network": {"loss": 0.2}}
     scenario = staticmethod(scenarios.leader_change)
     invariants = staticmethod(multi_paxos_invariants)

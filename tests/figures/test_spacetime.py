@@ -66,7 +66,7 @@ def test_hovering_shows_the_whole_message_escaped() -> None:
 def test_lanes_are_labelled_with_role_and_term_as_far_as_they_have_room() -> None:
     figure = spacetime(run.trace())
     leader = named(figure, "leader")
-    assert list(leader.text) == ["leader · term 1"]
+    assert list(leader.text) == ["\u2003leader · term 1"]  # clear of the votes that made it a leader
     assert (leader.base[0], leader.x[0]) == (30, 30)
     assert named(figure, "crashed").base[0] == 60
     assert [text.strip() for text in named(figure, "crashed").text] == ["crashed"]

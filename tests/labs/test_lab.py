@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import ipywidgets as w
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.controls import Chips, Fold
 from distlib.labs.lab import Lab
-from distlib.labs.markup import verdicts
+from distlib.labs.markup import table, verdicts
 from distlib.labs.picture import Picture
 from distlib.labs.trace_lab import TraceLab
 from tests.labs.toy import REGIONS, StudyLab, ToyLab, ToyParams, ToyView, Walks, lines
@@ -475,7 +476,13 @@ def test_verdicts_that_all_hold_are_one_line_and_a_broken_one_comes_with_its_wit
     assert some.index("broken: <b>One vote</b>") < some.index("not decided: <b>Ends</b>") < some.index("other three")
     assert "S1 &lt;twice&gt;" in some.split("<details>")[0]
     assert "holds: <b>a</b>" in verdicts(kept[:1]) and "<details>" not in verdicts(kept[:1])
+    assert "both promises hold" in verdicts(kept[:2])
     assert verdicts([]) == ""
+
+
+def test_a_table_names_its_columns_in_words_with_their_units() -> None:
+    shown = table(pd.DataFrame({"leader_change_ms": [1.0], "commits_per_s": [2.0], "ring": [3]}))
+    assert all(f">{name}</th>" in shown for name in ("leader change (ms)", "commits (per s)", "ring"))
 
 
 def test_many_choices_fold_to_a_summary() -> None:
