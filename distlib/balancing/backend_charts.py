@@ -51,7 +51,10 @@ def by_variability(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
             columns += [column, column]
     figure.add_traces(traces, rows=[1] * len(traces), cols=columns)  # one by one, each takes plotly a millisecond more
     top = float(table["high_s"].max())
-    figure.update_layout(margin=theme.margins(70, 24, 84, 58), legend={"y": 1.12})
+    figure.update_layout(
+        margin=theme.margins(70, 24, 84, 58),
+        legend={"y": 1.12, "title": {"text": "sign: simulated, ring: theory   ", "font": {"size": 11}}},
+    )
     ticks = [one for one in (1, 2, 3, 5, 10, 20, 30, 50, 100, 200) if one < 1.3 * top]
     figure.update_yaxes(**theme.log_axis(0.9, 1.2 * top), tickvals=ticks)
     figure.update_yaxes(title_text=RESPONSE, col=1)
@@ -79,7 +82,7 @@ def outage_course(course: pd.DataFrame, crash_s: float, back_s: float) -> go.Fig
         )  # fmt: skip
         figure.add_scatter(
             y=rows["mean_s"], row=2, col=1, showlegend=False, **common,
-            hovertemplate=f"<b>{name}</b>, t = %{{x:g}}<br>mean response %{{y:.2f}}<extra></extra>",
+            hovertemplate=f"<b>{name}</b>, t = %{{x:g}}<br>mean response %{{y:.2f}} s<extra></extra>",
         )  # fmt: skip
     tops = float(course["failed"].max()) or 0.1, float(course["mean_s"].max())
     for row, top in enumerate(tops, 1):
@@ -91,6 +94,6 @@ def outage_course(course: pd.DataFrame, crash_s: float, back_s: float) -> go.Fig
         )  # fmt: skip
         figure.update_yaxes(range=[0, 1.1 * top], row=row, col=1)
     figure.update_yaxes(title_text="share that fails", tickformat=".0%", row=1, col=1)
-    figure.update_yaxes(title_text="mean response", row=2, col=1)
-    figure.update_xaxes(title_text="time (mean service times)", row=2, col=1)
+    figure.update_yaxes(title_text="mean response (s)", row=2, col=1)
+    figure.update_xaxes(title_text="time (s; a mean service takes 1 s)", row=2, col=1)
     return figure.update_layout(margin=theme.margins(70, 24, 44, 56))

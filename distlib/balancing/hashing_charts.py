@@ -57,7 +57,7 @@ def _arc_trace(arcs: pd.DataFrame, node: int, radius: float, width: float) -> go
     style = theme.series_style(node)
     return lines(
         [arc(span, radius) for span in arcs[["start", "end"]].to_numpy(float)], hoverinfo=None,
-        line={"color": style.colour, "width": width}, name=f"N{node}", showlegend=False,
+        line={"color": style.colour, "width": width, "simplify": False}, name=f"N{node}", showlegend=False,
         opacity=0.9 if style.dash == "solid" else 0.55, hovertemplate=f"owned by <b>N{node}</b><extra></extra>",
     )  # fmt: skip
 

@@ -30,6 +30,15 @@ ROLES = ("acceptor", "proposer", "learner", theme.CRASHED)
 draw_single_decree = partial(draw_spacetime, kinds=KINDS, roles=ROLES)
 
 
+@dataclass(frozen=True)
+class SingleDecreeView(WindowView):
+    """What part of a run is shown: first the one in which it is decided; nothing happens after that."""
+
+    window: str = parameter(
+        "first third", "show", choices=("whole run", *THIRDS), help="the decision falls in the first"
+    )
+
+
 class SingleDecreeLab(TraceLab):
     """One decision among rival proposers, with quorums of any size."""
 
@@ -37,6 +46,7 @@ class SingleDecreeLab(TraceLab):
     question = "When is a value chosen, and what do later ballots propose?"
     near = ("acceptors", "proposers", "loss", "seed")
     params = scenarios.SingleDecreeParams
+    view: Any = SingleDecreeView
     figures = {"space-time": draw_single_decree, "roles": draw_roles}
     presets = {
         "One proposer": {"proposers": 1},
@@ -70,6 +80,7 @@ class DuelLab(SingleDecreeLab):
     question = "Each proposer undoes the other's promises: what lets one of them win?"
     near = ("proposers", "backoff_ms", "stagger_ms", "seed")
     params = scenarios.DuelParams
+    view = WindowView
     figures = {
         "space-time": lambda found, window: draw_single_decree(found[0], window),
         "rounds against backoff": lambda found: rounds_against_backoff(found[1]),
