@@ -155,11 +155,15 @@ def _variability(cv2: float) -> str:
     return f"c² = {cv2:g}" if cv2 not in names else f"{names[cv2]} ({cv2:g})"
 
 
+BANDS = {"title": {"text": "band: 95 % confidence<br>", "font": {"size": 11}}}
+"""The legend's words about the bands round the lines."""
+
+
 def herd_curve(table: pd.DataFrame) -> go.Figure:
     """Mean response against the age of the load information: everybody runs to the backend that *was* idle. ``table``
     has the columns policy, interval_s (0: live), mean_s, low_s, high_s."""
     check_columns(table, "policy", "interval_s", "mean_s", "low_s", "high_s")
-    figure = theme.figure(height=430, margin=(70, 24, 20, 58), legend=theme.legend_beside())
+    figure = theme.figure(height=430, margin=(70, 24, 20, 58), legend=theme.legend_beside(**BANDS))
     names = list(table["policy"].unique())
     given = sorted(table["interval_s"].unique())
     positive = [one for one in given if one > 0]

@@ -25,8 +25,10 @@ def fitting(part: Segment, room_px: float) -> str:
     term = "" if part.term is None else part.term
     if part.role == theme.CRASHED:
         return longest(("\u2003\u2003crashed",), room_px - 24)
+    if clear := longest((f"\u2003{part.label}",), room_px - 2):  # of the messages that began the role
+        return clear
     short = (part.label, f"{part.role} {term}".strip(), f"{initial(part.role)}{term}")
-    return longest((f"\u2003{part.label}", *short), room_px - 8)  # clear of the messages that began the role
+    return longest(short, room_px - 8)
 
 
 def role_bars(

@@ -62,7 +62,7 @@ def _failovers(
 def split_vote_curve(curve: pd.DataFrame, simulated: pd.DataFrame, mark: float) -> go.Figure:
     """The split-vote formula as a line and simulations as points with three standard errors; ``mark`` is the reader's
     latency. ``curve``: latency, probability; ``simulated``: latency, share, standard_error."""
-    figure = theme.figure(height=380)
+    figure = theme.figure(height=360, margin=(64, 24, 40, 56))
     blue, orange = theme.series_style(0).colour, theme.series_style(1).colour
     share, spread = 100 * simulated["share"], 300 * simulated["standard_error"]
     here = curve.iloc[[int((curve["latency"] - mark).abs().argmin())]]
@@ -93,7 +93,7 @@ def split_vote_curve(curve: pd.DataFrame, simulated: pd.DataFrame, mark: float) 
 def throughput_chart(table: pd.DataFrame) -> go.Figure:
     """Commits a second and commit latency against the number of servers, one line a placement, on logarithmic scales.
     ``table``: placement, servers, commits_per_s, p50_ms, p99_ms."""
-    titles = ["commits a second", "commit latency, ms (line: median, dot: 99th percentile)"]
+    titles = ["commits a second", "commit latency, ms (line: median, ring: 99th percentile)"]
     figure = theme.panels(1, 2, height=420, subplot_titles=titles)
     for number, (placement, rows) in enumerate(table.groupby("placement", sort=False)):
         style = theme.series_style(number)
@@ -111,10 +111,10 @@ def throughput_chart(table: pd.DataFrame) -> go.Figure:
             hover = f"{placement}, %{{x}} servers: %{{y:,.0f}} {unit}<extra></extra>"
             part = go.Scatter(x=rows["servers"], y=rows[values], legendgroup=placement, hovertemplate=hover, **look)
             figure.add_trace(part, 1, column)
-    figure.update_layout(margin={"l": 64, "r": 24, "t": 96, "b": 56}, legend={"y": 1.12})
+    figure.update_layout(margin={"l": 64, "r": 24, "t": 68, "b": 56}, legend={"y": 1.1})
     figure.update_annotations(font_size=14)
     figure.update_xaxes(title_text="servers", tickvals=sorted(table["servers"].unique()))
-    figure.update_yaxes(type="log", dtick=1)
+    figure.update_yaxes(type="log", dtick=1, tickformat=",")
     return figure
 
 
