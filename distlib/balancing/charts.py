@@ -18,7 +18,7 @@ from distlib.figures.player import add_player
 from distlib.figures.theme import SYMBOLS, LineStyle
 
 MOST_ROWS = 40
-"""Bars get no taller than this many requests; a longer queue shows its number."""
+"""Bars get no taller than this many requests; a longer queue shows its number and an arrow."""
 IN_SERVICE: dict[str, Any] = {
     "name": "in service", "marker": {"color": theme.BLUE}, "textposition": "outside",
     "textfont": {"color": theme.ALARM, "size": 12}, "cliponaxis": False,
@@ -74,7 +74,9 @@ def _bars(row: np.ndarray, shared: bool, top: int) -> list[dict[str, Any]]:
     if shared:
         busy[0] = 0
     idle = ["idle" if one == 0 and not (shared and at == 0) else "" for at, one in enumerate(row)]
-    tall = [f"{one}" if one > 1 or (shared and at == 0) else "" for at, one in enumerate(row)]
+    tall = [
+        f"{one}{' ↑' if one > top else ''}" if one > 1 or (shared and at == 0) else "" for at, one in enumerate(row)
+    ]
     return [{"y": busy, "text": idle}, {"y": np.minimum(row - busy, top - busy), "text": tall}]
 
 

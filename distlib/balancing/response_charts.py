@@ -140,7 +140,8 @@ def response_tail(ccdf: pd.DataFrame, theory: pd.DataFrame | None = None) -> go.
     ``ccdf`` and ``theory`` (thin lines) have the columns policy, response_s, tail. Raises ``ValueError`` for an empty
     table or a missing column."""
     check_columns(ccdf, "policy", "response_s", "tail")
-    figure = theme.figure(height=440, margin=(118, 24, 20, 56), legend=theme.legend_beside())
+    key = {} if theory is None else {"title": {"text": "dotted: theory<br>", "font": {"size": 11}}}
+    figure = theme.figure(height=440, margin=(118, 24, 20, 56), legend=theme.legend_beside(**key))
     names = list(ccdf["policy"].unique())
     top = 1.05 * float(ccdf.loc[ccdf["tail"] > 5e-5, "response_s"].max())
     for name in names:

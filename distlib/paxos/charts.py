@@ -54,20 +54,21 @@ def protocol_bars(comparison: pd.DataFrame) -> go.Figure:
     """Messages a command, round trips a command, and the time of a leader change, protocol by protocol.
     ``comparison`` has the columns protocol, messages, round_trips, leader_change_ms, standard_error_ms."""
     panels = {"messages": "messages a command", "round_trips": "round trips a command",
-              "leader_change_ms": "leader change (ms)"}  # fmt: skip
+              "leader_change_ms": "leader change (ms, ± 3 SE)"}  # fmt: skip
     check_columns(comparison, "protocol", *panels, "standard_error_ms", name="comparison")
     figure = theme.panels(1, 3, height=360, subplot_titles=list(panels.values()), horizontal_spacing=0.08)
     for place, column in enumerate(panels, 1):
         for _, row in comparison.iterrows():
             colour, hatch = PROTOCOLS.get(row["protocol"], (theme.SOFT, ""))
             value, known = row[column], pd.notna(row[column])
+            said = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
             error = (
                 row["standard_error_ms"] if column == "leader_change_ms" and pd.notna(row["standard_error_ms"]) else 0
             )
             figure.add_trace(go.Bar(
                 x=[row["protocol"]], y=[value if known else 0], name=row["protocol"], showlegend=False,
                 marker={"color": colour, "pattern": {"shape": hatch, "fgcolor": theme.PAPER, "solidity": 0.15}},
-                text=[f"<b>{value:.3g}</b>" if known else "no leader"], insidetextanchor="middle", textangle=0,
+                text=[f"<b>{said}</b>" if known else "no leader"], insidetextanchor="middle", textangle=0,
                 textposition="inside" if known else "outside", cliponaxis=False,
                 insidetextfont={"color": theme.PAPER, "size": 15},
                 error_y={"type": "data", "array": [3 * error], "visible": bool(error), "color": theme.INK},

@@ -52,7 +52,7 @@ def test_a_central_queue_has_a_bar_of_its_own() -> None:
 def test_a_very_long_queue_is_cut_off_and_its_number_written() -> None:
     figure = balancing.live_queues(lengths([[5000]]), waiting([4999]), unstable="load is 2")
     assert figure.data[0].y[0] + figure.data[1].y[0] == balancing.MOST_ROWS
-    assert figure.data[1].text[0] == "5000"
+    assert figure.data[1].text[0] == "5000 ↑", "a bar that is cut says so"
     assert "unstable" in said(figure)[0]
 
 

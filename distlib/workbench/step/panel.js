@@ -60,6 +60,9 @@ function draw(root, now) {
     `<ul class="step-verdicts">${now.verdicts.map(verdict).join("")}</ul></div>`;
   root.dataset.state = now.state;
   root.querySelector(".step-next").scrollTop = at;
+  const state = root.querySelector(".step-state");
+  root.tallest = Math.max(root.tallest ?? 0, state.offsetHeight); // it grows and never shrinks: the picture below stays
+  state.style.minHeight = `${root.tallest}px`;
   if (held) {
     const same = [...root.querySelectorAll(`[data-act="${held[0]}"]`)];
     (same.find((one) => one.dataset.id === held[1]) ?? same[0])?.focus({ preventScroll: true });
