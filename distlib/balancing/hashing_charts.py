@@ -21,6 +21,8 @@ from distlib.figures.player import add_player
 from distlib.figures.shapes import lines
 
 OUTER, BEFORE, AFTER = 1.0, 0.74, 1.0
+MOST_NAMES = 14
+"""So many names stand side by side under the bars."""
 
 
 def ring(arcs: pd.DataFrame, shares: pd.DataFrame, expected_deviation: float) -> go.Figure:
@@ -40,8 +42,9 @@ def ring(arcs: pd.DataFrame, shares: pd.DataFrame, expected_deviation: float) ->
     figure.update_layout(margin=theme.margins(8, 24, 44, 56), legend={"y": 1.02})
     figure.update_layout(bargap=0.25, barmode="overlay")
     _round_axes(figure)
-    names = [f"N{node}" for node in shares["node"]]
-    figure.update_xaxes(row=1, col=2, tickvals=list(range(len(names))), ticktext=names, title_text="node", ticks="")
+    places = list(range(0, len(shares), -(-len(shares) // MOST_NAMES)))  # every other name, or fewer, where all collide
+    names = [f"N{shares['node'].iloc[place]}" for place in places]
+    figure.update_xaxes(row=1, col=2, tickvals=places, ticktext=names, title_text="node", ticks="")
     top = 1.2 * max(float(shares["share"].max()), float((shares["keys"] / max(shares["keys"].sum(), 1)).max()))
     return figure.update_yaxes(row=1, col=2, title_text="share", tickformat=".0%", range=[0, top])
 

@@ -45,6 +45,13 @@ def test_the_ring_has_a_trace_a_node_and_names_each() -> None:
     assert sum(bars.y) == pytest.approx(1.0)
 
 
+def test_of_many_nodes_only_so_many_are_named_under_their_bars() -> None:
+    view = ring_view(RingParams(nodes=40))
+    axis = hashing.ring(view.arcs, view.shares, view.expected_deviation).layout.xaxis2
+    assert axis.ticktext[:3] == ("N0", "N3", "N6") and axis.tickvals[:3] == (0, 3, 6)
+    assert len(axis.ticktext) <= hashing.MOST_NAMES
+
+
 def test_what_changes_hands_is_what_the_new_node_owns() -> None:
     before, after = (ring_view(RingParams(nodes=n, virtual_nodes=20)) for n in (5, 6))
     moved = hashing.changed_arcs(before.arcs, after.arcs)

@@ -118,6 +118,14 @@ def test_long_labels_are_cut_where_the_next_begins():
     assert "…" in texts(history_timeline(frame(rows)))
 
 
+def test_the_stuck_operation_keeps_its_words_and_what_begins_under_them_has_none():
+    rows = [("1", "write 1", 0.0, 1.0, 1, "placed", ""), ("1", "read → nil", 2.0, 2.1, 0, "stuck", "")]
+    rows += [("1", "write 7", 3.0, 3.1, 0, "not placed", ""), ("1", "write 8", 90.0, 100.0, 0, "not placed", "")]
+    shown = texts(history_timeline(frame(rows)))
+    assert "✗ read → nil" in shown and "write 8" in shown
+    assert "write 7" not in shown
+
+
 @pytest.mark.parametrize(
     ("calls", "returns", "gap", "expected"),
     [

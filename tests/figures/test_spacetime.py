@@ -94,6 +94,8 @@ def test_partitions_are_bands_with_their_groups_by_name() -> None:
     assert (band.x[0], band.x[1]) == (40, 50)
     assert {y for y in wall.y if y is not None} == {-1.5}
     assert list(label.text) == ["partition: S1 S2 ┃ S3"]
+    calm = spacetime(run.trace(faults=()))
+    assert calm.layout.yaxis.range[1] < label.y[0] < figure.layout.yaxis.range[1], "room for its name, and only then"
 
 
 def test_walls_are_left_out_where_groups_are_no_neighbours() -> None:
