@@ -85,6 +85,18 @@ def test_a_class_may_be_expected_to_fail():
     assert judge(Paxos, only=("liveness",), expected_failure="agreement").status == "failed"
 
 
+class AlwaysAMajority(Raft):
+    def has_majority(self, who):
+        return True
+
+
+def test_what_breaks_first_does_not_hide_what_is_expected():
+    assert judge(AlwaysAMajority).failure.invariant == "Committed Entries Survive"
+    found = judge(AlwaysAMajority, expected_failure="Election Safety")
+    assert found.passed and found.example.broken.invariant == "Election Safety"
+    assert "has led already" in found.story[-1] and found.trace.violations
+
+
 class Sleepy(Raft):
     def on_election_timeout(self) -> None:
         self.restart_election_timer()
