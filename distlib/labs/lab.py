@@ -22,6 +22,7 @@ import difflib
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -30,6 +31,7 @@ import pandas as pd
 
 from distlib.core import require
 from distlib.core.parameter import Parameters
+from distlib.figures.unchecked import unchecked
 from distlib.labs import scenario_file
 from distlib.labs.controls import Controls, literal
 from distlib.labs.declaration import check_declaration, names_of, options_of, values_of
@@ -102,6 +104,7 @@ class Lab(Shown):
         self._lock = threading.RLock()
         self._behind = False  # the picture is of an earlier run than the controls
         self._quiet = False  # values are being set by us; no run for each
+        self._drawn: set[str] = set()  # figures that plotly has checked
         self.picture = Picture()
         self.controls = Controls(list(self.figures))
         self.controls.add(cls.params, weakly(self._params_moved))
@@ -328,7 +331,9 @@ class Lab(Shown):
                 self.view, self.figure = _made(type(self).view, standing), standing["figure"]
                 draw = self.figures[self.figure]
                 options = {name: getattr(self.view, name) for name in options_of(draw, type(self).view)}
-                self.picture.show(draw(self._result, **options), self.figure)
+                with unchecked() if self.figure in self._drawn else nullcontext():
+                    self.picture.show(draw(self._result, **options), self.figure)
+                self._drawn.add(self.figure)
                 if not self._behind:  # else what was said about that must stay
                     table, verdicts = self.table(self._result), self.verdicts(self._result)
                     self._frame.show_result(table, verdicts, self.params.warnings(), early)

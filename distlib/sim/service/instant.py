@@ -9,6 +9,8 @@ is summed with the rounded-off rest beside it.
 
 from __future__ import annotations
 
+from typing import Any
+
 from distlib.core.draw import compiled
 
 LATEST = 1.0 + 2.0**-46
@@ -34,3 +36,16 @@ def after(start: float, rest: float, duration: float) -> tuple[float, float]:
     rest += (start - (end - added)) + (duration - added)
     whole = end + rest
     return whole, rest - (whole - end)
+
+
+@compiled
+def tally(times: Any, at: Any, group: Any, counts: Any) -> None:
+    """Count in ``counts``, shape (times + 1, groups), how much of each group lies at or before each of the ascending
+    ``times`` and after the one before it. ``at`` is in order nearly, so the next place is near the last one."""
+    place = 0
+    for i in range(at.size):
+        while place < times.size and not at[i] <= times[place]:  # what is NaN never happens
+            place += 1
+        while place > 0 and times[place - 1] >= at[i]:
+            place -= 1
+        counts[place, group[i]] += 1

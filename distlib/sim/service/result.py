@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from distlib.core import require
 from distlib.core.exact import rounded_down
 from distlib.sim.service.balancer_state import FAILED, OK, REJECTED, UNAVAILABLE, Floats
-from distlib.sim.service.instant import LATEST
+from distlib.sim.service.instant import LATEST, tally
 from distlib.sim.service.params import ServiceParams
 
 WARM_UP = 0.1  # share of the requests that statistics leave out, because the service starts empty
@@ -59,8 +59,8 @@ def batch_means(values: Floats) -> Estimate:
 def happened_by(times_s: Floats, at_s: Floats, group: NDArray[np.int32], groups: int) -> NDArray[np.int64]:
     """How many of each group have happened by the end of each of these instants, shape (times, groups)."""
     times, place = np.unique(np.multiply(times_s, LATEST), return_inverse=True)
-    cell = np.searchsorted(times, at_s) * groups + group  # the first of the instants by which it has happened
-    counts = np.bincount(cell, minlength=(times.size + 1) * groups).reshape(-1, groups)
+    counts = np.zeros((times.size + 1, groups), np.int64)
+    tally(times, at_s, group, counts)
     return np.asarray(counts[:-1].cumsum(axis=0)[place])
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from math import ceil
 from typing import Any
 
 from distlib.figures.branches import CLICKABLE, InFlight, Scene, TreeNode, step_diagram
+from distlib.figures.unchecked import unchecked
 from distlib.labs.picture import Picture
 from distlib.workbench.step.cluster import ClusterState, Tree, text_of
 
@@ -49,7 +51,8 @@ class StepPicture(Picture):
         low, high = self._window
         if not (low <= here.depth <= high - 1 and self._window_of == self.shown):
             self._window, self._window_of = self.window(here.depth), self.shown
-        self.show(step_diagram(scene_of(tree, here, self._window)))
+        with nullcontext() if self.figure is None else unchecked():
+            self.show(step_diagram(scene_of(tree, here, self._window)))
 
     def _hear(self, event: str, points: list[dict[str, Any]]) -> None:
         for point in points:
