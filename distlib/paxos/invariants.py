@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
+from distlib.core.freeze import ByName
 from distlib.core.invariant import Broken, Invariant
 from distlib.core.node import Node, NodeId
 from distlib.paxos.message import Report
@@ -141,10 +142,12 @@ def paxos_invariants() -> tuple[Invariant, ...]:
 
 
 class Slots(NamedTuple):
-    """The ghost of ``SlotAgreement``: acceptances (server, slot, ballot, request), and (slot, request, how) chosen."""
+    """The ghost of ``SlotAgreement``: acceptances (server, slot, ballot, request), (slot, request, how) chosen, and the
+    servers' logs as last looked at."""
 
     votes: frozenset[tuple[NodeId, int, Any, Any]] = frozenset()
     chosen: tuple[tuple[int, Any, str], ...] = ()
+    logs: ByName = ByName()
 
 
 class SlotAgreement(ServerInvariant):
@@ -156,18 +159,34 @@ class SlotAgreement(ServerInvariant):
     initial = Slots()
 
     def after_server(self, ghost: Slots, nodes: Nodes, server: Any) -> Hashable:
+        log, votes, seen = server.log, self._new_votes(ghost, server), len(_known(ghost.logs, server))
+        if not votes and not server.learnt and seen == len(log):
+            return ghost
         chosen = {slot: (request, how) for slot, request, how in ghost.chosen}
         known = len(chosen)
-        votes = {(server.id, slot, *proposal) for slot, proposal in server.accepted.items()} - ghost.votes
         for _, slot, ballot, request in sorted(votes, key=lambda vote: vote[1]):
             same = [one[0] for one in (*ghost.votes, *votes) if one[1:] == (slot, ballot, request)]
             if len(same) >= server.phase2_quorum:
                 _decide(chosen, slot, request, f"{', '.join(sorted(same))} accepted it at ballot {ballot}")
-        for slot, request in (*enumerate(server.log, 1), *server.learnt.items()):
+        for slot, request in (*enumerate(log[seen:], seen + 1), *server.learnt.items()):
             _decide(chosen, slot, request, f"{server.id} believes so")
-        if not votes and len(chosen) == known:
+        if not votes and len(chosen) == known and seen == len(log):
             return ghost
-        return Slots(ghost.votes | votes, tuple((slot, *chosen[slot]) for slot in sorted(chosen)))
+        ordered = tuple((slot, *chosen[slot]) for slot in sorted(chosen))
+        return Slots(ghost.votes | votes, ordered, _with(ghost.logs, server, log))
+
+    def _new_votes(self, ghost: Slots, server: Any) -> set[tuple[NodeId, int, Any, Any]]:
+        return {(server.id, slot, *proposal) for slot, proposal in server.accepted.items()} - ghost.votes
+
+
+def _known(logs: ByName, server: Any) -> Any:
+    """What of the log of ``server`` was looked at before, and still stands there."""
+    log = dict(logs).get(server.id, ())
+    return log if server.log[: len(log)] == log else ()
+
+
+def _with(pairs: ByName, server: Any, value: Any) -> ByName:
+    return ByName(sorted({**dict(pairs), server.id: value}.items(), key=lambda pair: pair[0]))
 
 
 def _decide(chosen: dict[int, tuple[Any, str]], slot: int, request: Any, how: str) -> None:
@@ -187,31 +206,40 @@ class PrefixConsistency(OneHistory):
 class AtMostOnce(ServerInvariant):
     """The state machine is what comes of the log, each client's requests applied once, in the order of their numbers.
 
-    The ghost: what was looked at already.
+    The ghost: by server, the requests that it had applied at the last look, the state that comes of them, and the
+    clients' last numbers among them.
     """
 
     name = "at most once"
     paper = "Schneider 1990, §3.3; Ongaro & Ousterhout 2014, §8: a repeated request is not applied again"
     mark = "learnt"
-    initial: Hashable = frozenset()
+    initial: Hashable = ByName()
 
-    def after_server(self, ghost: frozenset[Any], nodes: Nodes, server: Any) -> Hashable:
-        reached = (server.id, server.last_applied, server.machine_state)
-        if server.machine_state is None or reached in ghost:
+    def after_server(self, ghost: ByName, nodes: Nodes, server: Any) -> Hashable:
+        if server.machine_state is None:
             return ghost
-        state, last = server.machine.initial(), dict[NodeId, int]()
-        for request in server.log[: server.last_applied]:
-            numbered = request.client is not None and request.serial is not None
-            if numbered and request.serial <= last.get(request.client, 0):
-                continue  # repeated, or given up by its client before a later one
-            if numbered:
-                last[request.client] = request.serial
-            if not isinstance(request.command, NoOp):
-                state, _ = server.machine.apply(state, request.command)
+        applied = server.log[: server.last_applied]
+        before, state, numbers = dict(ghost).get(server.id, ((), None, ()))
+        if not before or applied[: len(before)] != before:
+            before, state, numbers = (), server.machine.initial(), ()
+        last = dict(numbers)
+        for request in applied[len(before) :]:
+            state = self._applied(server.machine, state, last, request)
         if state != server.machine_state:
             has = f"{server.id} has the state {server.machine_state!r}"
             raise Broken(f"{has}; its log, each request once, gives {state!r}")
-        return ghost | {reached}
+        if len(before) == len(applied):
+            return ghost
+        return _with(ghost, server, (applied, state, tuple(last.items())))
+
+    @staticmethod
+    def _applied(machine: Any, state: Any, last: dict[NodeId, int], request: Any) -> Any:
+        """The state after ``request``; ``last``, the clients' numbers, is brought up to date."""
+        if request.client is not None and request.serial is not None:
+            if request.serial <= last.get(request.client, 0):
+                return state  # repeated, or given up by its client before a later one
+            last[request.client] = request.serial
+        return state if isinstance(request.command, NoOp) else machine.apply(state, request.command)[0]
 
 
 def multi_paxos_invariants() -> tuple[Invariant, ...]:
