@@ -176,8 +176,8 @@ def outage(params: OutageParams = OutageParams(), progress: OnProgress = lambda 
 def _counted(found: ServiceResult, from_s: float, to_s: float) -> tuple[float, float, float]:
     """Requests that arrive between two times, those of them that fail, and the sum of the others' response times."""
     here = slice(*np.searchsorted(found.arrival_s, (from_s, to_s)))
-    failed = found.status[here] != OK
-    return failed.size, failed.sum(), np.nan_to_num(found.response_s[here]).sum()
+    answered = found.status[here] == OK
+    return answered.size, answered.size - answered.sum(), found.response_s[here][answered].sum()
 
 
 def _over(parts: NDArray[np.float64], wholes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -199,7 +199,7 @@ def by_window(found: ServiceResult, end_s: float) -> NDArray[np.float64]:
     """Requests, failed ones and the sum of the response times, by the window of their arrival; shape (3, windows)."""
     count = round(end_s / WINDOW_S)
     window = (found.arrival_s / WINDOW_S).astype(np.int64)
-    kept = window < count
-    weights = (None, found.status != OK, np.nan_to_num(found.response_s))
-    sums = [np.bincount(window[kept], None if one is None else one[kept], count) for one in weights]
-    return np.array(sums, np.float64)
+    kept, answered = window < count, found.status == OK
+    lost, shown = kept & ~answered, kept & answered
+    response = np.bincount(window[shown], found.response_s[shown], count)
+    return np.array([np.bincount(window[kept], None, count), np.bincount(window[lost], None, count), response])

@@ -106,12 +106,12 @@ def dataclass_fields(cls: type) -> None:
 def _number(
     name: str, value: Any, words: str, types: tuple[type, ...], low: float | None, high: float | None, unit: str
 ) -> Any:
-    wanted = f"{words}{_range(low, high, unit)}"
-    _check_type(name, value, types, wanted)
-    finite = types == (int,) or _is_finite(value)
-    if not finite or (low is not None and value < low) or (high is not None and value > high):
-        raise ValueError(f"{name} is {value!r}; it takes {wanted}")
-    return value
+    right_type = isinstance(value, types) and not isinstance(value, bool)
+    finite = right_type and (types == (int,) or _is_finite(value))
+    if finite and (low is None or value >= low) and (high is None or value <= high):
+        return value
+    wrong = ValueError if right_type else TypeError
+    raise wrong(f"{name} is {value!r}; it takes {words}{_range(low, high, unit)}")
 
 
 def _is_finite(value: float) -> bool:

@@ -149,8 +149,9 @@ def new_balancer_state(
         following=following, preceding=np.full(1 if ordered else jobs + n, -1, np.int32),
     )  # fmt: skip
     for me in range(m):
-        for left_out in np.setdiff1d(np.arange(n), members[me]):
-            set_available(known, me, left_out, False)
+        if members[me].size < n:
+            for left_out in np.setdiff1d(np.arange(n), members[me]):
+                set_available(known, me, left_out, False)
         policy.begin(known, me, Seeds(seed).number("first turn", first + me))
     for backend in np.flatnonzero(users):  # they are idle, and in somebody's queue
         known.token[backend] = user[backend, below(token_key[backend], 0, int(users[backend]))]

@@ -49,7 +49,7 @@ def batch_means(values: Floats) -> Estimate:
         return Estimate(float(values.mean()), math.nan)
     off = values[: length * BATCHES].reshape(BATCHES, length).mean(axis=1)
     off -= off.mean()
-    covariances = np.array([off[: BATCHES - lag] @ off[lag:] for lag in range(BATCHES)]) / (BATCHES - 1)
+    covariances = np.correlate(off, off, "full")[BATCHES - 1 :] / (BATCHES - 1)
     pairs = covariances[::2] + covariances[1::2]
     positive = pairs[: np.append(pairs <= 0, True).argmax()]
     variance = max(covariances[0], 2 * np.minimum.accumulate(positive).sum() - covariances[0])
