@@ -6,6 +6,7 @@ Each function raises ``ValueError`` for an empty table or a missing column.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,27 +29,16 @@ def by_variability(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     names = list(table["policy"].unique())
     places = {cv2: place for place, cv2 in enumerate(sorted(table["cv2"].unique()))}
     groups = table.assign(place=table["cv2"].map(places)).groupby(["discipline", "policy"])
-    traces, columns = [], []
+    traces: list[go.Scatter] = []
+    columns: list[int] = []
     for column, discipline in enumerate(titles, 1):
         for number, name in enumerate(names):
             rows = {key: one.to_numpy() for key, one in groups.get_group((discipline, name)).items()}
-            style, x, known = policy_style(name, names), rows["place"], ~np.isnan(rows["theory_s"])
-            simulated = go.Scatter(
-                x=x, y=rows["mean_s"], mode="lines+markers", name=name, legendgroup=name, showlegend=column == 1,
-                line={"color": style.colour, "width": 1, "dash": "dot"},
-                marker={"color": style.colour, "size": 9, "symbol": SYMBOLS[number % 5]},
-                error_y={"array": rows["high_s"] - rows["mean_s"], "thickness": 1.2, "width": 3},
-                customdata=rows["cv2"],
-                hovertemplate=f"<b>{name}</b>, c² = %{{customdata:g}}<br>simulated %{{y:.2f}}<extra></extra>",
-            )  # fmt: skip
-            closed_form = go.Scatter(
-                x=x[known], y=rows["theory_s"][known], mode="lines+markers", name="theory", showlegend=False,
-                legendgroup=name, line={"color": style.colour, "width": 2.2},
-                marker={"symbol": "circle-open", "size": 16, "color": theme.INK, "line": {"width": 1.4}},
-                hovertemplate=f"<b>{name}</b><br>theory %{{y:.3f}}<extra></extra>",
-            )  # fmt: skip
-            traces += [simulated, closed_form]
-            columns += [column, column]
+            style, known = policy_style(name, names), ~np.isnan(rows["theory_s"])
+            traces.append(_simulated(rows, name, style.colour, SYMBOLS[number % 5], showlegend=column == 1))
+            if known.any():
+                traces.append(_closed_form({key: one[known] for key, one in rows.items()}, name, style.colour))
+            columns += [column] * (len(traces) - len(columns))
     figure.add_traces(traces, rows=[1] * len(traces), cols=columns)  # one by one, each takes plotly a millisecond more
     top = float(table["high_s"].max())
     figure.update_layout(
@@ -65,6 +55,24 @@ def by_variability(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
         ticktext=named,
         range=[-0.3, len(places) - 0.7],
     )
+
+
+def _simulated(rows: Mapping[str, Any], name: str, colour: str, symbol: str, **options: Any) -> go.Scatter:
+    return go.Scatter(
+        x=rows["place"], y=rows["mean_s"], mode="lines+markers", name=name, legendgroup=name, **options,
+        line={"color": colour, "width": 1, "dash": "dot"}, marker={"color": colour, "size": 9, "symbol": symbol},
+        error_y={"array": rows["high_s"] - rows["mean_s"], "thickness": 1.2, "width": 3}, customdata=rows["cv2"],
+        hovertemplate=f"<b>{name}</b>, c² = %{{customdata:g}}<br>simulated %{{y:.2f}}<extra></extra>",
+    )  # fmt: skip
+
+
+def _closed_form(rows: Mapping[str, Any], name: str, colour: str) -> go.Scatter:
+    return go.Scatter(
+        x=rows["place"], y=rows["theory_s"], mode="lines+markers", name="theory", showlegend=False, legendgroup=name,
+        line={"color": colour, "width": 2.2},
+        marker={"symbol": "circle-open", "size": 16, "color": theme.INK, "line": {"width": 1.4}},
+        hovertemplate=f"<b>{name}</b><br>theory %{{y:.3f}}<extra></extra>",
+    )  # fmt: skip
 
 
 def outage_course(course: pd.DataFrame, crash_s: float, back_s: float) -> go.Figure:

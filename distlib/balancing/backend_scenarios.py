@@ -67,7 +67,7 @@ class DisciplineParams(Parameters):
     )
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1,
         help="who takes part")  # fmt: skip
-    requests: int = parameter(30_000, "requests", low=1000, high=400_000, scale="log", help="per point")
+    requests: int = parameter(20_000, "requests", low=1000, high=400_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:

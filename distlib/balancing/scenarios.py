@@ -199,7 +199,7 @@ class LoadCurveParams(Parameters):
     cv2: float = parameter(4.0, "c²", low=1.0, high=50.0, scale="log", help="of hyperexponential and log-normal")
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1)
     requests: int = parameter(
-        200_000, "requests", low=1000, high=500_000, scale="log",
+        150_000, "requests", low=1000, high=500_000, scale="log",
         help="at the highest load; fewer at lower ones, whose means settle sooner",
     )  # fmt: skip
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
@@ -295,7 +295,7 @@ class StaleParams(Parameters):
     backends: int = parameter(100, "backends", low=2, high=500, help="machines behind the balancer, one server each")
     policies: tuple[str, ...] = parameter(("random", "two choices", "three choices", "least request"), "policies",
         choices=tuple(POLICIES), several=True, at_least=1)  # fmt: skip
-    requests: int = parameter(60_000, "requests", low=1000, high=200_000, scale="log", help="per point")
+    requests: int = parameter(45_000, "requests", low=1000, high=200_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
