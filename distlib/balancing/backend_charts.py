@@ -33,7 +33,7 @@ def by_variability(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     columns: list[int] = []
     for column, discipline in enumerate(titles, 1):
         for number, name in enumerate(names):
-            rows = {key: one.to_numpy() for key, one in groups.get_group((discipline, name)).items()}
+            rows = {str(key): one.to_numpy() for key, one in groups.get_group((discipline, name)).items()}
             style, known = policy_style(name, names), ~np.isnan(rows["theory_s"])
             traces.append(_simulated(rows, name, style.colour, SYMBOLS[number % 5], showlegend=column == 1))
             if known.any():
