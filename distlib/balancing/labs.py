@@ -12,27 +12,20 @@ import pandas as pd
 from distlib.balancing import backend_charts, backend_scenarios, charts, hashing_charts, response_charts, scenarios
 from distlib.balancing.backend_scenarios import CRASH_S, TURNS, DisciplineParams, OutageCourse, OutageParams
 from distlib.balancing.hashing_scenarios import RingParams, RingView, ring_view
-from distlib.balancing.scenarios import Comparison, ComparisonParams, LiveQueues, LoadCurveParams, StaleParams
+from distlib.balancing.scenarios import (
+    MOMENTS,
+    Comparison,
+    ComparisonParams,
+    LiveQueues,
+    LoadCurveParams,
+    StaleParams,
+    wasted,
+)  # fmt: skip
 from distlib.core.parameter import Parameters, parameter
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress
-from distlib.sim.service.result import ServiceResult
-from distlib.sim.sweep import in_threads
 
 Verdicts = Sequence[tuple[str, bool | None, str]]
-MOMENTS = 200
-"""Instants at which a run is looked at for requests that wait while a backend is idle."""
-
-
-def wasted(lengths: np.ndarray, waiting: np.ndarray) -> np.ndarray:
-    """At which moments a request waits although a backend is idle; ``lengths`` has the shape (moments, backends)."""
-    return np.asarray((waiting > 0) & (lengths == 0).any(axis=1))
-
-
-def wasted_share(run: ServiceResult) -> float:
-    """Share of ``MOMENTS`` instants at which a request waits although a backend (of one server) is idle."""
-    times = np.linspace(0.1, 0.95, MOMENTS) * run.arrival_s[-1]
-    return float(wasted(run.queue_lengths(times), run.waiting(times)).mean())
 
 
 class LiveQueuesLab(Lab):
@@ -126,10 +119,9 @@ class LoadBalancingLab(Lab):
     def verdicts(self, result: Comparison) -> Verdicts:
         """By policy: whether a request ever waits while a backend is idle, and whether queues stay finite."""
         found: list[tuple[str, bool | None, str]] = []
-        shares = in_threads(wasted_share, [*result.results.values()])
-        for (name, one), share in zip(result.results.items(), shares, strict=True):
-            if one.unstable:
-                found.append((f"{name}: queues stay finite", False, one.unstable))
+        for name, why, share in result.summary[["policy", "unstable", "wasted"]].itertuples(index=False):
+            if why:
+                found.append((f"{name}: queues stay finite", False, why))
                 continue
             seen = f"at {share:.0%} of {MOMENTS} moments looked at" if share else ""
             found.append((f"{name}: no request waits while a backend is idle", not share, seen))

@@ -13,6 +13,7 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from distlib.balancing import theory as choices
 from distlib.balancing.balls import balls_into_bins
@@ -21,7 +22,6 @@ from distlib.core import require
 from distlib.core.parameter import Parameters, parameter
 from distlib.sim.service.params import Backends, ServiceParams, at_load
 from distlib.sim.service.policy import CentralQueue, Policy
-from distlib.sim.service.result import ServiceResult
 from distlib.sim.service.service import simulate
 from distlib.sim.sweep import in_threads
 from distlib.sim.workload import Deterministic, Exponential, Hyperexponential, LogNormal, Pareto, ServiceTimes
@@ -114,43 +114,63 @@ class ComparisonParams(Parameters):
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
 
+MOMENTS = 200
+"""Instants at which a run is looked at for requests that wait while a backend is idle."""
+
+
+def wasted(lengths: NDArray[np.int64], waiting: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """At which moments a request waits although a backend is idle; ``lengths`` has the shape (moments, backends)."""
+    return np.asarray((waiting > 0) & (lengths == 0).any(axis=1))
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Results by policy name, and the same as tables for a figure.
+    """Tables for a figure.
 
-    ``summary`` has one row a policy (``ServiceResult.summary``, and ``theory_s``, NaN where there is none);
+    ``summary`` has one row a policy (``ServiceResult.summary``, and ``wasted``, the share of ``MOMENTS`` instants at
+    which a request waits although a backend, of one server, is idle, and ``theory_s``, NaN where there is none);
     ``ccdf`` the columns policy, response_s, tail; ``counts`` the columns policy, backend, requests.
     """
 
     params: ComparisonParams
-    results: dict[str, ServiceResult] = field(repr=False)
     summary: pd.DataFrame
     ccdf: pd.DataFrame = field(repr=False)
     counts: pd.DataFrame = field(repr=False)
 
 
-def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparison:
-    """The same requests under every policy. Of one whose queues grow for ever, the result says so (``unstable``)."""
+def compared_runs(params: ComparisonParams) -> list[ServiceParams]:
+    """The run of each policy: the same requests."""
     service, backends = service_times(params.service, params.cv2), backends_of(params.backends, params.slow_speed)
     common = {"requests": params.requests, "seed": params.seed, "allow_unstable": True}
-    runs = [at_load(params.load, service, backends, policy=POLICIES[name], **common) for name in params.policies]
-    results = dict(zip(params.policies, in_threads(_ordered, runs), strict=True))
+    return [at_load(params.load, service, backends, policy=POLICIES[name], **common) for name in params.policies]
+
+
+def policy_comparison(params: ComparisonParams = ComparisonParams()) -> Comparison:
+    """The same requests under every policy. Of one whose queues grow for ever, the result says so (``unstable``)."""
+    service = service_times(params.service, params.cv2)
     rows, tails, counts = [], [], []
-    for name, result in results.items():
+    for name, found in zip(params.policies, in_threads(_tables_of, compared_runs(params)), strict=True):
         even = params.slow_speed == 1
         expected = theory_s(POLICIES[name], params.backends, params.load, service) if even else math.nan
-        rows.append(result.summary().assign(policy=name, theory_s=expected))
-        time_s, tail = result.ccdf()
-        tails.append(pd.DataFrame({"policy": name, "response_s": time_s, "tail": tail}))
-        counts.append(pd.DataFrame({"policy": name, "backend": range(params.backends), "requests": result.counts}))
-    return Comparison(params, results, *(pd.concat(frames, ignore_index=True) for frames in (rows, tails, counts)))
+        rows.append(found[0].assign(policy=name, theory_s=expected))
+        tails.append(found[1].assign(policy=name))
+        counts.append(found[2].assign(policy=name))
+    summary, tail, sent = (pd.concat(frames, ignore_index=True) for frames in (rows, tails, counts))
+    return Comparison(params, summary, tail[["policy", "response_s", "tail"]], sent[["policy", "backend", "requests"]])
 
 
-def _ordered(run: ServiceParams) -> ServiceResult:
-    """A run whose response times are in order already: in a thread of its own, that costs half."""
+def _tables_of(run: ServiceParams) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Summary, tail and counts of a run. Its requests are let go: to keep those of five runs takes 60 MB, and as much
+    again for the next ones, which costs a machine more than the run itself."""
     result = simulate(run)
-    result.ccdf()
-    return result
+    time_s, tail = result.ccdf()  # puts the response times in order, for the summary, too
+    times = np.linspace(0.1, 0.95, MOMENTS) * result.arrival_s[-1]
+    share = float(wasted(result.queue_lengths(times), result.waiting(times)).mean())
+    return (
+        result.summary().assign(wasted=share),
+        pd.DataFrame({"response_s": time_s, "tail": tail}),
+        pd.DataFrame({"backend": range(result.backends), "requests": result.counts}),
+    )
 
 
 def theory_tails(params: ComparisonParams, longest_s: float) -> pd.DataFrame:

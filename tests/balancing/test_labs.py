@@ -15,13 +15,13 @@ from distlib.balancing.labs import (
     LoadCurveLab,
     OutageLab,
     StaleLab,
-    wasted,
 )
-from distlib.balancing.scenarios import ComparisonParams, theory_tails
+from distlib.balancing.scenarios import ComparisonParams, compared_runs, theory_tails, wasted
 from distlib.formulas.labs import FormulaLab
 from distlib.formulas.scenarios import FORMULAS
 from distlib.labs.lab import Lab
 from distlib.labs.question import prediction, quiz
+from distlib.sim.service.service import simulate
 
 SMALL: dict[type[Lab], dict[str, Any]] = {
     LiveQueuesLab: {"frames": 10, "start_s": 20.0},
@@ -50,8 +50,7 @@ def test_every_picture_and_every_preset_of_every_lab(kind: type[Lab]) -> None:
 
 
 def test_all_policies_of_a_lab_meet_the_same_requests() -> None:
-    lab = LoadBalancingLab(requests=2000)
-    runs = list(lab.result.results.values())
+    runs = [simulate(one) for one in compared_runs(ComparisonParams(requests=2000))]
     assert len(runs) == 5
     for one in runs[1:]:
         assert np.array_equal(one.arrival_s, runs[0].arrival_s)

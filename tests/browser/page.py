@@ -249,7 +249,7 @@ class LabPage:
         self.page.evaluate("() => { window.lastInput = undefined; window.drawn = {}; }")
         move()
         self.page.wait_for_function(
-            "(index) => window.drawn[index] > window.lastInput", arg=index, timeout=timeout_s * 1000
+            "(index) => window.drawn[index] > window.lastInput", arg=index, timeout=timeout_s * 1000, polling=100
         )
         self.wait_until_idle(timeout_s)
         taken = float(self.page.evaluate("(index) => window.drawn[index] - window.lastInput", index))
