@@ -63,7 +63,7 @@ class DisciplineParams(Parameters):
     load: float = parameter(0.9, "load ρ", low=0.05, high=0.95, step=0.05, help=LOAD_HELP)
     backends: int = parameter(10, "backends", low=1, high=50, help="machines behind the balancer, one server each")
     cv2s: tuple[float, ...] = field(
-        default=(0.0, 1.0, 4.0, 10.0), metadata={"help": "c² of the service times; 0 is constant"}
+        default=(0.0, 1.0, 10.0), metadata={"help": "c² of the service times; 0 is constant"}
     )
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1,
         help="who takes part")  # fmt: skip
@@ -116,7 +116,7 @@ class OutageParams(Parameters):
         help="five failures in a row: not used for 30 s, the next time 60 s, …")  # fmt: skip
     warm_up_s: float = parameter(0.0, "warm-up", unit="s", low=0.0, high=200.0, step=10.0,
         help="from a tenth to the full speed after the return: caches fill, code compiles")  # fmt: skip
-    runs: int = parameter(24, "runs", low=2, high=100, help="the figure shows the mean of so many")
+    runs: int = parameter(20, "runs", low=2, high=100, help="the figure shows the mean of so many")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="of the first run")
 
 

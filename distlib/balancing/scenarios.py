@@ -42,7 +42,7 @@ POLICIES: dict[str, Policy] = {
 FIVE = ("random", "round robin", "two choices", "least request", "central queue")
 SERVICES = ("deterministic", "exponential", "hyperexponential", "log-normal", "pareto")
 LOADS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
-LEAST_REQUESTS = 20_000
+LEAST_REQUESTS = 10_000
 """At any point of a load curve, if so many are asked for."""
 LOAD_HELP = "work that arrives over work that can be done"
 SEED_HELP = "same seed, same arrivals and service times"
@@ -315,7 +315,7 @@ class StaleParams(Parameters):
     backends: int = parameter(100, "backends", low=2, high=500, help="machines behind the balancer, one server each")
     policies: tuple[str, ...] = parameter(("random", "two choices", "three choices", "least request"), "policies",
         choices=tuple(POLICIES), several=True, at_least=1)  # fmt: skip
-    requests: int = parameter(45_000, "requests", low=1000, high=200_000, scale="log", help="per point")
+    requests: int = parameter(40_000, "requests", low=1000, high=200_000, scale="log", help="per point")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:

@@ -25,7 +25,7 @@ from distlib.sim.service.service import simulate
 from distlib.sim.workload import Deterministic, Exponential, Pareto
 from distlib.theory.queueing import mg1_response, mmc_response
 
-RUN = disciplines(DisciplineParams(requests=150_000))
+RUN = disciplines(DisciplineParams(requests=150_000, cv2s=(0.0, 1.0, 4.0, 10.0)))
 MEANS = RUN.set_index(["discipline", "policy", "cv2"])
 
 
