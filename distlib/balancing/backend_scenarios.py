@@ -18,6 +18,7 @@ from distlib.balancing.scenarios import (
     LOAD_HELP,
     POLICIES,
     SEED_HELP,
+    TYPICAL,
     check_each,
     measured,
     service_of_cv2,
@@ -68,7 +69,7 @@ class DisciplineParams(Parameters):
     policies: tuple[str, ...] = parameter(FIVE, "policies", choices=tuple(POLICIES), several=True, at_least=1,
         help="who takes part")  # fmt: skip
     requests: int = parameter(20_000, "requests", low=1000, high=400_000, scale="log", help="per point")
-    seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
+    seed: int = parameter(TYPICAL, "seed", low=0, high=2**31 - 1, help=SEED_HELP)
 
     def check(self) -> None:
         check_each("cv2s", self.cv2s, 0)
