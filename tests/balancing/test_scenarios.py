@@ -178,3 +178,10 @@ def test_maglev_fill_takes_turns():
 def test_bad_input_is_named(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_the_board_is_nothing_to_who_does_not_look_at_it():
+    """Simulated once, and the same at every age; who looks gets another answer each time."""
+    table = stale_information(StaleParams(requests=2000, backends=10, policies=("random", "two choices")))
+    means = table.pivot(index="interval_s", columns="policy", values="mean_s")
+    assert means["random"].nunique() == 1 and means["two choices"].nunique() == len(StaleParams().intervals_s)
