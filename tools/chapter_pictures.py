@@ -78,7 +78,11 @@ def draw(chapter: str) -> Path:
     """Draw one chapter's picture; the names that plotly makes up for clip paths are made the same every time."""
     title, figure = PICTURES[chapter][0], PICTURES[chapter][1]()
     figure.layout.sliders = figure.layout.updatemenus = None  # nothing to press in a picture
-    figure.layout.margin.t = (figure.layout.margin.t or 0) + ROOM  # for the title, above the legends
+    margin = figure.layout.margin
+    edges = (margin.t or 0) + (margin.b or 0)
+    for legend in figure.select_legends(lambda one: (one.y or 0) > 1):  # as many pixels above the axes as it was
+        legend.y = 1 + (legend.y - 1) * (figure.layout.height - edges) / (HEIGHT - edges)
+    margin.t = (margin.t or 0) + ROOM  # for the title, above the legends
     figure.update_layout(
         width=WIDTH, height=HEIGHT + ROOM, paper_bgcolor="white", plot_bgcolor="white",
         title={"text": title, "x": 0.02, "y": 0.97, "yanchor": "top", "font": {"size": 20}},
