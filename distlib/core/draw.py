@@ -10,12 +10,15 @@ Everything here is compiled by numba and cached on disk; ``function.py_func`` is
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -34,6 +37,14 @@ def compiled_sources() -> str:
 
 ROOT = Path(__file__).parents[1]
 SOURCES = compiled_sources()
+
+if sys.platform != "win32":
+    # A fork waits until no thread compiles: it would take that thread's lock along, and nobody there to let go of it.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 def compiled(function: Function) -> Function:

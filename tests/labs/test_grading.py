@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.core.compiler_lock import global_compiler_lock
 
+from distlib.core.draw import uniform
 from distlib.labs import grading
 from distlib.labs.grading import Grade, grade_apart, grade_cases, listed, number_in, shown
 from distlib.labs.sandbox import PRINTED_CHARACTERS, SandboxError, run_apart, watch_calls
@@ -177,6 +180,26 @@ def test_a_call_that_does_not_come_back_is_ended_from_within_and_named() -> None
 
     with pytest.raises(SandboxError, match=r"^stuck hangs$"):
         run_apart(work, seconds=20)
+
+
+def test_an_answer_that_compiles_is_graded_while_a_lab_above_it_still_compiles() -> None:
+    """In a notebook that runs from top to bottom for the first time, labs compile in threads of their own."""
+    compiling = threading.Event()
+
+    def compile_for_long() -> None:
+        with global_compiler_lock:
+            compiling.set()
+            time.sleep(0.5)
+
+    def check() -> Grade:
+        with global_compiler_lock:  # as numba does, unless it has compiled ``uniform`` before
+            return Grade(0 <= uniform(np.uint64(7), 0) < 1, ("compiled",))
+
+    lab = threading.Thread(target=compile_for_long)
+    lab.start()
+    compiling.wait()
+    assert grade_apart(check, seconds=1.0)
+    lab.join()
 
 
 def test_a_grade_comes_from_a_process_apart_and_a_hang_does_not_pass() -> None:
