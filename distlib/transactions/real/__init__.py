@@ -1,0 +1,1 @@
+"""Two-phase commit and its alternatives over real databases: SQLite files and PostgreSQL."""
