@@ -1,0 +1,74 @@
+"""Transactions that wait for each other's locks on different nodes: prevent such circles, or find them.
+
+A transaction's locks at one node are taken all at once, so a circle always leads through several nodes. Whoever gives
+way, its coordinator decides: a participant that has voted yes cannot abort by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from distlib.core.node import NodeId
+from distlib.transactions.message import Probe, Waiter, Wound
+from distlib.transactions.two_phase import TwoPhaseCommit
+
+
+@dataclass
+class GivesWay(TwoPhaseCommit):
+    """A transaction that is not decided yet aborts when somebody with a better right waits for it."""
+
+    def on_wound(self, sender: NodeId, message: Wound) -> None:
+        """Abort, unless it is too late for that: then it is over soon, and lets go."""
+        one = self.rounds.get(message.transaction)
+        if one is not None and one.commit is None:
+            self.decide(message.transaction, False)
+
+    def waiter(self, transaction: str) -> Waiter:
+        """A transaction that is under way here, as others need to know it."""
+        branch = self.branches[transaction]
+        return Waiter(branch.begun_ms, transaction, branch.coordinator)
+
+
+@dataclass
+class WoundWait(GivesWay):
+    """Rosenkrantz, Stearns & Lewis, *System Level Concurrency Control for Distributed Database Systems* (1978), §4.2:
+    the older transaction wounds the younger one that is in its way, the younger waits for the older. Nobody waits for a
+    younger one for long, so there is no circle."""
+
+    def on_blocked(self, transaction: str, blockers: list[str]) -> None:
+        for one in map(self.waiter, blockers):
+            if self.waiter(transaction).older_than(one):
+                self.send(one.coordinator, Wound(one.transaction))
+
+
+@dataclass
+class DetectsDeadlocks(GivesWay):
+    """Chandy, Misra & Haas, *Distributed Deadlock Detection* (1983): probes run along the edges of who waits for whom;
+    one that comes back to where it began has found a circle, whose youngest transaction gives way."""
+
+    def on_blocked(self, transaction: str, blockers: list[str]) -> None:
+        self.pass_on((self.waiter(transaction),), blockers)
+
+    def pass_on(self, chain: tuple[Waiter, ...], blockers: list[str]) -> None:
+        """Follow every edge from the last of ``chain``: at the blocker's coordinator one knows where that waits."""
+        for one in map(self.waiter, blockers):
+            if one.transaction == chain[0].transaction:
+                youngest = max(chain, key=lambda waiter: (waiter.begun_ms, waiter.transaction))
+                self.send(youngest.coordinator, Wound(youngest.transaction))
+            elif one not in chain:
+                self.send(one.coordinator, Probe((*chain, one)))
+
+    def on_probe(self, sender: NodeId, message: Probe) -> None:
+        """As coordinator: whoever has not voted may be waiting. As such a participant: for whom."""
+        last = message.chain[-1].transaction
+        if last in self.queue and sender == message.chain[-1].coordinator:
+            self.pass_on(message.chain, self.blockers(last))
+        elif last in self.rounds:
+            for node in self.undecided(last):
+                self.send(node, message)
+
+    def undecided(self, transaction: str) -> Iterator[NodeId]:
+        """Who has yet to vote on it."""
+        one = self.rounds[transaction]
+        yield from one.silent if one.commit is None else ()
