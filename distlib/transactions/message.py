@@ -194,10 +194,10 @@ class PreDecide:
 
 @dataclass(frozen=True, slots=True)
 class StageRequest:
-    """How far are you? Somebody wants to end the transaction without its coordinator (Skeen 1981, §6)."""
+    """How far are you? Somebody wants to end the transaction of these voters (Skeen 1981, §6)."""
 
     transaction: str
-    coordinator: NodeId
+    voters: tuple[NodeId, ...]
     ballot: Ballot
 
     look = Look("purple", place=12)
@@ -205,8 +205,8 @@ class StageRequest:
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """Prepared, and leaning towards ``leaning`` since the ballot ``since``, if at all; ``ballot`` is the highest that it
-    has answered."""
+    """Prepared, and leaning towards ``leaning`` since the ballot ``since``, if at all; ``ballot`` is the highest
+    that it has answered."""
 
     transaction: str
     ballot: Ballot

@@ -89,7 +89,7 @@ class QuorumCommit(TwoPhaseCommit):
         ballot = Ballot(self.highest, self.id)
         self.polls[transaction] = Poll(ballot, voters, voters)
         for node in dict.fromkeys((*voters, coordinator)):
-            self.send(node, StageRequest(transaction, coordinator, ballot))
+            self.send(node, StageRequest(transaction, voters, ballot))
         self.set_timer("gather", self.gather_ms, key=transaction)
 
     def on_stage_report(self, sender: NodeId, message: StageReport) -> None:
@@ -153,8 +153,8 @@ class QuorumCommit(TwoPhaseCommit):
     # --- a participant ----------------------------------------------------------------------------------------
 
     def on_stage_request(self, sender: NodeId, message: StageRequest) -> None:
-        """Answer, and none of a lower ballot from now on. Who has not voted yet, aborts; a coordinator that has not
-        decided has no more to say than others."""
+        """Answer, and none of a lower ballot from now on. Who should vote and has not, aborts; a coordinator without a
+        vote, that has not decided, has nothing to say."""
         transaction, branch = message.transaction, self.branches.get(message.transaction)
         if branch is not None and branch.prepared:
             now = branch.leaning or Leaning(transaction)
@@ -163,7 +163,7 @@ class QuorumCommit(TwoPhaseCommit):
             self.send_after_sync(sender, StageReport(transaction, now.ballot, now.commit, now.since))
         elif self.knows(transaction):
             self.send_after_sync(sender, Decide(transaction, (transaction, True) in self.outcomes, False))
-        elif transaction not in self.rounds and message.coordinator != self.id:
+        elif self.id in message.voters:
             self.send_after_sync(sender, Decide(transaction, self.abort_for_good(transaction), False))
 
     def on_pre_decide(self, sender: NodeId, message: PreDecide) -> None:
