@@ -37,6 +37,7 @@ from distlib.sim.service.params import Backends, ServiceParams
 from distlib.sim.service.policy import CentralQueue, Policy
 from distlib.sim.service.service import simulate
 from distlib.sim.workload import Exponential, Floats, Poisson, Workload
+from tests.processes import alive, all_gone, children_of
 
 CLIENTS = 50
 
@@ -50,26 +51,6 @@ def schedule(requests: int = 120, rate_per_s: float = 400.0, work_s: float = 0.0
 def given(arrival: Floats, work: Floats, client: NDArray[np.int32] | None = None) -> Workload:
     one = np.zeros(1, np.int32)
     return Workload(arrival, work, one, one if client is None else client)
-
-
-def alive(pid: int) -> bool:
-    """Whether there is such a process that has not ended (a zombie has)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def all_gone(pids: list[int], patience_s: float = 15.0) -> bool:
-    end = time.monotonic() + patience_s
-    while any(map(alive, pids)) and time.monotonic() < end:
-        time.sleep(0.05)
-    return not any(map(alive, pids))
-
-
-def children_of(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(one) for file in listed for one in file.read_text().split()]
 
 
 @pytest.fixture(scope="module")
