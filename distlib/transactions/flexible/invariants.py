@@ -1,0 +1,166 @@
+"""What must always hold in flexible transactions, though nobody is isolated: live, and in each state of the explorer.
+
+A node takes part by its fields alone: ``balances``, and ``sagas`` and ``ledger`` of a saga. What a saga, a TCC or a
+message promises, it promises for the end: so most of it is asked once nothing is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+from distlib.core.invariant import Broken, Invariant
+from distlib.core.node import NodeId
+from distlib.transactions.bank import applied
+
+Nodes = Mapping[NodeId, Any]
+
+
+def services(nodes: Nodes) -> list[Any]:
+    """The nodes that hold accounts."""
+    return [node for node in nodes.values() if hasattr(node, "balances")]
+
+
+class Conservation(Invariant):
+    """Once no transaction is open anywhere, the accounts hold together what they held at first, and nothing is left
+    reserved, locked or to be undone. The ghost: the sum at first."""
+
+    name = "conservation of money"
+    paper = "Garcia-Molina & Salem 1987, §1: a partial execution is amended"
+
+    def before(self, nodes: Nodes) -> Hashable:
+        return sum(balance for node in services(nodes) for _, balance in node.initial)
+
+    def after(self, ghost: int, nodes: Nodes, changed: NodeId) -> int:
+        members = services(nodes)
+        if not all(node.balances for node in members) or any(node.open_here() for node in members):
+            return ghost
+        if left := [f"{node.id} still holds {what}" for node in members for what in leftovers(node)]:
+            raise Broken(f"nothing is open, and {left[0]}")
+        now = sum(sum(node.balances.values()) for node in members)
+        if now != ghost:
+            held = ", ".join(f"{node.id} {dict(node.balances)}" for node in members)
+            raise Broken(f"nothing is open, and {held} make {now}; at first there were {ghost}")
+        return ghost
+
+
+def leftovers(node: Any) -> Iterator[str]:
+    """What a node holds for a transaction, in words."""
+    for name in ("pending", "frozen", "undo", "locks"):
+        for key, value in getattr(node, name, {}).items():
+            if value:
+                yield f"{key} in {name}"
+
+
+class NothingTwice(Invariant):
+    """A service's balances are what comes of its ledger, in which each step and each compensation stands once."""
+
+    name = "nothing twice"
+    paper = "DTM and Seata: 幂等, a repeated request has no effect"
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        node = nodes[changed]
+        if hasattr(node, "ledger") and node.balances:
+            should = dict(node.initial)
+            for operations in node.ledger.values():
+                should = applied(should, operations or ())
+            if should != node.balances:
+                raise Broken(f"{changed} has {dict(node.balances)}; its ledger, each entry once, gives {should}")
+        return ghost
+
+
+# --- sagas ----------------------------------------------------------------------------------------------
+
+
+def sagas_of(nodes: Nodes) -> Iterator[tuple[str, Any]]:
+    """Every saga that some node keeps a log of."""
+    for node in nodes.values():
+        yield from getattr(node, "sagas", {}).items()
+
+
+def is_effective(nodes: Nodes, saga: str, step: int, where: NodeId) -> bool:
+    """Whether the step has been done at its service, and not taken back."""
+    ledger = nodes[where].ledger
+    return ledger.get((saga, step, False)) is not None and (saga, step, True) not in ledger
+
+
+class AllOrCompensated(Invariant):
+    """Of a saga that has ended, all steps are done, or none is any more."""
+
+    name = "all or compensated"
+    paper = "Garcia-Molina & Salem 1987, §2: T1 … Tn, or T1 … Tj Cj … C1"
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        for saga, one in sagas_of(nodes):
+            if one.ended:
+                for step, (where, _) in enumerate(one.work):
+                    if is_effective(nodes, saga, step, where) == one.back:
+                        what = "compensated, and step {} at {} is done" if one.back else "done, and step {} at {} is not"
+                        raise Broken(f"saga {saga} has ended {what.format(step, where)}")
+        return ghost
+
+
+class ReverseOrder(Invariant):
+    """No step is taken back while a later one of its saga is done."""
+
+    name = "compensation in reverse order"
+    paper = "Garcia-Molina & Salem 1987, §2: Cj, …, C1"
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        for saga, step in taken_back(nodes[changed]):
+            for name, one in sagas_of(nodes):
+                for later, (where, _) in enumerate(one.work):
+                    if name == saga and later > step and is_effective(nodes, saga, later, where):
+                        raise Broken(f"{changed} has taken back step {step} of saga {saga}; step {later} is still done")
+        return ghost
+
+
+class ForwardAfterPivot(Invariant):
+    """Once the pivot is done, no step is taken back."""
+
+    name = "forward after the pivot"
+    paper = "Richardson 2018, §4.3.1: if the pivot commits, the saga runs to its end"
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        for saga, one in sagas_of(nodes):
+            where = one.work[one.pivot][0] if one.pivot is not None else None
+            if where is not None and nodes[where].ledger.get((saga, one.pivot, False)) is not None:
+                for node in services(nodes):
+                    for name, step in taken_back(node):
+                        if name == saga:
+                            raise Broken(f"the pivot of saga {saga} is done, and step {step} is taken back at {node.id}")
+        return ghost
+
+
+class OneAtATime(Invariant):
+    """With semantic locks, an account has been written by the compensatable steps of one open saga at most."""
+
+    name = "semantic locks"
+    paper = "Richardson 2018, §4.3.2: the flag warns that the record may change"
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        node = nodes[changed]
+        if not getattr(node, "semantic_locks", False):
+            return ghost
+        writers: dict[str, set[str]] = {}
+        for saga, one in sagas_of(nodes):
+            last = len(one.work) if one.pivot is None else one.pivot + 1
+            for step, (where, operations) in enumerate(one.work[:last]):
+                if not one.ended and where == changed and is_effective(nodes, saga, step, where):
+                    for operation in operations:
+                        writers.setdefault(operation.account, set()).add(saga)
+        for account, several in writers.items():
+            if len(several) > 1:
+                raise Broken(f"{account} at {changed} is written by {', '.join(sorted(several))}, which are all open")
+        return ghost
+
+
+def taken_back(node: Any) -> list[tuple[str, int]]:
+    """The steps that have been done and taken back at a service: pairs of the saga and the step."""
+    ledger = getattr(node, "ledger", {})
+    return [(saga, step) for (saga, step, back), what in ledger.items() if back and what]
+
+
+def saga_invariants() -> tuple[Invariant, ...]:
+    """All of a saga's."""
+    return Conservation(), NothingTwice(), AllOrCompensated(), ReverseOrder(), ForwardAfterPivot(), OneAtATime()

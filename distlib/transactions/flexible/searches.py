@@ -1,0 +1,166 @@
+"""What a class of a flexible transaction has to stand: ``SAGA_SEARCHES`` and its like, and the bank that they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from distlib.check.cluster.model import ClusterModel
+from distlib.check.cluster.world import Faults
+from distlib.check.search import ProtocolSearch, breadth, walks
+from distlib.check.simulation import Simulation, after, simulated, watched
+from distlib.core.fault import Crash, Fault, Nemesis
+from distlib.core.invariant import Invariant
+from distlib.core.node import NodeId, node_names
+from distlib.core.seeds import Seeds
+from distlib.sim.cluster import Cluster
+from distlib.sim.latency import Uniform
+from distlib.sim.network import Network
+from distlib.transactions.bank import Add, Work
+from distlib.transactions.flexible.invariants import saga_invariants
+from distlib.transactions.flexible.message import Begin, Ended
+
+NAMES = node_names(3)
+SEEDS, FEW_SEEDS = range(1, 31), range(1, 16)
+FAULTS_UNTIL_MS, CALM_MS, RUN_MS = 2_000.0, 8_000.0, 3_000.0
+LOSSY = Network(Uniform(1, 8), loss=0.05, duplication=0.1, reordering=0.2, reorder_ms=60)
+SLOW_DISKS = Network(Uniform(1, 4), disk=Uniform(5, 40), write_cache=True)
+
+NOWHERE = Add("nowhere", 1)
+"""What every service refuses: it has no such account."""
+
+
+def work(*parts: tuple[NodeId, int]) -> Work:
+    """A step for each pair of a node and an amount."""
+    return tuple([(node, (Add("x", amount),)) for node, amount in parts])
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Services under many transactions at once. ``settings`` are those of the nodes, of which each run takes one."""
+
+    invariants: Callable[[], Sequence[Invariant]]
+    settings: tuple[dict[str, Any], ...] = ({},)
+    failing: float = 0.3
+    steps: int = 3
+    asked: Callable[[Begin], Begin] = field(default=lambda begin: begin)
+
+    def nodes(self, node_class: type[Any], seed: int) -> list[Any]:
+        """Three services with ten each."""
+        return [node_class(name, **self.settings[seed % len(self.settings)]) for name in NAMES]
+
+    def transactions(self, seed: int, count: int, failing: float) -> list[tuple[float, NodeId, Begin]]:
+        """When which node is asked for what. Withdrawals come first and deposits last, so that no compensation has to
+        take back money that is spent (MP §4.3.2: the pessimistic view)."""
+        random, asked = Seeds(seed).stream("transactions"), []
+        for number in range(count):
+            source, target, third = random.sample(NAMES, 3)
+            amount = random.randint(2, 4)
+            parts = [(source, (Add("x", -amount),)), (target, (Add("x", amount - 1),)), (third, (Add("x", 1),))]
+            pivot = random.choice((None, 0))
+            if random.random() < failing:
+                parts[1], pivot = (target, (NOWHERE,)), None
+            begin = Begin(f"t{number + 1}", tuple(parts), pivot)
+            asked.append((random.uniform(0, 1_500.0), random.choice(NAMES), self.asked(begin)))
+        return asked
+
+    def cluster(self, node_class: type[Any], seed: int, network: Network, faults: Sequence[Fault] = (),
+                failing: float | None = None) -> Cluster:  # fmt: skip
+        """The services, and what they are asked."""
+        members = self.nodes(node_class, seed)
+        cluster = Cluster(members, network, seed=seed, faults=faults, invariants=self.invariants())
+        for at_ms, node, begin in self.transactions(seed, 12, self.failing if failing is None else failing):
+            cluster.post(at_ms, node, begin)
+        return cluster
+
+    def under_nemesis(self, node_class: type[Any], seed: int) -> Cluster:
+        """Crashes, partitions, loss, copies that come late."""
+        nemesis = Nemesis(("crash", "crash", "partition", "one_way", "pause"), gap_ms=120, length_ms=150)
+        return self.cluster(node_class, seed, LOSSY, nemesis.schedule(NAMES, seed, FAULTS_UNTIL_MS))
+
+    def on_slow_disks(self, node_class: type[Any], seed: int) -> Cluster:
+        """Crashes lose what is not written yet."""
+        nemesis = Nemesis(("crash", "partition"), gap_ms=100, length_ms=60)
+        return self.cluster(node_class, seed, SLOW_DISKS, nemesis.schedule(NAMES, seed, FAULTS_UNTIL_MS))
+
+    def with_crashes(self, node_class: type[Any], seed: int) -> Cluster:
+        """Each service crashes, then nothing goes wrong any more; with odd seeds nothing is refused either."""
+        faults = [Crash(200.0 + 400.0 * at, name, 150.0) for at, name in enumerate(NAMES)]
+        return self.cluster(node_class, seed, LOSSY, faults, failing=0.0 if seed % 2 else None)
+
+    def model(self, node_class: type[Any], setting: int = 0, **options: Any) -> ClusterModel:
+        """The explorer's model of three services."""
+        return ClusterModel(lambda: self.nodes(node_class, setting), invariants=self.invariants(), **options)
+
+    def faults(self) -> Simulation:
+        """Every invariant, watched under a nemesis."""
+        return Simulation(self.under_nemesis, watched(RUN_MS), SEEDS, f"simulated runs of {RUN_MS:g} ms", (0, RUN_MS),
+                          model=self.model)  # fmt: skip
+
+    def slow_disks(self) -> Simulation:
+        """What comes out in the end, where a crash loses what is not written."""
+        return Simulation(self.on_slow_disks, after(CALM_MS, unsound), FEW_SEEDS, "runs on slow disks", (0, RUN_MS))
+
+    def liveness(self) -> Simulation:
+        """Everything ends, and something is done."""
+        return Simulation(self.with_crashes, after(CALM_MS, unfinished), FEW_SEEDS, "runs in which all crash once",
+                          (0, RUN_MS), "liveness")  # fmt: skip
+
+    def simulated_searches(self) -> tuple[ProtocolSearch, ...]:
+        """The searches over simulated runs."""
+        return (
+            simulated("simulated faults", "real timers; crashes, partitions, loss", self.faults()),
+            simulated("slow disks", "what is told before it is written", self.slow_disks()),
+            simulated("liveness", "a protocol that is safe because it does nothing", self.liveness(), family="liveness"),
+        )  # fmt: skip
+
+
+def unsound(cluster: Cluster) -> str:
+    """What an invariant says of the state in which the run has ended; what was seen before may have been unwritten."""
+    for invariant in cluster.invariants:
+        ghost = invariant.before(cluster.nodes)
+        for name in cluster.nodes:
+            try:
+                invariant.after(ghost, cluster.nodes, name)
+            except Exception as witness:
+                return f"{invariant.name}: {witness}"
+    return ""
+
+
+def unfinished(cluster: Cluster) -> str:
+    """Transactions that are still open; or that not one was done."""
+    nodes: dict[str, Any] = cluster.nodes
+    left = [f"{gid} at {name}" for name, node in nodes.items() for gid in node.open_here()]
+    if left:
+        return f"after {CALM_MS:,.0f} ms, these are still open: {', '.join(left)}"
+    done = sum(isinstance(one.event, Ended) and one.event.done for one in cluster.outputs)
+    return "" if done else "not one transaction was done"
+
+
+# ------------------------------------------------------------ sagas
+
+SAGAS = Bank(saga_invariants, ({}, {"semantic_locks": True}))
+PAY = ("S3", Begin("a", work(("S1", -1), ("S2", 1))))
+BACK = ("S3", Begin("b", work(("S2", -1), ("S1", 1))))
+FAILS = ("S1", Begin("f", (*work(("S1", -1), ("S2", 1)), ("S3", (NOWHERE,)))))
+TOO_MUCH = ("S3", Begin("m", work(("S2", -11), ("S3", 11))))
+WITH_PIVOT = ("S3", Begin("p", work(("S3", -1), ("S1", -11), ("S2", 12)), pivot=1))
+PIVOT_FIRST = ("S1", Begin("p", work(("S1", -1), ("S2", -11), ("S3", 12)), pivot=0))
+
+SAGA_SEARCHES: tuple[ProtocolSearch, ...] = (
+    breadth("a step fails", "the way back", SAGAS.model, 20_000, requests=[FAILS],
+            faults=Faults(crashes=1, duplicates=1), timeouts={"retry": 1}),
+    breadth("impatience", "steps given up that may be done, or come late", SAGAS.model, 20_000,
+            requests=[PAY], timeouts={"patience": 1, "retry": 1}, faults=Faults(crashes=1)),
+    breadth("pivot", "steps that must succeed", SAGAS.model, 20_000, requests=[PIVOT_FIRST, PAY],
+            timeouts={"patience": 1, "retry": 1}),
+    breadth("refused once", "a copy of a step that was refused", SAGAS.model, 20_000, requests=[TOO_MUCH, PAY],
+            faults=Faults(duplicates=1)),
+    breadth("semantic locks", "two open sagas on the same accounts", SAGAS.model, 20_000, setting=1,
+            requests=[PAY, BACK], timeouts={"patience": 1}),
+    *SAGAS.simulated_searches(),
+    walks("random walks", "long mixtures of everything", SAGAS.model, 150, 80, requests=[PAY, FAILS, WITH_PIVOT],
+          timeouts={"retry": 6, "patience": 2}, faults=Faults(crashes=2, duplicates=3)),
+)  # fmt: skip
+"""Every search that a saga has to stand; the shipped classes pass all of them."""

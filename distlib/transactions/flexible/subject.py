@@ -1,0 +1,37 @@
+"""Flexible transactions as the judge, the museum, the kill matrix and the Step lab see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distlib.check.subject import Requests, Subject
+from distlib.core.mutant import Mutant, mutants_in
+from distlib.core.node import NodeId
+from distlib.transactions.flexible import broken
+from distlib.transactions.flexible.invariants import saga_invariants
+from distlib.transactions.flexible.message import Begin
+from distlib.transactions.flexible.saga import ChoreographedSaga, Saga
+from distlib.transactions.flexible.searches import NOWHERE, SAGA_SEARCHES, work
+
+
+def services(node_class: type[Any], names: tuple[NodeId, ...]) -> list[Any]:
+    """Services with ten in their accounts, each of which may also drive transactions."""
+    return [node_class(name) for name in names]
+
+
+def transfers(names: tuple[NodeId, ...]) -> Requests:
+    """A transfer from the first service to the second one, and one that fails after it has taken the money."""
+    first, second, last = names[0], names[min(1, len(names) - 1)], names[-1]
+    pay = work((first, -1), (second, 1))
+    return [(first, Begin("a", pay)), (first, Begin("f", (*pay, (last, (NOWHERE,)))))]
+
+
+def mutants_of(node_class: type[Any]) -> tuple[Mutant, ...]:
+    """Those that derive from ``node_class``."""
+    return tuple(one for one in mutants_in(broken) if issubclass(one.node_class, node_class))
+
+
+SAGA = Subject(
+    Saga, services, saga_invariants, transfers, searches=SAGA_SEARCHES, correct=(Saga, ChoreographedSaga),
+    mutants=mutants_of(Saga),
+)  # fmt: skip
