@@ -8,8 +8,9 @@ from distlib.check.subject import Subject
 from distlib.paxos.subject import MULTI_PAXOS, PAXOS
 from distlib.raft.subject import RAFT
 from distlib.replication.subject import PRIMARY_BACKUP
+from distlib.transactions.flexible.subject import SAGA
 
-SUBJECTS: tuple[Subject, ...] = (RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP)
+SUBJECTS: tuple[Subject, ...] = (RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP, SAGA)
 
 JUDGED = tuple(one for one in SUBJECTS if one.searches)
 """Those that have searches: what the judge judges."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from distlib.core.mutant import LIVENESS, mutant
+from distlib.transactions.bank import Operations
 from distlib.transactions.flexible.invariants import (
     AllOrCompensated,
     Conservation,
@@ -11,8 +12,7 @@ from distlib.transactions.flexible.invariants import (
     OneAtATime,
     ReverseOrder,
 )
-from distlib.transactions.bank import Operations
-from distlib.transactions.flexible.saga import Progress, Saga
+from distlib.transactions.flexible.saga import ChoreographedSaga, Progress, Saga
 
 GMS, MP = "Garcia-Molina & Salem 1987", "Richardson 2018"
 
@@ -51,7 +51,9 @@ class LetsLateStepsIn(Saga):
         return False
 
 
-@mutant("What was not done is not taken back (空补偿).", "DTM and Seata: empty compensation", Conservation, "impatience")
+@mutant(
+    "What was not done is not taken back (空补偿).", "DTM and Seata: empty compensation", Conservation, "impatience"
+)
 class PaysForNothing(Saga):
     """Takes back a step that never came."""
 
@@ -89,4 +91,12 @@ class ForgetsToGoOn(Saga):
     """Leaves the sagas alone that were open when it crashed."""
 
     def recover(self, saga: str) -> None:
+        """Do nothing."""
+
+
+@mutant("An event is repeated until it is heard.", f"{MP}, §4.2.1", LIVENESS, "liveness")
+class TellsOnce(ChoreographedSaga):
+    """Sends its events once; if one is lost, the saga stands still."""
+
+    def wait(self, gid: str) -> None:
         """Do nothing."""

@@ -95,7 +95,9 @@ class AllOrCompensated(Invariant):
             if one.ended:
                 for step, (where, _) in enumerate(one.work):
                     if is_effective(nodes, saga, step, where) == one.back:
-                        what = "compensated, and step {} at {} is done" if one.back else "done, and step {} at {} is not"
+                        what = (
+                            "compensated, and step {} at {} is done" if one.back else "done, and step {} at {} is not"
+                        )
                         raise Broken(f"saga {saga} has ended {what.format(step, where)}")
         return ghost
 
@@ -128,7 +130,9 @@ class ForwardAfterPivot(Invariant):
                 for node in services(nodes):
                     for name, step in taken_back(node):
                         if name == saga:
-                            raise Broken(f"the pivot of saga {saga} is done, and step {step} is taken back at {node.id}")
+                            raise Broken(
+                                f"the pivot of saga {saga} is done, and step {step} is taken back at {node.id}"
+                            )
         return ghost
 
 

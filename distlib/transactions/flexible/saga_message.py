@@ -10,7 +10,7 @@ from distlib.transactions.bank import Operations, Work
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Do step ``step`` of ``saga``; ``retriable`` if it comes after the pivot: then it is asked for until it succeeds."""
+    """Do step ``step`` of ``saga``; a ``retriable`` one, after the pivot, is asked for until it succeeds."""
 
     saga: str
     step: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
@@ -43,8 +43,6 @@ class Bank:
     invariants: Callable[[], Sequence[Invariant]]
     settings: tuple[dict[str, Any], ...] = ({},)
     failing: float = 0.3
-    steps: int = 3
-    asked: Callable[[Begin], Begin] = field(default=lambda begin: begin)
 
     def nodes(self, node_class: type[Any], seed: int) -> list[Any]:
         """Three services with ten each."""
@@ -62,7 +60,7 @@ class Bank:
             if random.random() < failing:
                 parts[1], pivot = (target, (NOWHERE,)), None
             begin = Begin(f"t{number + 1}", tuple(parts), pivot)
-            asked.append((random.uniform(0, 1_500.0), random.choice(NAMES), self.asked(begin)))
+            asked.append((random.uniform(0, 1_500.0), random.choice(NAMES), begin))
         return asked
 
     def cluster(self, node_class: type[Any], seed: int, network: Network, faults: Sequence[Fault] = (),
@@ -112,7 +110,7 @@ class Bank:
         return (
             simulated("simulated faults", "real timers; crashes, partitions, loss", self.faults()),
             simulated("slow disks", "what is told before it is written", self.slow_disks()),
-            simulated("liveness", "a protocol that is safe because it does nothing", self.liveness(), family="liveness"),
+            simulated("liveness", "what is safe because it does nothing", self.liveness(), family="liveness"),
         )  # fmt: skip
 
 
@@ -128,12 +126,17 @@ def unsound(cluster: Cluster) -> str:
     return ""
 
 
-def unfinished(cluster: Cluster) -> str:
-    """Transactions that are still open; or that not one was done."""
+def still_open(cluster: Cluster) -> str:
+    """The transactions that have not ended, in words; empty when there are none."""
     nodes: dict[str, Any] = cluster.nodes
     left = [f"{gid} at {name}" for name, node in nodes.items() for gid in node.open_here()]
-    if left:
-        return f"after {CALM_MS:,.0f} ms, these are still open: {', '.join(left)}"
+    return f"after {cluster.now_ms:,.0f} ms, these are still open: {', '.join(left)}" if left else ""
+
+
+def unfinished(cluster: Cluster) -> str:
+    """Transactions that are still open; or that not one was done."""
+    if left := still_open(cluster):
+        return left
     done = sum(isinstance(one.event, Ended) and one.event.done for one in cluster.outputs)
     return "" if done else "not one transaction was done"
 

@@ -74,7 +74,7 @@ class Service(Node):
     # --- readers ----------------------------------------------------------------------------------------
 
     def on_read_account(self, sender: NodeId, message: ReadAccount) -> None:
-        """A reader outside of all transactions; one that may not see the account yet is not answered, and asks again."""
+        """A reader outside of all transactions. Without an answer, as it may not see the account yet, it asks again."""
         if self.may_show(message.account):
             self.show(sender, message)
 
