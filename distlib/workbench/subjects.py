@@ -8,9 +8,9 @@ from distlib.check.subject import Subject
 from distlib.paxos.subject import MULTI_PAXOS, PAXOS
 from distlib.raft.subject import RAFT
 from distlib.replication.subject import PRIMARY_BACKUP
-from distlib.transactions.flexible.subject import SAGA
+from distlib.transactions.flexible.subject import SAGA, TCC_SUBJECT
 
-SUBJECTS: tuple[Subject, ...] = (RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP, SAGA)
+SUBJECTS: tuple[Subject, ...] = (RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP, SAGA, TCC_SUBJECT)
 
 JUDGED = tuple(one for one in SUBJECTS if one.searches)
 """Those that have searches: what the judge judges."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from distlib.core.mutant import LIVENESS, mutant
+from distlib.core.node import NodeId
 from distlib.transactions.bank import Operations
+from distlib.transactions.flexible.coordinator import Branch, Global
 from distlib.transactions.flexible.invariants import (
     AllOrCompensated,
     Conservation,
     ForwardAfterPivot,
+    FrozenOnce,
     NothingTwice,
     OneAtATime,
+    OneDecision,
     ReverseOrder,
 )
 from distlib.transactions.flexible.saga import ChoreographedSaga, Progress, Saga
+from distlib.transactions.flexible.tcc import TCC, TRY, Try
 
 GMS, MP = "Garcia-Molina & Salem 1987", "Richardson 2018"
 
@@ -100,3 +105,76 @@ class TellsOnce(ChoreographedSaga):
 
     def wait(self, gid: str) -> None:
         """Do nothing."""
+
+
+# --- TCC: the three traps, then the coordinator -----------------------------------------------------------------
+
+DTM = "DTM, 子事务屏障"
+
+
+@mutant("A cancel whose try has not come does nothing (空回滚).", DTM, FrozenOnce, "cancel overtakes try")
+class PaysBackWhatWasNotFrozen(TCC):
+    """Cancels what was never tried: it frees money that was not frozen."""
+
+    def shuts_out_try(self, key: Branch) -> bool:
+        return super().shuts_out_try(key) and False
+
+
+@mutant("A try that comes after its cancel does nothing (悬挂).", DTM, FrozenOnce, "cancel overtakes try")
+class LooksForTheTry(TCC):
+    """Only looks whether the try has come, and inserts nothing in its place: money may be frozen for good."""
+
+    def shuts_out_try(self, key: Branch) -> bool:
+        return (*key, TRY) not in self.barrier
+
+
+@mutant("A request that comes twice is done once (幂等).", DTM, FrozenOnce, "repeated requests")
+class ConfirmsTwice(TCC):
+    """Does its part each time that it is asked."""
+
+    def is_first(self, key: Branch, op: str) -> bool:
+        return super().is_first(key, op) or True
+
+
+@mutant("The barrier's row goes with a try that is refused.", DTM, FrozenOnce, "too much")
+class KeepsTheRowOfARefusal(TCC):
+    """Leaves its insert in place when the try is refused: to the cancel, it looks as if money were frozen."""
+
+    def on_try(self, sender: NodeId, message: Try) -> None:
+        super().on_try(sender, message)
+        self.barrier.setdefault((message.gid, message.branch, TRY), TRY)
+
+
+@mutant("All branches must be tried before one is confirmed.", "Pardon & Pautasso 2014", FrozenOnce, "a try fails")
+class ConfirmsWithTheFirst(TCC):
+    """Decides to confirm when the first branch has reserved."""
+
+    def may_commit(self, one: Global) -> bool:
+        return one.done >= 1
+
+
+@mutant("A decision is for good.", "DTM: a global transaction's log", OneDecision, "repeated requests")
+class GivesUpDecided(TCC):
+    """Cancels after too long a time, though it has told some to confirm."""
+
+    def may_give_up(self, one: Global) -> bool:
+        return not one.ended
+
+
+@mutant("What was decided before a crash stays decided.", "DTM: a global transaction's log", OneDecision,
+        "repeated requests")  # fmt: skip
+class CancelsAfterACrash(TCC):
+    """Cancels what was open when it crashed."""
+
+    def recover(self, gid: str) -> None:
+        super().recover(gid)
+        if self.transactions[gid].done:
+            self.decide(gid, False)
+
+
+@mutant("A branch that was asked and has not answered is cancelled, too.", DTM, Conservation, "cancel overtakes try")
+class CancelsTheAnsweredAlone(TCC):
+    """Cancels the branches that have answered; a try whose answer was lost keeps its money frozen."""
+
+    def concerned(self, one: Global, commit: bool) -> tuple[int, ...]:
+        return tuple(range(one.done))

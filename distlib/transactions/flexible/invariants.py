@@ -165,6 +165,74 @@ def taken_back(node: Any) -> list[tuple[str, int]]:
     return [(saga, step) for (saga, step, back), what in ledger.items() if back and what]
 
 
+# --- transactions in two phases ---------------------------------------------------------------------------
+
+
+def globals_of(nodes: Nodes) -> Iterator[tuple[str, Any]]:
+    """Every global transaction in some coordinator's log."""
+    for node in nodes.values():
+        yield from getattr(node, "transactions", {}).items()
+
+
+def carried_out(node: Any) -> Iterator[tuple[str, int, bool]]:
+    """The branches that have carried out a decision at a service, and which."""
+    for gid, branch, op in getattr(node, "barrier", ()):
+        if op in ("confirm", "cancel"):
+            yield gid, branch, op == "confirm"
+    for (gid, branch), commit in getattr(node, "closed", {}).items():
+        yield gid, branch, commit
+
+
+class OneDecision(Invariant):
+    """No two branches of a global transaction carry out different decisions, nor does one branch both. The ghost: the
+    first decision seen of each."""
+
+    name = "one decision"
+    paper = "Pardon & Pautasso 2014: all participants confirm, or all cancel"
+
+    def after(self, ghost: tuple[tuple[str, bool], ...], nodes: Nodes, changed: NodeId) -> Hashable:
+        known = dict(ghost)
+        for gid, branch, commit in carried_out(nodes[changed]):
+            if known.setdefault(gid, commit) != commit:
+                did, others = ("confirmed", "cancelled") if commit else ("cancelled", "confirmed")
+                raise Broken(f"branch {branch} of {gid} is {did} at {changed}, and it was {others} before")
+        return ghost if len(known) == len(ghost) else tuple(sorted(known.items()))
+
+
+class FrozenOnce(Invariant):
+    """What is free and what is frozen at a service is what its barrier says, each row once."""
+
+    name = "frozen once"
+    paper = "DTM, 子事务屏障: 空补偿, 悬挂 and 幂等 are cured by inserts alone"
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        node = nodes[changed]
+        if not getattr(node, "barrier", None):
+            return ghost
+        free, frozen = dict(node.initial), {account: 0 for account, _ in node.initial}
+        for gid, one in globals_of(nodes):
+            for branch, (where, operations) in enumerate(one.work):
+                if where == changed:
+                    tried = node.barrier.get((gid, branch, "try")) == "try"
+                    confirmed, cancelled = ((gid, branch, op) in node.barrier for op in ("confirm", "cancel"))
+                    for operation in operations if tried else ():
+                        amount = getattr(operation, "amount", 0)
+                        if confirmed or (amount < 0 and not cancelled):
+                            free[operation.account] += amount
+                        if amount < 0 and not (confirmed or cancelled):
+                            frozen[operation.account] -= amount
+        for name, should, now in (("free", free, node.balances), ("frozen", frozen, node.frozen)):
+            for account, amount in should.items():
+                if now.get(account, 0) != amount:
+                    raise Broken(f"{changed} has {now.get(account, 0)} of {account} {name}; its barrier says {amount}")
+        return ghost
+
+
+def tcc_invariants() -> tuple[Invariant, ...]:
+    """All of TCC's."""
+    return OneDecision(), FrozenOnce(), Conservation()
+
+
 def saga_invariants() -> tuple[Invariant, ...]:
     """All of a saga's."""
     return Conservation(), NothingTwice(), AllOrCompensated(), ReverseOrder(), ForwardAfterPivot(), OneAtATime()

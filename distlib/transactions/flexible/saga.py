@@ -29,7 +29,7 @@ from distlib.transactions.flexible.saga_message import (
     StepDone,
     StepFailed,
 )
-from distlib.transactions.flexible.service import ROLE_LOOKS, Service, nodes_of
+from distlib.transactions.flexible.service import ROLE_LOOKS, Service, balance_text, check_work, nodes_of
 
 Step = tuple[str, int]
 Event = tuple[str, int, bool]
@@ -361,16 +361,3 @@ class ChoreographedSaga(Saga):
         """Who does the last step, or takes back the first one, knows that the saga is over."""
         self.sagas[saga] = one
         self.finish(saga)
-
-
-def balance_text(balances: dict[str, int]) -> str:
-    """Accounts and balances as a figure shows them."""
-    return ", ".join(f"{account}={balance}" for account, balance in balances.items())
-
-
-def check_work(message: Begin) -> None:
-    """Raises ``ValueError`` for a request without work, or with a pivot that is no step of it."""
-    if not message.work:
-        raise ValueError(f"transaction {message.gid!r} has no work; it takes pairs of a node and its operations")
-    if message.pivot is not None:
-        require.whole("pivot", message.pivot, 0, len(message.work) - 1)

@@ -18,7 +18,7 @@ from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 from distlib.transactions.bank import Add, Work
-from distlib.transactions.flexible.invariants import saga_invariants
+from distlib.transactions.flexible.invariants import saga_invariants, tcc_invariants
 from distlib.transactions.flexible.message import Begin, Ended
 
 NAMES = node_names(3)
@@ -167,3 +167,21 @@ SAGA_SEARCHES: tuple[ProtocolSearch, ...] = (
           timeouts={"retry": 6, "patience": 2}, faults=Faults(crashes=2, duplicates=3)),
 )  # fmt: skip
 """Every search that a saga has to stand; the shipped classes pass all of them."""
+
+# ------------------------------------------------------------ TCC
+
+TCCS = Bank(tcc_invariants)
+
+TCC_SEARCHES: tuple[ProtocolSearch, ...] = (
+    breadth("a try fails", "the way back", TCCS.model, 20_000, requests=[FAILS], faults=Faults(duplicates=1)),
+    breadth("too much", "a try without the money for it", TCCS.model, 20_000, requests=[TOO_MUCH],
+            faults=Faults(duplicates=1)),
+    breadth("cancel overtakes try", "requests that are late, lost or overtaken", TCCS.model, 20_000,
+            requests=[PAY], timeouts={"patience": 1}),
+    breadth("repeated requests", "what is repeated, after a crash too", TCCS.model, 20_000, requests=[PAY],
+            timeouts={"retry": 1, "patience": 1}, faults=Faults(crashes=1, duplicates=1)),
+    *TCCS.simulated_searches(),
+    walks("random walks", "long mixtures of everything", TCCS.model, 150, 80, requests=[PAY, FAILS, BACK],
+          timeouts={"retry": 6, "patience": 2}, faults=Faults(crashes=2, duplicates=3)),
+)  # fmt: skip
+"""Every search that a TCC class has to stand; the shipped ``TCC`` passes all of them."""

@@ -9,7 +9,7 @@ from distlib.core import require
 from distlib.core.look import Look
 from distlib.core.node import Node, NodeId, durable, setting, volatile
 from distlib.transactions.bank import Operations, applied
-from distlib.transactions.flexible.message import Applied, ReadAccount, Shown, Summed
+from distlib.transactions.flexible.message import Applied, Begin, ReadAccount, Shown, Summed
 
 Pairs = tuple[tuple[str, int], ...]
 
@@ -135,3 +135,16 @@ class Reader(Node):
 def nodes_of(work: Iterable[tuple[NodeId, Operations]]) -> tuple[NodeId, ...]:
     """Every node that takes part, once, in order."""
     return tuple(dict.fromkeys(node for node, _ in work))
+
+
+def balance_text(balances: dict[str, int]) -> str:
+    """Accounts and balances as a figure shows them."""
+    return ", ".join(f"{account}={balance}" for account, balance in balances.items())
+
+
+def check_work(message: Begin) -> None:
+    """Raises ``ValueError`` for a request without work, or with a pivot that is no step of it."""
+    if not message.work:
+        raise ValueError(f"transaction {message.gid!r} has no work; it takes pairs of a node and its operations")
+    if message.pivot is not None:
+        require.whole("pivot", message.pivot, 0, len(message.work) - 1)

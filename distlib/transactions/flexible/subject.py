@@ -8,10 +8,11 @@ from distlib.check.subject import Requests, Subject
 from distlib.core.mutant import Mutant, mutants_in
 from distlib.core.node import NodeId
 from distlib.transactions.flexible import broken
-from distlib.transactions.flexible.invariants import saga_invariants
+from distlib.transactions.flexible.invariants import saga_invariants, tcc_invariants
 from distlib.transactions.flexible.message import Begin
 from distlib.transactions.flexible.saga import ChoreographedSaga, Saga
-from distlib.transactions.flexible.searches import NOWHERE, SAGA_SEARCHES, work
+from distlib.transactions.flexible.searches import NOWHERE, SAGA_SEARCHES, TCC_SEARCHES, work
+from distlib.transactions.flexible.tcc import TCC
 
 
 def services(node_class: type[Any], names: tuple[NodeId, ...]) -> list[Any]:
@@ -35,3 +36,6 @@ SAGA = Subject(
     Saga, services, saga_invariants, transfers, searches=SAGA_SEARCHES, correct=(Saga, ChoreographedSaga),
     mutants=mutants_of(Saga),
 )  # fmt: skip
+TCC_SUBJECT = Subject(
+    TCC, services, tcc_invariants, transfers, searches=TCC_SEARCHES, correct=(TCC,), mutants=mutants_of(TCC)
+)
