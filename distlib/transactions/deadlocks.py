@@ -7,9 +7,9 @@ way, its coordinator decides: a participant that has voted yes cannot abort by i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from distlib.core.node import NodeId
+from distlib.core.node import NodeId, volatile
 from distlib.transactions.message import Probe, Waiter, Wound
 from distlib.transactions.two_phase import TwoPhaseCommit
 
@@ -47,6 +47,8 @@ class DetectsDeadlocks(GivesWay):
     """Chandy, Misra & Haas, *Distributed Deadlock Detection* (1983): probes run along the edges of who waits for whom;
     one that comes back to where it began has found a circle, whose youngest transaction gives way."""
 
+    passed: frozenset[tuple[str, str]] = volatile(frozenset())  # for whom a probe was passed on, and at whom
+
     def on_blocked(self, transaction: str, blockers: list[str]) -> None:
         self.pass_on((self.waiter(transaction),), blockers)
 
@@ -60,13 +62,16 @@ class DetectsDeadlocks(GivesWay):
                 self.send(one.coordinator, Probe((*chain, one)))
 
     def on_probe(self, sender: NodeId, message: Probe) -> None:
-        """As coordinator: whoever has not voted may be waiting. As such a participant: for whom."""
-        last = message.chain[-1].transaction
-        if last in self.queue and sender == message.chain[-1].coordinator:
-            self.pass_on(message.chain, self.blockers(last))
-        elif last in self.rounds:
+        """At its coordinator, one knows who has not voted and may be waiting; such a participant knows for whom. Of all
+        ways from one transaction to another, one is enough (§3: *dependent*)."""
+        first, last = message.chain[0].transaction, message.chain[-1].transaction
+        if message.handed_down:
+            if last in self.queue:
+                self.pass_on(message.chain, self.blockers(last))
+        elif last in self.rounds and (first, last) not in self.passed:
+            self.passed |= {(first, last)}
             for node in self.undecided(last):
-                self.send(node, message)
+                self.send(node, replace(message, handed_down=True))
 
     def undecided(self, transaction: str) -> Iterator[NodeId]:
         """Who has yet to vote on it."""

@@ -29,10 +29,12 @@ class CommitInvariant(ServerInvariant):
 
 
 def observed(node: Any) -> Iterator[tuple[str, bool, str]]:
-    """What can be seen of decisions at ``node``, and by whom: a commit is seen at once, an abort that a crash would
-    undo has done nothing yet; and what its clients were told."""
-    yield from ((transaction, commit, node.id) for transaction, commit in node.outcomes if commit)
-    yield from ((transaction, commit, node.id) for transaction, commit in node.ended if not commit)
+    """What can be seen of decisions at ``node``, and by whom: a commit is seen at once, and so is an abort of what it
+    had prepared; another abort only when no crash can make it forget that; and what its clients were told."""
+    prepared = {one.transaction for one in node.log if isinstance(one, Prepared)}
+    for transaction, commit in node.outcomes:
+        if commit or transaction in prepared or (transaction, commit) in node.ended:
+            yield transaction, commit, node.id
     if node.told is not None:
         yield (*node.told, f"the client of {node.id}")
 
@@ -83,9 +85,9 @@ class Validity(CommitInvariant):
         voters |= {(transaction, voters_of(one.work)) for transaction, one in server.rounds.items() if one.work}
         if not (prepared <= ghost.prepared and voters <= ghost.voters):
             ghost = Promises(ghost.prepared | prepared, ghost.voters | voters)
-        needed = dict(ghost.voters)
-        for transaction, commit, who in observed(server):
-            missing = [one for one in needed.get(transaction, ()) if (transaction, one) not in ghost.prepared]
+        for transaction, commit, who in observed(server) if ghost.voters else ():
+            needed = [one for name, voters in ghost.voters if name == transaction for one in voters]
+            missing = sorted({one for one in needed if (transaction, one) not in ghost.prepared})
             if commit and missing:
                 raise Broken(f"{transaction} is committed at {who}, and {missing[0]} has never been prepared for it")
         return ghost
@@ -113,6 +115,10 @@ class Effects(CommitInvariant):
         for node, transaction, operations in ghost:
             if node == server.id and transaction in committed:
                 wanted = applied(wanted, operations)
+        if short := [account for account, balance in server.balances.items() if balance < 0]:
+            raise Broken(
+                f"{server.id} has {_text(server.balances)}: nobody may withdraw more from {short[0]} than there is"
+            )
         if wanted != server.balances:
             raise Broken(
                 f"{server.id} has {_text(server.balances)}, and its committed transactions give {_text(wanted)}"

@@ -39,14 +39,14 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """To the client: request ``serial`` was committed, with what it read, or aborted."""
+    """The result of a client's request: committed, with what it read, or aborted."""
 
-    serial: int | None
     transaction: str
     commit: bool
     reads: Reads = ()
 
-    look = Look("slate", "dot", place=4)
+    def __str__(self) -> str:
+        return f"{self.transaction} {'committed' if self.commit else 'aborted'}"
 
 
 # --- the first phase (Gray 1978, §5.8.3.3; Mohan, Lindsay & Obermarck 1986, §2) --------------------------------
@@ -162,9 +162,10 @@ class Wound:
 @dataclass(frozen=True, slots=True)
 class Probe:
     """Each of ``chain`` waits for the next one; if the last waits for the first, that is a deadlock (Chandy, Misra &
-    Haas 1983, §3)."""
+    Haas 1983, §3). It goes to the last one's coordinator, which hands it down to those who have not voted."""
 
     chain: tuple[Waiter, ...]
+    handed_down: bool = False
 
     look = Look("yellow", place=10)
 

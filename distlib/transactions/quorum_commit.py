@@ -38,11 +38,6 @@ class Poll:
         """Who has answered."""
         return tuple([node for node, _ in self.reports])
 
-    def found(self) -> bool:
-        """KD §5: the leaning of the highest ballot that is reported; nobody has committed where there is none."""
-        leaning = [report for _, report in self.reports if report.leaning is not None]
-        return bool(leaning and max(leaning, key=lambda report: report.since).leaning)
-
 
 @dataclass
 class QuorumCommit(TwoPhaseCommit):
@@ -120,10 +115,15 @@ class QuorumCommit(TwoPhaseCommit):
         if not poll.heard or not self.are_enough(poll):
             return False
         if poll.leaning is None:
-            self.lean(transaction, poll, poll.found())
+            self.lean(transaction, poll, self.choose(poll))
         else:
             self.end(transaction, poll.leaning)
         return True
+
+    def choose(self, poll: Poll) -> bool:
+        """KD §5: the leaning of the highest ballot that is reported; where there is none, nobody has committed."""
+        leaning = [report for _, report in poll.reports if report.leaning is not None]
+        return bool(leaning and max(leaning, key=lambda report: report.since).leaning)
 
     def are_enough(self, poll: Poll) -> bool:
         """KD §5: a majority of all voters, the silent ones counted, too. Any two majorities have one in common."""
@@ -171,11 +171,15 @@ class QuorumCommit(TwoPhaseCommit):
         transaction, branch = message.transaction, self.branches.get(message.transaction)
         if branch is not None and branch.prepared:
             now = branch.leaning or Leaning(transaction)
-            if message.ballot >= now.ballot:
+            if self.may_lean(now, message.ballot):
                 now = self.stand(transaction, Leaning(transaction, message.ballot, message.commit, message.ballot))
             self.send_after_sync(sender, StageReport(transaction, now.ballot, now.commit, now.since))
         elif self.knows(transaction):
             self.send_after_sync(sender, Decide(transaction, (transaction, True) in self.outcomes, False))
+
+    def may_lean(self, now: Leaning, ballot: Ballot) -> bool:
+        """KD §5: not after it has answered a higher ballot, whose asker counts on what it was told."""
+        return ballot >= now.ballot
 
     def stand(self, transaction: str, leaning: Leaning) -> Leaning:
         """On disk before it is told."""

@@ -112,7 +112,7 @@ class TreeCommit(TwoPhaseCommit):
 
     def force(self, record: Record) -> None:
         """With ``Prepared``, whom to tell of the decision."""
-        if isinstance(record, Prepared) and record.transaction in self.rounds:
+        if isinstance(record, Prepared) and record.transaction in self.parents:
             record = replace(record, below=self.rounds[record.transaction].participants)
         super().force(record)
 

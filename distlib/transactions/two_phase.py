@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 from distlib.core import require
 from distlib.core.look import Look
 from distlib.core.node import Node, NodeId, durable, setting, volatile
+from distlib.replication.message import ClientReply
 from distlib.transactions.bank import Add, Operations, Read, Work, applied, refusal, writes
 from distlib.transactions.message import (
     Acknowledge,
@@ -248,7 +249,7 @@ class TwoPhaseCommit(Node):
 
     def may_commit(self, one: Round) -> bool:
         """Only when *all* have voted yes, or have only read (BHG §7.3, AC4; MLO §2)."""
-        return set(one.with_answer(Answer.YES, Answer.READ)) == set(one.participants)
+        return len(one.with_answer(Answer.YES, Answer.READ)) == len(one.participants)
 
     def on_all_yes(self, transaction: str) -> None:
         """Everybody is prepared: that is the decision."""
@@ -306,7 +307,8 @@ class TwoPhaseCommit(Node):
         self.told = (transaction, commit)
         self.output(Told(transaction, commit))
         if one.client is not None:
-            self.send_after_sync(one.client, Outcome(one.serial, transaction, commit, one.reads if commit else ()))
+            outcome = Outcome(transaction, commit, one.reads if commit else ())
+            self.send_after_sync(one.client, ClientReply(one.serial, True, outcome))
 
     def announce(self, transaction: str, receivers: Iterable[NodeId]) -> None:
         """Send the decision, and again while acknowledgements are missing."""
@@ -380,7 +382,7 @@ class TwoPhaseCommit(Node):
         """All locks are held: do the operations if they can be done, and say so."""
         branch = self.branches[transaction]
         self.queue = tuple([one for one in self.queue if one != transaction])
-        if reason := refusal(self.balances, branch.operations):
+        if reason := self.reason_to_refuse(branch):
             self.output(Refused(transaction, reason))
             self.log_refusal(transaction)
             self.send_vote(transaction, Answer.NO)
@@ -391,6 +393,10 @@ class TwoPhaseCommit(Node):
         else:
             self.prepare(transaction)
             self.send_vote(transaction, Answer.YES)
+
+    def reason_to_refuse(self, branch: Branch) -> str:
+        """Why the operations cannot be done here; who votes yes must be able to commit, whatever happens (BHG §7.3)."""
+        return refusal(self.balances, branch.operations)
 
     def prepare(self, transaction: str) -> None:
         """From now on the decision is the coordinator's: that is on disk before the vote leaves (MLO §2)."""
