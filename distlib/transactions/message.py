@@ -8,6 +8,7 @@ from typing import Any
 
 from distlib.core.look import Look
 from distlib.core.node import NodeId
+from distlib.paxos import message as paxos
 from distlib.paxos.message import NO_BALLOT, Ballot
 from distlib.transactions.bank import Operations, Work
 
@@ -215,6 +216,42 @@ class StageReport:
     since: Ballot = NO_BALLOT
 
     look = Look("purple", "dot", place=12)
+
+
+# --- Paxos Commit ---------------------------------------------------------------------------------------------
+
+PaxosMessage = paxos.Prepare | paxos.Promise | paxos.Accept | paxos.Accepted | paxos.Nack
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A message of Paxos, in the instance that agrees on the vote of ``participant``; the ``electorate`` are all whose
+    votes make up the transaction."""
+
+    transaction: str
+    participant: NodeId
+    electorate: tuple[NodeId, ...]
+    message: PaxosMessage
+
+    @property
+    def kind(self) -> str:
+        """That of the message in it."""
+        return type(self.message).__name__
+
+    @property
+    def look(self) -> Look:
+        """That of the message in it."""
+        return self.message.look
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An acceptor has accepted the votes of all participants."""
+
+    transaction: str
+    reports: tuple[tuple[NodeId, paxos.Accepted], ...]
+
+    look = Look("sky", "dot", place=13)
 
 
 # --- the log --------------------------------------------------------------------------------------------------

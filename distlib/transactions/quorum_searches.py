@@ -81,7 +81,7 @@ def apart(*groups: tuple[NodeId, ...]) -> frozenset[tuple[NodeId, NodeId]]:
     )
 
 
-def survivors(node_class: type[Any], seed: int) -> Cluster:
+def survivors(node_class: type[Any], seed: int, **settings: Any) -> Cluster:
     """Six nodes: a coordinator that crashes for good in the middle of what it sends, perhaps a participant as well. The
     network is what three-phase commit assumes: all that is sent arrives in 5 ms."""
     names, random = node_names(6), Seeds(seed).stream("survivors")
@@ -91,7 +91,7 @@ def survivors(node_class: type[Any], seed: int) -> Cluster:
             continue
         deaf = tuple(random.sample([one for one in names if one != victim], random.randrange(1, 5)))
         faults += [OneWay(at_ms - 8.0, (victim,), deaf, 8.0), Crash(at_ms, victim)]
-    nodes = cluster(node_class, names, vote_ms=30, inquire_ms=40, resend_ms=30)
+    nodes = cluster(node_class, names, vote_ms=30, inquire_ms=40, resend_ms=30, **settings)
     made = Cluster(nodes, Network(Uniform(1, 5)), seed=seed, faults=faults, invariants=commit_invariants())
     work = tuple([(name, (Add("x", -4 if name == "S2" else 1),)) for name in names[1:]])
     made.post(5.0, "S1", Begin(work))
@@ -125,7 +125,8 @@ QUORUM_SEARCHES: tuple[ProtocolSearch, ...] = (
                max_states=40_000)),
     staged("two voters", "what one of two may decide", commit_model,
            Leg({"requests": [REQUEST_OF_TWO]}, leans(S2=True, S3=None)),
-           Leg({"partitioned": apart(("S1", "S2"), ("S3",)), "timeouts": {**ALONE, "S1.gather": 1}}, max_states=40_000)),
+           Leg({"partitioned": apart(("S1", "S2"), ("S3",)), "timeouts": {**ALONE, "S1.gather": 1}},
+               max_states=40_000)),
     staged("coordinator crashes", "what the others must find out", commit_model,
            Leg({"requests": [REQUEST]}, decided("S2")),
            Leg({"faults": Faults(crashes={"S1": 1}), "timeouts": ALONE},

@@ -5,11 +5,13 @@ from __future__ import annotations
 from distlib.check.subject import Requests, Subject
 from distlib.core.mutant import mutants_in
 from distlib.core.node import NodeId
-from distlib.transactions import broken, quorum_broken
+from distlib.transactions import broken, paxos_commit_broken, quorum_broken
 from distlib.transactions.bank import transfer
 from distlib.transactions.deadlocks import DetectsDeadlocks, WoundWait
 from distlib.transactions.invariants import commit_invariants
 from distlib.transactions.message import Begin
+from distlib.transactions.paxos_commit import PaxosCommit
+from distlib.transactions.paxos_commit_searches import PAXOS_COMMIT_SEARCHES
 from distlib.transactions.presumptions import PresumedAbort, PresumedCommit
 from distlib.transactions.quorum_commit import QuorumCommit
 from distlib.transactions.quorum_searches import QUORUM_SEARCHES
@@ -36,4 +38,13 @@ QUORUM_COMMIT = Subject(
     searches=QUORUM_SEARCHES,
     correct=(QuorumCommit,),
     mutants=mutants_in(quorum_broken),
+)
+PAXOS_COMMIT = Subject(
+    PaxosCommit,
+    cluster,
+    commit_invariants,
+    transfers,
+    searches=PAXOS_COMMIT_SEARCHES,
+    correct=(PaxosCommit,),
+    mutants=mutants_in(paxos_commit_broken),
 )

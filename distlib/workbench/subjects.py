@@ -9,8 +9,11 @@ from distlib.paxos.subject import MULTI_PAXOS, PAXOS
 from distlib.raft.subject import RAFT
 from distlib.replication.subject import PRIMARY_BACKUP
 from distlib.transactions.flexible.subject import SAGA, TCC_SUBJECT
+from distlib.transactions.subject import PAXOS_COMMIT, QUORUM_COMMIT, TWO_PHASE
 
-SUBJECTS: tuple[Subject, ...] = (RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP, SAGA, TCC_SUBJECT)
+SUBJECTS: tuple[Subject, ...] = (
+    RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP, PAXOS_COMMIT, QUORUM_COMMIT, TWO_PHASE, SAGA, TCC_SUBJECT,
+)  # fmt: skip
 
 JUDGED = tuple(one for one in SUBJECTS if one.searches)
 """Those that have searches: what the judge judges."""
