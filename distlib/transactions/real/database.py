@@ -14,8 +14,14 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS accounts (
         account TEXT PRIMARY KEY, balance BIGINT NOT NULL CONSTRAINT no_debts CHECK (balance >= 0))""",
     "CREATE TABLE IF NOT EXISTS committed (transaction_id TEXT PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS steps (transaction_id TEXT, step TEXT, PRIMARY KEY (transaction_id, step))",
+    "CREATE TABLE IF NOT EXISTS reserved (transaction_id TEXT, account TEXT, amount BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS undo_log ("
+    "transaction_id TEXT, account TEXT, balance_before BIGINT NOT NULL, balance_after BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS outbox (transaction_id TEXT PRIMARY KEY, work TEXT NOT NULL)",
 )
-"""Accounts, and which transactions have changed them: that row is written in the same transaction."""
+"""Accounts, and which transactions have changed them, a row that is written in the same transaction. The rest is for
+the flexible ways: steps that are done, money set aside, images of AT, messages to send."""
 
 CHANGE = "UPDATE accounts SET balance = balance + %s WHERE account = %s RETURNING balance"
 LOCK_TIMEOUT_S = 0.2
