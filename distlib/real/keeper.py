@@ -146,7 +146,11 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
                 await program.end(task["end"])
             await asyncio.sleep(task["pause_s"])
     finally:
-        shutil.rmtree(task["home"], ignore_errors=True)
+        end = time.monotonic() + END_S
+        while (
+            Path(task["home"]).exists() and time.monotonic() < end
+        ):  # another child may write there until it ends, too
+            shutil.rmtree(task["home"], ignore_errors=True)
 
 
 if __name__ == "__main__":

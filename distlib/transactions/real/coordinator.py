@@ -78,6 +78,7 @@ class Databases:
         self.step = step
         self._idle: dict[NodeId, list[Any]] = {one.name: [] for one in databases}
         self._holding: dict[tuple[NodeId, str], Any] = {}
+        self._refused: set[tuple[NodeId, str]] = set()
 
     def carry_out(self, to: NodeId, message: Prepare | Decide) -> Vote | Acknowledge | Refused | None:
         """What ``to`` answers, if anything. Raises ``DatabaseDownError`` when it is not known what became of it."""
@@ -102,6 +103,7 @@ class Databases:
                 return self.use(database, work, keep=False)
             except RefusedError as error:
                 if not isinstance(error, LockedError) or time.monotonic() > end_s:
+                    self._refused.add((database.name, message.transaction))
                     return Refused(message.transaction, str(error))
             time.sleep(LOCKED_AGAIN_S)
 
@@ -114,9 +116,11 @@ class Databases:
             (connection.tpc_commit if message.commit else connection.tpc_rollback)(*named)
 
         try:
-            self.use(database, work, mine)
+            if (database.name, message.transaction) not in self._refused:
+                self.use(database, work, mine)
         except NotPreparedError:
             self.use(database, lambda connection: _check_ended(database, connection, message))
+        self._refused.discard((database.name, message.transaction))
         return Acknowledge(message.transaction) if message.acknowledge else None
 
     def in_doubt(self, database: Database) -> tuple[InDoubt, ...]:
@@ -362,13 +366,12 @@ def databases_of(task: Mapping[str, Any]) -> list[Database]:
 
 async def work(task: Mapping[str, Any], tell: Tell) -> None:
     """Coordinate what ``task`` asks for, and tell what happens."""
-    node_class = library_class(task["protocol"], TwoPhaseCommit, "protocol", "take one of its own")
-    node = node_class(task["name"], initial=(), vote_ms=VOTE_MS, resend_ms=RESEND_MS)
-    kill = None if task["kill"] is None else Kill(**task["kill"])
-    clients = [[(number, from_data(Work, one)) for number, one in requests] for requests in task["clients"]]
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(clients) + 4))
-    step = Executioner(kill, node.id, task["pids"], tell)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(task["clients"]) + 4))
     try:
+        node_class = library_class(task["protocol"], TwoPhaseCommit, "protocol", "take one of its own")
+        node = node_class(task["name"], initial=(), vote_ms=VOTE_MS, resend_ms=RESEND_MS)
+        step = Executioner(None if task["kill"] is None else Kill(**task["kill"]), node.id, task["pids"], tell)
+        clients = [[(number, from_data(Work, one)) for number, one in requests] for requests in task["clients"]]
         with Log(Path(task["log"]), node, task["room"]) as log:
             coordinator = Coordinator(node, log, databases_of(task), tell, step, task["patience_s"])
             try:

@@ -11,7 +11,6 @@ clients know. An observer reads both databases all the while, in one transaction
 from __future__ import annotations
 
 import random
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -19,8 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any
 
 import pandas as pd
@@ -61,9 +59,17 @@ class RealTransactionsParams(Parameters):
     step: str = parameter("decided", "step", choices=STEPS, help="when: sagas and the like prepare nothing")
     nth: int = parameter(10, "time", low=1, high=200, help="at the how-manieth such step")
     clients: int = parameter(3, "clients", low=1, high=8, help="each has one transfer under way at a time")
-    transfers: int = parameter(40, "transfers", low=2, high=1000, help="of all clients together")
+    transfers: int = parameter(40, "transfers", low=1, high=1000, help="of all clients together")
     refused: float = parameter(0.05, "to no account", low=0.0, high=1.0, step=0.05, help="share that must be refused")
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="which transfers")
+
+    def warnings(self) -> list[str]:
+        """Steps that do not come with this protocol."""
+        flexible = not issubclass(PROTOCOLS[self.protocol], TwoPhaseCommit)
+        never = flexible and self.step in ("before prepare", "prepared")
+        if self.victim != NOBODY and (never or (self.protocol == "outbox" and "deci" in self.step)):
+            return [f"the step {self.step!r} does not come in the protocol {self.protocol!r}: nobody will be killed"]
+        return []
 
     @property
     def requests(self) -> list[list[tuple[int, Work]]]:
@@ -178,10 +184,9 @@ def real_transactions(
     """Start two databases, carry out the transfers, kill, recover, look. ``progress(done, total)`` may raise to stop;
     nothing is left then. Raises ``NoPostgresError`` where there is none, ``ChildError`` when something breaks."""
     with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="transactions")))
         servers = stack.enter_context(databases(params.database))
         observer = stack.enter_context(_observing(servers))
-        run = _Run(params, servers, home, progress)
+        run = _Run(params, servers, progress)
         reported: tuple[InDoubt, ...] = ()
         if run.life(run.kill(), params.requests):
             reported = in_doubt(servers)
@@ -227,10 +232,10 @@ class _Run:
     """The lives of the coordinator, seen from outside."""
 
     def __init__(
-        self, params: RealTransactionsParams, servers: Mapping[NodeId, Any], home: Path,
-        progress: Callable[[float, float], object],
-    ) -> None:  # fmt: skip
-        self.params, self.servers, self.home, self.progress = params, servers, home, progress
+        self, params: RealTransactionsParams, servers: Mapping[NodeId, Any], progress: Callable[[float, float], object]
+    ) -> None:
+        self.params, self.servers, self.progress = params, servers, progress
+        self.log = servers[NAMES[0]].home / "log"  # in a directory that is removed whoever dies
         self.began_s = time.time()
         self.events: list[Event] = []
         self.answers: dict[int, tuple[str, bool, float]] = {}
@@ -249,7 +254,7 @@ class _Run:
         protocol = PROTOCOLS[self.params.protocol]
         flexible = not issubclass(protocol, TwoPhaseCommit)
         task = {
-            "name": COORDINATOR, "log": str(self.home / "log"), "room": None, "patience_s": PATIENCE_S, "kill": kill,
+            "name": COORDINATOR, "log": str(self.log), "room": None, "patience_s": PATIENCE_S, "kill": kill,
             "protocol": protocol.__name__ if flexible else f"{protocol.__module__}:{protocol.__name__}",
             "databases": [to_data(one.database) for one in self.servers.values()],
             "pids": {name: one.program for name, one in self.servers.items()},
@@ -318,21 +323,28 @@ class _Observer:
         self.totals: list[tuple[float, int]] = []
         self._connections: dict[NodeId, Any] = {}
         self._stopped = threading.Event()
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more. Raises what has ended the looking before."""
         self._stopped.set()
         self._thread.join()
         for connection in self._connections.values():
             connection.close()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def _run(self) -> None:
-        while not self._stopped.wait(LOOK_S):
-            for database in self.databases:
-                self._try(database, lambda database=database: self._list(database))
-            self._add_up()
+        try:
+            while not self._stopped.wait(LOOK_S):
+                for database in self.databases:
+                    self._try(database, partial(self._list, database))
+                self._add_up()
+        except Exception as error:
+            self._error = error
 
     def _try(self, database: Any, look: Callable[[], Any]) -> bool:
         """Whether it could be looked at: a database may be down, or a row locked."""
@@ -342,10 +354,11 @@ class _Observer:
             look()
             return True
         except Exception as error:
-            connection = self._connections.pop(database.name, None)
-            if connection is not None:
-                connection.close()
+            connection = self._connections.get(database.name)
             meant = error if connection is None else database.read(error, connection)
+            if isinstance(meant, DatabaseDownError) and connection is not None:
+                del self._connections[database.name]
+                connection.close()
             if not isinstance(meant, (DatabaseDownError, LockedError)):
                 raise
             return False

@@ -244,11 +244,13 @@ class AT(Flexible):
 
     def lock(self, at: NodeId, transaction: str, operations: Operations) -> None:
         """The global locks, which the coordinator holds. Raises ``LockedError``."""
+        end_s = time.monotonic() + LOCK_TIMEOUT_S
+        sql = "INSERT INTO locks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = id RETURNING id"
         for _, (_, account) in changes(operations):
-            sql = "INSERT INTO locks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = id RETURNING id"
-            ((holder,),) = self.journal.run(sql, (at, account, transaction))
-            if holder != transaction:
-                raise LockedError(f"{at}: {account} is under the global lock of {holder}")
+            while (holder := self.journal.run(sql, (at, account, transaction))[0][0]) != transaction:
+                if time.monotonic() > end_s:
+                    raise LockedError(f"{at}: {account} is under the global lock of {holder}")
+                time.sleep(LOCKED_AGAIN_S)
 
     def done(self, transaction: str, operations: Operations) -> Iterator[Statement]:
         """The changes, with the images before and after."""

@@ -247,13 +247,15 @@ class RemoteConnection(Closed):
         self._open: tuple[str, bool] | None = None  # the two-phase transaction begun here, and whether it is prepared
 
     def _call(self, call: str, *arguments: Any) -> Any:
+        if self.closed:
+            raise ConnectionResetError("the connection is closed")
         try:
             self._file.write(json.dumps([call, arguments]).encode() + b"\n")
             self._file.flush()
             line = self._file.readline()
             if not line:
                 raise ConnectionResetError("the participant hung up")
-        except (OSError, ValueError):
+        except OSError:
             self.close()
             raise
         told = json.loads(line)
