@@ -26,6 +26,7 @@ from distlib.core.codec import from_data, library_class
 from distlib.core.node import CancelTimer, Effect, NodeId, Output, Send, SetTimer
 from distlib.real.child import Tell, run_child
 from distlib.real.keeper import KILL
+from distlib.replication.message import ClientReply
 from distlib.transactions.bank import Work
 from distlib.transactions.message import Acknowledge, Answer, Begin, Decide, Inquire, Outcome, Prepare, Refused, Vote
 from distlib.transactions.real.database import (
@@ -250,11 +251,11 @@ class Coordinator:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Send(_, Outcome() as outcome):
-                told = {"number": outcome.serial, "transaction": outcome.transaction, "commit": outcome.commit}
+            case Send(_, ClientReply(int() as number, _, Outcome(transaction, commit))):
+                told = {"number": number, "transaction": transaction, "commit": commit}
                 self.tell({"answered": told, "at_s": time.time()})
-                if outcome.serial in self._asking:
-                    self._asking.pop(outcome.serial).set_result(None)
+                if number in self._asking:
+                    self._asking.pop(number).set_result(None)
             case SetTimer(name, key, low_ms, _):
                 self._perform(CancelTimer(name, key))
                 loop = asyncio.get_running_loop()

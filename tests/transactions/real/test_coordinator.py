@@ -114,7 +114,7 @@ def test_who_is_in_doubt_after_a_kill_and_what_becomes_of_it(
     assert doubts(servers) == [(one, f"{name}.1.1") for one in who]
 
     told = life(servers, tmp_path / "log", transfer("B", "A", 1), name=name)
-    assert answers(told) == [True]  # no lock is left
+    assert answers(told) == [True], told  # no lock is left
     found = {one["by"]: one["in_doubt"] for one in told if "in_doubt" in one}
     listed = {one: [f"{name}.1.1"] if one in who else [] for one in "AB"}
     assert found == listed or commits  # what is decided may have been sent before the list was asked for
