@@ -120,7 +120,8 @@ class Databases:
             if (database.name, message.transaction) not in self._refused:
                 self.use(database, work, mine)
         except NotPreparedError:
-            self.use(database, lambda connection: _check_ended(database, connection, message))
+            if message.acknowledge:  # else it is the answer to an inquiry, and too late: somebody knew it earlier
+                self.use(database, lambda connection: _check_ended(database, connection, message))
         self._refused.discard((database.name, message.transaction))
         return Acknowledge(message.transaction) if message.acknowledge else None
 

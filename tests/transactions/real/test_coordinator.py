@@ -11,10 +11,10 @@ import pytest
 
 from distlib.core.codec import to_data
 from distlib.real.child import Child, ChildError
-from distlib.transactions.bank import Add, Work, transfer
-from distlib.transactions.message import Decided, Ended
+from distlib.transactions.bank import Add, Read, Work, transfer
+from distlib.transactions.message import Acknowledge, Answer, Decide, Decided, Ended, Prepare, Vote
 from distlib.transactions.presumptions import PresumedAbort
-from distlib.transactions.real.coordinator import STEPS
+from distlib.transactions.real.coordinator import STEPS, Databases, LostError
 from distlib.transactions.real.experiment import DATABASES, in_doubt
 from distlib.transactions.real.log import Log, LogError, LogFullError
 from distlib.transactions.real.postgres import PostgresServer
@@ -114,7 +114,7 @@ def test_who_is_in_doubt_after_a_kill_and_what_becomes_of_it(
     assert doubts(servers) == [(one, f"{name}.1.1") for one in who]
 
     told = life(servers, tmp_path / "log", transfer("B", "A", 1), name=name)
-    assert answers(told) == [True], told  # no lock is left
+    assert answers(told) == [True], "\n".join(map(str, told))  # no lock is left
     found = {one["by"]: one["in_doubt"] for one in told if "in_doubt" in one}
     listed = {one: [f"{name}.1.1"] if one in who else [] for one in "AB"}
     assert found == listed or commits  # what is decided may have been sent before the list was asked for
@@ -189,6 +189,19 @@ def test_a_decision_that_somebody_has_forestalled_is_named(pair: Servers, tmp_pa
     connection.tpc_rollback(connection.xid(1, "C.1.1", "B"))
     told = life(pair, tmp_path / "log")
     assert failure(told).startswith("LostError: B has C.1.1 neither prepared nor committed, and the decision is commit")
+
+
+def test_a_decision_may_come_many_times_and_an_answer_too_late(pair: Servers) -> None:
+    both = Databases([one.database for one in pair.values()])
+    work = Prepare("T", (Add("x", 3), Read("y")), ("A",))
+    assert both.carry_out("A", work) == Vote("T", Answer.YES, (("A.y", 100),))
+    assert [both.carry_out("A", Decide("T", True)) for _ in range(3)] == [Acknowledge("T")] * 3
+    assert both.carry_out("A", Decide("T", False, acknowledge=False)) is None  # who presumes abort is asked too late
+    with pytest.raises(LostError, match="A has T committed, and the decision is abort"):
+        both.carry_out("A", Decide("T", False))
+    assert both.carry_out("B", Decide("T", False)) == Acknowledge("T")  # it has never heard of it
+    both.close()
+    assert money(pair) == {"A": 103, "B": 100}
 
 
 def test_a_disk_that_is_full_loses_nothing(pair: Servers, tmp_path: Path) -> None:
