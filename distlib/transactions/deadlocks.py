@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from distlib.core.node import NodeId, volatile
-from distlib.transactions.message import Probe, Waiter, Wound
+from distlib.transactions.message import Answer, Probe, Refused, Waiter, Wound
 from distlib.transactions.two_phase import TwoPhaseCommit
 
 
@@ -28,6 +28,18 @@ class GivesWay(TwoPhaseCommit):
         """A transaction that is under way here, as others need to know it."""
         branch = self.branches[transaction]
         return Waiter(branch.begun_ms, transaction, branch.coordinator)
+
+
+@dataclass
+class RefusesToWait(TwoPhaseCommit):
+    """Aguilera et al., *Sinfonia* (2007), §3.4: whose locks are not free at once, votes no. Nobody waits, and so nobody
+    in a circle; much is done in vain."""
+
+    def on_blocked(self, transaction: str, blockers: list[str]) -> None:
+        self.output(Refused(transaction, f"{', '.join(blockers)} in the way"))
+        self.log_refusal(transaction)
+        self.send_vote(transaction, Answer.NO)
+        self.let_go(transaction)
 
 
 @dataclass

@@ -146,6 +146,9 @@ class QuorumCommit(TwoPhaseCommit):
             for node in poll.voters:
                 self.send(node, Decide(transaction, commit, False))
 
+    def log_decision(self, transaction: str, commit: bool, receivers: tuple[NodeId, ...]) -> None:
+        """A majority of the voters has it on disk already."""
+
     def needs_acknowledgement(self, commit: bool) -> bool:
         """Those in doubt ask each other: nobody has to keep the decision for them."""
         return False

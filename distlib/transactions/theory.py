@@ -63,14 +63,15 @@ def _presumed_commit(n: int, situation: str) -> Cost:
 
 
 def _three_phases(n: int, situation: str) -> Cost:
-    """Skeen 1981, §5: one round more, and one record more at each participant; nothing is acknowledged at the end."""
+    """Skeen 1981, §5: one round more, and one record more at each participant; the coordinator needs none, and nothing
+    is acknowledged at the end."""
     return {
-        COMMIT: Cost(5 * n, 3 * n + 1),
-        ABORT: Cost(3 * n - 1, 2 * n),
-        ONE_READS: Cost(5 * n, 3 * n + 1),
-        ALL_READ: Cost(5 * n, 3 * n + 1),
-        RESTART: Cost(5 * n, 3 * n + 1),
-        LATE: Cost(3 * n - 1, 2 * n),
+        COMMIT: Cost(5 * n, 3 * n),
+        ABORT: Cost(3 * n - 1, 2 * n - 1),
+        ONE_READS: Cost(5 * n, 3 * n),
+        ALL_READ: Cost(5 * n, 3 * n),
+        RESTART: Cost(5 * n, 3 * n),
+        LATE: Cost(3 * n - 1, 2 * n - 1),
     }[situation]
 
 
