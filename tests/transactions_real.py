@@ -40,8 +40,12 @@ def tally(result: RealTransactions) -> Counter[str]:
     params = result.params
     kind = "coordinator" if params.victim == "coordinator" else "participant"
     found = Counter({f"{kind} killed": 1, f"killed {params.step}": 1, params.protocol: 1})
-    found["left in doubt by the kill"] = len(result.reported)
-    found["runs that left some in doubt"] = bool(result.reported)
+    killed_s = next(event.at_s for event in result.events if event.what == "killed")
+    earlier = {one.database for one in result.reported if one.prepared_s < killed_s}
+    if kind == "coordinator":
+        found["left some in doubt"] = bool(earlier)
+    else:
+        found["came back in doubt"] = params.victim in earlier
     found["commits acknowledged"] = len(result.acknowledged)
     found["sums read"] = len(result.totals)
     return found
@@ -75,7 +79,7 @@ def campaign(database: str, kills: int, first: int = 0, progress: bool = False) 
         "sums read",
     ]
     if kills >= 2 * len(STEPS):
-        wanted += [f"killed {step}" for step in STEPS]
+        wanted += ["came back in doubt", *[f"killed {step}" for step in STEPS]]
     problems += [f"{database}: {one}: none" for one in wanted if not happened[one]]
     return happened, problems
 

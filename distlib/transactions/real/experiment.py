@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -41,6 +41,7 @@ PROTOCOLS: dict[str, type] = {
     "two-phase commit": TwoPhaseCommit, "presumed abort": PresumedAbort, "presumed commit": PresumedCommit,
     "saga": Saga, "TCC": TCC, "AT": AT, "outbox": Outbox,
 }  # fmt: skip
+COMPARED = ("two-phase commit", "saga", "TCC", "AT", "outbox")
 NAMES, COORDINATOR, NOBODY = ("A", "B"), "coordinator", "nobody"
 ACCOUNTS, MONEY, CLOSED = 4, 1_000, "closed"
 """Accounts at each database, what each holds at first, and one that is not there: a transfer to it is refused."""
@@ -137,6 +138,38 @@ class RealTransactions:
         rows = [(one.database, one.transaction, one.prepared_s, ", ".join(one.locked)) for one in self.reported]
         return pd.DataFrame(rows, columns=["database", "transaction", "prepared_s", "locked"])
 
+    @cached_property
+    def locks(self) -> pd.DataFrame:
+        """What prepared transactions have locked, as the databases said: columns database, account, transaction, from_s
+        and to_s (when it was seen last)."""
+        last = {(one.database, one.transaction): (one, at_s) for at_s, one in self.listed}
+        rows = [
+            (one.database, account, one.transaction, one.prepared_s, at_s)
+            for one, at_s in last.values() for account in one.locked
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=["database", "account", "transaction", "from_s", "to_s"])
+
+    @cached_property
+    def down(self) -> pd.DataFrame:
+        """Who was down from its death until it was back: columns who, from_s and to_s."""
+        rows = []
+        for died in [event for event in self.events if event.what == "killed"]:
+            later = [event.at_s for event in self.events if event.who == died.who and event.at_s > died.at_s]
+            rows.append((died.who, died.at_s, min(later)))
+        return pd.DataFrame(rows, columns=["who", "from_s", "to_s"])
+
+    @cached_property
+    def heard(self) -> pd.DataFrame:
+        """What clients were told: columns at_s, transaction and commit."""
+        rows = [(at_s, transaction, commit) for transaction, commit, at_s in self.answers.values()]
+        return pd.DataFrame(rows, columns=["at_s", "transaction", "commit"])
+
+    @cached_property
+    def sums(self) -> pd.DataFrame:
+        """What the observer has added up: columns at_s and missing (how much less than there must be)."""
+        rows = [(at_s, self.money - total) for at_s, total in self.totals]
+        return pd.DataFrame(rows, columns=["at_s", "missing"])
+
     @property
     def longest_doubt_s(self) -> float:
         """How long a transaction was seen in doubt at most."""
@@ -206,6 +239,19 @@ def real_transactions(
             in_doubt(servers), tuple([(at_s - run.began_s, total) for at_s, total in observer.totals]),
             balances, committed,
         )  # fmt: skip
+
+
+def every_way(
+    params: RealTransactionsParams, protocols: Sequence[str] = COMPARED,
+    progress: Callable[[float, float], object] = lambda done, total: None,
+) -> Iterator[RealTransactions]:  # fmt: skip
+    """The same transfers and the same kill with each of ``protocols``, one after the other."""
+    for number, protocol in enumerate(protocols):
+
+        def tell(done: float, total: float, before: int = number) -> None:
+            progress(before + done / total, len(protocols))
+
+        yield real_transactions(replace(params, protocol=protocol), tell)
 
 
 @contextmanager
