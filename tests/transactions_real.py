@@ -71,13 +71,7 @@ def campaign(database: str, kills: int, first: int = 0, progress: bool = False) 
         if progress:
             line = f"\r{database}: {happened['kills']}/{kills} kills, {len(problems)} problems   "
             print(line, end="", file=sys.stderr, flush=True)
-    wanted = [
-        "coordinator killed",
-        "participant killed",
-        "runs that left some in doubt",
-        "commits acknowledged",
-        "sums read",
-    ]
+    wanted = ["coordinator killed", "participant killed", "left some in doubt", "commits acknowledged", "sums read"]
     if kills >= 2 * len(STEPS):
         wanted += ["came back in doubt", *[f"killed {step}" for step in STEPS]]
     problems += [f"{database}: {one}: none" for one in wanted if not happened[one]]
