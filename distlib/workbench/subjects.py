@@ -8,11 +8,11 @@ from distlib.check.subject import Subject
 from distlib.paxos.subject import MULTI_PAXOS, PAXOS
 from distlib.raft.subject import RAFT
 from distlib.replication.subject import PRIMARY_BACKUP
-from distlib.transactions.flexible.subject import SAGA, TCC_SUBJECT
+from distlib.transactions.flexible.subject import AT_MODE, OUTBOX, SAGA, TCC_SUBJECT
 from distlib.transactions.subject import PAXOS_COMMIT, QUORUM_COMMIT, TWO_PHASE
 
 SUBJECTS: tuple[Subject, ...] = (
-    RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP, PAXOS_COMMIT, QUORUM_COMMIT, TWO_PHASE, SAGA, TCC_SUBJECT,
+    RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP, PAXOS_COMMIT, QUORUM_COMMIT, TWO_PHASE, SAGA, TCC_SUBJECT, AT_MODE, OUTBOX,
 )  # fmt: skip
 
 JUDGED = tuple(one for one in SUBJECTS if one.searches)

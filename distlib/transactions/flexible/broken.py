@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from distlib.core.mutant import LIVENESS, mutant
+from distlib.core.mutant import LIVENESS, equivalent, mutant
 from distlib.core.node import NodeId
 from distlib.transactions.bank import Operations
+from distlib.transactions.flexible.at_mode import ATMode, Row, Undo
 from distlib.transactions.flexible.coordinator import Branch, Global
 from distlib.transactions.flexible.invariants import (
     AllOrCompensated,
     Conservation,
+    ConsumedOnce,
     ForwardAfterPivot,
     FrozenOnce,
+    NoDirtyWrite,
     NothingTwice,
     OneAtATime,
     OneDecision,
     ReverseOrder,
+    SentIfCommitted,
 )
+from distlib.transactions.flexible.messaging import BestEffort, Key, Outbox, TransactionalMessage
 from distlib.transactions.flexible.saga import ChoreographedSaga, Progress, Saga
 from distlib.transactions.flexible.tcc import TCC, TRY, Try
 
@@ -178,3 +183,126 @@ class CancelsTheAnsweredAlone(TCC):
 
     def concerned(self, one: Global, commit: bool) -> tuple[int, ...]:
         return tuple(range(one.done))
+
+
+# --- AT mode ----------------------------------------------------------------------------------------------------
+
+SEATA = "Seata, AT mode"
+
+
+@mutant("A row has one global lock.", f"{SEATA}: 写隔离", NoDirtyWrite, "one row, two transactions")
+class GrantsEveryLock(ATMode):
+    """Gives a branch its global locks, whoever holds them."""
+
+    def is_free(self, row: Row, gid: str) -> bool:
+        return True
+
+
+@mutant("A rollback keeps its global locks until all is restored.", f"{SEATA}: 写隔离", NoDirtyWrite,
+        "one row, two transactions")  # fmt: skip
+class UnlocksBeforeItRestores(ATMode):
+    """Lets go of the global locks with the decision to roll back."""
+
+    def keeps_locks(self, commit: bool) -> bool:
+        return False
+
+
+@mutant("Data and undo log are committed together.", f"{SEATA}: 一阶段", Conservation, "a branch fails")
+class KeepsNoUndoLog(ATMode):
+    """Commits the data alone: there is nothing to restore from."""
+
+    def write_undo_log(self, key: Branch, operations: Operations) -> None:
+        """Do nothing."""
+
+
+@mutant("A branch that was rolled back does not commit later.", "Seata: undo_log.log_status 1", Conservation,
+        "late branches")  # fmt: skip
+class CommitsRolledBackBranches(ATMode):
+    """Begins a branch although its rollback has been here, and been answered."""
+
+    def is_shut_out(self, key: Branch) -> bool:
+        return False
+
+
+@equivalent(
+    "A rollback compares the row with its after image.",
+    f"{SEATA}: 数据校验",
+    "the global lock keeps other "
+    "global transactions away; only one that writes past Seata, or with the lock's rule out, too, is wiped out",
+)
+class RestoresBlindly(ATMode):
+    """Writes the before image back, whatever is there."""
+
+    def is_dirty(self, undo: Undo) -> bool:
+        return False
+
+
+# --- messages ---------------------------------------------------------------------------------------------------
+
+ROCKETMQ = "RocketMQ, transactional messages"
+
+
+@mutant("A message that comes twice takes effect once.", "Pritchett 2008", ConsumedOnce, "repeated messages")
+class ConsumesTwice(Outbox):
+    """Does what a message asks for each time that it comes."""
+
+    def is_consumed(self, key: Key) -> bool:
+        return False
+
+
+@mutant("A message goes out only if its local transaction commits.", "Pritchett 2008", SentIfCommitted, "a refusal")
+class SendsWhatWasRefused(Outbox):
+    """Writes the messages of a refused transaction into the table, too."""
+
+    def is_to_be_sent(self, commit: bool) -> bool:
+        return True
+
+
+@mutant("A message stays in the table until it is consumed.", "Pritchett 2008", Conservation, "repeated messages")
+class DeletesWhenSent(Outbox):
+    """Takes a message for consumed when it has sent it."""
+
+    def recover(self, gid: str) -> None:
+        super().recover(gid)
+        self.table = {key: row for key, row in self.table.items() if key[0] != gid}
+
+
+@mutant("A half message is not delivered before the commit.", ROCKETMQ, SentIfCommitted, "half messages")
+class DeliversHalfMessages(TransactionalMessage):
+    """Delivers a message when nobody has said what became of its transaction."""
+
+    def on_check_timeout(self, gid: str) -> None:
+        self.settle(gid, True)
+
+
+@mutant("A half message is not dropped before the rollback.", ROCKETMQ, Conservation, "half messages")
+class DropsHalfMessages(TransactionalMessage):
+    """Drops a message when nobody has said what became of its transaction, though that may have committed."""
+
+    def on_check_timeout(self, gid: str) -> None:
+        self.settle(gid, False)
+
+
+@mutant("A transaction reported as rolled back is never committed.", "DTM: the check-back inserts the barrier's row",
+        Conservation, "half messages")  # fmt: skip
+class RulesNothingOut(TransactionalMessage):
+    """Says that a transaction did not commit, and lets it commit later."""
+
+    def rule_out(self, gid: str) -> None:
+        """Do nothing."""
+
+
+@mutant("A half message without a verdict is asked about.", ROCKETMQ, LIVENESS, "liveness")
+class NeverAsksBack(TransactionalMessage):
+    """Waits for the verdict."""
+
+    def on_check_timeout(self, gid: str) -> None:
+        """Do nothing."""
+
+
+@mutant("A receiver that has heard nothing asks.", "Best-effort notification: 对账", LIVENESS, "liveness")
+class WaitsForNotices(BestEffort):
+    """Trusts that a notice will come."""
+
+    def plan_to_ask(self, gid: str) -> None:
+        """Do nothing."""

@@ -228,9 +228,69 @@ class FrozenOnce(Invariant):
         return ghost
 
 
+class NoDirtyWrite(Invariant):
+    """A row that a branch of an undecided or failed global transaction has written is written by no other one until
+    that one has ended."""
+
+    name = "no dirty write"
+    paper = "Seata, AT mode, 写隔离: the global lock is held until the transaction has ended"
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        open_ones = {gid: one for gid, one in globals_of(nodes) if not one.commit}
+        writers: dict[str, str] = {}
+        for (gid, _), undo in getattr(nodes[changed], "undo", {}).items():
+            for account, _ in undo.after if gid in open_ones else ():
+                other = writers.setdefault(account, gid)
+                if other != gid:
+                    raise Broken(f"{account} at {changed} is written by {other} and {gid}, and neither is committed")
+        return ghost
+
+
 def tcc_invariants() -> tuple[Invariant, ...]:
     """All of TCC's."""
     return OneDecision(), FrozenOnce(), Conservation()
+
+
+def at_invariants() -> tuple[Invariant, ...]:
+    """All of AT mode's."""
+    return OneDecision(), NoDirtyWrite(), Conservation()
+
+
+# --- messages -----------------------------------------------------------------------------------------------
+
+
+class SentIfCommitted(Invariant):
+    """What a consumer has consumed, its producer's local transaction has committed."""
+
+    name = "sent only if committed"
+    paper = "RocketMQ, transactional messages: downstream receives the message only if the local transaction succeeded"
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        for gid, _ in getattr(nodes[changed], "inbox", ()):
+            if not any(getattr(node, "local", {}).get(gid) for node in nodes.values()):
+                raise Broken(f"{changed} has consumed the message of {gid}, whose local transaction has not committed")
+        return ghost
+
+
+class ConsumedOnce(Invariant):
+    """A service has gained no more than the messages bring that it has consumed, each once."""
+
+    name = "consumed once"
+    paper = "RocketMQ: a transactional message may be consumed more than once; the consumer is idempotent"
+
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        node = nodes[changed]
+        if hasattr(node, "inbox") and node.balances:
+            gained = sum(getattr(one, "amount", 0) for done in node.inbox.values() for one in done)
+            total = sum(node.balances.values()) - sum(balance for _, balance in node.initial)
+            if total > gained:
+                raise Broken(f"{changed} has gained {total}, and consumed messages that bring {gained}")
+        return ghost
+
+
+def messaging_invariants() -> tuple[Invariant, ...]:
+    """All of reliable messages'."""
+    return SentIfCommitted(), ConsumedOnce(), Conservation()
 
 
 def saga_invariants() -> tuple[Invariant, ...]:

@@ -74,7 +74,18 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class Summed:
-    """A reader has seen these balances, which it takes for one moment's: (node, account, balance)."""
+class Displayed:
+    """A service has shown ``account`` to ``reader`` in its round ``turn``."""
 
+    reader: str
+    turn: int
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """A reader has seen these balances in its round ``turn``, and takes them for one moment's: (node, account,
+    balance)."""
+
+    turn: int
     seen: tuple[tuple[str, str, int], ...]

@@ -18,17 +18,20 @@ from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 from distlib.transactions.bank import Add, Work
-from distlib.transactions.flexible.invariants import saga_invariants, tcc_invariants
+from distlib.transactions.flexible.invariants import (
+    at_invariants,
+    messaging_invariants,
+    saga_invariants,
+    tcc_invariants,
+)
 from distlib.transactions.flexible.message import Begin, Ended
+from distlib.transactions.flexible.service import NOWHERE
 
 NAMES = node_names(3)
 SEEDS, FEW_SEEDS = range(1, 31), range(1, 16)
-FAULTS_UNTIL_MS, CALM_MS, RUN_MS = 2_000.0, 8_000.0, 3_000.0
+TRANSACTIONS, FAULTS_UNTIL_MS, CALM_MS, RUN_MS = 12, 2_000.0, 8_000.0, 3_000.0
 LOSSY = Network(Uniform(1, 8), loss=0.05, duplication=0.1, reordering=0.2, reorder_ms=60)
 SLOW_DISKS = Network(Uniform(1, 4), disk=Uniform(5, 40), write_cache=True)
-
-NOWHERE = Add("nowhere", 1)
-"""What every service refuses: it has no such account."""
 
 
 def work(*parts: tuple[NodeId, int]) -> Work:
@@ -43,32 +46,35 @@ class Bank:
     invariants: Callable[[], Sequence[Invariant]]
     settings: tuple[dict[str, Any], ...] = ({},)
     failing: float = 0.3
+    parts: int = 3
+    fails_at: int = 1
 
     def nodes(self, node_class: type[Any], seed: int) -> list[Any]:
         """Three services with ten each."""
         return [node_class(name, **self.settings[seed % len(self.settings)]) for name in NAMES]
 
-    def transactions(self, seed: int, count: int, failing: float) -> list[tuple[float, NodeId, Begin]]:
+    def transactions(self, seed: int, failing: float, until_ms: float) -> list[tuple[float, NodeId, Begin]]:
         """When which node is asked for what. Withdrawals come first and deposits last, so that no compensation has to
         take back money that is spent (MP §4.3.2: the pessimistic view)."""
         random, asked = Seeds(seed).stream("transactions"), []
-        for number in range(count):
+        for number in range(TRANSACTIONS):
             source, target, third = random.sample(NAMES, 3)
             amount = random.randint(2, 4)
-            parts = [(source, (Add("x", -amount),)), (target, (Add("x", amount - 1),)), (third, (Add("x", 1),))]
+            amounts = (-amount, amount - 1, 1) if self.parts == 3 else (-amount, amount)
+            parts = [*work(*zip((source, target, third), amounts, strict=False))]
             pivot = random.choice((None, 0))
             if random.random() < failing:
-                parts[1], pivot = (target, (NOWHERE,)), None
+                parts[self.fails_at], pivot = (parts[self.fails_at][0], (NOWHERE,)), None
             begin = Begin(f"t{number + 1}", tuple(parts), pivot)
-            asked.append((random.uniform(0, 1_500.0), random.choice(NAMES), begin))
+            asked.append((random.uniform(0, until_ms), random.choice(NAMES), begin))
         return asked
 
     def cluster(self, node_class: type[Any], seed: int, network: Network, faults: Sequence[Fault] = (),
-                failing: float | None = None) -> Cluster:  # fmt: skip
+                failing: float | None = None, until_ms: float = 1_500.0) -> Cluster:  # fmt: skip
         """The services, and what they are asked."""
         members = self.nodes(node_class, seed)
         cluster = Cluster(members, network, seed=seed, faults=faults, invariants=self.invariants())
-        for at_ms, node, begin in self.transactions(seed, 12, self.failing if failing is None else failing):
+        for at_ms, node, begin in self.transactions(seed, self.failing if failing is None else failing, until_ms):
             cluster.post(at_ms, node, begin)
         return cluster
 
@@ -85,7 +91,7 @@ class Bank:
     def with_crashes(self, node_class: type[Any], seed: int) -> Cluster:
         """Each service crashes, then nothing goes wrong any more; with odd seeds nothing is refused either."""
         faults = [Crash(200.0 + 400.0 * at, name, 150.0) for at, name in enumerate(NAMES)]
-        return self.cluster(node_class, seed, LOSSY, faults, failing=0.0 if seed % 2 else None)
+        return self.cluster(node_class, seed, LOSSY, faults, 0.0 if seed % 2 else None, 4_000.0)
 
     def model(self, node_class: type[Any], setting: int = 0, **options: Any) -> ClusterModel:
         """The explorer's model of three services."""
@@ -185,3 +191,40 @@ TCC_SEARCHES: tuple[ProtocolSearch, ...] = (
           timeouts={"retry": 6, "patience": 2}, faults=Faults(crashes=2, duplicates=3)),
 )  # fmt: skip
 """Every search that a TCC class has to stand; the shipped ``TCC`` passes all of them."""
+
+# ------------------------------------------------------------ AT mode
+
+AT = Bank(at_invariants, ({}, {"for_update": True}))
+FAILS_AT_ONCE = ("S1", Begin("g", (*work(("S2", -1)), ("S1", (NOWHERE,)))))
+TAKES = ("S1", Begin("t", work(("S2", -1), ("S3", 1))))
+
+AT_SEARCHES: tuple[ProtocolSearch, ...] = (
+    breadth("a branch fails", "the way back", AT.model, 20_000, requests=[FAILS_AT_ONCE], timeouts={"lock": 1},
+            faults=Faults(crashes=1)),
+    breadth("one row, two transactions", "writers of one row", AT.model, 30_000, requests=[FAILS_AT_ONCE, TAKES],
+            timeouts={"S2.lock": 1, "S1.retry": 1}),
+    breadth("late branches", "branches given up that come late", AT.model, 30_000, requests=[TAKES],
+            timeouts={"patience": 1, "lock": 1}, faults=Faults(duplicates=1)),
+    *AT.simulated_searches(),
+    walks("random walks", "long mixtures of everything", AT.model, 150, 100, requests=[PAY, FAILS, TAKES],
+          timeouts={"retry": 6, "patience": 2, "lock": 6}, faults=Faults(crashes=2, duplicates=3)),
+)  # fmt: skip
+"""Every search that an AT class has to stand; the shipped ``ATMode`` passes all of them."""
+
+# ------------------------------------------------------------ messages
+
+MESSAGES = Bank(messaging_invariants, parts=2, fails_at=0)
+REFUSED = ("S2", Begin("r", work(("S2", -11), ("S1", 11))))
+
+MESSAGING_SEARCHES: tuple[ProtocolSearch, ...] = (
+    breadth("a refusal", "messages of a transaction that did not commit", MESSAGES.model, 20_000, requests=[REFUSED],
+            timeouts=2),
+    breadth("repeated messages", "what is sent or lost twice", MESSAGES.model, 20_000, requests=[PAY],
+            timeouts=1, faults=Faults(crashes=1, duplicates=1)),
+    breadth("half messages", "what a broker may believe", MESSAGES.model, 20_000, requests=[PAY],
+            timeouts=2, faults=Faults(crashes={"S1": 1})),
+    *MESSAGES.simulated_searches(),
+    walks("random walks", "long mixtures of everything", MESSAGES.model, 150, 80, requests=[PAY, BACK, REFUSED],
+          timeouts=8, faults=Faults(crashes=2, duplicates=3)),
+)  # fmt: skip
+"""Every search that a class of reliable messages has to stand; the shipped classes pass all of them."""

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from distlib.core import require
 from distlib.core.look import Look
 from distlib.core.node import Node, NodeId, durable, setting, volatile
-from distlib.transactions.bank import Operations, applied
-from distlib.transactions.flexible.message import Applied, Begin, ReadAccount, Shown, Summed
+from distlib.transactions.bank import Add, Operations, applied
+from distlib.transactions.flexible.message import Applied, Begin, Displayed, ReadAccount, Shown, Summed
 
 Pairs = tuple[tuple[str, int], ...]
+
+NOWHERE = Add("nowhere", 1)
+"""What every service refuses: it has no such account."""
 
 ROLE_LOOKS = {
     "idle": Look("pale slate"), "coordinates": Look("pale orange"), "goes back": Look("orange"),
@@ -84,6 +87,7 @@ class Service(Node):
 
     def show(self, reader: NodeId, message: ReadAccount) -> None:
         """Tell the reader what can be seen of the account."""
+        self.output(Displayed(reader, message.turn, message.account))
         self.send(reader, Shown(message.account, message.turn, self.visible(message.account)))
 
     def visible(self, account: str) -> int:
@@ -127,7 +131,7 @@ class Reader(Node):
         if len(self.seen) < len(self.accounts):
             self.on_retry_timeout()
         else:
-            self.output(Summed(self.seen))
+            self.output(Summed(self.turn, self.seen))
             self.turn, self.seen = self.turn + 1, ()  # late answers are of no use
             self.set_timer("pause", 0, self.pause_ms)
 

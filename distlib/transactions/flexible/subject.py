@@ -8,10 +8,25 @@ from distlib.check.subject import Requests, Subject
 from distlib.core.mutant import Mutant, mutants_in
 from distlib.core.node import NodeId
 from distlib.transactions.flexible import broken
-from distlib.transactions.flexible.invariants import saga_invariants, tcc_invariants
+from distlib.transactions.flexible.at_mode import ATMode
+from distlib.transactions.flexible.invariants import (
+    at_invariants,
+    messaging_invariants,
+    saga_invariants,
+    tcc_invariants,
+)
 from distlib.transactions.flexible.message import Begin
+from distlib.transactions.flexible.messaging import BestEffort, Outbox, TransactionalMessage
 from distlib.transactions.flexible.saga import ChoreographedSaga, Saga
-from distlib.transactions.flexible.searches import NOWHERE, SAGA_SEARCHES, TCC_SEARCHES, work
+from distlib.transactions.flexible.searches import (
+    AT,
+    AT_SEARCHES,
+    MESSAGING_SEARCHES,
+    SAGA_SEARCHES,
+    TCC_SEARCHES,
+    work,
+)
+from distlib.transactions.flexible.service import NOWHERE
 from distlib.transactions.flexible.tcc import TCC
 
 
@@ -27,6 +42,14 @@ def transfers(names: tuple[NodeId, ...]) -> Requests:
     return [(first, Begin("a", pay)), (first, Begin("f", (*pay, (last, (NOWHERE,)))))]
 
 
+def payments(names: tuple[NodeId, ...]) -> Requests:
+    """A payment from the first service to the second one, and one that the first service refuses."""
+    first, second = names[0], names[min(1, len(names) - 1)]
+    return [
+        (first, Begin("a", work((first, -1), (second, 1)))), (first, Begin("r", work((first, -11), (second, 11))))
+    ]  # fmt: skip
+
+
 def mutants_of(node_class: type[Any]) -> tuple[Mutant, ...]:
     """Those that derive from ``node_class``."""
     return tuple(one for one in mutants_in(broken) if issubclass(one.node_class, node_class))
@@ -39,3 +62,11 @@ SAGA = Subject(
 TCC_SUBJECT = Subject(
     TCC, services, tcc_invariants, transfers, searches=TCC_SEARCHES, correct=(TCC,), mutants=mutants_of(TCC)
 )
+AT_MODE = Subject(
+    ATMode, services, at_invariants, transfers, searches=AT_SEARCHES, correct=(ATMode,), mutants=mutants_of(ATMode),
+    example=lambda node_class: AT.with_crashes(node_class, 1).run(1_000.0),
+)  # fmt: skip
+OUTBOX = Subject(
+    Outbox, services, messaging_invariants, payments, searches=MESSAGING_SEARCHES,
+    correct=(Outbox, TransactionalMessage, BestEffort), mutants=mutants_of(Outbox),
+)  # fmt: skip

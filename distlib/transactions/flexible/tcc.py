@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from distlib.core.look import Look
 from distlib.core.node import NodeId, durable
-from distlib.transactions.bank import Add, Operations, refusal
+from distlib.transactions.bank import Add, Operations, Read, refusal
 from distlib.transactions.flexible.coordinator import Branch, Coordinator, PhaseOneDone, PhaseOneFailed, PhaseTwoDone
+from distlib.transactions.flexible.message import Applied
 from distlib.transactions.flexible.service import ROLE_LOOKS, balance_text
 
 TRY, CONFIRM, CANCEL = "try", "confirm", "cancel"
@@ -96,6 +97,8 @@ class TCC(Coordinator):
                 del self.barrier[*key, TRY]
             else:
                 self.freeze(message.operations, 1)
+                if read := tuple([one for one in message.operations if isinstance(one, Read)]):
+                    self.output(Applied(message.gid, read))
         answer = PhaseOneFailed(*key, why) if why else PhaseOneDone(*key)
         self.send_after_sync(sender, answer)
 
@@ -104,7 +107,7 @@ class TCC(Coordinator):
         key = (message.gid, message.branch)
         if self.passes(key, CONFIRM):
             self.freeze(message.operations, -1)
-            self.change(message.gid, message.operations)
+            self.change(message.gid, tuple([one for one in message.operations if isinstance(one, Add)]))
         self.send_after_sync(sender, PhaseTwoDone(*key))
 
     def on_cancel(self, sender: NodeId, message: Cancel) -> None:

@@ -14,7 +14,8 @@ from distlib.transactions.bank import Add, Read
 from distlib.transactions.flexible.message import Applied, Began, Begin, Ended
 from distlib.transactions.flexible.saga import ChoreographedSaga, Saga
 from distlib.transactions.flexible.saga_message import Compensate, Do, Done, Refused
-from distlib.transactions.flexible.searches import CALM_MS, NOWHERE, SAGAS, still_open, work
+from distlib.transactions.flexible.searches import CALM_MS, SAGAS, still_open, work
+from distlib.transactions.flexible.service import NOWHERE
 
 NAMES = node_names(3)
 BOTH = pytest.mark.parametrize("node_class", [Saga, ChoreographedSaga])

@@ -13,7 +13,8 @@ from distlib.sim.network import Network
 from distlib.transactions.bank import Add
 from distlib.transactions.flexible.coordinator import PhaseOneDone, PhaseOneFailed, PhaseTwoDone
 from distlib.transactions.flexible.message import Applied, Begin, Ended, ReadAccount, Shown
-from distlib.transactions.flexible.searches import CALM_MS, NOWHERE, TCCS, still_open, work
+from distlib.transactions.flexible.searches import CALM_MS, TCCS, still_open, work
+from distlib.transactions.flexible.service import NOWHERE
 from distlib.transactions.flexible.tcc import CANCEL, CONFIRM, TCC, TRY, Cancel, Confirm, Try
 
 NAMES = node_names(3)
