@@ -12,7 +12,8 @@ from distlib.transactions.flexible.subject import AT_MODE, OUTBOX, SAGA, TCC_SUB
 from distlib.transactions.subject import PAXOS_COMMIT, QUORUM_COMMIT, TWO_PHASE
 
 SUBJECTS: tuple[Subject, ...] = (
-    RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP, PAXOS_COMMIT, QUORUM_COMMIT, TWO_PHASE, SAGA, TCC_SUBJECT, AT_MODE, OUTBOX,
+    RAFT, PAXOS, MULTI_PAXOS, PRIMARY_BACKUP, PAXOS_COMMIT, QUORUM_COMMIT, TWO_PHASE, SAGA, TCC_SUBJECT, AT_MODE,
+    OUTBOX,
 )  # fmt: skip
 
 JUDGED = tuple(one for one in SUBJECTS if one.searches)
