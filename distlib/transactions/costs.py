@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from distlib.core.fault import Crash
 from distlib.core.node import node_names
+from distlib.core.parameter import Parameters, parameter
 from distlib.core.trace import DELIVERED, Trace
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Constant
@@ -25,6 +27,14 @@ HOP_MS = 10.0
 PROTOCOLS: dict[str, type[TwoPhaseCommit]] = {
     one.__name__: one for one in (TwoPhaseCommit, PresumedAbort, PresumedCommit, QuorumCommit)
 }
+
+
+@dataclass(frozen=True)
+class CostParams(Parameters):
+    """What to count."""
+
+    situation: str = parameter(theory.COMMIT, "what happens", choices=theory.SITUATIONS)
+    most: int = parameter(10, "participants up to", low=2, high=20)
 
 
 def run_of(protocol: type[TwoPhaseCommit], participants: int, situation: str) -> Trace:

@@ -39,6 +39,8 @@ PROTOCOLS: dict[str, type[TwoPhaseCommit]] = {
     "quorum commit": QuorumCommit,
     "Paxos Commit": PaxosCommit,
 }
+TELLING = ("two-phase commit", "three-phase commit", "quorum commit", "Paxos Commit")
+"""Those that differ in what happens without a coordinator: presumptions make no difference there."""
 AS_WRITTEN = "as the article has it"
 ALL_PROTOCOLS = {**PROTOCOLS, AS_WRITTEN: CommitsBeforeItVotes}
 
@@ -84,8 +86,8 @@ class TransactionParams(Parameters):
             remarks.append("Three-phase commit counts on a network that delivers in time; here it doesn't.")
         return remarks
 
-    def cluster(self) -> Cluster:
-        """The nodes, what fails, and the client's request at 0 ms."""
+    def cluster(self, *, watched: bool = True) -> Cluster:
+        """The nodes, under the invariants if ``watched``, what fails, and the client's request at 0 ms."""
         names = node_names(self.participants + 1)
         longest_ms = self.latency_ms[1] + self.disk_ms
         protocol = ALL_PROTOCOLS[self.protocol]
@@ -98,7 +100,7 @@ class TransactionParams(Parameters):
             ISOLATED: Partition(self.fails_ms, (names[:-1], names[-1:]), self.down_ms),
         }
         made = Cluster(
-            nodes, network, seed=self.seed, invariants=commit_invariants(),
+            nodes, network, seed=self.seed, invariants=commit_invariants() if watched else (),
             faults=() if self.victim == NOBODY else (faults[self.victim],),
         )  # fmt: skip
         made.post(0.0, "S1", Begin(shared_out(names[1:], self.amount)))
@@ -145,7 +147,7 @@ class BlockingParams(Parameters):
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
 
-def blocking(params: BlockingParams = BlockingParams(), protocols: Iterable[str] = tuple(PROTOCOLS)) -> pd.DataFrame:
+def blocking(params: BlockingParams = BlockingParams(), protocols: Iterable[str] = TELLING) -> pd.DataFrame:
     """One row a crash: protocol, trial, crash_ms, blocked_ms (the longest time that a participant that was up was in
     doubt, above what a transaction without a crash needs), committed. All protocols meet the same crashes."""
     rows = []
@@ -167,16 +169,22 @@ def _crash(
     random = Seeds(params.seed).stream("crash", trial)
     crash_ms = random.uniform(0.5, 6.0) * params.latency_ms[1]
     deaf = tuple([name for name in node_names(params.participants + 1)[1:] if random.random() < params.deaf])
-    made = replace(settings, seed=(params.seed + trial) % 2**31).cluster()
+    made = replace(settings, seed=(params.seed + trial) % 2**31).cluster(watched=False)
     if deaf:
         last_ms = min(crash_ms, params.latency_ms[0] / 2)
         made.schedule(OneWay(crash_ms - last_ms, ("S1",), deaf, last_ms))
     made.schedule(Crash(crash_ms, "S1", params.down_ms))
-    trace = made.run(crash_ms + params.down_ms + 60 * params.latency_ms[1])
+    trace = made.run(crash_ms + params.down_ms + 60 * params.latency_ms[1], until=_all_know)
     found = intervals(trace, "in_doubt")
     blocked_ms = longest_ms(found[found["node"] != "S1"])
     committed = any(one.event.commit for one in trace.outputs_of(Told))
     return crash_ms, max(0.0, blocked_ms - normal_ms), committed
+
+
+def _all_know(running: Cluster) -> bool:
+    """Whether all that are up have carried out a decision, and the coordinator is up again."""
+    others = [node for name, node in running.nodes.items() if name != "S1"]
+    return running.is_up("S1") and all(getattr(node, "outcomes", ()) for node in others)
 
 
 # ------------------------------------------------------------ many at once
