@@ -111,9 +111,10 @@ def state_chart(trace: Trace) -> go.Figure:
         )  # fmt: skip
     visited = {name for pair in taken for name in pair}
     fills = {"in doubt": theme.ORANGE, "committed": theme.GREEN, "aborted": theme.VERMILLION, "leaning": theme.YELLOW}
+    above = ("waits for locks", "leaning")
     figure.add_scatter(
-        x=[x for x, _ in places.values()], y=[y for _, y in places.values()], mode="markers+text", text=list(places), hoverinfo="skip",
-        textposition=["top center" if name in ("waits for locks", "leaning") else "bottom center" for name in places],
+        x=[x for x, _ in places.values()], y=[y for _, y in places.values()], mode="markers+text", text=list(places),
+        textposition=["top center" if name in above else "bottom center" for name in places], hoverinfo="skip",
         textfont={"color": [theme.INK if name in visited else theme.SOFT for name in places], "size": 13},
         marker={
             "size": 26, "color": [fills.get(name, "#dfe6ec") if name in visited else theme.PAPER for name in places],

@@ -143,7 +143,7 @@ class BlockingParams(Parameters):
         0.5, "dies while sending", low=0, high=1, step=0.05,
         help="the chance of each participant not to get what was sent in the last moments",
     )  # fmt: skip
-    trials: int = parameter(60, "crashes", low=10, high=1000, scale="log", help="for each protocol, at random moments")
+    trials: int = parameter(30, "crashes", low=10, high=1000, scale="log", help="for each protocol, at random moments")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
 
