@@ -12,10 +12,11 @@ import ctypes
 import os
 import shutil
 import signal
+import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ READY_S = 30.0
 END_S = 3.0
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 """Windows knows SIGTERM alone, and it is as merciless there."""
+
+
+@contextmanager
+def new_home(prefix: str) -> Iterator[Path]:
+    """A new temporary directory for a program; removed if something fails before a keeper has it."""
+    home = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield home
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
 
 
 class Kept(Child):

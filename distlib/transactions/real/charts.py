@@ -14,6 +14,7 @@ CLIENTS, COORDINATOR = "clients", "coordinator"
 COLOURS = (theme.BLUE, theme.VERMILLION)
 ROW_PX, TOP, SPACE, BOTTOM = 24, 80, 0.09, 60
 SUM_PX = 130
+READER = "what a reader of both databases, under locks, finds missing (no mark: it waits for a lock)"
 PAUSE_S = 0.08
 """Where a reader has read nothing for so long, no line says what it would have seen."""
 
@@ -37,7 +38,13 @@ def doubt_timeline(
     lanes_px = ROW_PX * len(names)
     height = TOP + lanes_px + SUM_PX + BOTTOM + 40
     figure = theme.panels(
-        2, 1, height=height, shared_xaxes=True, vertical_spacing=SPACE, row_heights=[lanes_px, SUM_PX]
+        2,
+        1,
+        height=height,
+        shared_xaxes=True,
+        vertical_spacing=SPACE,
+        row_heights=[lanes_px, SUM_PX],
+        subplot_titles=["", READER],
     )
     figure.add_trace(_down(down, places), 1, 1)
     for database, colour in zip(databases, COLOURS, strict=False):
@@ -48,9 +55,10 @@ def doubt_timeline(
     figure.add_trace(_missing(sums), 2, 1)
     figure.update_yaxes(theme.ROWS, row=1)
     figure.update_yaxes(tickvals=list(places.values()), ticktext=names, range=[0.7 - len(names), 0.7], row=1)
-    most = max([1.0, *sums["missing"]])
-    figure.update_yaxes(title_text="missing", range=[min([0.0, *sums["missing"]]) - 0.1 * most, 1.15 * most], row=2)
+    most = max([5.0, *sums["missing"]])
+    figure.update_yaxes(title_text="money", range=[min([0.0, *sums["missing"]]) - 0.1 * most, 1.15 * most], row=2)
     figure.update_xaxes(rangemode="tozero").update_xaxes(title_text="time (s)", row=2)
+    figure.update_annotations(font_size=13)
     return figure.update_layout(margin=theme.margins(104, 24, TOP, BOTTOM), legend={"y": 1.01})
 
 
@@ -118,7 +126,7 @@ def _missing(sums: pd.DataFrame) -> go.Scatter:
         x.append(at_s)
         y.append(missing)
     return go.Scatter(
-        x=x, y=y, mode="lines+markers", name="money that a reader misses (no mark: it waits for locks)",
+        x=x, y=y, mode="lines+markers", name="missing", showlegend=False,
         line={"shape": "hv", "color": theme.PURPLE, "width": 1.5}, marker={"size": 4, "symbol": "diamond"},
         hovertemplate="read at %{x:.3f} s: %{y:,} missing<extra></extra>",
     )  # fmt: skip
@@ -140,7 +148,7 @@ def what_each_way_costs(summary: pd.DataFrame) -> go.Figure:
     height = 140 + 34 * len(summary)
     figure = theme.panels(
         1, len(PRICES), height=height, shared_yaxes=True, horizontal_spacing=0.04,
-        subplot_titles=[f"<b>{title}</b>" for title, _ in PRICES.values()],
+        subplot_titles=[title for title, _ in PRICES.values()],
     )  # fmt: skip
     for column, (name, (title, colour)) in enumerate(PRICES.items(), 1):
         values = summary[name]
@@ -151,5 +159,5 @@ def what_each_way_costs(summary: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
         figure.add_trace(bar, 1, column)
         figure.update_xaxes(range=[0, 1.25 * max([LEAST[name], *values])], col=column)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_annotations(font_size=13).update_yaxes(autorange="reversed", showgrid=False)
     return figure.update_layout(margin=theme.margins(140, 24, 60, 44))

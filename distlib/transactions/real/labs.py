@@ -39,7 +39,7 @@ class RealTransactionsLab(Lab):
     presets = {
         "The decision is made, and nobody knows": {"step": "decided", "nth": 6},
         "A database dies prepared": {"victim": "B", "step": "prepared", "nth": 9},
-        "A saga, half done": {"protocol": "saga", "step": "committed", "nth": 9, "clients": 1},
+        "A saga, half done": {"protocol": "saga", "step": "committed", "nth": 5, "clients": 1},
         "On PostgreSQL": {"database": "PostgreSQL", "step": "before commit"},
     }
     long = True

@@ -11,7 +11,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any, ClassVar
 
 from distlib.core.node import NodeId
 from distlib.real.child import ChildError
-from distlib.real.keeper import Kept
+from distlib.real.keeper import Kept, new_home
 from distlib.transactions.bank import Balances
 from distlib.transactions.real.database import (
     LOCK_TIMEOUT_S,
@@ -145,12 +144,8 @@ class PostgresServer(Kept):
 
     def __init__(self, name: NodeId, balances: Balances, *, prepared: int = 10, pause_s: float = 0.0) -> None:
         binaries = find_binaries()
-        home = Path(tempfile.mkdtemp(prefix="pg"))
-        try:
+        with new_home("pg") as home:
             super().__init__(_task(binaries, home, prepared, pause_s))
-        except BaseException:
-            shutil.rmtree(home, ignore_errors=True)
-            raise
         self.database = Postgres(name, str(home))
         try:
             with self.database.connect() as connection:
@@ -163,19 +158,24 @@ class PostgresServer(Kept):
             raise
 
 
+def _for_nobody(binaries: Path, home: Path) -> tuple[Path, dict[str, int]]:
+    """PostgreSQL refuses to run as root: the directory, and the program if need be, where ``nobody`` can use them."""
+    import pwd
+
+    nobody = pwd.getpwnam("nobody")
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    if not all(one.stat().st_mode & 0o001 for one in binaries.parents):  # below /root nobody finds nothing
+        package = binaries.parents[1]
+        for one in (package, package.with_name(f"{package.name}.libs")):
+            if one.is_dir():
+                shutil.copytree(one, home / one.name, symlinks=True)
+        binaries = home / binaries.relative_to(package.parent)
+    return binaries, {"user": nobody.pw_uid, "group": nobody.pw_gid}
+
+
 def _task(binaries: Path, home: Path, prepared: int, pause_s: float) -> dict[str, Any]:
     """What the keeper is told."""
-    user = None
-    if hasattr(os, "getuid") and os.getuid() == 0:
-        import pwd
-
-        nobody = pwd.getpwnam("nobody")
-        user = {"user": nobody.pw_uid, "group": nobody.pw_gid}
-        os.chown(home, nobody.pw_uid, nobody.pw_gid)
-        if not all(one.stat().st_mode & 0o001 for one in binaries.parents):  # below /root nobody finds nothing
-            shutil.copytree(binaries.parent, home / "program", symlinks=True)
-            home.chmod(0o711)
-            binaries = home / "program" / binaries.name
+    binaries, user = _for_nobody(binaries, home) if hasattr(os, "getuid") and os.getuid() == 0 else (binaries, None)
     if len(str(home / ".s.PGSQL.5432")) > LONGEST_SOCKET_PATH:
         raise ChildError(f"{home} is too long a path for a Unix socket; set TMPDIR to a shorter one")
     data = home / "data"

@@ -20,7 +20,6 @@ import socket
 import socketserver
 import sqlite3
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +31,7 @@ from typing import Any, ClassVar, NamedTuple
 from distlib.core.node import NodeId
 from distlib.real.child import Closed, Tell, run_child
 from distlib.real.http_connection import HOST
-from distlib.real.keeper import Kept
+from distlib.real.keeper import Kept, new_home
 from distlib.transactions.bank import Balances
 from distlib.transactions.real.database import (
     TABLES,
@@ -198,7 +197,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, task: Mapping[str, Any]) -> None:
         self.task = task
-        super().__init__((HOST, task["port"]), _Conversation)
+        super().__init__((HOST, _port_in(Path(task["ready"]))), _Conversation)
 
 
 class _Conversation(socketserver.StreamRequestHandler):
@@ -228,7 +227,10 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
     TwoPhaseSQLite(Path(task["path"])).close()
     with _Server(task) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        Path(task["ready"]).write_text(f"{os.getpid()}\nready\n")
+        ready = Path(task["ready"])
+        new = ready.with_suffix(".new")  # a kill in between leaves the old file
+        new.write_text(f"{os.getpid()}\nready\n{server.server_address[1]}\n")
+        new.replace(ready)
         await asyncio.Event().wait()
 
 
@@ -360,20 +362,21 @@ class SQLiteParticipant(Kept):
     file can have at most ``pages`` pages of 4,096 bytes (None: as many as the disk has)."""
 
     def __init__(self, name: NodeId, balances: Balances, *, pages: int | None = None, pause_s: float = 0.0) -> None:
-        home = Path(tempfile.mkdtemp(prefix="sqlite"))
-        path = home / "accounts.db"
-        with closing(TwoPhaseSQLite(path)) as file:
-            file.executemany("INSERT INTO accounts VALUES (?, ?)", balances.items())
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
-        self.database = SQLite(name, port, secrets.token_hex(16))
-        task = {"path": str(path), "port": port, "token": self.database.token, "pages": pages}
-        task["ready"] = str(home / "ready")
-        super().__init__({
-            "home": str(home), "ready": task["ready"], "first": [], "input": json.dumps(task), "user": None,
-            "command": [sys.executable, "-P", "-m", __name__], "end": int(signal.SIGTERM), "pause_s": pause_s,
-        })  # fmt: skip
+        with new_home("sqlite") as home:
+            path, ready, token = home / "accounts.db", home / "ready", secrets.token_hex(16)
+            with closing(TwoPhaseSQLite(path)) as file:
+                file.executemany("INSERT INTO accounts VALUES (?, ?)", balances.items())
+            task = {"path": str(path), "ready": str(ready), "token": token, "pages": pages}
+            super().__init__({
+                "home": str(home), "ready": str(ready), "first": [], "input": json.dumps(task), "user": None,
+                "command": [sys.executable, "-P", "-m", __name__], "end": int(signal.SIGTERM), "pause_s": pause_s,
+            })  # fmt: skip
+        self.database = SQLite(name, _port_in(ready), token)
+
+
+def _port_in(ready: Path) -> int:
+    """The port at which a participant listens: also where it did before it died."""
+    return int(ready.read_text().split()[2]) if ready.exists() else 0
 
 
 if __name__ == "__main__":

