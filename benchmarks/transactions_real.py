@@ -74,7 +74,7 @@ def main() -> None:
                     both = per_transfer_ms(partial(two_phases, connections, node=node, log=log), numbers)
                     rounds.append((alone, both, both / alone))
         whole = real_transactions(RealTransactionsParams(
-            database=product, victim="nobody", clients=1, transfers=300, refused=0.0
+            database=product, victim="nobody", clients=1, transfers=300, refused=0.0, think_ms=0.0
         ))  # fmt: skip
         began, ended = (next(one.at_s for one in whole.events if one.what == what) for what in ("recovered", "ended"))
         alone, both, ratio = (statistics.median(column) for column in zip(*rounds, strict=True))

@@ -47,7 +47,7 @@ def tally(result: RealTransactions) -> Counter[str]:
     else:
         found["came back in doubt"] = params.victim in earlier
     found["commits acknowledged"] = len(result.acknowledged)
-    found["sums read"] = len(result.totals)
+    found["sums read"] = result.read_meanwhile
     return found
 
 

@@ -194,20 +194,21 @@ class Coordinator:
         self._asking: dict[int, asyncio.Future[None]] = {}
         self._looking: set[NodeId] = set()  # databases that have yet to say what they have in doubt
 
-    async def run(self, clients: Iterable[Sequence[tuple[int, Work]]]) -> None:
-        """Recover, carry out what each client asks, one request (a number, and its work) after the other, and end when
-        everybody knows every decision."""
+    async def run(self, clients: Iterable[Sequence[tuple[int, Work]]], think_s: float) -> None:
+        """Recover, carry out what each client asks, one request (a number, and its work) after the other with
+        ``think_s`` before each, and end when everybody knows every decision."""
         for name in self.databases.by_name:
             self._look(name)
         self._event(self.node.start)
         await self._unless_failed(self._quiet())
         self.tell({"recovered_s": time.time()})
-        await self._unless_failed(asyncio.gather(*[self._client(requests) for requests in clients]))
+        await self._unless_failed(asyncio.gather(*[self._client(requests, think_s) for requests in clients]))
         await self._unless_failed(self._quiet())
         self.tell({"ended_s": time.time()})
 
-    async def _client(self, requests: Sequence[tuple[int, Work]]) -> None:
+    async def _client(self, requests: Sequence[tuple[int, Work]], think_s: float) -> None:
         for number, work in requests:
+            await asyncio.sleep(think_s)
             answer = self._asking[number] = asyncio.get_running_loop().create_future()
             self._event(partial(self.node.receive, CLIENT, Begin(work, CLIENT, number)))
             await answer
@@ -377,7 +378,7 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
         with Log(Path(task["log"]), node, task["room"]) as log:
             coordinator = Coordinator(node, log, databases_of(task), tell, step, task["patience_s"])
             try:
-                await coordinator.run(clients)
+                await coordinator.run(clients, task["think_s"])
             finally:
                 coordinator.close()
     except (OSError, RuntimeError, ValueError, TypeError) as error:

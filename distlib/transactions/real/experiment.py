@@ -62,6 +62,8 @@ class RealTransactionsParams(Parameters):
     clients: int = parameter(3, "clients", low=1, high=8, help="each has one transfer under way at a time")
     transfers: int = parameter(40, "transfers", low=1, high=1000, help="of all clients together")
     refused: float = parameter(0.05, "to no account", low=0.0, high=1.0, step=0.05, help="share that must be refused")
+    think_ms: float = parameter(15.0, "think time", unit="ms", low=0.0, high=200.0, step=5.0,
+        help="of a client before each transfer; without any, a reader hardly ever finds all rows free")  # fmt: skip
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="which transfers")
 
     def warnings(self) -> list[str]:
@@ -112,7 +114,7 @@ class RealTransactions:
     left: tuple[InDoubt, ...]
     """What they report at the end."""
     totals: tuple[tuple[float, int], ...] = field(repr=False)
-    """When the observer read both databases, and how much money it saw."""
+    """When the observer read both databases while clients were at work, and how much money it saw."""
     balances: dict[NodeId, dict[str, int]]
     committed: dict[NodeId, frozenset[str]] = field(repr=False)
 
@@ -120,6 +122,12 @@ class RealTransactions:
     def money(self) -> int:
         """How much there must be."""
         return len(NAMES) * ACCOUNTS * MONEY
+
+    @cached_property
+    def read_meanwhile(self) -> int:
+        """How often the observer got through between the first answer and the last."""
+        heard = [at_s for _, _, at_s in self.answers.values()]
+        return sum(min(heard) < at_s < max(heard) for at_s, _ in self.totals) if heard else 0
 
     @cached_property
     def wrong(self) -> list[int]:
@@ -233,10 +241,12 @@ def real_transactions(
             found = connection.execute("SELECT transaction_id FROM committed").fetchall()
             committed[name] = frozenset(one for (one,) in found)
             connection.close()
+        begin_s, end_s = (next(one.at_s for one in run.events if one.what == what) for what in ("recovered", "ended"))
+        totals = [(at_s - run.began_s, total) for at_s, total in observer.totals]
         return RealTransactions(
             params, tuple(run.events), run.answers, run.counts, tuple(run.since_begin(observer.listed)),
             tuple(one for _, one in run.since_begin([(0.0, one) for one in reported or run.reported])),
-            in_doubt(servers), tuple([(at_s - run.began_s, total) for at_s, total in observer.totals]),
+            in_doubt(servers), tuple([one for one in totals if begin_s <= one[0] <= end_s]),
             balances, committed,
         )  # fmt: skip
 
@@ -301,6 +311,7 @@ class _Run:
         flexible = not issubclass(protocol, TwoPhaseCommit)
         task = {
             "name": COORDINATOR, "log": str(self.log), "room": None, "patience_s": PATIENCE_S, "kill": kill,
+            "think_s": self.params.think_ms / 1e3,
             "protocol": protocol.__name__ if flexible else f"{protocol.__module__}:{protocol.__name__}",
             "databases": [to_data(one.database) for one in self.servers.values()],
             "pids": {name: one.program for name, one in self.servers.items()},

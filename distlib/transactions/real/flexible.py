@@ -335,6 +335,7 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
 
             def client(requests: Iterable[tuple[int, Any]]) -> None:
                 for number, one in requests:
+                    time.sleep(task["think_s"])
                     if protocol.stopping:
                         break
                     protocol.begin(f"R{number}", from_data(Work, one))

@@ -42,7 +42,7 @@ def pair() -> Iterator[Servers]:
 def life(servers: Servers, log: Path, *requests: Work, **changes: Any) -> Told:
     """One life of a coordinator, and all that it tells; a kill ends what is heard."""
     task = {
-        "name": "C", "log": str(log), "room": None, "patience_s": 5.0, "kill": None, "protocol": CLASS,
+        "name": "C", "log": str(log), "room": None, "patience_s": 5.0, "think_s": 0.0, "kill": None, "protocol": CLASS,
         "databases": [to_data(one.database) for one in servers.values()],
         "pids": {name: one.program for name, one in servers.items()},
         "clients": [[(number, to_data(work)) for number, work in enumerate(requests)]], **changes,
