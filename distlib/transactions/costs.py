@@ -40,7 +40,9 @@ class CostParams(Parameters):
 def run_of(protocol: type[TwoPhaseCommit], participants: int, situation: str) -> Trace:
     """One transaction, coordinated by S1, over S2 and as many more as it takes; every message takes ``HOP_MS``."""
     names = node_names(participants + 1)
-    nodes = cluster(protocol, names, vote_ms=6 * HOP_MS, resend_ms=12 * HOP_MS, inquire_ms=30 * HOP_MS)
+    settings = {"vote_ms": 6 * HOP_MS, "resend_ms": 12 * HOP_MS, "inquire_ms": 30 * HOP_MS}
+    readers_leave = protocol in (PresumedAbort, PresumedCommit)  # as in R*
+    nodes = cluster(protocol, names, **settings, read_only_votes=readers_leave)
     faults = (Crash(0.5 * HOP_MS, names[-1], 4 * HOP_MS),) if situation == theory.LATE else ()
     made = Cluster(nodes, Network(Constant(HOP_MS)), faults=faults)
     made.post(0.0, "S1", Begin(_work(names[1:], situation)))

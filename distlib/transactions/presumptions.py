@@ -1,7 +1,8 @@
 """What a coordinator may forget, and what it then says: presumed abort and presumed commit.
 
 Mohan, Lindsay & Obermarck, *Transaction Management in the R\\* Distributed Database Management System* (1986), §3 and
-§4; below: MLO. Both save log writes and messages of ``TwoPhaseCommit``, and let participants out that have only read.
+§4; below: MLO. Both save log writes and messages of ``TwoPhaseCommit``; in R\\* both also let out participants that have
+only read: see ``read_only_votes`` there.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distlib.core.node import NodeId, setting
+from distlib.core.node import NodeId
 from distlib.transactions.message import Collecting, Decided, Record
 from distlib.transactions.two_phase import Round, TwoPhaseCommit
 
@@ -17,8 +18,6 @@ from distlib.transactions.two_phase import Round, TwoPhaseCommit
 @dataclass
 class PresumedAbort(TwoPhaseCommit):
     """An aborted transaction is forgotten at once: who asks for one that nobody knows, is told that it was aborted."""
-
-    read_only_votes: bool = setting(True)
 
     def log_decision(self, transaction: str, commit: bool, receivers: tuple[NodeId, ...]) -> None:
         """MLO §3: only a commit is forced; where all have only read, there is nothing to write."""
@@ -47,8 +46,6 @@ class PresumedCommit(TwoPhaseCommit):
     So before anybody can be in doubt, it must be on disk that there is such a transaction. Who begins a transaction
     coordinates it: of one that another node began, "unknown" could also mean "not heard of yet".
     """
-
-    read_only_votes: bool = setting(True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

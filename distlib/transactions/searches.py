@@ -34,6 +34,7 @@ ACCOUNTS = (("x", 10), ("y", 10))
 TX, OTHER = "S1.1.1", "S2.1.1"
 ALL: Work = (("S1", (Add("x", -2),)), ("S2", (Add("x", 1),)), ("S3", (Add("x", 1),)))
 TWO = transfer("S2", "S3")
+READS_AND_WRITES: Work = (("S2", (Read("x"),)), ("S3", (Add("x", 1),)))
 REQUEST, REQUEST_OF_TWO = ("S1", Begin(ALL)), ("S1", Begin(TWO))
 TOO_MUCH = ("S1", Begin(transfer("S2", "S3", 11)))
 HANDED_OVER = ("S2", Begin(TWO))
@@ -54,6 +55,13 @@ def apart_model(node_class: type[Any], **options: Any) -> ClusterModel:
     settings = {} if issubclass(node_class, PresumedCommit) else {"coordinator": "S1"}
     return ClusterModel(
         lambda: cluster(node_class, NAMES, **settings), invariants=commit_invariants(), **options
+    )  # fmt: skip
+
+
+def readers_model(node_class: type[Any], **options: Any) -> ClusterModel:
+    """Who has only read, votes so."""
+    return ClusterModel(
+        lambda: cluster(node_class, NAMES, read_only_votes=True), invariants=commit_invariants(), **options
     )  # fmt: skip
 
 
@@ -287,6 +295,8 @@ COMMIT_SEARCHES: tuple[ProtocolSearch, ...] = (
             requests=[REQUEST_OF_TWO, OPPOSITE], timeouts={"vote": 1}),
     breadth("handed over", "a participant that asks another node to coordinate", apart_model, 40_000,
             requests=[HANDED_OVER], timeouts={"vote": 1, "inquire": 1}, faults=Faults(duplicates=1)),
+    breadth("readers", "participants that have only read, and leave with their vote", readers_model, 30_000,
+            requests=[("S1", Begin(READS_AND_WRITES))], timeouts={"vote": 1, "inquire": 1}, faults=Faults(crashes=1)),
     simulated("simulated faults", "real timers, clients; crashes, partitions, loss", FAULTS),
     simulated("slow disks", "what is told before it is written", SLOW_DISKS, family="histories"),
     simulated("ends", "a protocol that is safe because it does nothing", ENDS, family="liveness"),

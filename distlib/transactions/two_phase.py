@@ -118,8 +118,10 @@ class TwoPhaseCommit(Node):
     It holds the accounts ``initial`` at first. A transaction is known by who began it, in which of its lives, and a
     count. ``coordinator`` coordinates what clients ask of this node (None: the node itself). Participants in doubt ask
     the coordinator every ``inquire_ms`` and, if ``cooperative``, each other (BHG §7.4, the cooperative termination
-    protocol); ``read_only_votes`` lets those out who have only read (MLO §3). The coordinator waits ``vote_ms`` for
-    votes, and repeats its decision every ``resend_ms``. Times are milliseconds; None is no such timer.
+    protocol). ``read_only_votes`` lets those out who have only read (MLO §3): they free their locks with their vote. In
+    R*, all work is done by then; here it comes with the request to prepare, and another participant may still wait for
+    its locks. So a transaction may then read two moments at two nodes; atomicity is not touched. The coordinator waits
+    ``vote_ms`` for votes, and repeats its decision every ``resend_ms``. Times are milliseconds; None is no such timer.
     """
 
     initial: Pairs = setting((("x", 10),))

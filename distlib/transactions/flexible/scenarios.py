@@ -125,9 +125,9 @@ class AnomalyParams(Parameters):
     """Clients that transfer money, one transfer after the other each, and readers that sum up all accounts, until there
     were ``transfers`` and ``readings``. S1 coordinates all transfers and holds no account of theirs."""
 
-    clients: tuple[int, ...] = parameter(COUNTS, "clients", choices=COUNTS, several=True, at_least=1)
-    transfers: int = parameter(200, "transfers", low=10, high=10_000, scale="log", help="for each point, at least")
-    readings: int = parameter(200, "readings", low=10, high=10_000, scale="log", help="for each point, at least")
+    clients: tuple[int, ...] = parameter((1, 4, 16), "clients", choices=COUNTS, several=True, at_least=1)
+    transfers: int = parameter(100, "transfers", low=10, high=10_000, scale="log", help="for each point, at least")
+    readings: int = parameter(100, "readings", low=10, high=10_000, scale="log", help="for each point, at least")
     services: int = parameter(4, "services", low=3, high=9, help="with two accounts each")
     readers: int = parameter(4, "readers", low=1, high=16)
     failing: float = parameter(0.2, "failing", low=0, high=1, step=0.05, help="the last step is refused")
