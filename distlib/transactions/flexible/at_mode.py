@@ -9,7 +9,7 @@ not: globally, reads are *read uncommitted*, unless ``SELECT FOR UPDATE`` asks w
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from distlib.core import require
 from distlib.core.look import Look
@@ -17,7 +17,7 @@ from distlib.core.node import NodeId, durable, setting, volatile
 from distlib.transactions.bank import Add, Operations, Read, applied, refusal, undone
 from distlib.transactions.flexible.coordinator import Branch, Coordinator, PhaseOneDone, PhaseOneFailed, PhaseTwoDone
 from distlib.transactions.flexible.message import Begin, ReadAccount
-from distlib.transactions.flexible.service import ROLE_LOOKS, Pairs, balance_text
+from distlib.transactions.flexible.service import Pairs
 
 Row = tuple[NodeId, str]
 """A row, as the global lock names it: the node and the account."""
@@ -126,23 +126,6 @@ class Local:
     asked: int = 0
 
 
-class ATView(NamedTuple):
-    """What an observer sees of a node: accounts, undo log and rows under a local lock; at the coordinator, the global
-    locks and the transactions."""
-
-    role: str
-    balances: str
-    undo: tuple[str, ...]
-    local: tuple[str, ...]
-    locks: tuple[str, ...]
-    driving: tuple[str, ...]
-
-    @staticmethod
-    def role_looks() -> dict[str, Look]:
-        """How figures colour a node's lane."""
-        return ROLE_LOOKS
-
-
 @dataclass
 class ATMode(Coordinator):
     """One node: a resource manager with its accounts, and, if it is ``coordinator``, the transaction coordinator.
@@ -176,11 +159,10 @@ class ATMode(Coordinator):
         require.above("lock_retry_ms", self.lock_retry_ms, unit="ms")
         require.whole("lock_tries", self.lock_tries, 1)
 
-    def view(self) -> ATView:
-        role = "holds" if (self.undo or self.local) and not self.open_here() else self.role()
-        undo = tuple([f"{gid}.{branch}" for gid, branch in self.undo])
-        locks = tuple([f"{account}@{node}: {gid}" for (node, account), gid in self.locks.items()])
-        return ATView(role, balance_text(self.balances), undo, tuple(self.local), locks, self.open_here())
+    def held(self) -> tuple[str, ...]:
+        undo = [f"undo {gid}.{branch}" for gid, branch in self.undo]
+        local = [f"{account} locked here" for account in self.local]
+        return (*undo, *local, *(f"{account}@{node} for {gid}" for (node, account), gid in self.locks.items()))
 
     def first_phase(self, gid: str, branch: int, operations: Operations) -> Execute:
         return Execute(gid, branch, operations)

@@ -73,10 +73,8 @@ class Coordinator(Service):
     def open_here(self) -> tuple[str, ...]:
         return tuple([gid for gid, one in self.transactions.items() if not one.ended])
 
-    def role(self) -> str:
-        """What the node is busy with, as a coordinator."""
-        ways = [self.transactions[gid].commit for gid in self.open_here()]
-        return "goes back" if False in ways else "coordinates" if ways else "idle"
+    def has_turned_back(self, gid: str) -> bool:
+        return self.transactions[gid].commit is False
 
     def first_phase(self, gid: str, branch: int, operations: Operations) -> Any:
         """The request for the first phase of a branch."""

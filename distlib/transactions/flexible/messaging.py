@@ -14,14 +14,13 @@ remembers what it has consumed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from distlib.core import require
 from distlib.core.look import Look
 from distlib.core.node import NodeId, durable, setting, volatile
 from distlib.transactions.bank import Operations, Work, refusal
 from distlib.transactions.flexible.message import Began, Begin, Ended
-from distlib.transactions.flexible.service import ROLE_LOOKS, Service, balance_text, check_work
+from distlib.transactions.flexible.service import Service, check_work
 
 Key = tuple[str, int]
 """A message: the transaction, and the part of its work that the message asks for."""
@@ -120,20 +119,6 @@ class NoticeHeard:
     look = Look("green", "dot", place=12)
 
 
-class MessagingView(NamedTuple):
-    """What an observer sees of a node: accounts, what is to be sent, half messages, what is expected."""
-
-    role: str
-    balances: str
-    to_send: tuple[str, ...]
-    open: tuple[str, ...]
-
-    @staticmethod
-    def role_looks() -> dict[str, Look]:
-        """How figures colour a node's lane."""
-        return ROLE_LOOKS
-
-
 @dataclass
 class Outbox(Service):
     """One node, which may be producer of some messages and consumer of others. The first part of the work is the
@@ -146,10 +131,8 @@ class Outbox(Service):
     # consumer
     inbox: dict[Key, Operations] = durable(dict)  # what has been consumed
 
-    def view(self) -> MessagingView:
-        to_send = tuple([f"{gid}.{part}" for gid, part in self.table])
-        role = "coordinates" if to_send else "holds" if self.open_here() else "idle"
-        return MessagingView(role, balance_text(self.balances), to_send, self.open_here())
+    def held(self) -> tuple[str, ...]:
+        return tuple([f"{gid}.{part} to send" for gid, part in self.table])
 
     def open_here(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(gid for gid, _ in self.table))
@@ -415,6 +398,6 @@ class BestEffort(Outbox):
             if message.commit:
                 self.inbox[gid, 1] = work[1][1]
                 self.change(gid, work[1][1])
+                self.output(Ended(gid, True))
             del self.expected[gid]
-            self.output(Ended(gid, message.commit))
         self.send_after_sync(sender, NoticeHeard(gid))

@@ -10,10 +10,8 @@ other's events (``ChoreographedSaga``).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from distlib.core import require
-from distlib.core.look import Look
 from distlib.core.node import NodeId, durable, setting
 from distlib.transactions.bank import Operations, Work, refusal, undone
 from distlib.transactions.flexible.message import Began, Begin, Ended
@@ -29,7 +27,7 @@ from distlib.transactions.flexible.saga_message import (
     StepDone,
     StepFailed,
 )
-from distlib.transactions.flexible.service import ROLE_LOOKS, Service, balance_text, check_work, nodes_of
+from distlib.transactions.flexible.service import Service, check_work, nodes_of
 
 Step = tuple[str, int]
 Event = tuple[str, int, bool]
@@ -48,20 +46,6 @@ class Progress:
     reached: int = 0
     ended: bool = False
     holders: tuple[NodeId, ...] = ()
-
-
-class SagaView(NamedTuple):
-    """What an observer sees of a node: its accounts, the sagas that it drives, the accounts under a semantic lock."""
-
-    role: str
-    balances: str
-    driving: tuple[str, ...]
-    pending: tuple[str, ...]
-
-    @staticmethod
-    def role_looks() -> dict[str, Look]:
-        """How figures colour a node's lane."""
-        return ROLE_LOOKS
 
 
 @dataclass
@@ -85,12 +69,8 @@ class Saga(Service):
         super().__post_init__()
         require.flag("semantic_locks", self.semantic_locks)
 
-    def view(self) -> SagaView:
-        driving = self.open_here()
-        role = "holds" if self.pending else "idle"
-        if driving:
-            role = "goes back" if any(map(self.has_turned_back, driving)) else "coordinates"
-        return SagaView(role, balance_text(self.balances), driving, tuple(sorted(self.pending)))
+    def held(self) -> tuple[str, ...]:
+        return tuple([f"{account} for {saga}" for account, saga in self.pending.items()])
 
     # --- orchestrator -----------------------------------------------------------------------------------
 
@@ -98,7 +78,6 @@ class Saga(Service):
         return tuple([saga for saga, one in self.sagas.items() if not one.ended or one.holders])
 
     def has_turned_back(self, saga: str) -> bool:
-        """Whether an open saga is on its way back, as far as this node knows."""
         return self.sagas[saga].back
 
     def on_begin(self, sender: NodeId, message: Begin) -> None:

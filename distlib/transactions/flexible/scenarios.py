@@ -27,7 +27,7 @@ from distlib.transactions.flexible.invariants import (
 from distlib.transactions.flexible.message import Applied, Begin, Displayed, Ended, Summed
 from distlib.transactions.flexible.messaging import BestEffort, Outbox, TransactionalMessage
 from distlib.transactions.flexible.saga import ChoreographedSaga, Saga
-from distlib.transactions.flexible.service import NOWHERE, Reader
+from distlib.transactions.flexible.service import UNPAYABLE, Reader
 from distlib.transactions.flexible.tcc import TCC
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class FlowParams(Parameters):
         amounts = (-self.amount, self.amount - 1, 1) if kind.parts > 2 else (-self.amount, self.amount)
         steps = [(node, (Add("x", one),)) for node, one in zip(node_names(len(amounts)), amounts, strict=True)]
         if 0 < self.refused <= len(steps):
-            steps[self.refused - 1] = (steps[self.refused - 1][0], (NOWHERE,))
+            steps[self.refused - 1] = (steps[self.refused - 1][0], (UNPAYABLE,))
         return tuple(steps)
 
     def warnings(self) -> list[str]:
@@ -171,7 +171,7 @@ def transfers(params: AnomalyParams) -> Iterator[Work]:
         steps: list[tuple[NodeId, Operations]] = [(source, (Read(one),)), (source, (Add(one, -amount),))]
         steps.append((target, (Add(other, amount),)))
         if random.random() < params.failing:
-            steps.append((third, (NOWHERE,)))
+            steps.append((third, (UNPAYABLE,)))
         yield tuple(steps)
 
 

@@ -25,7 +25,7 @@ from distlib.transactions.flexible.invariants import (
     tcc_invariants,
 )
 from distlib.transactions.flexible.message import Begin, Ended
-from distlib.transactions.flexible.service import NOWHERE
+from distlib.transactions.flexible.service import UNPAYABLE
 
 NAMES = node_names(3)
 SEEDS, FEW_SEEDS = range(1, 31), range(1, 16)
@@ -64,7 +64,7 @@ class Bank:
             parts = [*work(*zip((source, target, third), amounts, strict=False))]
             pivot = random.choice((None, 0))
             if random.random() < failing:
-                parts[self.fails_at], pivot = (parts[self.fails_at][0], (NOWHERE,)), None
+                parts[self.fails_at], pivot = (parts[self.fails_at][0], (UNPAYABLE,)), None
             begin = Begin(f"t{number + 1}", tuple(parts), pivot)
             asked.append((random.uniform(0, until_ms), random.choice(NAMES), begin))
         return asked
@@ -152,8 +152,9 @@ def unfinished(cluster: Cluster) -> str:
 SAGAS = Bank(saga_invariants, ({}, {"semantic_locks": True}))
 PAY = ("S3", Begin("a", work(("S1", -1), ("S2", 1))))
 BACK = ("S3", Begin("b", work(("S2", -1), ("S1", 1))))
-FAILS = ("S1", Begin("f", (*work(("S1", -1), ("S2", 1)), ("S3", (NOWHERE,)))))
+FAILS = ("S1", Begin("f", (*work(("S1", -1), ("S2", 1)), ("S3", (UNPAYABLE,)))))
 TOO_MUCH = ("S3", Begin("m", work(("S2", -11), ("S3", 11))))
+DRAWS = ("S1", Begin("d", (*work(("S1", -1)), ("S2", (Add("x", -11), Add("x", 12))))))
 WITH_PIVOT = ("S3", Begin("p", work(("S3", -1), ("S1", -11), ("S2", 12)), pivot=1))
 PIVOT_FIRST = ("S1", Begin("p", work(("S1", -1), ("S2", -11), ("S3", 12)), pivot=0))
 
@@ -195,7 +196,7 @@ TCC_SEARCHES: tuple[ProtocolSearch, ...] = (
 # ------------------------------------------------------------ AT mode
 
 AT = Bank(at_invariants, ({}, {"for_update": True}))
-FAILS_AT_ONCE = ("S1", Begin("g", (*work(("S2", -1)), ("S1", (NOWHERE,)))))
+FAILS_AT_ONCE = ("S1", Begin("g", (*work(("S2", -1)), ("S1", (UNPAYABLE,)))))
 TAKES = ("S1", Begin("t", work(("S2", -1), ("S3", 1))))
 
 AT_SEARCHES: tuple[ProtocolSearch, ...] = (
@@ -217,8 +218,8 @@ MESSAGES = Bank(messaging_invariants, parts=2, fails_at=0)
 REFUSED = ("S2", Begin("r", work(("S2", -11), ("S1", 11))))
 
 MESSAGING_SEARCHES: tuple[ProtocolSearch, ...] = (
-    breadth("a refusal", "messages of a transaction that did not commit", MESSAGES.model, 20_000, requests=[REFUSED],
-            timeouts=2),
+    breadth("a refusal", "messages that must not go out, or cannot be consumed yet", MESSAGES.model, 20_000,
+            requests=[REFUSED, DRAWS], timeouts=2),
     breadth("repeated messages", "what is sent or lost twice", MESSAGES.model, 20_000, requests=[PAY],
             timeouts=1, faults=Faults(crashes=1, duplicates=1)),
     breadth("half messages", "what a broker may believe", MESSAGES.model, 20_000, requests=[PAY],

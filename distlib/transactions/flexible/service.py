@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from distlib.core import require
 from distlib.core.look import Look
@@ -13,14 +14,24 @@ from distlib.transactions.flexible.message import Applied, Begin, Displayed, Rea
 
 Pairs = tuple[tuple[str, int], ...]
 
-NOWHERE = Add("nowhere", 1)
-"""What every service refuses: it has no such account."""
+UNPAYABLE = Add("x", -1_000_000)
+"""What every service refuses: no account holds as much."""
 
-ROLE_LOOKS = {
-    "idle": Look("pale slate"), "coordinates": Look("pale orange"), "goes back": Look("orange"),
-    "holds": Look("yellow"),
-}  # fmt: skip
-"""How figures colour a lane: nothing open; drives a transaction forward, or back; has something reserved or locked."""
+
+class ServiceView(NamedTuple):
+    """What an observer sees of a node: its accounts, what it holds for transactions (reserved, locked, to be undone, to
+    be sent), and the transactions that it drives."""
+
+    role: str
+    balances: str
+    held: tuple[str, ...]
+    driving: tuple[str, ...]
+
+    @staticmethod
+    def role_looks() -> dict[str, Look]:
+        """Nothing open; drives a transaction forward, or back; holds something for one that another node drives."""
+        return {"idle": Look("pale slate"), "coordinates": Look("pale orange"), "goes back": Look("orange"),
+                "holds": Look("yellow")}  # fmt: skip
 
 
 @dataclass
@@ -51,6 +62,21 @@ class Service(Node):
             self.balances = dict(self.initial)
         for gid in self.open_here():
             self.recover(gid)
+
+    def view(self) -> ServiceView:
+        driving, held = self.open_here(), self.held()
+        role = "holds" if held else "idle"
+        if driving:
+            role = "goes back" if any(map(self.has_turned_back, driving)) else "coordinates"
+        return ServiceView(role, ", ".join(f"{one}={now}" for one, now in self.balances.items()), held, driving)
+
+    def held(self) -> tuple[str, ...]:
+        """What is kept here for transactions, in words."""
+        raise NotImplementedError
+
+    def has_turned_back(self, gid: str) -> bool:
+        """Whether ``gid``, which is open, is on its way back, as far as this node knows."""
+        return False
 
     def open_here(self) -> tuple[str, ...]:
         """The transactions that this node drives and that are not over."""
@@ -139,11 +165,6 @@ class Reader(Node):
 def nodes_of(work: Iterable[tuple[NodeId, Operations]]) -> tuple[NodeId, ...]:
     """Every node that takes part, once, in order."""
     return tuple(dict.fromkeys(node for node, _ in work))
-
-
-def balance_text(balances: dict[str, int]) -> str:
-    """Accounts and balances as a figure shows them."""
-    return ", ".join(f"{account}={balance}" for account, balance in balances.items())
 
 
 def check_work(message: Begin) -> None:

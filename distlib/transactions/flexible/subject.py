@@ -26,7 +26,7 @@ from distlib.transactions.flexible.searches import (
     TCC_SEARCHES,
     work,
 )
-from distlib.transactions.flexible.service import NOWHERE
+from distlib.transactions.flexible.service import UNPAYABLE
 from distlib.transactions.flexible.tcc import TCC
 
 
@@ -39,7 +39,7 @@ def transfers(names: tuple[NodeId, ...]) -> Requests:
     """A transfer from the first service to the second one, and one that fails after it has taken the money."""
     first, second, last = names[0], names[min(1, len(names) - 1)], names[-1]
     pay = work((first, -1), (second, 1))
-    return [(first, Begin("a", pay)), (first, Begin("f", (*pay, (last, (NOWHERE,)))))]
+    return [(first, Begin("a", pay)), (first, Begin("f", (*pay, (last, (UNPAYABLE,)))))]
 
 
 def payments(names: tuple[NodeId, ...]) -> Requests:

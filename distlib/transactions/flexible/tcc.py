@@ -9,14 +9,12 @@ https://en.dtm.pub/practice/barrier.html) cures all three by inserts into one ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from distlib.core.look import Look
 from distlib.core.node import NodeId, durable
 from distlib.transactions.bank import Add, Operations, Read, refusal
 from distlib.transactions.flexible.coordinator import Branch, Coordinator, PhaseOneDone, PhaseOneFailed, PhaseTwoDone
 from distlib.transactions.flexible.message import Applied
-from distlib.transactions.flexible.service import ROLE_LOOKS, balance_text
 
 TRY, CONFIRM, CANCEL = "try", "confirm", "cancel"
 
@@ -54,20 +52,6 @@ class Cancel:
     look = Look("orange", place=13)
 
 
-class TCCView(NamedTuple):
-    """What an observer sees of a node: what is free, what is frozen, the transactions that it coordinates."""
-
-    role: str
-    balances: str
-    frozen: str
-    driving: tuple[str, ...]
-
-    @staticmethod
-    def role_looks() -> dict[str, Look]:
-        """How figures colour a node's lane."""
-        return ROLE_LOOKS
-
-
 @dataclass
 class TCC(Coordinator):
     """One node, which may be coordinator of some transactions and a service in the same or others."""
@@ -75,10 +59,8 @@ class TCC(Coordinator):
     frozen: dict[str, int] = durable(dict)  # money that a try has taken out of the balance, by account
     barrier: dict[tuple[str, int, str], str] = durable(dict)  # the table; unique key: gid, branch, op. Value: by whom
 
-    def view(self) -> TCCView:
-        frozen = {account: amount for account, amount in self.frozen.items() if amount}
-        role = "holds" if frozen and not self.open_here() else self.role()
-        return TCCView(role, balance_text(self.balances), balance_text(frozen), self.open_here())
+    def held(self) -> tuple[str, ...]:
+        return tuple([f"{amount} of {account} frozen" for account, amount in self.frozen.items() if amount])
 
     def first_phase(self, gid: str, branch: int, operations: Operations) -> Try:
         return Try(gid, branch, operations)

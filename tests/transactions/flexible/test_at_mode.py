@@ -16,10 +16,10 @@ from distlib.transactions.flexible.broken import GrantsEveryLock, RestoresBlindl
 from distlib.transactions.flexible.coordinator import PhaseOneDone, PhaseOneFailed, PhaseTwoDone
 from distlib.transactions.flexible.message import Applied, Begin, Ended, Summed
 from distlib.transactions.flexible.searches import AT, CALM_MS, still_open, work
-from distlib.transactions.flexible.service import NOWHERE, Reader
+from distlib.transactions.flexible.service import UNPAYABLE, Reader
 
 NAMES = node_names(3)
-FAILS = Begin("f", (*work(("S2", -3)), *[("S3", (Read("x"),))] * 3, ("S1", (NOWHERE,))))
+FAILS = Begin("f", (*work(("S2", -3)), *[("S3", (Read("x"),))] * 3, ("S1", (UNPAYABLE,))))
 """It writes, reads for a while, and fails."""
 TAKES = (Add("x", -3),)
 

@@ -122,12 +122,6 @@ class EndsWithTheFirst(TCC):
             self.finish(message.gid)
 
 
-class AnswersAnyBranch(TCC):
-    def is_awaited(self, gid: str, branch: int) -> bool:
-        one = self.transactions.get(gid)
-        return one is not None and one.commit is None
-
-
 class PaysInAtTry(TCC):
     def on_try(self, sender: NodeId, message: Try) -> None:
         known = (message.gid, message.branch, "try") in self.barrier
@@ -267,7 +261,7 @@ EVERY = {
     SAGA: (HeedsAnyAnswer, CompensatesTwice, NeverRepeats, KnowsNoRetriableStep, GivesUpThePivot, LogInMemory,
            LedgerInMemory, SaysDoneWhenRefused, KeepsItsLocks, CompensatesTheOtherWay, HearsBeforeItActs,
            EventsInMemory),
-    TCC_SUBJECT: (BarrierInMemory, CoordinatesFromMemory, EndsWithTheFirst, AnswersAnyBranch, PaysInAtTry,
+    TCC_SUBJECT: (BarrierInMemory, CoordinatesFromMemory, EndsWithTheFirst, PaysInAtTry,
                   SaysItIsTried, CancelsByConfirming, TriesOnce),
     AT_MODE: (UndoLogInMemory, LocksInMemory, RestoresTheAfterImage, CommitsWithoutAsking, RegistersTheDecided,
               NeverUnlocks, LocksTheWrongRow, RecordsTheImageLate),

@@ -15,7 +15,7 @@ from distlib.transactions.flexible.message import Applied, Began, Begin, Ended
 from distlib.transactions.flexible.saga import ChoreographedSaga, Saga
 from distlib.transactions.flexible.saga_message import Compensate, Do, Done, Refused
 from distlib.transactions.flexible.searches import CALM_MS, SAGAS, still_open, work
-from distlib.transactions.flexible.service import NOWHERE
+from distlib.transactions.flexible.service import UNPAYABLE
 
 NAMES = node_names(3)
 BOTH = pytest.mark.parametrize("node_class", [Saga, ChoreographedSaga])
@@ -51,7 +51,7 @@ def test_either_all_steps_are_done(node_class):
 @BOTH
 def test_or_the_done_steps_are_compensated_in_reverse_order(node_class):
     """GMS §2: T1, …, Tj, Cj, …, C1."""
-    steps = (*work(("S1", -2), ("S2", 2)), ("S3", (NOWHERE,)))
+    steps = (*work(("S1", -2), ("S2", 2)), ("S3", (UNPAYABLE,)))
     cluster, trace = run((0, "S1", Begin("f", steps)), node_class=node_class)
     assert balances(cluster) == [10, 10, 10]
     assert [(where, one.back) for where, one in seen(trace, Applied)] == [
@@ -62,7 +62,7 @@ def test_or_the_done_steps_are_compensated_in_reverse_order(node_class):
 
 def test_others_see_what_is_between():
     """GMS §1: a saga's transactions are interleaved with others; so one reads money that will be gone."""
-    steps = (*work(("S1", -2), ("S2", 2)), ("S3", (NOWHERE,)))
+    steps = (*work(("S1", -2), ("S2", 2)), ("S3", (UNPAYABLE,)))
     spends = Begin("g", work(("S2", -12), ("S1", 12)))
     assert run((0, "S2", spends))[1].outputs[-1].event == Ended("g", False), "S2 has but ten"
     cluster, trace = run((0, "S3", Begin("f", steps)), (6, "S3", spends), until_ms=300)
@@ -73,7 +73,7 @@ def test_others_see_what_is_between():
 
 def test_semantic_locks_keep_others_out_until_the_saga_is_over():
     """MP §4.3.2: others must consider the flag; here they are refused."""
-    steps = (*work(("S1", -2), ("S2", 2)), ("S3", (NOWHERE,)))
+    steps = (*work(("S1", -2), ("S2", 2)), ("S3", (UNPAYABLE,)))
     asked = (0, "S3", Begin("f", steps)), (6, "S3", Begin("g", work(("S2", -12), ("S1", 12))))
     cluster, trace = run(*asked, semantic_locks=True)
     refusals = [one.message.why for one in map_sent(trace, Refused)]

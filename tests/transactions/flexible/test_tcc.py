@@ -14,7 +14,7 @@ from distlib.transactions.bank import Add
 from distlib.transactions.flexible.coordinator import PhaseOneDone, PhaseOneFailed, PhaseTwoDone
 from distlib.transactions.flexible.message import Applied, Begin, Ended, ReadAccount, Shown
 from distlib.transactions.flexible.searches import CALM_MS, TCCS, still_open, work
-from distlib.transactions.flexible.service import NOWHERE
+from distlib.transactions.flexible.service import UNPAYABLE
 from distlib.transactions.flexible.tcc import CANCEL, CONFIRM, TCC, TRY, Cancel, Confirm, Try
 
 NAMES = node_names(3)
@@ -99,7 +99,7 @@ def test_all_confirm_or_all_cancel():
     cluster, trace = run(Begin("a", work(("S1", -2), ("S2", 2))))
     assert [node.balances["x"] for node in cluster.nodes.values()] == [8, 12, 10]
     assert len(trace.messages) - 1 == 8, "four a branch, beside the client's request"
-    cluster, trace = run(Begin("f", (*work(("S1", -2), ("S2", 2)), ("S3", (NOWHERE,)))))
+    cluster, trace = run(Begin("f", (*work(("S1", -2), ("S2", 2)), ("S3", (UNPAYABLE,)))))
     assert [node.balances["x"] for node in cluster.nodes.values()] == [10, 10, 10]
     assert not [one for one in trace.outputs if isinstance(one.event, Applied)], "nobody saw anything"
     assert [one.event.done for one in trace.outputs if isinstance(one.event, Ended)] == [False]
