@@ -37,7 +37,7 @@ class Execute:
 @dataclass(frozen=True, slots=True)
 class Register:
     """A branch asks for the global locks of what it has written, before it commits locally; of what it has read with
-    ``SELECT FOR UPDATE``, only whether nobody else holds them."""
+    ``SELECT FOR UPDATE``, only whether nobody else holds them (Seata, SelectForUpdateExecutor: it checks them)."""
 
     gid: str
     branch: int

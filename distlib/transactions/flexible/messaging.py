@@ -6,7 +6,7 @@ row of a table in the same database, written in the same local transaction, and 
 (Pritchett, *BASE: An Acid Alternative*, ACM Queue 2008; Richardson, *Microservices Patterns*, §3.3.7).
 ``TransactionalMessage`` (事务消息): the broker stores a *half message* before the local transaction and delivers it
 afterwards; of one that it has heard nothing about, it asks back (回查),
-https://rocketmq.apache.org/docs/featureBehavior/04transactionmessage. ``BestEffort`` (最大努力通知): a bounded number
+https://rocketmq.apache.org/docs/4.x/producer/06message5. ``BestEffort`` (最大努力通知): a bounded number
 of notices at growing intervals, then the receiver must ask. In all three, a message may come twice: the consumer
 remembers what it has consumed.
 """

@@ -3,7 +3,7 @@
 After Pardon & Pautasso, *Atomic Distributed Transactions: a RESTful Design* (2014), and as DTM and Seata have it. What
 makes it hard is a network in which requests are repeated, late and overtaken, the three traps: 空回滚, a cancel whose
 try never came; 悬挂, a try that comes after its cancel; 幂等, a request that comes twice. DTM's *barrier* (子事务屏障,
-https://en.dtm.pub/practice/barrier.html) cures all three by inserts into one table, in the same local transaction.
+https://en.dtm.pub/exception/barrier) cures all three by inserts into one table, in the same local transaction.
 """
 
 from __future__ import annotations
