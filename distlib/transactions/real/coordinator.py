@@ -51,7 +51,7 @@ STEPS = (
 and the vote is not counted; all votes are in; the decision is on disk, and nobody knows; it goes to a database; it is
 carried out there, and not acknowledged."""
 VOTE_MS, RESEND_MS, DOWN_AGAIN_S, LOCKED_AGAIN_S = 1_000.0, 200.0, 0.05, 0.003
-CLIENT = "client"
+CLIENT, TICK_S = "client", 0.2
 T = TypeVar("T")
 Step = Callable[[str, NodeId], None]
 
@@ -362,6 +362,13 @@ class Executioner:
             os.kill(self.pids[kill.victim], KILL)
 
 
+async def ticking(tell: Tell) -> None:
+    """Say now and then that we are there, so that whoever listens can stop listening."""
+    while True:
+        await asyncio.sleep(TICK_S)
+        tell({"tick": time.time()})
+
+
 def databases_of(task: Mapping[str, Any]) -> list[Database]:
     """The databases that a task names."""
     return [from_data(SQLite | Postgres, one) for one in task["databases"]]
@@ -377,9 +384,11 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
         clients = [[(number, from_data(Work, one)) for number, one in requests] for requests in task["clients"]]
         with Log(Path(task["log"]), node, task["room"]) as log:
             coordinator = Coordinator(node, log, databases_of(task), tell, step, task["patience_s"])
+            tick = asyncio.ensure_future(ticking(tell))
             try:
                 await coordinator.run(clients, task["think_s"])
             finally:
+                tick.cancel()
                 coordinator.close()
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         with suppress(BrokenPipeError):

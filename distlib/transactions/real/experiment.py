@@ -342,6 +342,8 @@ class _Run:
                     _, back_s = self.servers[victim].wait_until_back()
                     self._event(back_s, victim, "back")
                     self.reported = in_doubt(self.servers)
+            case {"tick": _}:
+                self.progress(len(self.answers), self.params.transfers)
             case {"failed": kind, "says": says}:
                 raise ChildError(f"{kind}: {says}")
             case {"recovered_s": at_s}:

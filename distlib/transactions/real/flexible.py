@@ -33,6 +33,7 @@ from distlib.transactions.real.coordinator import (
     Executioner,
     Kill,
     databases_of,
+    ticking,
 )
 from distlib.transactions.real.database import CHANGE, LOCK_TIMEOUT_S, DatabaseDownError, LockedError, RefusedError
 
@@ -330,6 +331,7 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
     try:
         with Journal(Path(task["log"]), task["room"]) as journal:
             protocol = PROTOCOLS[task["protocol"]](databases, journal, tell, task["patience_s"])
+            tick = asyncio.ensure_future(ticking(tell))
             await asyncio.to_thread(protocol.recover)
             tell({"recovered_s": time.time()})
 
@@ -344,6 +346,7 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
                 await asyncio.gather(*[asyncio.to_thread(client, requests) for requests in task["clients"]])
             finally:
                 protocol.stopping = True
+                tick.cancel()
             tell({"ended_s": time.time()})
     except (OSError, ValueError, sqlite3.Error) as error:
         with suppress(BrokenPipeError):
