@@ -133,6 +133,9 @@ class Node:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        own = {"outbox", "effects", "handlers"}.intersection(vars(cls).get("__annotations__", ()))
+        if own:
+            raise TypeError(f"{cls.__name__} declares {min(own)!r}, which every node has for what it sends; rename it")
         cls.handlers = _Handlers(cls)  # each class finds its own, so that overriding one method is enough
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

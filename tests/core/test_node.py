@@ -140,3 +140,12 @@ def test_a_callable_default_is_a_factory() -> None:
     node.busy.clear()
     node.crash()
     assert node.busy == [1, 2]
+
+
+def test_a_field_that_would_hide_what_every_node_has_is_refused() -> None:
+    """An outbox table, say: else the first ``send`` would find it in the place of the list of messages."""
+    with pytest.raises(TypeError, match="Producer declares 'outbox', which every node has for what it sends; rename"):
+
+        @dataclass
+        class Producer(Node):
+            outbox: dict[str, int] = durable(dict)
