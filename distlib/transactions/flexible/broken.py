@@ -29,7 +29,7 @@ GMS, MP = "Garcia-Molina & Salem 1987", "Richardson 2018"
 # --- sagas ------------------------------------------------------------------------------------------------
 
 
-@mutant("Compensations run in the reverse order of the steps.", f"{GMS}, §2", ReverseOrder, "a step fails")
+@mutant("Compensations run in the reverse order of the steps.", f"{GMS}, §1", ReverseOrder, "a step fails")
 class CompensatesInOrder(Saga):
     """Takes back the first step first."""
 
@@ -37,7 +37,7 @@ class CompensatesInOrder(Saga):
         return one.reached - one.done
 
 
-@mutant("A step that may have been done is compensated, too.", f"{GMS}, §2", Conservation, "impatience")
+@mutant("A step that may have been done is compensated, too.", f"{GMS}, §4", Conservation, "impatience")
 class LeavesTheDoubtfulStep(Saga):
     """Gives up a step that nobody answered, and takes back only those before it."""
 
@@ -71,7 +71,7 @@ class PaysForNothing(Saga):
         return True
 
 
-@mutant("After the pivot, a saga only goes forward.", f"{MP}, §4.3.1", ForwardAfterPivot, "pivot")
+@mutant("After the pivot, a saga only goes forward.", f"{MP}, §4.3.2", ForwardAfterPivot, "pivot")
 class TurnsBackAfterThePivot(Saga):
     """Turns back whenever a step is refused."""
 

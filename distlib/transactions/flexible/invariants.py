@@ -88,7 +88,7 @@ class AllOrCompensated(Invariant):
     """Of a saga that has ended, all steps are done, or none is any more."""
 
     name = "all or compensated"
-    paper = "Garcia-Molina & Salem 1987, §2: T1 … Tn, or T1 … Tj Cj … C1"
+    paper = "Garcia-Molina & Salem 1987, §1: T1 … Tn, or T1 … Tj Cj … C1"
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
         for saga, one in sagas_of(nodes):
@@ -106,7 +106,7 @@ class ReverseOrder(Invariant):
     """No step is taken back while a later one of its saga is done."""
 
     name = "compensation in reverse order"
-    paper = "Garcia-Molina & Salem 1987, §2: Cj, …, C1"
+    paper = "Garcia-Molina & Salem 1987, §1: Cj, …, C1"
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
         for saga, step in taken_back(nodes[changed]):
@@ -121,7 +121,7 @@ class ForwardAfterPivot(Invariant):
     """Once the pivot is done, no step is taken back."""
 
     name = "forward after the pivot"
-    paper = "Richardson 2018, §4.3.1: if the pivot commits, the saga runs to its end"
+    paper = "Richardson 2018, §4.3.2: if the pivot commits, the saga runs to its end"
 
     def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
         for saga, one in sagas_of(nodes):

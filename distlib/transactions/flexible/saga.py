@@ -31,7 +31,7 @@ from distlib.transactions.flexible.service import Service, check_work, nodes_of
 
 Step = tuple[str, int]
 Event = tuple[str, int, bool]
-"""The saga, the step, and whether it is the compensation: what makes a repeated message known (GMS §5: the log)."""
+"""The saga, the step, and whether it is the compensation: what makes a repeated message known (GMS §4: the log)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Saga(Service):
         return self.sagas[saga].back
 
     def on_begin(self, sender: NodeId, message: Begin) -> None:
-        """Write the saga to the log and begin with its first step (GMS §5)."""
+        """Write the saga to the log and begin with its first step (GMS §4)."""
         check_work(message)
         if message.gid not in self.sagas:
             self.sagas[message.gid] = Progress(message.work, message.pivot)
@@ -106,15 +106,15 @@ class Saga(Service):
                 self.be_patient(saga)
 
     def next_compensation(self, one: Progress) -> int:
-        """Compensations run in the reverse order of the steps: Cj, …, C1 (GMS §2)."""
+        """Compensations run in the reverse order of the steps: Cj, …, C1 (GMS §1)."""
         return one.done - 1
 
     def is_retriable(self, one: Progress, step: int) -> bool:
-        """After the pivot, a step is tried until it succeeds (MP §4.3.1)."""
+        """After the pivot, a step is tried until it succeeds (MP §4.3.2)."""
         return one.pivot is not None and step > one.pivot
 
     def may_turn_back(self, one: Progress) -> bool:
-        """Once the pivot is done, a saga only goes forward (MP §4.3.1)."""
+        """Once the pivot is done, a saga only goes forward (MP §4.3.2)."""
         return not one.back and (one.pivot is None or one.done <= one.pivot)
 
     def on_done(self, sender: NodeId, message: Done) -> None:
@@ -151,7 +151,7 @@ class Saga(Service):
         return one.done + 1
 
     def turn_back(self, saga: str, reached: int) -> None:
-        """Compensate the first ``reached`` steps (GMS §2: backward recovery)."""
+        """Compensate the first ``reached`` steps (GMS §4: backward recovery)."""
         self.log(saga, replace(self.sagas[saga], back=True, done=reached, reached=reached))
 
     def log(self, saga: str, one: Progress) -> None:
@@ -226,7 +226,7 @@ class Saga(Service):
         self.change(saga, operations)
 
     def is_repeated(self, saga: str, step: int, back: bool) -> bool:
-        """Each step and each compensation takes effect once (MP §4.3; DTM and Seata: 幂等)."""
+        """Each step and each compensation takes effect once (MP §3.3.6; DTM and Seata: 幂等)."""
         return (saga, step, back) in self.ledger
 
     def is_shut_out(self, saga: str, step: int) -> bool:
@@ -235,7 +235,7 @@ class Saga(Service):
 
     def on_compensate(self, sender: NodeId, message: Compensate) -> None:
         """Take the step back in one local transaction with its record. One that cannot succeed now is not answered, so
-        that it is asked again: a compensation must succeed in the end (GMS §2)."""
+        that it is asked again: a compensation must succeed in the end (GMS §6)."""
         saga, step = message.saga, message.step
         if not self.is_repeated(saga, step, back=True):
             back = undone(message.operations) if self.was_done(saga, step) else ()

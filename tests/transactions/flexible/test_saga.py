@@ -41,7 +41,7 @@ def balances(cluster):
 
 @BOTH
 def test_either_all_steps_are_done(node_class):
-    """GMS §2: T1, T2, …, Tn."""
+    """GMS §1: T1, T2, …, Tn."""
     cluster, trace = run((0, "S1", Begin("a", work(("S1", -2), ("S2", 1), ("S3", 1)))), node_class=node_class)
     assert balances(cluster) == [8, 11, 11]
     assert [one.done for _, one in seen(trace, Ended)] == [True]
@@ -50,7 +50,7 @@ def test_either_all_steps_are_done(node_class):
 
 @BOTH
 def test_or_the_done_steps_are_compensated_in_reverse_order(node_class):
-    """GMS §2: T1, …, Tj, Cj, …, C1."""
+    """GMS §1: T1, …, Tj, Cj, …, C1."""
     steps = (*work(("S1", -2), ("S2", 2)), ("S3", (UNPAYABLE,)))
     cluster, trace = run((0, "S1", Begin("f", steps)), node_class=node_class)
     assert balances(cluster) == [10, 10, 10]
@@ -88,7 +88,7 @@ def map_sent(trace, kind):
 
 @BOTH
 def test_after_the_pivot_a_saga_only_goes_forward(node_class):
-    """MP §4.3.1: retriable steps follow the pivot and are tried until they succeed."""
+    """MP §4.3.2: retriable steps follow the pivot and are tried until they succeed."""
     begin = Begin("p", work(("S1", -1), ("S2", -11), ("S3", 12)), pivot=0)
     later = Begin("d", work(("S3", -1), ("S2", 1)))
     cluster, trace = run((0, "S1", begin), (500, "S3", later), node_class=node_class)
