@@ -21,8 +21,8 @@ NUMBERS = (2, 3, 5, 9)
 
 
 def grade_presumed_abort(node_class: Any) -> Grade:
-    """Whether ``node_class``, a subclass of ``TwoPhaseCommit``, costs what presumed abort costs, commits and aborts what
-    it should, and is no subclass of ours. Its safety is the judge's affair."""
+    """Whether ``node_class``, derived from ``TwoPhaseCommit``, costs what presumed abort costs, commits and aborts what it
+    should, and is not derived from ours. Its safety is the judge's affair."""
     if not isinstance(node_class, type) or not issubclass(node_class, TwoPhaseCommit):
         return Grade(False, (f"this takes your class, derived from TwoPhaseCommit, and got {shown(node_class)}",))
     if issubclass(node_class, PresumedAbort):
@@ -122,9 +122,9 @@ taken back; ticket and mail succeed in the end when they are tried often enough,
 
 
 def grade_plan(plan: Any) -> Grade:
-    """Whether ``plan``, all steps of ``TRIP`` in some order, is a saga that always ends whole or not at all: whatever can
-    be taken back before the pivot, whatever only needs repeating after it (Garcia-Molina & Salem 1987, §5; Richardson
-    2018, §4.3)."""
+    """Whether ``plan``, all steps of ``TRIP`` in some order, is a saga that always ends whole or not at all: before the
+    pivot what can be taken back, after it what only needs repeating (Garcia-Molina & Salem 1987; Richardson 2018,
+    §4.3)."""
     steps = listed(plan)
     if steps is None:
         return Grade(False, (f"this takes a list of steps, and got {shown(plan)}",))

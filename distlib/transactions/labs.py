@@ -46,7 +46,7 @@ class TransactionLab(TraceLab):
         "It dies later, and they ask each other": {"fails_ms": 30.0, "seed": 3, "figure": "in doubt and locked"},
         "Three phases, a dead coordinator": {"protocol": "three-phase commit", "figure": "in doubt and locked"},
         "Three phases, a partition": {
-            "protocol": "three-phase commit", "victim": scenarios.ISOLATED, "fails_ms": 33.0,
+            "protocol": "three-phase commit", "victim": scenarios.ISOLATED, "fails_ms": 25.0,
         },
         "The article's": {"protocol": scenarios.AS_WRITTEN, "amount": 8, "victim": scenarios.NOBODY},
     }  # fmt: skip

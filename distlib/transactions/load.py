@@ -164,13 +164,15 @@ def _simulate(load: Load, course: Course, state: _State) -> None:
     for client in range(clients):
         _ask(load, course, state, client, 0, 0.0, nodes)
     timer = state.timer
-    while state.size[0] and not state.size[2]:
+    while not state.size[2]:
         while timer[0] < timer[1] and state.decided[state.timers[timer[0]]]:
             timer[0] += 1
         due_ms = math.inf
         if timer[0] < timer[1]:
             due_ms = state.begun_ms[state.timers[timer[0]]] + load.patience_ms
-        if due_ms <= state.heap_ms[0]:
+        if not state.size[0] and due_ms == math.inf:
+            return  # nothing happens any more: all are through, or wait for ever
+        if not state.size[0] or due_ms <= state.heap_ms[0]:
             _decide(load, course, state, state.timers[timer[0]], 2, due_ms)
             continue
         _pop(state)

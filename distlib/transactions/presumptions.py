@@ -1,8 +1,8 @@
 """What a coordinator may forget, and what it then says: presumed abort and presumed commit.
 
 Mohan, Lindsay & Obermarck, *Transaction Management in the R\\* Distributed Database Management System* (1986), §3 and
-§4; below: MLO. Both save log writes and messages of ``TwoPhaseCommit``; in R\\* both also let out participants that have
-only read: see ``read_only_votes`` there.
+§4; below: MLO. Both save log writes and messages of ``TwoPhaseCommit``; in R\\* both also let out participants that
+have only read: see ``read_only_votes`` there.
 """
 
 from __future__ import annotations

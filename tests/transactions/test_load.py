@@ -127,3 +127,20 @@ def test_a_heap_that_was_too_small_is_made_larger() -> None:
     load = random_load(5, WOUND_WAIT, clients=60, turns=40, branches=3, nodes=3)
     course = run(load)
     assert np.isfinite(course.told_ms).all()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_two_clients_that_wait_for_each_other_are_freed_by_the_coordinators_patience(seed: int) -> None:
+    load = random_load(seed, WAIT, clients=4, turns=30, branches=2, nodes=2)._replace(patience_ms=200.0)
+    crossed = load._replace(lock=load.node)  # one lock a node
+    course, made = run(crossed), simulated(crossed)
+    assert np.isfinite(course.told_ms).all(), "nobody is left waiting"
+    assert not course.committed.all(), "somebody had to give up"
+    told = sorted(one.time_ms for one in made.outputs if isinstance(one.event, Returned))
+    assert np.allclose(np.sort(course.told_ms.ravel()), told)
+
+
+def test_without_patience_a_circle_waits_for_ever() -> None:
+    load = random_load(2, WAIT, clients=4, turns=30, branches=2, nodes=2)._replace(patience_ms=math.inf)
+    course = run(load._replace(lock=load.node))
+    assert np.isnan(course.told_ms).any()
