@@ -186,9 +186,7 @@ class Coordinator:
         self.node, self.log, self.tell, self.step, self.patience_s = node, log, tell, step, patience_s
         self.databases = Databases(databases, step)
         self._timers: dict[tuple[str, Any], asyncio.TimerHandle] = {}
-        self._last: dict[
-            str, asyncio.Task[None]
-        ] = {}  # the last job of each transaction: they come one after the other
+        self._last: dict[str, asyncio.Task[None]] = {}  # of each transaction: its jobs come one after the other
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._asking: dict[int, asyncio.Future[None]] = {}

@@ -162,7 +162,10 @@ def _for_nobody(binaries: Path, home: Path) -> tuple[Path, dict[str, int]]:
     """PostgreSQL refuses to run as root: the directory, and the program if need be, where ``nobody`` can use them."""
     import pwd
 
-    nobody = pwd.getpwnam("nobody")
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        raise NoPostgresError("PostgreSQL does not run as root, and there is no user 'nobody' to run it as") from None
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
     if not all(one.stat().st_mode & 0o001 for one in binaries.parents):  # below /root nobody finds nothing
         package = binaries.parents[1]
