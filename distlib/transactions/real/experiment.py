@@ -58,7 +58,7 @@ class RealTransactionsParams(Parameters):
         COORDINATOR, "victim", choices=(NOBODY, COORDINATOR, *NAMES), help="who is killed (SIGKILL)"
     )
     step: str = parameter("decided", "step", choices=STEPS, help="when: sagas and the like prepare nothing")
-    nth: int = parameter(10, "time", low=1, high=200, help="at the how-manieth such step")
+    nth: int = parameter(10, "occurrence", low=1, high=200, help="which of all such steps, counted from 1")
     clients: int = parameter(3, "clients", low=1, high=8, help="each has one transfer under way at a time")
     transfers: int = parameter(40, "transfers", low=1, high=1000, help="of all clients together")
     refused: float = parameter(0.05, "to no account", low=0.0, high=1.0, step=0.05, help="share that must be refused")
