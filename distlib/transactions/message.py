@@ -163,8 +163,10 @@ class Wound:
 @dataclass(frozen=True, slots=True)
 class Probe:
     """Each of ``chain`` waits for the next one; if the last waits for the first, that is a deadlock (Chandy, Misra &
-    Haas 1983, §3). It goes to the last one's coordinator, which hands it down to those who have not voted."""
+    Haas 1983, §3). It goes to the last one's coordinator, which hands it down to those who have not voted. ``search``
+    names all the probes that come of one that a waiting node began."""
 
+    search: str
     chain: tuple[Waiter, ...]
     handed_down: bool = False
 
