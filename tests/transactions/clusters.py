@@ -68,8 +68,8 @@ def told(trace: Trace) -> list[tuple[NodeId | None, float, bool]]:
 
 
 def money(running: Cluster) -> int:
-    """All balances on disk together."""
-    return sum(balance for node in running.nodes.values() for _, balance in getattr(node, "disk", ()))
+    """All balances together."""
+    return sum(sum(getattr(node, "balances", {}).values()) for node in running.nodes.values())
 
 
 def busy(running: Cluster) -> list[str]:
