@@ -99,6 +99,10 @@ def test_every_file_with_a_protocols_class_is_held_to_see_core_and_replication_a
 
 
 @pytest.mark.parametrize("name", sorted(looked_at("A protocol")))
+BUILT_ON = {"distlib.transactions": ("distlib.paxos",)}
+"""Protocols that run another topic's: Paxos Commit agrees on votes by Paxos."""
+
+
 def test_a_protocols_file_imports_nothing_but_core_replication_and_its_own_topics_protocols(name: str) -> None:
     """The linter forbids what it names; this allows what a protocol needs."""
     tree = ast.parse((ROOT.parent / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))
@@ -106,7 +110,7 @@ def test_a_protocols_file_imports_nothing_but_core_replication_and_its_own_topic
     assert plain == set(), "from … import …, so that one sees what is used"
     folder = name.rpartition(".")[0]
     topic = ".".join(name.split(".")[:2])  # a folder within a topic sees the topic's own protocols, too
-    topics = (folder, topic, "distlib.replication")
+    topics = (folder, topic, "distlib.replication", *BUILT_ON.get(topic, ()))
     allowed = {"__future__", "collections.abc", "dataclasses", "enum", "typing"} | {
         one for one in MODULES
         if one.startswith("distlib.core") or (one in looked_at("A protocol") and one.rpartition(".")[0] in topics)

@@ -27,6 +27,7 @@ CHAPTERS = (
     Chapter("03_1_raft", "Raft", "Paxos和Raft算法", 1, ("02_core_concepts",)),
     Chapter("03_1_raft_in_depth", "Raft in depth", "Paxos和Raft算法", 1, ("03_1_raft",)),
     Chapter("03_2_transactions", "Transactions", "两阶段提交与柔性事务", 1, ("02_core_concepts", "03_1_paxos")),
+    Chapter("03_2_transactions_flexible", "Flexible transactions", "柔性事务", 1, ("03_2_transactions",)),
     Chapter("03_3_load_balancing", "Load balancing", "负载均衡：随机分发和轮询", 1, ("02_core_concepts",)),
     Chapter(
         "03_3_load_balancing_in_practice", "Load balancing in practice", "负载均衡：随机分发和轮询", 1,

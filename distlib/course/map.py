@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distlib.course.chapters import CHAPTERS, Chapter
 
-WIDTH, HEIGHT, BOX_W, BOX_H = 940, 470, 190, 66
+WIDTH, HEIGHT, BOX_W, BOX_H = 940, 540, 190, 66
 
 STYLE = """<style>
 .course-map { position: relative; font-family: var(--jp-ui-font-family, system-ui, sans-serif); }

@@ -21,8 +21,8 @@ NUMBERS = (2, 3, 5, 9)
 
 
 def grade_presumed_abort(node_class: Any) -> Grade:
-    """Whether ``node_class``, derived from ``TwoPhaseCommit``, costs what presumed abort costs, commits and aborts what it
-    should, and is not derived from ours. Its safety is the judge's affair."""
+    """Whether ``node_class``, derived from ``TwoPhaseCommit``, costs what presumed abort costs, commits and aborts what
+    it should, and is not derived from ours. Its safety is the judge's affair."""
     if not isinstance(node_class, type) or not issubclass(node_class, TwoPhaseCommit):
         return Grade(False, (f"this takes your class, derived from TwoPhaseCommit, and got {shown(node_class)}",))
     if issubclass(node_class, PresumedAbort):

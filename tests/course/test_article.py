@@ -18,8 +18,8 @@ from distlib.core.data import data_file
 
 ROOT = Path(__file__).parents[2]
 WITH_CALL_OUTS = (
-    "03_1_paxos", "03_1_raft", "03_1_raft_in_depth", "03_3_load_balancing", "03_3_load_balancing_in_practice",
-    "03_5_principles", "03_6_formulas",
+    "03_1_paxos", "03_1_raft", "03_1_raft_in_depth", "03_2_transactions", "03_3_load_balancing",
+    "03_3_load_balancing_in_practice", "03_5_principles", "03_6_formulas",
 )  # fmt: skip
 """Chapters that take up every claim of theirs."""
 
