@@ -98,11 +98,11 @@ def test_every_file_with_a_protocols_class_is_held_to_see_core_and_replication_a
     assert listed <= set(MODULES)
 
 
-@pytest.mark.parametrize("name", sorted(looked_at("A protocol")))
 BUILT_ON = {"distlib.transactions": ("distlib.paxos",)}
 """Protocols that run another topic's: Paxos Commit agrees on votes by Paxos."""
 
 
+@pytest.mark.parametrize("name", sorted(looked_at("A protocol")))
 def test_a_protocols_file_imports_nothing_but_core_replication_and_its_own_topics_protocols(name: str) -> None:
     """The linter forbids what it names; this allows what a protocol needs."""
     tree = ast.parse((ROOT.parent / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))
