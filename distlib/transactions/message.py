@@ -8,8 +8,8 @@ from typing import Any
 
 from distlib.core.look import Look
 from distlib.core.node import NodeId
-from distlib.paxos import message as paxos
-from distlib.paxos.message import NO_BALLOT, Ballot
+from distlib.paxos.message import NO_BALLOT, Accept, Accepted, Ballot, Nack, Promise
+from distlib.paxos.message import Prepare as PaxosPrepare
 from distlib.transactions.bank import Operations, Work
 
 Reads = tuple[tuple[str, int], ...]
@@ -222,7 +222,7 @@ class StageReport:
 
 # --- Paxos Commit ---------------------------------------------------------------------------------------------
 
-PaxosMessage = paxos.Prepare | paxos.Promise | paxos.Accept | paxos.Accepted | paxos.Nack
+PaxosMessage = PaxosPrepare | Promise | Accept | Accepted | Nack
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,7 @@ class Bundle:
     """An acceptor has accepted the votes of all participants."""
 
     transaction: str
-    reports: tuple[tuple[NodeId, paxos.Accepted], ...]
+    reports: tuple[tuple[NodeId, Accepted], ...]
 
     look = Look("sky", "dot", place=13)
 
