@@ -88,7 +88,8 @@ def until_known(protocol: type[TwoPhaseCommit], participants: int, *, together: 
     message comes from the participant that began it, the coordinator is another node, or (``together``) that one."""
     names = node_names(participants + (0 if together else 1))
     taking_part, first = names[-participants:], names[-participants]
-    nodes = cluster(protocol, names, coordinator=None if together else names[0])
+    patient: dict[str, Any] = {"vote_ms": None, "resend_ms": None, "inquire_ms": None}
+    nodes = cluster(protocol, names, coordinator=None if together else names[0], **patient)
     made = Cluster(nodes, Network(Constant(HOP_MS)))
     made.post(0.0, first, Begin(_work(taking_part, theory.COMMIT)))
     trace = made.run(60 * HOP_MS)
