@@ -1,9 +1,10 @@
 """Atomic commitment in the papers: a test per sentence or table row, with the citation in its docstring.
 
 Gray 1978 (*Notes on Data Base Operating Systems*); Skeen 1981 (*Nonblocking Commit Protocols*) and 1982 (*A
-Quorum-Based Commit Protocol*); Mohan, Lindsay & Obermarck 1986 (*Transaction Management in the R\\* Distributed Database
-Management System*; below: MLO); Bernstein, Hadzilacos & Goodman 1987 (*Concurrency Control and Recovery in Database
-Systems*; below: BHG); Gray & Lamport 2006 (*Consensus on Transaction Commit*; below: GL). Sentences are paraphrased.
+Quorum-Based Commit Protocol*); Mohan, Lindsay & Obermarck 1986 (*Transaction Management in the R\\* Distributed
+Database Management System*; below: MLO); Bernstein, Hadzilacos & Goodman 1987 (*Concurrency Control and Recovery in
+Database Systems*; below: BHG); Gray & Lamport 2006 (*Consensus on Transaction Commit*; below: GL). Sentences are
+paraphrased.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def test_counted_is_what_the_formulas_say_for_2_to_20_participants(
 def by_role(protocol: type[TwoPhaseCommit], situation: str = theory.COMMIT) -> dict[str, tuple[int, int, int]]:
     """Records, forced records, and messages sent, of the coordinator and of one participant that voted yes."""
     trace = costs.run_of(protocol, 3, situation)
-    written = [one for one in trace.outputs_of(Wrote)]
+    written = trace.outputs_of(Wrote)
     found = {}
     for role, node in (("coordinator", "S1"), ("participant", "S2")):
         mine = [one.event.forced for one in written if one.node == node]
