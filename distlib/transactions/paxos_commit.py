@@ -42,6 +42,11 @@ class PaxosCommit(TwoPhaseCommit):
     def __post_init__(self) -> None:
         super().__post_init__()
         require.names("acceptors", self.acceptors)
+        if self.read_only_votes:
+            raise ValueError(
+                "read_only_votes is True; Paxos Commit agrees on the votes of all who take part, and lets nobody out "
+                "before: leave it False"
+            )
 
     @property
     def fast_acceptors(self) -> tuple[NodeId, ...]:

@@ -281,6 +281,12 @@ def test_bad_acceptors_are_refused(acceptors: Any, error: type[Exception], words
         PaxosCommit("S1", acceptors=acceptors)
 
 
+def test_nobody_is_let_out_with_its_vote() -> None:
+    """All such transactions were aborted, or ended in a KeyError: acceptors waited for votes of others."""
+    with pytest.raises(ValueError, match="read_only_votes is True; Paxos Commit agrees on the votes of all"):
+        PaxosCommit("S1", read_only_votes=True)
+
+
 @pytest.mark.parametrize(("acceptors", "fast"), [(1, 1), (3, 2), (5, 3), (7, 4)])
 def test_votes_go_to_f_plus_1_of_2f_plus_1_acceptors(acceptors: int, fast: int) -> None:
     """§5.1."""
