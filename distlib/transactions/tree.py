@@ -79,6 +79,10 @@ class TreeCommit(TwoPhaseCommit):
             begun_ms = self.rounds[transaction].begun_ms
             self.admit(transaction, Branch(self.own.pop(transaction), self.parents[transaction], (), begun_ms))
 
+    def may_leave(self, transaction: str, branch: Branch) -> bool:
+        """Who has others below stays, to tell them."""
+        return super().may_leave(transaction, branch) and transaction not in self.rounds
+
     def send_vote(self, transaction: str, answer: Answer) -> None:
         """Who votes no in the middle, aborts below."""
         super().send_vote(transaction, answer)

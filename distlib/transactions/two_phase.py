@@ -389,12 +389,16 @@ class TwoPhaseCommit(Node):
             self.log_refusal(transaction)
             self.send_vote(transaction, Answer.NO)
             self.let_go(transaction)
-        elif self.read_only_votes and not writes(branch.operations) and branch.begun is None:
+        elif self.may_leave(transaction, branch):
             self.send_vote(transaction, Answer.READ)
             self.let_go(transaction)
         else:
             self.prepare(transaction)
             self.send_vote(transaction, Answer.YES)
+
+    def may_leave(self, transaction: str, branch: Branch) -> bool:
+        """MLO §3: who has only read need not know how it ends; who began it sends its request with the vote."""
+        return self.read_only_votes and not writes(branch.operations) and branch.begun is None
 
     def reason_to_refuse(self, branch: Branch) -> str:
         """Why the operations cannot be done here; who votes yes must be able to commit, whatever happens (BHG §7.3)."""

@@ -17,7 +17,7 @@ from distlib.core.node import node_names
 from distlib.sim.cluster import Cluster, NodeError
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
-from distlib.transactions.bank import Add, Work
+from distlib.transactions.bank import Add, Read, Work
 from distlib.transactions.invariants import commit_invariants
 from distlib.transactions.message import Begin, Prepared, Wrote
 from distlib.transactions.searches import REQUEST_OF_TWO, tree_model
@@ -123,6 +123,19 @@ def test_a_vote_that_does_not_come_up_in_time_is_a_no() -> None:
     assert [one for _, _, one in told(trace)] == [False]
     assert decisions(running) == {"S1": None, "S2": False, "S3": False, "S4": None}
     assert not trace.violations
+
+
+def test_who_has_only_read_in_the_middle_stays_until_those_below_have_been_told() -> None:
+    """S2 and S4 only read. S4 leaves with its vote; S2 left S3 in doubt for ever when it did."""
+    work: Work = (("S2", (Read("x"),)), ("S3", (Add("x", 1),)), ("S4", (Read("x"),)))
+    running = tree(FOUR, (("S3", "S2"), ("S4", "S2")), work, read_only_votes=True)
+    trace = running.run(300)
+    assert flow(trace) == [
+        "10 S1 → S2 Prepare", "20 S2 → S3 Prepare", "20 S2 → S4 Prepare", "30 S3 → S2 Vote yes",
+        "30 S4 → S2 Vote read-only", "40 S2 → S1 Vote yes", "50 S1 → S2 Commit", "60 S2 → S1 Acknowledge",
+        "60 S2 → S3 Commit", "70 S3 → S2 Acknowledge",
+    ]  # fmt: skip
+    assert decisions(running) == {"S1": None, "S2": True, "S3": True, "S4": None} and not busy(running)
 
 
 def test_a_node_that_is_reached_through_one_without_a_part_is_refused() -> None:
