@@ -65,10 +65,9 @@ PICTURES: dict[str, tuple[str, Callable[[], go.Figure]]] = {
                   lambda: spacetime(election(ElectionParams()), start_ms=500, end_ms=1300)),
     "03_1_raft_in_depth": ("A follower that was cut off comes back with a higher term, and a healthy leader falls",
                            lambda: spacetime(rejoin(Raft), start_ms=300, end_ms=1500)),
-    "03_2_transactions": ("Three participants have voted yes, their coordinator is dead: they are in doubt, and hold "
-                          "their locks", lambda: doubt_bars(transaction(TransactionParams(duration_ms=200)))),
-    "03_2_transactions_flexible": ("A saga goes forward over two services, is refused by the third, and takes back "
-                                   "what it has done, in reverse order",
+    "03_2_transactions": ("The coordinator is dead: who has voted yes is in doubt, and holds locks",
+                          lambda: doubt_bars(transaction(TransactionParams(duration_ms=200)))),
+    "03_2_transactions_flexible": ("A saga goes forward, is refused, and takes back what it did, in reverse",
                                    lambda: flow_chart(flow(FlowParams(refused=3)))),
     "03_3_load_balancing": ("Response time against load: what two choices buy, and what is left to gain", load_curves),
     "03_3_load_balancing_in_practice": ("Ten nodes become eleven: which keys must move, and which do so for nothing",
