@@ -231,7 +231,7 @@ def geography_bars(table: pd.DataFrame) -> go.Figure:
                 y=rows["protocol"], x=rows[column], width=width, name=words, legendgroup=words, orientation="h",
                 showlegend=place == 1, marker={"color": colour}, text=[f"{one:,.0f}" for one in rows[column]],
                 textposition="outside" if last else "inside", insidetextanchor="start", textangle=0, cliponaxis=False,
-                textfont={"size": 12, "color": theme.INK if last else theme.PAPER},
+                constraintext="none", textfont={"size": 12, "color": theme.INK if last else theme.PAPER},
                 hovertemplate=f"%{{y}}: {words} after %{{x:,.1f}} ms<extra></extra>",
             ), 1, place)  # fmt: skip
         figure.update_xaxes(range=[0, 1.3 * float(rows["known_ms"].max())], title_text="ms", row=1, col=place)
@@ -267,6 +267,7 @@ def side_by_side(table: pd.DataFrame, columns: Mapping[str, str]) -> go.Figure:
             hovertemplate=f"<b>%{{y}}</b>: %{{x:,.3g}} {columns[column].replace(' | ', ' ')}<extra></extra>",
         ), 1, place)  # fmt: skip
         figure.update_xaxes(range=[0, 1.5 * top], showticklabels=False, ticks="", showgrid=False, row=1, col=place)
+    figure.update_annotations(font_size=13)
     figure.update_layout(margin={"l": 190, "r": 16, "t": 64, "b": 16})
     figure.update_yaxes(showgrid=False, ticks="", tickfont={"size": 13, "color": theme.INK})
     return figure

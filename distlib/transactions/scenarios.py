@@ -204,7 +204,6 @@ class LoadParams(Parameters):
     hot: float = parameter(
         0.0, "go to one account", low=0, high=1, step=0.05, help="share of operations on the first account of a node"
     )
-    clients: int = parameter(16, "clients", low=1, high=128, scale="log", help="each has one transaction under way")
     think_ms: float = parameter(20.0, "think time", unit="ms", low=0, high=1000, help="mean, exponential")
     latency_ms: float = parameter(
         5.0, "one-way latency", unit="ms", low=0.1, high=200, scale="log", help="mean of a link"
@@ -287,9 +286,8 @@ PLACES = {
 
 @dataclass(frozen=True)
 class GeographyParams(Parameters):
-    """Where the nodes are: the coordinator in the first region, a participant in each of the others."""
+    """The machines that stand in ``PLACES``: the coordinator in the first region, a participant in each other one."""
 
-    places: str = parameter("two continents", "places", choices=tuple(PLACES))
     disk_ms: float = parameter(2.0, "a forced write", unit="ms", low=0, high=50)
 
 

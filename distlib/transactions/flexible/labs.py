@@ -95,7 +95,8 @@ class AnomalyLab(Lab):
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
         most = result[result["clients"] == result["clients"].max()]
         shown = most[["protocol", "done", "failed", "readings", "read_skew", "dirty_reads", "lost_updates", "per_s"]]
-        return shown.round({"read_skew": 0, "dirty_reads": 0, "lost_updates": 0, "per_s": 0})
+        rounded = shown.round({"read_skew": 0, "dirty_reads": 0, "lost_updates": 0, "per_s": 0})
+        return rounded.rename(columns={"per_s": "done a second"})
 
     def data(self, result: pd.DataFrame) -> dict[str, pd.DataFrame]:
         return {"anomalies": result}
