@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from distlib.core.mutant import LINEARIZABILITY, LIVENESS, mutant
+from distlib.core.mutant import LINEARIZABILITY, LIVENESS, mutant, seen_in
 from distlib.core.node import NodeId
 from distlib.replication.message import ClientReply
 from distlib.transactions.deadlocks import DetectsDeadlocks, WoundWait
@@ -86,6 +86,10 @@ class ForgetsItsDecision(TwoPhaseCommit):
         pass
 
 
+@seen_in(
+    "horizontal-scaling-convex: decisions were kept for an hour, and no longer",
+    "MartinKalema/horizontal-scaling-convex/issues/151",
+)
 @mutant("A commit is remembered until all know it.", f"{MLO}, §2", Atomicity, "lost decision")
 class PresumesTooEarly(TwoPhaseCommit):
     """Forgets a commit as soon as it is sent; who has not heard it and asks, is told of an abort."""
@@ -147,6 +151,7 @@ class NeverRepeatsItself(TwoPhaseCommit):
 # --- the participant --------------------------------------------------------------------------------------------
 
 
+@seen_in("Citus: recovery could roll back what was prepared and not decided yet", "citusdata/citus/issues/1030")
 @mutant("Who has voted yes waits for the decision.", f"{BHG}, §7.4", Atomicity, "timeouts")
 class TimesOutToAbort(TwoPhaseCommit):
     """Aborts when it has been in doubt for too long."""
@@ -157,6 +162,10 @@ class TimesOutToAbort(TwoPhaseCommit):
             self.let_go(transaction)
 
 
+@seen_in(
+    "horizontal-scaling-convex: prepared transactions were kept in memory",
+    "MartinKalema/horizontal-scaling-convex/issues/101",
+)
 @mutant("A yes is on disk before it is sent.", f"{MLO}, §2", Validity, "participants crash")
 class VotesFromMemory(TwoPhaseCommit):
     """Votes yes without forcing its prepare record."""
@@ -176,6 +185,7 @@ class FreesLocksAtPrepare(TwoPhaseCommit):
         return not branch.prepared
 
 
+@seen_in("CUBRID: a lock on rows in doubt did not survive a restart", "CUBRID/cubrid/pull/7554")
 @mutant("Prepared transactions are locked again after a crash.", f"{MLO}, §2", Effects, "participants crash")
 class ForgetsWhatItPromised(TwoPhaseCommit):
     """Comes back from a crash without its prepared transactions."""
@@ -219,6 +229,9 @@ class PreparesAgain(TwoPhaseCommit):
         super().on_prepare(sender, message)
 
 
+@seen_in(
+    "Greenplum: recovery looked once, and what was prepared afterwards stayed in doubt", "greenplum-db/gpdb/pull/10393"
+)
 @mutant("Who is in doubt, asks.", f"{BHG}, §7.4", LIVENESS, "ends")
 class AsksNobody(TwoPhaseCommit):
     """Waits for a decision that may have been lost, and asks nobody for it."""

@@ -84,7 +84,7 @@ def costs(participants: Iterable[int] = range(2, 21), situations: Iterable[str] 
 
 
 def until_known(protocol: type[TwoPhaseCommit], participants: int, *, together: bool = False) -> tuple[int, int]:
-    """Messages and delays until all participants know of a commit, as Gray & Lamport (2006, §3.1) count them: the first
+    """Messages and delays until all participants know of a commit, as Gray & Lamport (2006, §3.2) count them: the first
     message comes from the participant that began it, the coordinator is another node, or (``together``) that one."""
     names = node_names(participants + (0 if together else 1))
     taking_part, first = names[-participants:], names[-participants]

@@ -28,7 +28,7 @@ Key = tuple[str, NodeId]
 class PaxosCommit(TwoPhaseCommit):
     """A node, which may be participant, leader (the paper's word for the coordinator) and acceptor at once.
 
-    Of the 2F + 1 ``acceptors``, F may be down. Participants send their votes to the first F + 1 of them alone (§5.1),
+    Of the 2F + 1 ``acceptors``, F may be down. Participants send their votes to the first F + 1 of them alone (§4.3),
     which answer when they have the votes of all, in one message; whoever is in doubt for ``inquire_ms`` takes the lead.
     """
 
@@ -50,7 +50,7 @@ class PaxosCommit(TwoPhaseCommit):
 
     @property
     def fast_acceptors(self) -> tuple[NodeId, ...]:
-        """§5.1: F + 1 are enough where nothing fails."""
+        """§4.3: F + 1 are enough where nothing fails."""
         return self.acceptors[: len(self.acceptors) // 2 + 1]
 
     # --- instances of Paxos -----------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class PaxosCommit(TwoPhaseCommit):
     # --- acceptors ----------------------------------------------------------------------------------------------
 
     def gather(self, participant: NodeId, transaction: str, vote: Any) -> None:
-        """§5.1: wait for the votes of all, then accept them in one write, and report them in one message."""
+        """§4.3: wait for the votes of all, then accept them in one write, and report them in one message."""
         known = dict(self.gathered.get(transaction, ()))
         self.gathered[transaction] = tuple(sorted({participant: vote, **known}.items()))
         if {node for node, _ in self.gathered[transaction]} == set(self.electorates[transaction]):

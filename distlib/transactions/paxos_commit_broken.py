@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from distlib.core.mutant import mutant
+from distlib.core.mutant import mutant, seen_in
 from distlib.core.node import NodeId, Send
 from distlib.paxos.message import Propose
 from distlib.paxos.paxos import Paxos, Phase
@@ -55,6 +55,10 @@ class ProposesWithoutAsking(PaxosCommit):
         node.ask(node.acceptors)
 
 
+@seen_in(
+    "CockroachDB: a coordinator that had given up could abort what was committed by its staged writes",
+    "cockroachdb/cockroach/pull/75601",
+)
 @mutant("A leader that has waited too long asks Paxos.", f"{GL}, §4.2", Atomicity, "simulated faults")
 class AbortsByItself(PaxosCommit):
     """Aborts when votes do not come in time, as the coordinator of two-phase commit may."""

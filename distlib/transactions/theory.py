@@ -93,14 +93,14 @@ def cost(protocol: str, participants: int, situation: str = COMMIT) -> Cost:
 
 
 def until_known(participants: int, *, together: bool = False) -> int:
-    """GL §3.1: messages of two-phase commit until all participants know of the commit: 3N - 1, of which the first comes
+    """GL §3.2: messages of two-phase commit until all participants know of the commit: 3N - 1, of which the first comes
     from the participant that began it; 3N - 3 if the coordinator is that participant (``together``)."""
     require.whole("participants", participants, 1)
     return 3 * participants - (3 if together else 1)
 
 
 def delays(protocol: str, *, together: bool = False) -> int:
-    """GL §3.1 and §5: message delays until all participants know of the commit, from when the first is prepared: four
+    """GL §3.2 and §5: message delays until all participants know of the commit, from when the first is prepared: four
     with two phases (three if it coordinates), two more with three phases."""
     require.choice("protocol", protocol, FORMULAS)
     return (3 if together else 4) + (2 if protocol == "QuorumCommit" else 0)

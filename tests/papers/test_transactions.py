@@ -134,7 +134,7 @@ def test_presumed_commit_saves_the_participants_commit_record_and_acknowledgemen
 
 @pytest.mark.parametrize("participants", UP_TO_20)
 def test_two_phase_commit_sends_3n_minus_1_messages_in_four_delays(participants: int) -> None:
-    """GL §3.1, and the table of §5: until all participants know; 3N - 3 in three, where the coordinator is one."""
+    """GL §3.2, and the table of §5: until all participants know; 3N - 3 in three, where the coordinator is one."""
     n = participants
     assert costs.until_known(TwoPhaseCommit, n) == (3 * n - 1, 4)
     assert costs.until_known(TwoPhaseCommit, n, together=True) == (3 * n - 3, 3)

@@ -44,7 +44,7 @@ def votes(running: Cluster) -> dict[str, bool | None]:
 
 
 def test_a_commit_with_three_acceptors() -> None:
-    """Gray & Lamport 2006, §4.2, §5.1: votes go to F + 1 acceptors, which answer with all of them in one message."""
+    """Gray & Lamport 2006, §4.2, §4.3: votes go to F + 1 acceptors, which answer with all of them in one message."""
     running = paxos()
     trace = running.run(200)
     assert flow(trace) == [
@@ -100,7 +100,7 @@ def test_f_acceptors_may_be_down(down: tuple[str, ...], told_ms: float | None) -
     """Five acceptors, F = 2. Votes go to A1, A2 and A3; where one of those is down, whoever has waited takes the lead,
     and finds the votes that the others have: commit, all the same, unless no acceptor has all votes.
 
-    An acceptor accepts when it has the votes of all (§5.1), so two of three are as good as three."""
+    An acceptor accepts when it has the votes of all (§4.3), so two of three are as good as three."""
     running = paxos(FIVE_ACCEPTORS, faults=[Crash(0, name) for name in down])
     trace = running.run(2_000)
     assert votes(running) == dict.fromkeys(VOTERS, True) and not trace.violations
@@ -181,7 +181,7 @@ def accept(participant: str, answer: Answer = Answer.YES, round_: int = 0, by: s
 
 
 def test_an_acceptor_accepts_when_it_has_the_votes_of_all_and_says_so_once() -> None:
-    """§5.1."""
+    """§4.3."""
     node = started(PaxosCommit, "S2")
     for name in ("S3", "S2", "S3"):
         node.receive(name, accept(name))
@@ -289,7 +289,7 @@ def test_nobody_is_let_out_with_its_vote() -> None:
 
 @pytest.mark.parametrize(("acceptors", "fast"), [(1, 1), (3, 2), (5, 3), (7, 4)])
 def test_votes_go_to_f_plus_1_of_2f_plus_1_acceptors(acceptors: int, fast: int) -> None:
-    """§5.1."""
+    """§4.3."""
     names = tuple(f"A{one}" for one in range(acceptors))
     assert PaxosCommit("S1", acceptors=names).fast_acceptors == names[:fast]
 

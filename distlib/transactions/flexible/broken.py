@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distlib.core.mutant import LIVENESS, equivalent, mutant
+from distlib.core.mutant import LIVENESS, equivalent, mutant, seen_in
 from distlib.core.node import NodeId
 from distlib.transactions.bank import Operations
 from distlib.transactions.flexible.at_mode import ATMode, Row, Undo
@@ -117,6 +117,10 @@ class TellsOnce(ChoreographedSaga):
 DTM = "DTM, 子事务屏障"
 
 
+@seen_in(
+    "Seata for Go: an empty cancel failed, and was repeated until the time was up",
+    "apache/incubator-seata-go/issues/685",
+)
 @mutant("A cancel whose try has not come does nothing (空回滚).", DTM, FrozenOnce, "cancel overtakes try")
 class PaysBackWhatWasNotFrozen(TCC):
     """Cancels what was never tried: it frees money that was not frozen."""
@@ -125,6 +129,10 @@ class PaysBackWhatWasNotFrozen(TCC):
         return super().shuts_out_try(key) and False
 
 
+@seen_in(
+    "tcc-transaction: a try after its cancel was asked about, and is refused since 1.6",
+    "changmingxie/tcc-transaction/issues/299",
+)
 @mutant("A try that comes after its cancel does nothing (悬挂).", DTM, FrozenOnce, "cancel overtakes try")
 class LooksForTheTry(TCC):
     """Only looks whether the try has come, and inserts nothing in its place: money may be frozen for good."""
@@ -190,6 +198,10 @@ class CancelsTheAnsweredAlone(TCC):
 SEATA = "Seata, AT mode"
 
 
+@seen_in(
+    "Seata: a branch that was refused the lock lost its transaction's id, and committed at the second try",
+    "apache/incubator-seata/issues/3518",
+)
 @mutant("A row has one global lock.", f"{SEATA}: 写隔离", NoDirtyWrite, "one row, two transactions")
 class GrantsEveryLock(ATMode):
     """Gives a branch its global locks, whoever holds them."""
@@ -215,6 +227,10 @@ class KeepsNoUndoLog(ATMode):
         """Do nothing."""
 
 
+@seen_in(
+    "Seata: a slow branch committed after its global transaction had been rolled back",
+    "apache/incubator-seata/issues/152",
+)
 @mutant("A branch that was rolled back does not commit later.", "Seata: undo_log.log_status 1", Conservation,
         "late branches")  # fmt: skip
 class CommitsRolledBackBranches(ATMode):
@@ -250,6 +266,10 @@ class ConsumesTwice(Outbox):
         return False
 
 
+@seen_in(
+    "MassTransit: a user saw messages go out while the transaction was being prepared",
+    "MassTransit/MassTransit/issues/1627",
+)
 @mutant("A message goes out only if its local transaction commits.", "Pritchett 2008", SentIfCommitted, "a refusal")
 class SendsWhatWasRefused(Outbox):
     """Writes the messages of a refused transaction into the table, too."""
