@@ -171,7 +171,7 @@ def until_known(trace: Trace, participants: int) -> tuple[int, int, int]:
     return len(between), round(max(one.time_ms for one in learnt) / 10.0), len(stable)
 
 
-@pytest.mark.parametrize(("n", "f"), list(product((2, 3, 5, 8, 13, 20), range(4))))
+@pytest.mark.parametrize(("n", "f"), list(product(UP_TO_20, range(4))))
 def test_paxos_commit_costs(n: int, f: int) -> None:
     """GL §5: N participants, 2F + 1 acceptors on nodes of their own: (N + 1)(F + 3) - 2 messages, five message delays,
     N + F + 1 writes to stable storage. Where the leader is an acceptor, two of the messages stay on its node."""
@@ -183,7 +183,7 @@ def test_paxos_commit_costs(n: int, f: int) -> None:
     assert until_known(paxos_run(n, names, shared, "S2"), n) == ((n + 1) * (f + 3) - 4, delays, n + f + 1)
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 8, 13, 20])
+@pytest.mark.parametrize("n", UP_TO_20)
 def test_two_phase_commit_is_paxos_commit_that_tolerates_no_failure(n: int) -> None:
     """GL §5: with F = 0 and the acceptor at the leader, 3N - 1 messages, four delays, N + 1 writes."""
     messages, delays, stable = until_known(paxos_run(n, node_names(n + 1), ("S1",), "S2"), n)
