@@ -215,14 +215,19 @@ class PaxosCommit(TwoPhaseCommit):
         """§4.2: a vote that does not come is taken for a no, if Paxos agrees."""
         if transaction in self.rounds and self.rounds[transaction].commit is None:
             self.take_the_lead(transaction, self.voters(self.rounds[transaction].work))
-            self.start_timer("vote", self.vote_ms, transaction)
+            self.start_timer("vote", self.vote_ms, transaction, self.tried(transaction))
 
     def on_inquire_timeout(self, transaction: str) -> None:
         """In doubt: find out what has been chosen, and get the rest chosen."""
         branch = self.branches.get(transaction)
         if branch is not None:
             self.take_the_lead(transaction, branch.voters)
-            self.start_timer("inquire", self.inquire_ms, transaction)
+            self.start_timer("inquire", self.inquire_ms, transaction, self.tried(transaction))
+
+    def tried(self, transaction: str) -> int:
+        """How many ballots this node has begun or met: a new one undoes those under way, of others that have taken the
+        lead and its own, so whoever begins one waits longer before the next (Lamport 2001, §2.4)."""
+        return max([self.instance((transaction, one)).ballot.round for one in self.electorate(transaction)] or [0])
 
     def take_the_lead(self, transaction: str, electorate: tuple[NodeId, ...]) -> None:
         """A higher ballot in each instance that is still open."""

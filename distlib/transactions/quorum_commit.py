@@ -51,6 +51,7 @@ class QuorumCommit(TwoPhaseCommit):
 
     polls: dict[str, Poll] = volatile(dict)
     highest: int = volatile(0)  # the highest round that it has met
+    tried: dict[str, int] = volatile(dict)  # how often it has begun a ballot for a transaction that is not over
 
     # --- an attempt to decide: by the coordinator, or by whoever is in doubt --------------------------------
 
@@ -68,7 +69,7 @@ class QuorumCommit(TwoPhaseCommit):
         """In doubt for long: try to end it (Skeen 1981, §6: the termination protocol)."""
         if (branch := self.branches.get(transaction)) is not None:
             self.begin_poll(transaction, branch.voters, branch.coordinator)
-            self.start_timer("inquire", self.inquire_ms, transaction)
+            self.start_timer("inquire", self.inquire_ms, transaction, self.tried[transaction])
 
     def on_vote_timeout(self, transaction: str) -> None:
         """Before all have voted yes, the coordinator may abort; after that, it is no better than others."""
@@ -79,13 +80,21 @@ class QuorumCommit(TwoPhaseCommit):
             self.begin_poll(transaction, self.voters(one.work), self.id)
 
     def begin_poll(self, transaction: str, voters: tuple[NodeId, ...], coordinator: NodeId) -> None:
-        """A ballot of this node's own, higher than all that it has met."""
+        """A ballot of this node's own, higher than all that it has met, and on disk, lest it use that again after a
+        crash, for the other decision. What was tried in vain is tried with more patience."""
         self.highest += 1
-        ballot = Ballot(self.highest, self.id)
+        self.tried[transaction] = self.tried.get(transaction, 0) + 1
+        ballot, branch = Ballot(self.highest, self.id), self.branches.get(transaction)
+        if branch is not None and branch.prepared:
+            self.stand(transaction, replace(branch.leaning or Leaning(transaction), ballot=ballot))
         self.polls[transaction] = Poll(ballot, voters, voters)
         for node in dict.fromkeys((*voters, coordinator)):
-            self.send(node, StageRequest(transaction, voters, ballot))
-        self.set_timer("gather", self.gather_ms, key=transaction)
+            self.send_after_sync(node, StageRequest(transaction, voters, ballot))
+        self.gather(transaction)
+
+    def gather(self, transaction: str) -> None:
+        """Wait for answers."""
+        self.set_timer("gather", self.gather_ms * max(1, self.tried.get(transaction, 0)), key=transaction)
 
     def on_stage_report(self, sender: NodeId, message: StageReport) -> None:
         """One more answer; a higher ballot than the own one is another's turn."""
@@ -134,7 +143,7 @@ class QuorumCommit(TwoPhaseCommit):
         self.polls[transaction] = replace(poll, leaning=commit, reports=())
         for node in poll.up:
             self.send_after_sync(node, PreDecide(transaction, commit, poll.ballot))
-        self.set_timer("gather", self.gather_ms, key=transaction)
+        self.gather(transaction)
 
     def end(self, transaction: str, commit: bool) -> None:
         """The decision: of the coordinator, or in its place."""
@@ -157,7 +166,7 @@ class QuorumCommit(TwoPhaseCommit):
 
     def on_stage_request(self, sender: NodeId, message: StageRequest) -> None:
         """Answer, and none of a lower ballot from now on. Who should vote and has not, aborts; a coordinator without a
-        vote, that has not decided, has nothing to say."""
+        vote, that has not decided, has nothing to say, unless all have only read and it has never heard of that."""
         transaction, branch = message.transaction, self.branches.get(message.transaction)
         if branch is not None and branch.prepared:
             now = branch.leaning or Leaning(transaction)
@@ -166,7 +175,7 @@ class QuorumCommit(TwoPhaseCommit):
             self.send_after_sync(sender, StageReport(transaction, now.ballot, now.commit, now.since))
         elif self.knows(transaction):
             self.send_after_sync(sender, Decide(transaction, (transaction, True) in self.outcomes, False))
-        elif self.id in message.voters:
+        elif self.id in message.voters or not (message.voters or transaction in self.rounds):
             self.send_after_sync(sender, Decide(transaction, self.abort_for_good(transaction), False))
 
     def on_pre_decide(self, sender: NodeId, message: PreDecide) -> None:
@@ -200,6 +209,17 @@ class QuorumCommit(TwoPhaseCommit):
             self.decide(message.transaction, message.commit)
         if message.transaction in self.branches or not message.transaction.startswith(f"{self.id}."):
             super().on_decide(sender, message)
+
+    def let_go(self, transaction: str) -> None:
+        """Nothing more to try."""
+        super().let_go(transaction)
+        self.tried.pop(transaction, None)
+
+    def forget(self, transaction: str) -> None:
+        """Nothing more to try, for a coordinator that took no part."""
+        super().forget(transaction)
+        if transaction not in self.branches:
+            self.tried.pop(transaction, None)
 
     def is_over(self, record: Record, records: tuple[Record, ...]) -> bool:
         """Of several leanings, the last one counts."""

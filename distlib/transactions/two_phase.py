@@ -567,10 +567,11 @@ class TwoPhaseCommit(Node):
                 self.rounds[transaction] = Round((), commit=commit, waiting=receivers)
                 self.announce(transaction, receivers)
 
-    def start_timer(self, name: str, time_ms: float | None, transaction: str) -> None:
-        """(Re)start a transaction's timer, unless it is switched off."""
+    def start_timer(self, name: str, time_ms: float | None, transaction: str, tried: int = 1) -> None:
+        """(Re)start a transaction's timer, unless it is switched off. Whoever has ``tried`` in vain more than once
+        waits longer, and at random, up to so many times ``time_ms``."""
         if time_ms is not None:
-            self.set_timer(name, time_ms, key=transaction)
+            self.set_timer(name, time_ms, time_ms * max(1, tried), key=transaction)
 
     def view(self) -> CommitView:
         in_doubt = tuple(sorted(one for one, branch in self.branches.items() if branch.prepared))

@@ -342,4 +342,4 @@ def test_the_explorer_refutes_three_phase_commit_and_exhausts_quorum_commit_in_t
     assert refuted.verdict == "violated" and len(refuted.path) - 1 == 15
     assert "is aborted at" in refuted.violation.explanation
     holds = explore(commit_model(QuorumCommit, requests=[REQUEST_OF_TWO], timeouts=timeouts))
-    assert holds.verdict == "holds" and holds.exhausted and holds.distinct == 5_800
+    assert holds.verdict == "holds" and holds.exhausted and holds.distinct == 6_008

@@ -172,6 +172,16 @@ def test_a_leader_that_is_cut_off_hears_of_the_decision() -> None:
     assert {commit for _, _, commit in told(trace)} == set(votes(running).values()) and not busy(running)
 
 
+def test_whose_patience_is_less_than_two_round_trips_comes_to_an_end_all_the_same() -> None:
+    """§4.2 leaves it open how often one tries. A new ballot undoes those under way, so who tries again waits longer; as
+    long as all waited the same time, they went on for ever."""
+    running = paxos(FIVE_ACCEPTORS, faults=[Crash(0, "A1")], vote_ms=12.0, inquire_ms=12.0)
+    trace = running.run(10_000, until=lambda now: now.now_ms > 100 and not busy(now))
+    assert running.now_ms < 3_000 and not busy(running)
+    assert len(set(votes(running).values())) == 1 and not trace.violations
+    assert sum("Prepare" in line and "A2" in line for line in flow(trace)) > 10, "it has taken several ballots"
+
+
 # --- single rules ------------------------------------------------------------------------------------------------
 
 

@@ -243,6 +243,44 @@ def test_where_it_leans_survives_a_crash() -> None:
     assert node.log == () and node.balances == {"x": 8}
 
 
+def test_a_ballot_is_used_once_even_by_who_crashes_right_after_it_has_asked() -> None:
+    """Keidar & Dolev 1998, §5: the number of an attempt is on disk before anybody hears of it. Otherwise the same ballot
+    might ask some to lean towards an abort, and after the crash others towards a commit."""
+    node, used = prepared(), []
+    for _ in range(3):
+        node.timeout("inquire", TX)
+        used += [message.ballot for to, message in sent(node) if to == "S3"]
+        node.crash()
+        node.start()
+        node.take_effects()
+    assert used == [Ballot(1, "S2"), Ballot(2, "S2"), Ballot(3, "S2")]
+
+
+def test_what_was_tried_in_vain_is_tried_with_more_patience() -> None:
+    """Else a ballot undoes the one before while its answers, or the disk, are still on the way."""
+    node, ranges = prepared(), []
+    for _ in range(4):
+        node.timeout("inquire", TX)
+        timers = {one.name: (one.low_ms, one.high_ms) for one in node.take_effects() if hasattr(one, "low_ms")}
+        ranges.append((timers["inquire"], timers["gather"]))
+    assert ranges == [
+        ((50, 50), (25, 25)), ((50, 100), (50, 50)), ((50, 150), (75, 75)), ((50, 200), (100, 100))
+    ]  # fmt: skip
+    node.receive("S1", Decide(TX, True))
+    assert node.tried == {}
+
+
+def test_where_all_have_only_read_the_coordinator_answers_for_what_it_has_never_heard_of() -> None:
+    """Who began it is in doubt, and no voter; its request was lost. It asked for ever, as nobody had a say."""
+    running = bank(
+        QuorumCommit, work=(("S2", (Read("x"),)), ("S3", (Read("x"),))), at="S2", coordinator="S1",
+        read_only_votes=True, faults=(OneWay(0, ("S2",), ("S1",), 5),),
+    )  # fmt: skip
+    trace = running.run(300)
+    assert decisions(running, "S2.1.1") == {"S1": False, "S2": False, "S3": None}
+    assert not busy(running) and not trace.violations
+
+
 @pytest.mark.parametrize(
     ("reports", "commit"),
     [
@@ -309,7 +347,7 @@ def test_reports_of_strangers_and_of_other_ballots_do_not_count() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "timeouts", "counts"),
-    [(REQUEST, {}, (582, 18)), (REQUEST_OF_TWO, {"S3.inquire": 1}, (13_024, 25))],
+    [(REQUEST, {}, (582, 18)), (REQUEST_OF_TWO, {"S3.inquire": 1}, (13_520, 25))],
     ids=["three voters", "two voters, of whom one tries to end it"],
 )
 def test_a_crash_of_any_node_is_exhausted(asked: Any, timeouts: dict[str, int], counts: tuple[int, int]) -> None:
