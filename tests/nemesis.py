@@ -3,7 +3,8 @@
 Each seed makes up a cluster (size, quorums, timeouts), a network (loss, duplication, reordering, latency, disk), a
 fault schedule (crashes, pauses, partitions of three kinds, slow nodes and links, clock drift) and clients, which crash,
 too, and runs them for one or two seconds of virtual time. The protocol's invariants are watched after every
-event; at the end, servers that applied equally much must agree, and the clients' history must be linearizable.
+event; at the end, servers that applied equally much must agree, and the clients' history must be linearizable. After
+transactions, all is repaired and the run goes on until nothing is open: no money may be lost, nobody left in doubt.
 
 A run in which nothing happens proves nothing. So every kind of fault and every event that a protocol is about is
 counted, and a count that stays at zero over all seeds of a protocol is a failure, as every broken promise is; those
@@ -62,7 +63,36 @@ from distlib.replication.state_machine import Add, CompareAndSet, Get, Put
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import ExponentialLatency, LogNormalLatency, Uniform
 from distlib.sim.network import Network
+from distlib.transactions.deadlocks import DetectsDeadlocks, WoundWait
+from distlib.transactions.flexible.at_mode import ATMode
+from distlib.transactions.flexible.invariants import (
+    at_invariants,
+    messaging_invariants,
+    saga_invariants,
+    tcc_invariants,
+)
+from distlib.transactions.flexible.message import Ended
+from distlib.transactions.flexible.messaging import BestEffort, Outbox, TransactionalMessage
+from distlib.transactions.flexible.saga import ChoreographedSaga, Saga
+from distlib.transactions.flexible.tcc import TCC
+from distlib.transactions.invariants import commit_invariants
+from distlib.transactions.message import Inquire, Instance, Probe, StageRequest, Told, Wound, Wrote
+from distlib.transactions.paxos_commit import PaxosCommit
+from distlib.transactions.presumptions import PresumedAbort, PresumedCommit
+from distlib.transactions.quorum_commit import QuorumCommit
+from distlib.transactions.tree import TreeCommit
+from distlib.transactions.two_phase import TwoPhaseCommit
 from tests.raft.clusters import Counter, history
+from tests.transactions.under_nemesis import (
+    DOUBT,
+    commit_nodes,
+    commits_end,
+    services,
+    services_end,
+    tellers,
+    three_steps,
+    two_parts,
+)
 
 FAULTS_UNTIL_MS, HEALED_MS, END_MS = 750.0, 900.0, 1_150.0
 OPERATIONS = 42
@@ -125,6 +155,7 @@ OUTPUTS = {
     "SnapshotTaken": "snapshots taken", "SnapshotInstalled": "snapshots installed", "ViewStarted": "views begun",
     "ConfigurationCommitted": "configurations committed", "Applied": "commands applied",
     "Invoked": "operations called", "Returned": "operations returned",
+    "Begun": "transactions begun", "Began": "transactions begun", "Refused": "refusals",
 }  # fmt: skip
 FAULTS: dict[type, str] = {
     Crash: "crashes", Pause: "pauses", Partition: "partitions", OneWay: "one-way partitions",
@@ -146,9 +177,29 @@ def said(message: Any) -> str:
             return "logs in conflict"
         case Promise(accepted_value=value) if value is not None:
             return "promises that report"
-    return {Nack: "nacks", Learned: "laggards told", ChosenEntries: "laggards told", HandOver: "logs handed over"}.get(
-        type(message), ""
-    )
+        case Instance():
+            return said(message.message)
+    return SAID.get(type(message), "")
+
+
+SAID: dict[type, str] = {
+    Nack: "nacks", Learned: "laggards told", ChosenEntries: "laggards told", HandOver: "logs handed over",
+    Inquire: "inquiries", StageRequest: "attempts to end it", Wound: "wounds", Probe: "probes",
+}  # fmt: skip
+
+
+def noted(event: Any) -> str:
+    """What is to be counted of an event that is told."""
+    match event:
+        case Noted():
+            return event.what
+        case Told():
+            return "commits told" if event.commit else "aborts told"
+        case Wrote():
+            return "records forced" if event.forced else "records written"
+        case Ended():
+            return "done as a whole" if event.done else "not done at all"
+    return OUTPUTS[type(event).__name__]
 
 
 # --- the protocols -----------------------------------------------------------------------------------------
@@ -158,6 +209,8 @@ def said(message: Any) -> str:
 class Case:
     """A protocol under the nemesis: ``make`` servers of these names, what must hold, which ``events`` beside those
     of faults and clients must have happened, and how many ``clients`` share the operations (0: it takes no commands).
+    Where those are of another kind, ``ask`` makes the clients, and ``end`` runs on when all is repaired and says what
+    is wrong then. ``roles`` are those whose holders crash beside all others; it takes ``least`` nodes.
     """
 
     name: str
@@ -165,6 +218,10 @@ class Case:
     invariants: Callable[[], Sequence[Invariant]]
     events: tuple[str, ...]
     clients: int = 3
+    ask: Callable[[Random, Sequence[Any]], list[Node]] | None = None
+    end: Callable[[Cluster, Tally[str]], list[str]] | None = None
+    roles: tuple[str, ...] = ("leader", "primary")
+    least: int = 1
 
     def counted(self) -> tuple[str, ...]:
         """All that must not stay at zero."""
@@ -221,6 +278,25 @@ def primary_backup(random: Random, names: tuple[NodeId, ...]) -> list[Any]:
     return [Monitor(MONITOR, names, silence_ms), *(PrimaryBackup(name, report_ms=report_ms) for name in names)]
 
 
+def commits(node_class: type[Any], *events: str, settled: str = "inquiries") -> Case:
+    """A class of atomic commitment: what it is about, beside ``events``, and how those in doubt ask."""
+    return Case(
+        node_class.__name__, partial(commit_nodes, node_class), commit_invariants, (*COMMITS, settled, *events), 0,
+        tellers, commits_end, ("collecting votes", "decided", "in doubt"),
+    )  # fmt: skip
+
+
+def flexible(node_class: type[Any], invariants: Callable[[], Sequence[Invariant]], ask: Any) -> Case:
+    """A class of flexible transactions."""
+    return Case(
+        node_class.__name__, partial(services, node_class), invariants, FLEXIBLE, 0, ask, services_end,
+        ("coordinates", "goes back", "holds"), 3,
+    )  # fmt: skip
+
+
+COMMITS = ("transactions begun", "commits told", "aborts told", "refusals", "records forced", DOUBT,
+           "operations called", "operations returned")  # fmt: skip
+FLEXIBLE = ("transactions begun", "done as a whole", "not done at all", "commands applied", "open when all is repaired")
 DECISION = ("ballots begun", "promises that report", "nacks", "values learnt", "laggards told")
 SLOTS = ("leaders elected", "ballots begun", "nacks", "commands applied", "laggards told", "holes filled",
          "learnt behind a hole")  # fmt: skip
@@ -243,6 +319,13 @@ CASES = (
          (*LOG, *REFUSALS, *SNAPSHOTS, "pre-votes refused", "reads under a lease", "configurations committed")),
     Case("Primary-backup", primary_backup, primary_backup_invariants,
          ("views begun", "commands applied", "logs handed over")),
+    commits(TwoPhaseCommit), commits(PresumedAbort), commits(PresumedCommit), commits(WoundWait, "wounds"),
+    commits(DetectsDeadlocks, "probes", "wounds"), commits(TreeCommit),
+    commits(QuorumCommit, settled="attempts to end it"), commits(PaxosCommit, settled="promises that report"),
+    flexible(Saga, saga_invariants, three_steps), flexible(ChoreographedSaga, saga_invariants, three_steps),
+    flexible(TCC, tcc_invariants, three_steps), flexible(ATMode, at_invariants, three_steps),
+    flexible(Outbox, messaging_invariants, two_parts), flexible(TransactionalMessage, messaging_invariants, two_parts),
+    flexible(BestEffort, messaging_invariants, two_parts),
 )  # fmt: skip
 
 # --- one run -----------------------------------------------------------------------------------------------
@@ -259,8 +342,11 @@ def run(case: Case, seed: int) -> tuple[Tally[str], list[str]]:
         send(sender, outbox)
 
     world.wire.send = count_and_send  # type: ignore[method-assign]
-    trace = world.run(END_MS * (2 if seed % 10 == 0 else 1))
-    problems = [str(violation) for violation in trace.violations] + disagreements(world)
+    longer_ms = END_MS if seed % 10 == 0 else 0.0
+    trace = world.run((HEALED_MS if case.end else END_MS) + longer_ms)
+    wrong = case.end(world, happened) if case.end else []
+    trace = world.trace(trace.stopped) if case.end else trace
+    problems = wrong + [str(violation) for violation in trace.violations] + disagreements(world)
     if case.clients:
         verdict = check(history(trace.outputs), Counter(), configuration_limit=200_000).verdict
         happened[f"histories {verdict.value}"] = 1
@@ -274,17 +360,18 @@ def run(case: Case, seed: int) -> tuple[Tally[str], list[str]]:
 def build(case: Case, seed: int) -> Cluster:
     """The cluster, its faults and its clients that ``seed`` makes up; every tenth one suffers twice as long."""
     random, longer_ms = Seeds(seed).stream("plan", case.name), END_MS if seed % 10 == 0 else 0.0
-    names = node_names(random.choice(SIZES))
+    names = node_names(max(case.least, random.choice(SIZES)))
     servers = case.make(random, names)
     members = tuple(one.id for one in servers)
     clients = clients_of(case, random, names) if case.clients else []
+    clients += case.ask(random, servers) if case.ask else []
     until_ms, healed_ms = FAULTS_UNTIL_MS + longer_ms, HEALED_MS + longer_ms
     faults = [
         with_clients(fault, [client.id for client in clients], random)
         for fault in nemesis(random).schedule(members, seed, until_ms)
     ]
-    for role in ("@leader", "@primary") * 2:
-        faults.append(Crash(random.uniform(100, until_ms), role, random.uniform(0, 300)))
+    for role in case.roles * 2:
+        faults.append(Crash(random.uniform(100, until_ms), f"@{role}", random.uniform(0, 300)))
     for one in clients:  # what was under way is abandoned, and may arrive after what is asked next
         faults += [Crash(random.uniform(100, until_ms), one.id, random.uniform(0, 3)) for _ in range(4)]
     ends: list[Fault] = [Heal(healed_ms)]
@@ -368,8 +455,7 @@ def tally(world: Cluster, trace: Trace) -> Tally[str]:
     """What happened in one run, beside what was said."""
     told: Tally[str] = Tally()
     for one in trace.outputs:
-        kind = type(one.event).__name__
-        told[one.event.what if isinstance(one.event, Noted) else OUTPUTS[kind]] += 1
+        told[noted(one.event)] += 1
     for one in trace.faults:
         told[FAULTS.get(type(one.event), "")] += 1
     crashed = [one.node for one in trace.faults if isinstance(one.event, Crash)]
