@@ -19,7 +19,7 @@ from distlib.core.node import NodeId, setting, volatile
 from distlib.paxos.message import Ballot
 from distlib.transactions.invariants import Atomicity
 from distlib.transactions.message import Decide, Finished, Leaning, PreDecide, Record, StageReport, StageRequest
-from distlib.transactions.two_phase import TwoPhaseCommit
+from distlib.transactions.two_phase import LONGEST, TwoPhaseCommit
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ class QuorumCommit(TwoPhaseCommit):
 
     def gather(self, transaction: str) -> None:
         """Wait for answers."""
-        self.set_timer("gather", self.gather_ms * max(1, self.tried.get(transaction, 0)), key=transaction)
+        tried = min(max(1, self.tried.get(transaction, 0)), LONGEST)
+        self.set_timer("gather", self.gather_ms * tried, key=transaction)
 
     def on_stage_report(self, sender: NodeId, message: StageReport) -> None:
         """One more answer; a higher ballot than the own one is another's turn."""
