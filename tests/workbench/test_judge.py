@@ -28,7 +28,8 @@ from distlib.workbench.subjects import JUDGED
 from tests.check.cluster.toys import CommitsOldTerms, ForgetsItsVote, TakesLowestBallot, TwoVotes
 
 SEARCHES = [
-    pytest.param(one.applies_to or subject.node_class, one, id=f"{subject.name}: {one.name}")
+    pytest.param(next(filter(one.applies, (subject.node_class, *subject.correct))), one,
+                 id=f"{subject.name}: {one.name}")
     for subject in JUDGED for one in subject.searches
 ]  # fmt: skip
 
