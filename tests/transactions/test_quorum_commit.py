@@ -244,7 +244,7 @@ def test_where_it_leans_survives_a_crash() -> None:
 
 
 def test_a_ballot_is_used_once_even_by_who_crashes_right_after_it_has_asked() -> None:
-    """Keidar & Dolev 1998, §5: the number of an attempt is on disk before anybody hears of it. Otherwise the same ballot
+    """Keidar & Dolev 1998, §5: the number of an attempt is on disk before anybody hears of it. Else the same ballot
     might ask some to lean towards an abort, and after the crash others towards a commit."""
     node, used = prepared(), []
     for _ in range(3):

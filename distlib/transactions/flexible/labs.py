@@ -16,8 +16,8 @@ from distlib.labs.trace_lab import TraceLab, draw_roles, draw_spacetime
 from distlib.labs.work import Progress, Stopped
 from distlib.transactions.flexible import charts, scenarios
 from distlib.transactions.flexible.invariants import saga_invariants
+from distlib.transactions.flexible.isolation import ALL_RUNNERS
 from distlib.transactions.flexible.message import Applied, Ended
-from distlib.transactions.isolation import ALL_RUNNERS
 
 
 class FlowLab(TraceLab):
