@@ -76,7 +76,7 @@ QUESTIONS: Mapping[str, Callable[[], float]] = {
 def grade_counts(answers: Any) -> Grade:
     """``answers`` maps each letter of ``QUESTIONS`` to a number."""
     if not isinstance(answers, Mapping):
-        return Grade(False, (f"this takes a dict such as {{'a': 28, …}}, and got {shown(answers)}",))
+        return Grade(False, (f"this takes a dict such as {{'a': 1, 'b': 2, …}}, and got {shown(answers)}",))
     wrong = []
     for letter, ask in QUESTIONS.items():
         given = number_in(answers.get(letter))

@@ -224,6 +224,24 @@ def unfinished(running: Cluster) -> str:
     return ""
 
 
+def undisturbed(node_class: type[Any], seed: int) -> Cluster:
+    """One client, no failure, and money enough; who has only read, leaves with its vote."""
+    names, random = node_names(3), Seeds(seed).stream("work")
+    nodes = cluster(node_class, names, initial=ACCOUNTS, read_only_votes=True)
+    look = Begin(tuple([(name, (Read("x"),)) for name in names]))
+    commands = (look, Begin(READS_AND_WRITES), *[Begin(work_of(random, names)) for _ in range(3)])
+    nodes.append(Teller("C1", names, commands, timeout_ms=300))
+    return Cluster(nodes, Network(Uniform(1, 5)), seed=seed)
+
+
+def not_all_committed(running: Cluster) -> str:
+    """That a transaction was aborted for no reason (AC4)."""
+    running.run(CALM_MS)
+    told = [one.event.result for one in running.outputs if isinstance(one.event, Returned)]
+    refused = [str(one) if one else "one that nobody answered" for one in told if one is None or not one.commit]
+    return f"nothing failed, and not committed is: {', '.join(refused)}" if refused else ""
+
+
 def crossing(node_class: type[Any], seed: int) -> Cluster:
     """Clients move money to and fro between two accounts, and no coordinator ever gives up waiting for a vote."""
     names = node_names(2)
@@ -253,6 +271,9 @@ SLOW_DISKS = Simulation(
     (0, UNTIL_MS), LINEARIZABILITY,
 )  # fmt: skip
 ENDS = Simulation(calm, unfinished, FEW_SEEDS, "simulated runs with crashes that end", (0, CALM_MS), LIVENESS)
+UNDISTURBED = Simulation(
+    undisturbed, not_all_committed, range(1, 7), "simulated runs without a failure", (0, 300), LIVENESS
+)
 IN_LINE = Simulation(in_line, unfinished, FEW_SEEDS, "simulated runs on one account", (0, 500), LIVENESS)
 CROSSING = Simulation(crossing, unfinished, FEW_SEEDS, "simulated runs of crossing transfers", (0, 500), LIVENESS)
 
@@ -300,6 +321,7 @@ COMMIT_SEARCHES: tuple[ProtocolSearch, ...] = (
     simulated("simulated faults", "real timers, clients; crashes, partitions, loss", FAULTS),
     simulated("slow disks", "what is told before it is written", SLOW_DISKS, family="histories"),
     simulated("ends", "a protocol that is safe because it does nothing", ENDS, family="liveness"),
+    simulated("undisturbed", "that transactions are committed where nothing fails", UNDISTURBED, family="liveness"),
     simulated("in line", "an end to all waiting, where nobody waits in a circle", IN_LINE, family="liveness"),
     walks("random walks", "long mixtures of everything", commit_model, 200, 80,
           requests=[REQUEST, REQUEST_OF_TWO, OPPOSITE], timeouts={"vote": 2, "inquire": 4, "resend": 2},

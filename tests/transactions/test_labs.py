@@ -1,0 +1,114 @@
+"""The labs and charts of the two chapters, without a screen."""
+
+from __future__ import annotations
+
+import pytest
+
+from distlib.labs.question import prediction, quiz
+from distlib.transactions import charts, labs
+from distlib.transactions.charts import doubt_bars, side_by_side, state_chart
+from distlib.transactions.comparison import COLUMNS
+from distlib.transactions.flexible.charts import anomaly_curves, flow_chart
+from distlib.transactions.flexible.labs import FlowLab
+from distlib.transactions.flexible.scenarios import FlowParams, flow
+from distlib.transactions.scenarios import TransactionParams, transaction
+
+QUICK = (labs.TransactionLab, labs.CostLab, labs.ContentionLab, labs.GeographyLab, FlowLab)
+
+
+@pytest.mark.parametrize("lab_class", QUICK)
+def test_every_preset_runs_and_shows_something(lab_class: type) -> None:
+    lab = lab_class()
+    for name in lab_class.presets:
+        lab.preset(name)
+        assert lab.result is not None and lab.error is None, name
+        assert len(lab.table(lab.result)) and lab.picture.figure is not None, name
+
+
+def test_the_presets_that_break_a_promise_say_which() -> None:
+    lab = labs.TransactionLab()
+    for name, broken in (("Three phases, a partition", "atomicity"), ("The article's", "atomicity")):
+        lab.preset(name)
+        assert broken in [said for said, holds, _ in lab.verdicts(lab.result) if holds is False], name
+    for name in ("Nothing fails", "The coordinator dies", "Three phases, a dead coordinator"):
+        lab.preset(name)
+        assert all(holds for _, holds, _ in lab.verdicts(lab.result)), name
+
+
+def test_a_dead_coordinator_blocks_two_phases_alone() -> None:
+    lab = labs.BlockingLab(trials=12)
+    table = lab.table(lab.result).set_index("protocol")
+    assert table.loc["two-phase commit", "longest (ms)"] > 900
+    assert (table["longest (ms)"].drop("two-phase commit") < 150).all()
+
+
+def test_what_is_counted_is_what_the_formulas_say() -> None:
+    lab = labs.CostLab(most=6)
+    assert lab.verdicts(lab.result) == [("Counted is what the formulas say", True, "")]
+    wrong = lab.result.assign(messages=lambda table: table["messages"] + 1)
+    assert lab.verdicts(wrong)[0][1:] == (False, "TwoPhaseCommit, 2 participants")
+
+
+def test_the_flow_lab_shows_the_way_back_and_the_invariants_of_its_protocol() -> None:
+    lab = FlowLab(refused=3)
+    rows = dict(lab.table(lab.result).itertuples(index=False))
+    assert rows["the transaction"].startswith("not done") and rows["taken back"] == "2"
+    names = {protocol: {said for said, *_ in _verdicts(lab, protocol)} for protocol in ("saga", "TCC", "AT")}
+    assert len(set(map(frozenset, names.values()))) == 3
+
+
+def _verdicts(lab: FlowLab, protocol: str) -> list[tuple[str, bool | None, str]]:
+    lab.set(protocol=protocol, refused=0)
+    return list(lab.verdicts(lab.result))
+
+
+# ------------------------------------------------------------ charts
+
+
+def test_the_bars_of_doubt_are_as_long_as_the_doubt() -> None:
+    trace = transaction(TransactionParams())
+    figure = doubt_bars(trace)
+    bars = {one.name: one for one in figure.data}
+    assert len(bars["in doubt"].x) == 3 and max(bars["in doubt"].x) > 120
+    assert list(bars["in doubt"].base) == list(bars["accounts locked"].base), "locked as long as in doubt"
+    assert len(bars["down"].x) == 1 and bars["down"].x[0] == pytest.approx(120)
+
+
+def test_the_state_chart_says_how_often_each_way_was_taken() -> None:
+    texts = [one.text[0] for one in state_chart(transaction(TransactionParams(victim="nobody"))).data if one.text]
+    assert texts.count("<b>3×</b>") == 2 and texts.count("<b>1×</b>") == 3
+
+
+def test_a_flow_that_was_taken_back_shows_every_step_twice() -> None:
+    figure = flow_chart(flow(FlowParams(refused=3)))
+    marks = {one.name: len(one.x) for one in figure.data if one.mode and "markers" in one.mode}
+    assert marks == {"done": 2, "taken back": 2}
+
+
+def test_a_chart_names_the_column_that_it_misses() -> None:
+    table = labs.CostLab(most=3).result
+    for draw in (charts.blocking_curve, charts.contention_curves, charts.geography_bars, anomaly_curves):
+        with pytest.raises(ValueError, match="has no column"):
+            draw(table[["protocol"]])
+    with pytest.raises(ValueError, match="has no column 'forced'"):
+        side_by_side(table[["protocol", "messages"]], COLUMNS)
+
+
+# ------------------------------------------------------------ questions
+
+
+@pytest.mark.parametrize("chapter", ["03_2_transactions", "03_2_transactions_flexible"])
+def test_the_quiz_can_be_answered(chapter: str) -> None:
+    asked = quiz(chapter)
+    for number, question in enumerate(asked.questions):
+        assert asked.answer(number, question.right)
+    assert asked.score == len(asked.questions) == 6
+
+
+@pytest.mark.parametrize(("chapter", "name"), [
+    ("03_2_transactions", "commit first"), ("03_2_transactions", "killed"),
+    ("03_2_transactions_flexible", "late try"),
+])  # fmt: skip
+def test_a_prediction_knows_the_right_answer(chapter: str, name: str) -> None:
+    one = prediction(chapter, name)
+    assert one.answer(0, one.questions[0].right)
