@@ -253,7 +253,7 @@ class TwoPhaseCommit(Node):
             self.on_all_yes(transaction)
 
     def may_commit(self, one: Round) -> bool:
-        """Only when *all* have voted yes, or have only read (BHG §7.3, AC4; MLO §2)."""
+        """Only when *all* have voted yes, or have only read (BHG §7.3, AC3; MLO §2)."""
         return len(one.with_answer(Answer.YES, Answer.READ)) == len(one.participants)
 
     def on_all_yes(self, transaction: str) -> None:
