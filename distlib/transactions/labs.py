@@ -167,6 +167,12 @@ class ContentionLab(Lab):
     def run(self, params: scenarios.LoadParams, progress: Progress) -> pd.DataFrame:
         return scenarios.contention(params)
 
+    def verdicts(self, result: pd.DataFrame) -> Sequence[LabVerdict]:
+        """Where nothing is committed there is no latency of a commit."""
+        none = result[result["commits_per_s"] == 0]
+        first = "" if none.empty else f"{none.iloc[0]['waiting']}, {none.iloc[0]['clients']} clients: nothing is"
+        return [("Something is committed at every point", none.empty, first)]
+
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
         most = result[result["clients"] == result["clients"].max()]
         shown = most[["waiting", "commits_per_s", "median_ms", "p99_ms", "aborted", "locked_ms"]]

@@ -72,10 +72,10 @@ class FlowParams(Parameters):
     crashed: str = parameter("nobody", "crashes", choices=("nobody", "S1", "S2", "S3"))
     crash_ms: float = parameter(12.0, "at", unit="ms", low=0, high=5_000, step=1, ceiling="duration_ms")
     down_ms: float = parameter(60.0, "is down for", unit="ms", low=1, high=5_000, step=1, ceiling="duration_ms")
-    latency_ms: tuple[float, float] = parameter((2, 6), "one-way latency", unit="ms", low=1, high=100)
+    latency_ms: tuple[float, float] = parameter((2, 6), "one-way latency", unit="ms", low=1, high=40)
     loss: float = parameter(0.0, "message loss", low=0, high=0.9, step=0.01)
     duplication: float = parameter(0.0, "duplicated", low=0, high=0.9, step=0.01)
-    duration_ms: float = parameter(400.0, "duration", unit="ms", low=50, high=10_000, scale="log")
+    duration_ms: float = parameter(400.0, "duration", unit="ms", low=50, high=5_000, scale="log")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     @property
@@ -131,8 +131,8 @@ class AnomalyParams(Parameters):
     services: int = parameter(4, "services", low=3, high=9, help="with two accounts each")
     readers: int = parameter(4, "readers", low=1, high=16)
     failing: float = parameter(0.2, "failing", low=0, high=1, step=0.05, help="the last step is refused")
-    latency_ms: tuple[float, float] = parameter((1, 4), "one-way latency", unit="ms", low=0.1, high=100)
-    think_ms: float = parameter(20.0, "think time", unit="ms", low=1, high=1_000, help="mean, between two transfers")
+    latency_ms: tuple[float, float] = parameter((1, 4), "one-way latency", unit="ms", low=0.1, high=40)
+    think_ms: float = parameter(20.0, "think time", unit="ms", low=1, high=500, help="mean, between two transfers")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
     @property
