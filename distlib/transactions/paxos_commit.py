@@ -18,14 +18,14 @@ from distlib.core.node import NodeId, Send, durable, setting, volatile
 from distlib.paxos.message import Accept, Accepted, Ballot, Propose
 from distlib.paxos.paxos import Paxos, Phase
 from distlib.transactions.message import Answer, BeginCommit, Bundle, Decide, Instance, PaxosMessage, Wrote
-from distlib.transactions.two_phase import TwoPhaseCommit
+from distlib.transactions.patience import TriesAgain
 
 Key = tuple[str, NodeId]
 """An instance of Paxos: a transaction and the participant whose vote is to be agreed on."""
 
 
 @dataclass
-class PaxosCommit(TwoPhaseCommit):
+class PaxosCommit(TriesAgain):
     """A node, which may be participant, leader (the paper's word for the coordinator) and acceptor at once.
 
     Of the 2F + 1 ``acceptors``, F may be down. Participants send their votes to the first F + 1 of them alone (§4.3),
@@ -215,23 +215,19 @@ class PaxosCommit(TwoPhaseCommit):
         """§4.2: a vote that does not come is taken for a no, if Paxos agrees."""
         if transaction in self.rounds and self.rounds[transaction].commit is None:
             self.take_the_lead(transaction, self.voters(self.rounds[transaction].work))
-            self.start_timer("vote", self.vote_ms, transaction, self.tried(transaction))
+            self.wait_longer("vote", self.vote_ms, transaction)
 
     def on_inquire_timeout(self, transaction: str) -> None:
         """In doubt: find out what has been chosen, and get the rest chosen."""
         branch = self.branches.get(transaction)
         if branch is not None:
             self.take_the_lead(transaction, branch.voters)
-            self.start_timer("inquire", self.inquire_ms, transaction, self.tried(transaction))
-
-    def tried(self, transaction: str) -> int:
-        """How many ballots this node has begun or met: a new one undoes those under way, of others that have taken the
-        lead and its own, so whoever begins one waits longer before the next (Lamport 2001, §2.4)."""
-        return max([self.instance((transaction, one)).ballot.round for one in self.electorate(transaction)] or [0])
+            self.wait_longer("inquire", self.inquire_ms, transaction)
 
     def take_the_lead(self, transaction: str, electorate: tuple[NodeId, ...]) -> None:
         """A higher ballot in each instance that is still open."""
         self.electorates[transaction] = electorate
+        self.tried[transaction] = self.tried.get(transaction, 0) + 1
         for participant in electorate:
             key = (transaction, participant)
             if self.chosen(key) is None:
@@ -239,9 +235,12 @@ class PaxosCommit(TwoPhaseCommit):
         self.conclude(transaction)
 
     def propose_no(self, node: Paxos) -> None:
-        """§4.2: at a higher ballot one proposes *no*, unless a promise reports another vote, as Paxos demands."""
+        """§4.2: at a higher ballot one proposes *no*, unless a promise reports another vote, as Paxos demands. While
+        nobody is known to be ahead, those are asked again who have not answered."""
         if node.wanted is None:
             node.on_propose(self.id, Propose(Answer.NO))
+        elif node.phase in (Phase.PREPARING, Phase.PROPOSING):
+            node.on_retransmit_timeout()
         else:
             node.phase = Phase.IDLE
             node.begin_ballot()

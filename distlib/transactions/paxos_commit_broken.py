@@ -68,7 +68,7 @@ class AbortsByItself(PaxosCommit):
             self.decide(transaction, False)
 
 
-@mutant("Each participant's vote is an instance of its own.", f"{GL}, §4.1", Atomicity, "random walks")
+@mutant("Each participant's vote is an instance of its own.", f"{GL}, §4.1", Atomicity, "simulated faults")
 class MixesInstancesUp(PaxosCommit):
     """Takes any chosen vote of a transaction for that of each participant."""
 

@@ -19,7 +19,7 @@ from distlib.core.node import NodeId, setting, volatile
 from distlib.paxos.message import Ballot
 from distlib.transactions.invariants import Atomicity
 from distlib.transactions.message import Decide, Finished, Leaning, PreDecide, Record, StageReport, StageRequest
-from distlib.transactions.two_phase import LONGEST, TwoPhaseCommit
+from distlib.transactions.patience import TriesAgain
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,17 @@ class Poll:
 
 
 @dataclass
-class QuorumCommit(TwoPhaseCommit):
+class QuorumCommit(TriesAgain):
     """A transaction is decided when a majority of its voters leans that way at one ballot. Whoever has waited
     ``inquire_ms`` in doubt begins a ballot of its own: it asks all voters where they lean, and lets them lean the same
     way, or towards an abort. After ``gather_ms`` it goes on with those who have answered, if they are a majority."""
 
-    ENDS: ClassVar[Mapping[type, tuple[type, ...]]] = {**TwoPhaseCommit.ENDS, Leaning: (Finished, Leaning)}
+    ENDS: ClassVar[Mapping[type, tuple[type, ...]]] = {**TriesAgain.ENDS, Leaning: (Finished, Leaning)}
 
     gather_ms: float = setting(25.0)
 
     polls: dict[str, Poll] = volatile(dict)
     highest: int = volatile(0)  # the highest round that it has met
-    tried: dict[str, int] = volatile(dict)  # how often it has begun a ballot for a transaction that is not over
 
     # --- an attempt to decide: by the coordinator, or by whoever is in doubt --------------------------------
 
@@ -69,7 +68,7 @@ class QuorumCommit(TwoPhaseCommit):
         """In doubt for long: try to end it (Skeen 1981, §6: the termination protocol)."""
         if (branch := self.branches.get(transaction)) is not None:
             self.begin_poll(transaction, branch.voters, branch.coordinator)
-            self.start_timer("inquire", self.inquire_ms, transaction, self.tried[transaction])
+            self.wait_longer("inquire", self.inquire_ms, transaction)
 
     def on_vote_timeout(self, transaction: str) -> None:
         """Before all have voted yes, the coordinator may abort; after that, it is no better than others."""
@@ -94,8 +93,7 @@ class QuorumCommit(TwoPhaseCommit):
 
     def gather(self, transaction: str) -> None:
         """Wait for answers."""
-        tried = min(max(1, self.tried.get(transaction, 0)), LONGEST)
-        self.set_timer("gather", self.gather_ms * tried, key=transaction)
+        self.set_timer("gather", self.gather_ms * self.times(transaction), key=transaction)
 
     def on_stage_report(self, sender: NodeId, message: StageReport) -> None:
         """One more answer; a higher ballot than the own one is another's turn."""
@@ -210,17 +208,6 @@ class QuorumCommit(TwoPhaseCommit):
             self.decide(message.transaction, message.commit)
         if message.transaction in self.branches or not message.transaction.startswith(f"{self.id}."):
             super().on_decide(sender, message)
-
-    def let_go(self, transaction: str) -> None:
-        """Nothing more to try."""
-        super().let_go(transaction)
-        self.tried.pop(transaction, None)
-
-    def forget(self, transaction: str) -> None:
-        """Nothing more to try, for a coordinator that took no part."""
-        super().forget(transaction)
-        if transaction not in self.branches:
-            self.tried.pop(transaction, None)
 
     def is_over(self, record: Record, records: tuple[Record, ...]) -> bool:
         """Of several leanings, the last one counts."""

@@ -44,9 +44,6 @@ from distlib.transactions.message import (
 
 Pairs = tuple[tuple[str, int], ...]
 
-LONGEST = 8
-"""How many times its first patience a node has at the most, that has tried in vain."""
-
 
 @dataclass(frozen=True, slots=True)
 class Round:
@@ -570,11 +567,10 @@ class TwoPhaseCommit(Node):
                 self.rounds[transaction] = Round((), commit=commit, waiting=receivers)
                 self.announce(transaction, receivers)
 
-    def start_timer(self, name: str, time_ms: float | None, transaction: str, tried: int = 1) -> None:
-        """(Re)start a transaction's timer, unless it is switched off. Whoever has ``tried`` in vain more than once
-        waits longer, and at random, up to so many times ``time_ms``, and ``LONGEST`` times at the most."""
+    def start_timer(self, name: str, time_ms: float | None, transaction: str) -> None:
+        """(Re)start a transaction's timer, unless it is switched off."""
         if time_ms is not None:
-            self.set_timer(name, time_ms, time_ms * min(max(1, tried), LONGEST), key=transaction)
+            self.set_timer(name, time_ms, key=transaction)
 
     def view(self) -> CommitView:
         in_doubt = tuple(sorted(one for one, branch in self.branches.items() if branch.prepared))

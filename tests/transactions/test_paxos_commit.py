@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from distlib.check.cluster.world import Faults
 from distlib.check.explore.explore import explore
 from distlib.core.fault import Crash, OneWay, Partition
-from distlib.paxos.message import Accept, Accepted, Ballot, Prepare, Promise
+from distlib.paxos.message import Accept, Accepted, Ballot, Nack, Prepare, Promise
 from distlib.sim.cluster import Cluster
 from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
@@ -271,6 +271,24 @@ def test_a_no_at_a_higher_ballot_ends_it_before_all_votes_are_chosen() -> None:
     for name in ("S2", "S3"):
         node.receive(name, Instance(TX, "S4", VOTERS, Accepted(asked[0], Answer.NO)))
     assert node.told == (TX, False)
+
+
+def test_who_waits_in_vain_asks_again_and_begins_a_higher_ballot_only_behind_another() -> None:
+    """Promises that have come are not thrown away; where every other message is lost, they add up."""
+    node = started(PaxosCommit)
+    node.receive("outside", Begin((("S4", (Add("x", 1),)),)))
+    node.take_effects()
+    node.timeout("vote", TX)
+    first = {to: message.message.ballot for to, message in sent(node)}
+    assert first == dict.fromkeys(("S1", "S2", "S3"), Ballot(1, "S1"))
+    node.receive("S2", Instance(TX, "S4", ("S4",), Promise(Ballot(1, "S1"))))
+    node.timeout("vote", TX)
+    assert {to: message.message.ballot for to, message in sent(node)} == {
+        name: Ballot(1, "S1") for name in ("S1", "S3")
+    }
+    node.receive("S3", Instance(TX, "S4", ("S4",), Nack(Ballot(1, "S1"), Ballot(5, "S3"))))
+    node.timeout("vote", TX)
+    assert {message.message.ballot for _, message in sent(node)} == {Ballot(6, "S1")}
 
 
 def test_who_leads_at_first() -> None:

@@ -28,7 +28,7 @@ from distlib.transactions.searches import ACCOUNTS, broken_word
 from distlib.transactions.tree import TreeCommit
 from distlib.transactions.two_phase import TwoPhaseCommit, cluster
 
-CALM_MS = 120_000.0  # for all that is open to end; half of all messages may still be lost
+CALM_MS = 600_000.0  # for all that is open to end; half of all messages may still be lost
 TRANSACTIONS = 24
 DOUBT = "in doubt when all is repaired"
 
