@@ -195,7 +195,8 @@ class GeographyLab(Lab):
         return _geography(params)
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
-        return result.pivot(index="protocol", columns="places", values="locked_ms").round(0).reset_index()
+        table = result.pivot(index="protocol", columns="places", values="locked_ms").round(0)
+        return table.loc[list(scenarios.PROTOCOLS), list(scenarios.PLACES)].rename_axis("locked for, in ms").reset_index()
 
     def data(self, result: pd.DataFrame) -> dict[str, pd.DataFrame]:
         return {"places": result}

@@ -259,7 +259,7 @@ def every_way(
     for number, protocol in enumerate(protocols):
 
         def tell(done: float, total: float, before: int = number) -> None:
-            progress(before + done / total, len(protocols))
+            progress(before * total + done, len(protocols) * total)
 
         yield real_transactions(replace(params, protocol=protocol), tell)
 
