@@ -66,7 +66,7 @@ class TransactionParams(Parameters):
         16.0, "fails at", unit="ms", low=0, high=400, step=0.5, ceiling="duration_ms",
         help="the coordinator has all votes after two one-way latencies",
     )  # fmt: skip
-    down_ms: float = parameter(120.0, "and comes back after", unit="ms", low=1, high=1000, step=1)
+    down_ms: float = parameter(120.0, "comes back after", unit="ms", low=1, high=1000, step=1)
     cooperative: bool = parameter(True, "ask each other", help="participants in doubt ask the other ones, too")
     latency_ms: tuple[float, float] = parameter(
         (8, 12), "one-way latency", unit="ms", low=1, high=100, help="uniform on this range"
@@ -202,7 +202,7 @@ class LoadParams(Parameters):
     participants: int = parameter(2, "participants", low=2, high=10, ceiling="nodes", help="of each transaction")
     accounts: int = parameter(50, "accounts a node", low=1, high=10_000, scale="log")
     hot: float = parameter(
-        0.0, "go to one account", low=0, high=1, step=0.05, help="share of operations on the first account of a node"
+        0.0, "to one account", low=0, high=1, step=0.05, help="share of operations on the first account of a node"
     )
     think_ms: float = parameter(20.0, "think time", unit="ms", low=0, high=1000, help="mean, exponential")
     latency_ms: float = parameter(
@@ -217,7 +217,7 @@ class LoadParams(Parameters):
         0.0, "coordinators crash", low=0, high=0.2, step=0.005,
         help="share of transactions whose coordinator crashes when it has all votes",
     )  # fmt: skip
-    down_ms: float = parameter(500.0, "and is back after", unit="ms", low=1, high=10_000, scale="log")
+    down_ms: float = parameter(500.0, "down for", unit="ms", low=1, high=10_000, scale="log")
     transactions: int = parameter(4000, "transactions", low=100, high=50_000, scale="log", help="at each point")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
