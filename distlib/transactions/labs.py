@@ -196,7 +196,8 @@ class GeographyLab(Lab):
 
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
         table = result.pivot(index="protocol", columns="places", values="locked_ms").round(0)
-        return table.loc[list(scenarios.PROTOCOLS), list(scenarios.PLACES)].rename_axis("locked for, in ms").reset_index()
+        table = table.loc[list(scenarios.PROTOCOLS), list(scenarios.PLACES)]
+        return table.rename_axis("locked for, in ms").reset_index()
 
     def data(self, result: pd.DataFrame) -> dict[str, pd.DataFrame]:
         return {"places": result}

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any
 
@@ -49,11 +49,10 @@ DOWN_S, PATIENCE_S, LOOK_S = 0.3, 15.0, 0.005
 
 
 @dataclass(frozen=True)
-class RealTransactionsParams(Parameters):
-    """Two databases, a protocol, and who is killed when."""
+class KillParams(Parameters):
+    """Two databases, transfers between them, and who is killed when."""
 
     database: str = parameter("SQLite", "databases", choices=tuple(DATABASES), help="what both are")
-    protocol: str = parameter("two-phase commit", "protocol", choices=tuple(PROTOCOLS), help="how money moves")
     victim: str = parameter(
         COORDINATOR, "victim", choices=(NOBODY, COORDINATOR, *NAMES), help="who is killed (SIGKILL)"
     )
@@ -66,12 +65,12 @@ class RealTransactionsParams(Parameters):
         help="of a client before each transfer; without any, a reader hardly ever finds all rows free")  # fmt: skip
     seed: int = parameter(1, "seed", low=0, high=2**31 - 1, help="which transfers")
 
-    def warnings(self) -> list[str]:
-        """Steps that do not come with this protocol."""
-        flexible = not issubclass(PROTOCOLS[self.protocol], TwoPhaseCommit)
+    def never(self, protocol: str) -> list[str]:
+        """A warning where the step does not come with ``protocol``."""
+        flexible = not issubclass(PROTOCOLS[protocol], TwoPhaseCommit)
         never = flexible and self.step in ("before prepare", "prepared")
-        if self.victim != NOBODY and (never or (self.protocol == "outbox" and "deci" in self.step)):
-            return [f"the step {self.step!r} does not come in the protocol {self.protocol!r}: nobody will be killed"]
+        if self.victim != NOBODY and (never or (protocol == "outbox" and "deci" in self.step)):
+            return [f"the step {self.step!r} does not come in the protocol {protocol!r}: nobody will be killed"]
         return []
 
     @property
@@ -86,6 +85,36 @@ class RealTransactionsParams(Parameters):
                 credit = transfer(source, target, 1, CLOSED)[1][1]
             made[number % self.clients].append((number, (debit, (at, credit))))
         return made
+
+
+@dataclass(frozen=True)
+class RealTransactionsParams(KillParams):
+    """The same, and how the money moves."""
+
+    protocol: str = parameter("two-phase commit", "protocol", choices=tuple(PROTOCOLS), help="how money moves")
+
+    def warnings(self) -> list[str]:
+        """Steps that do not come with this protocol."""
+        return self.never(self.protocol)
+
+
+@dataclass(frozen=True)
+class EveryWayParams(KillParams):
+    """The same, several ways one after the other."""
+
+    protocols: tuple[str, ...] = parameter(COMPARED, "ways", choices=tuple(PROTOCOLS), several=True, at_least=1,
+        help="run one after the other")  # fmt: skip
+    step: str = parameter("committed", "step", choices=STEPS, help="when: sagas and the like prepare nothing")
+
+    def warnings(self) -> list[str]:
+        """Steps that do not come with some of the protocols."""
+        return [warning for protocol in self.protocols for warning in self.never(protocol)]
+
+    @property
+    def each(self) -> list[RealTransactionsParams]:
+        """One run for each way."""
+        same = {one.name: getattr(self, one.name) for one in fields(KillParams)}
+        return [RealTransactionsParams(**same, protocol=protocol) for protocol in self.protocols]
 
 
 @dataclass(frozen=True)
@@ -252,16 +281,15 @@ def real_transactions(
 
 
 def every_way(
-    params: RealTransactionsParams, protocols: Sequence[str] = COMPARED,
-    progress: Callable[[float, float], object] = lambda done, total: None,
-) -> Iterator[RealTransactions]:  # fmt: skip
-    """The same transfers and the same kill with each of ``protocols``, one after the other."""
-    for number, protocol in enumerate(protocols):
+    params: EveryWayParams = EveryWayParams(), progress: Callable[[float, float], object] = lambda done, total: None
+) -> Iterator[RealTransactions]:
+    """The same transfers and the same kill several ways, one after the other."""
+    for number, one in enumerate(params.each):
 
         def tell(done: float, total: float, before: int = number) -> None:
-            progress(before * total + done, len(protocols) * total)
+            progress(before * total + done, len(params.each) * total)
 
-        yield real_transactions(replace(params, protocol=protocol), tell)
+        yield real_transactions(one, tell)
 
 
 @contextmanager

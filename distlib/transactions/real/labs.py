@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
-from distlib.core.parameter import parameter
 from distlib.labs.lab import Lab
 from distlib.labs.work import Progress, Stopped
 from distlib.transactions.real import charts
-from distlib.transactions.real.coordinator import STEPS
 from distlib.transactions.real.experiment import (
     ACCOUNTS,
-    COMPARED,
     NAMES,
-    PROTOCOLS,
+    EveryWayParams,
     RealTransactions,
     RealTransactionsParams,
     every_way,
@@ -60,15 +56,6 @@ class RealTransactionsLab(Lab):
         return {**tables, "sums": result.sums, "statistics": result.summary}
 
 
-@dataclass(frozen=True)
-class EveryWayParams(RealTransactionsParams):
-    """The same transfers and the same kill, several ways."""
-
-    protocols: tuple[str, ...] = parameter(COMPARED, "ways", choices=tuple(PROTOCOLS), several=True, at_least=1,
-        help="run one after the other")  # fmt: skip
-    step: str = parameter("committed", "step", choices=STEPS, help="when: sagas and the like prepare nothing")
-
-
 class EveryWayLab(Lab):
     """Two-phase commit beside saga, TCC, AT and outbox on the same real databases."""
 
@@ -83,7 +70,7 @@ class EveryWayLab(Lab):
         """One way after the other; those that are done when the reader stops are kept."""
         done: list[RealTransactions] = []
         try:
-            for one in every_way(params, params.protocols, progress):
+            for one in every_way(params, progress):
                 done.append(one)
         except Stopped:
             if not done:
@@ -91,7 +78,11 @@ class EveryWayLab(Lab):
         return tuple(done)
 
     def table(self, result: tuple[RealTransactions, ...]) -> pd.DataFrame:
-        return costs(result)
+        """What the figure has no room for."""
+        return costs(result).drop(columns=["database", "longest in doubt (s)", "wrong sums (%)", "commits taken back"])
+
+    def data(self, result: tuple[RealTransactions, ...]) -> dict[str, pd.DataFrame]:
+        return {"ways": costs(result)}
 
     def verdicts(self, result: tuple[RealTransactions, ...]) -> Sequence[tuple[str, bool | None, str]]:
         return [

@@ -16,6 +16,7 @@ from distlib.real.child import ChildError
 from distlib.transactions.real.experiment import (
     DATABASES,
     PROTOCOLS,
+    EveryWayParams,
     RealTransactions,
     RealTransactionsParams,
     databases,
@@ -141,6 +142,13 @@ def test_steps_that_never_come_are_remarked() -> None:
     assert not RealTransactionsParams().warnings()
     with pytest.raises(ValueError, match=r"victim is 'C'; choose one of 'nobody', 'coordinator', 'A', 'B'"):
         RealTransactionsParams(victim="C")
+
+
+def test_several_ways_are_the_same_run_but_for_the_way() -> None:
+    params = EveryWayParams(protocols=("saga", "outbox"), step="decided", nth=3, seed=5)
+    assert params.warnings() == ["the step 'decided' does not come in the protocol 'outbox': nobody will be killed"]
+    same = {"step": "decided", "nth": 3, "seed": 5}
+    assert params.each == [RealTransactionsParams(protocol=one, **same) for one in ("saga", "outbox")]
 
 
 @pytest.fixture

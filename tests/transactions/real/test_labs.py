@@ -39,12 +39,13 @@ def test_traces_keep_their_number_whatever_happens() -> None:
 
 def test_every_way_is_counted() -> None:
     lab = EveryWayLab(**QUICK)
-    table = lab.table(lab.result)
+    table = lab.data(lab.result)["ways"]
     assert table["protocol"].tolist() == list(COMPARED)
     assert all(holds for _, holds, _ in lab.verdicts(lab.result))
     assert table["wrong sums (%)"].between(0, 100).all()
     assert table["wrong sums"][0] == 0
     assert [list(one.y) for one in lab.picture.figure.data] == [list(COMPARED)] * 3
+    assert lab.table(lab.result)["sums read"].tolist() == table["sums read"].tolist()
 
 
 def test_stop_ends_every_process_and_keeps_what_is_done() -> None:
