@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, is_dataclass
 from functools import cache
+from inspect import getattr_static
 from types import UnionType
 from typing import Any, NamedTuple, get_args, get_type_hints
+
+import numpy as np
 
 from distlib.check.cluster.interning import encode
 from distlib.check.cluster.world import CrashRestart, Deliver, Timeout
@@ -227,7 +230,8 @@ def checked(candidate: type[Node], base: type[Node]) -> type[Node]:
     """``candidate`` with every method that it overrides made to keep what ``base`` promises of its result.
 
     A method that forgets its ``return`` answers None, which Python takes for "no": the protocol then fails
-    somewhere else. Here the method itself raises a TypeError that names it.
+    somewhere else. Here the method itself raises a TypeError that names it. numpy's truths and whole numbers become
+    Python's.
     """
     body: dict[str, Any] = {}
     for name in dir(base):
@@ -236,19 +240,29 @@ def checked(candidate: type[Node], base: type[Node]) -> type[Node]:
             continue
         returns = getattr(promised, "__annotations__", {}).get("return")
         if isinstance(returns, str) and "None" not in returns and returns != "Value" and not returns.startswith("Any"):
-            body[name] = _keeping(own, f"{candidate.__name__}.{name}", returns)
+            keeping = _keeping(own, f"{candidate.__name__}.{name}", returns)
+            body[name] = keeping if _takes_self(candidate, name) else staticmethod(keeping)
     if not body:
         return candidate
     body |= {"__module__": candidate.__module__, "__qualname__": candidate.__qualname__}
     return type(candidate.__name__, (candidate,), body)
 
 
+def _takes_self(candidate: type[Node], name: str) -> bool:
+    """Whether Python hands the node to it: not to a static method, one of the class, or a ``functools.partial``."""
+    item = getattr_static(candidate, name)
+    return hasattr(item, "__get__") and not isinstance(item, (staticmethod, classmethod))
+
+
 def _keeping(method: Callable[..., Any], name: str, returns: str) -> Callable[..., Any]:
-    wanted = "True or False" if returns == "bool" else f"a {returns}"
+    wanted = {"bool": "True or False", "int": "a whole number"}.get(returns, f"a {returns}")
 
     def kept(*args: Any, **kwargs: Any) -> Any:
         result = method(*args, **kwargs)
-        if result is None or (returns == "bool" and not isinstance(result, bool)):
+        if isinstance(result, (np.bool_, np.integer)):
+            result = result.item()
+        truth, whole = isinstance(result, bool), isinstance(result, int)
+        if result is None or (returns == "bool" and not truth) or (returns == "int" and (truth or not whole)):
             raise TypeError(f"{name} returned {shorten(result, 80)}; it must return {wanted} (is a return missing?)")
         return result
 

@@ -131,8 +131,9 @@ class Saga(Service):
 
     def is_awaited(self, one: Progress, step: int, back: bool) -> bool:
         """Only the answer to the last question counts: others are repeated."""
-        asked = self.next_compensation(one) if back else one.done
-        return not one.ended and one.back == back and step == asked
+        if one.ended or one.back != back:
+            return False
+        return step == (self.next_compensation(one) if back else one.done)
 
     def on_refused(self, sender: NodeId, message: Refused) -> None:
         """The step cannot be done: turn back where that is possible, else try again later."""

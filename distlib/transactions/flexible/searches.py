@@ -25,6 +25,7 @@ from distlib.transactions.flexible.invariants import (
     tcc_invariants,
 )
 from distlib.transactions.flexible.message import Begin, Ended
+from distlib.transactions.flexible.messaging import BestEffort
 from distlib.transactions.flexible.service import UNPAYABLE
 
 NAMES = node_names(3)
@@ -153,6 +154,7 @@ SAGAS = Bank(saga_invariants, ({}, {"semantic_locks": True}))
 PAY = ("S3", Begin("a", work(("S1", -1), ("S2", 1))))
 BACK = ("S3", Begin("b", work(("S2", -1), ("S1", 1))))
 FAILS = ("S1", Begin("f", (*work(("S1", -1), ("S2", 1)), ("S3", (UNPAYABLE,)))))
+FOURTH_FAILS = ("S1", Begin("g", (*work(("S1", -1), ("S2", -1), ("S3", 2)), ("S1", (UNPAYABLE,)))))
 TOO_MUCH = ("S3", Begin("m", work(("S2", -11), ("S3", 11))))
 DRAWS = ("S1", Begin("d", (*work(("S1", -1)), ("S2", (Add("x", -11), Add("x", 12))))))
 WITH_PIVOT = ("S3", Begin("p", work(("S3", -1), ("S1", -11), ("S2", 12)), pivot=1))
@@ -161,6 +163,8 @@ PIVOT_FIRST = ("S1", Begin("p", work(("S1", -1), ("S2", -11), ("S3", 12)), pivot
 SAGA_SEARCHES: tuple[ProtocolSearch, ...] = (
     breadth("a step fails", "the way back", SAGAS.model, 20_000, requests=[FAILS],
             faults=Faults(crashes=1, duplicates=1), timeouts={"retry": 1}),
+    breadth("a late step fails", "the way back from far", SAGAS.model, 20_000, requests=[FOURTH_FAILS],
+            faults=Faults(duplicates=1)),
     breadth("impatience", "steps given up that may be done, or come late", SAGAS.model, 20_000,
             requests=[PAY], timeouts={"patience": 1, "retry": 1}, faults=Faults(crashes=1)),
     breadth("pivot", "steps that must succeed", SAGAS.model, 20_000, requests=[PIVOT_FIRST, PAY],
@@ -216,10 +220,20 @@ AT_SEARCHES: tuple[ProtocolSearch, ...] = (
 
 MESSAGES = Bank(messaging_invariants, parts=2, fails_at=0)
 REFUSED = ("S2", Begin("r", work(("S2", -11), ("S1", 11))))
+TWO_TO_ONE = ("S1", Begin("w", work(("S1", -2), ("S2", 1), ("S2", 1))))
+
+
+def two_to_one(node_class: type[Any], **options: Any) -> ClusterModel:
+    """Two messages of a transaction go to the same consumer; of a best-effort notification there is only one."""
+    request = PAY if issubclass(node_class, BestEffort) else TWO_TO_ONE
+    return MESSAGES.model(node_class, requests=[request], **options)
+
 
 MESSAGING_SEARCHES: tuple[ProtocolSearch, ...] = (
     breadth("a refusal", "messages that must not go out, or cannot be consumed yet", MESSAGES.model, 20_000,
             requests=[REFUSED, DRAWS], timeouts=2),
+    breadth("two to one", "two messages of a transaction for the same consumer", two_to_one, 20_000,
+            timeouts=1, faults=Faults(duplicates=1)),
     breadth("repeated messages", "what is sent or lost twice", MESSAGES.model, 20_000, requests=[PAY],
             timeouts=1, faults=Faults(crashes=1, duplicates=1)),
     breadth("half messages", "what a broker may believe", MESSAGES.model, 20_000, requests=[PAY],
