@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from distlib.labs.grading import Grade, grade_apart, listed, number_in, shown
+from distlib.core.node import Send
+from distlib.core.trace import Trace
+from distlib.labs.grading import Grade, grade_apart, hidden, listed, number_in, shown
+from distlib.sim.cluster import NodeError
 from distlib.transactions import theory
 from distlib.transactions.costs import counted, run_of
+from distlib.transactions.deadlocks import WoundWait
 from distlib.transactions.invariants import Atomicity
+from distlib.transactions.message import Wound
 from distlib.transactions.presumptions import PresumedAbort
-from distlib.transactions.scenarios import COORDINATOR, ISOLATED, TransactionParams, transaction
-from distlib.transactions.two_phase import TwoPhaseCommit
+from distlib.transactions.scenarios import INITIAL, ISOLATED, NOBODY, TransactionParams, transaction
+from distlib.transactions.two_phase import Branch, TwoPhaseCommit
 
 NUMBERS = (2, 3, 5, 9)
+TO_WRITE = ("log_decision", "needs_acknowledgement", "log_outcome", "log_refusal")
+"""The methods of presumed abort."""
 
 
 # ------------------------------------------------------------ what a presumption saves
@@ -22,12 +30,19 @@ NUMBERS = (2, 3, 5, 9)
 
 def grade_presumed_abort(node_class: Any) -> Grade:
     """Whether ``node_class``, derived from ``TwoPhaseCommit``, costs what presumed abort costs, commits and aborts what
-    it should, and is not derived from ours. Its safety is the judge's affair."""
+    it should, and neither derives from ours nor calls it. Its safety is the judge's affair."""
     if not isinstance(node_class, type) or not issubclass(node_class, TwoPhaseCommit):
         return Grade(False, (f"this takes your class, derived from TwoPhaseCommit, and got {shown(node_class)}",))
     if issubclass(node_class, PresumedAbort):
         return Grade(False, ("derive your class from TwoPhaseCommit: PresumedAbort is what you are asked to write",))
-    return grade_apart(lambda: _costs_as_presumed_abort(node_class))
+
+    def check() -> Grade:
+        with ExitStack() as stack:
+            for name in TO_WRITE:
+                stack.enter_context(hidden(PresumedAbort, name))
+            return _costs_as_presumed_abort(node_class)
+
+    return grade_apart(check)
 
 
 def _costs_as_presumed_abort(node_class: type[TwoPhaseCommit]) -> Grade:
@@ -36,13 +51,16 @@ def _costs_as_presumed_abort(node_class: type[TwoPhaseCommit]) -> Grade:
         for count in NUMBERS:
             try:
                 trace = run_of(node_class, count, situation)
-            except Exception as error:  # whatever a reader's method raises
-                return Grade(False, (f"{situation}, {count} participants: your class raised {error}",))
+            except (Exception, SystemExit) as error:  # whatever a reader's method raises
+                why = (
+                    f"{error}" if isinstance(error, NodeError) else f"your class raised {type(error).__name__}: {error}"
+                )
+                return Grade(False, (f"{situation}, {count} participants: {why}",))
             found, wanted = counted(trace), theory.cost("PresumedAbort", count, situation)
-            ended = {commit for name in trace.nodes if name != "S1" for commit in decisions(trace, name)}
-            if situation in (theory.COMMIT, theory.RESTART) and ended != {True}:
+            ended = [{*decisions(trace, name)} for name in trace.nodes if name != "S1"]
+            if situation in (theory.COMMIT, theory.RESTART) and any(one != {True} for one in ended):
                 return Grade(False, (f"{situation}, {count} participants: not all of them have committed",))
-            if situation in (theory.ABORT, theory.LATE) and True in ended:
+            if situation in (theory.ABORT, theory.LATE) and any(True in one for one in ended):
                 return Grade(False, (f"{situation}, {count} participants: somebody has committed",))
             if found != wanted:
                 remarks.append(
@@ -98,33 +116,98 @@ def grade_partition(params: Any) -> Grade:
     if params.protocol != "three-phase commit":
         return Grade(False, (f"protocol is {params.protocol!r}; the exercise is about 'three-phase commit'",))
     if params.victim != ISOLATED:
-        why = "no node may crash" if params.victim == COORDINATOR else "something has to fail"
+        why = "something has to fail" if params.victim == NOBODY else "no node may crash"
         return Grade(False, (f"victim is {params.victim!r}: {why}; cut the links of a participant ({ISOLATED!r})",))
-    broken = [one for one in transaction(params).violations if one.invariant == Atomicity.name]
+    trace = transaction(params)
+    broken = [one for one in trace.violations if one.invariant == Atomicity.name]
     if not broken:
-        return Grade(False, (
-            f"cut at {params.fails_ms:g} ms for {params.down_ms:g} ms, all decide the same: look when the first "
-            "participant leans, and when the last one would",
-        ))  # fmt: skip
+        return Grade(False, (f"cut at {params.fails_ms:g} ms for {params.down_ms:g} ms, {_why_whole(params, trace)}",))
     if transaction(replace(params, protocol="quorum commit")).violations:
         return Grade(False, ("quorum commit breaks in this run, too; that would be a bug of ours: please report it",))
     return Grade(True, (str(broken[0]), "quorum commit, in the same partition, waits for its majority"))
 
 
+def _why_whole(params: TransactionParams, trace: Trace) -> str:
+    """Why atomicity has not broken in this run, and what to look at."""
+    if params.amount * (params.participants - 1) > INITIAL:
+        return "all abort, whatever is cut: S2 has not the money, and votes no; take a smaller amount"
+    undecided = [name for name in trace.nodes if name != "S1" and not decisions(trace, name)]
+    if len(undecided) == params.participants:
+        return f"nobody decides within {params.duration_ms:g} ms: take a longer duration_ms"
+    if undecided:
+        return (
+            f"the others decide the same, and {', '.join(undecided)} nothing within {params.duration_ms:g} ms: has it "
+            "voted when it is cut off, and is duration_ms long enough?"
+        )
+    return "all decide the same: look when the first participant leans, and when the last one would"
+
+
+# ------------------------------------------------------------ who waits, and who is wounded
+
+AGES_MS = {"S1.1.1": 5.0, "S2.1.1": 9.0, "S2.1.2": 5.0, "S3.1.1": 2.0, "S3.1.2": 7.0}
+"""When transactions have begun; names tell nothing of it, but decide between equals."""
+
+
+def grade_wound_wait(node_class: Any) -> Grade:
+    """Whether ``node_class``, derived from ``WoundWait``, wounds those in the way that are younger, and nobody else.
+    What comes of it is the judge's affair: he lets any rule pass that ends every deadlock."""
+    if not isinstance(node_class, type) or not issubclass(node_class, WoundWait):
+        return Grade(False, (f"this takes your class, derived from WoundWait, and got {shown(node_class)}",))
+
+    def check() -> Grade:
+        with hidden(WoundWait, "on_blocked"):
+            return _wounds_the_younger(node_class)
+
+    return grade_apart(check)
+
+
+def _wounds_the_younger(node_class: type[WoundWait]) -> Grade:
+    for mine, since_ms in AGES_MS.items():
+        others = [one for one in AGES_MS if one != mine]
+        for blockers in (others[:1], others[1:2], others[2:3], others[3:], others[:2], others[::-1]):
+            node = node_class("S1")
+            for name, begun_ms in AGES_MS.items():
+                node.branches[name] = Branch((), name[:2], begun_ms=begun_ms)
+            node.queue = (mine,)
+            words = f"{_with_ages([mine])} waits for {_with_ages(blockers)}"
+            try:
+                node.on_blocked(mine, list(blockers))
+            except (Exception, SystemExit) as error:  # whatever a reader's method raises
+                return Grade(False, (f"{words}: your method raised {type(error).__name__}: {error}",))
+            sent = {(one.to, one.message) for one in node.take_effects() if isinstance(one, Send)}
+            younger = [one for one in blockers if (AGES_MS[one], one) > (since_ms, mine)]
+            if sent != {(one[:2], Wound(one)) for one in younger}:
+                right = f"Wound of {' and of '.join(younger)}, each to its coordinator" if younger else "nothing"
+                given = ", ".join(f"{shown(message)} to {shown(to)}" for to, message in sorted(sent, key=str))
+                return Grade(False, (f"{words}: to be sent is {right}; yours sends {given or 'nothing'}",))
+    return Grade(True, ("those that are younger are wounded, and nobody else",))
+
+
+def _with_ages(names: Sequence[str]) -> str:
+    return ", ".join(f"{one} (begun at {AGES_MS[one]:g} ms)" for one in names)
+
+
 # ------------------------------------------------------------ a plan for a saga
 
 TRIP = {
-    "reserve a seat": "compensatable", "reserve a room": "compensatable", "charge the card": "pivot",
-    "issue the ticket": "retriable", "send the confirmation": "retriable",
+    "charge the card": "pivot", "issue the ticket": "retriable", "reserve a room": "compensatable",
+    "reserve a seat": "compensatable", "send the confirmation": "retriable",
 }  # fmt: skip
-"""The steps of a booking and what they are: a reservation can be taken back; the charge may be refused, and is not
-taken back; ticket and mail succeed in the end when they are tried often enough, and cannot be taken back."""
+"""The steps of a booking, by their letters and not as they may be done, and what they are: a reservation can be taken
+back; the charge may be refused, and is not taken back; ticket and mail succeed in the end when they are tried often
+enough, and cannot be taken back."""
 
 
 def grade_plan(plan: Any) -> Grade:
     """Whether ``plan``, all steps of ``TRIP`` in some order, is a saga that always ends whole or not at all: before the
     pivot what can be taken back, after it what only needs repeating (Garcia-Molina & Salem 1987; Richardson 2018,
     §4.3)."""
+    if isinstance(plan, (set, frozenset)):
+        return Grade(False, (f"{shown(plan)} has no order; this takes a list of steps",))
+    return grade_apart(lambda: _grade_plan(plan))
+
+
+def _grade_plan(plan: Any) -> Grade:
     steps = listed(plan)
     if steps is None:
         return Grade(False, (f"this takes a list of steps, and got {shown(plan)}",))
@@ -133,7 +216,7 @@ def grade_plan(plan: Any) -> Grade:
         return Grade(False, (f"{shown(unknown[0])} is no step; there are {', '.join(TRIP)}",))
     missing = [step for step in TRIP if steps.count(step) != 1]
     if missing:
-        times = "twice" if steps.count(missing[0]) > 1 else "not at all"
+        times = "more than once" if steps.count(missing[0]) > 1 else "not at all"
         return Grade(False, (f"{missing[0]!r} is in your plan {times}; each step is done once",))
     pivot = steps.index("charge the card")
     for at, step in enumerate(steps):
