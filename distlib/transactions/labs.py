@@ -43,7 +43,7 @@ class TransactionLab(TraceLab):
         "Nothing fails": {"victim": scenarios.NOBODY},
         "Too little money": {"amount": 8, "victim": scenarios.NOBODY},
         "The coordinator dies": {"figure": "in doubt and locked"},
-        "It dies later, and they ask each other": {"fails_ms": 30.0, "seed": 3, "figure": "in doubt and locked"},
+        "It dies while it sends": {"victim": scenarios.SENDING, "fails_ms": 24.0, "figure": "in doubt and locked"},
         "Three phases, a dead coordinator": {"protocol": "three-phase commit", "figure": "in doubt and locked"},
         "Three phases, a partition": {
             "protocol": "three-phase commit", "victim": scenarios.ISOLATED, "fails_ms": 25.0,

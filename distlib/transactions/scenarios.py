@@ -45,7 +45,8 @@ AS_WRITTEN = "as the article has it"
 ALL_PROTOCOLS = {**PROTOCOLS, AS_WRITTEN: CommitsBeforeItVotes}
 
 NOBODY, COORDINATOR, PARTICIPANT, ISOLATED = "nobody", "the coordinator", "a participant", "a participant's links"
-VICTIMS = (NOBODY, COORDINATOR, PARTICIPANT, ISOLATED)
+SENDING = "the coordinator, while it sends"
+VICTIMS = (NOBODY, COORDINATOR, SENDING, PARTICIPANT, ISOLATED)
 INITIAL = 10
 
 
@@ -61,7 +62,9 @@ class TransactionParams(Parameters):
     amount: int = parameter(
         2, "amount", low=1, high=20, help=f"S2 pays, the others get it; every account holds {INITIAL} at first"
     )
-    victim: str = parameter(COORDINATOR, "what fails", choices=VICTIMS)
+    victim: str = parameter(
+        COORDINATOR, "what fails", choices=VICTIMS, help="while it sends: S2 gets what it sent last, the others do not"
+    )
     fails_ms: float = parameter(
         16.0, "fails at", unit="ms", low=0, high=400, step=0.5, ceiling="duration_ms",
         help="the coordinator has all votes after two one-way latencies",
@@ -95,16 +98,27 @@ class TransactionParams(Parameters):
         network = Network(Uniform(*self.latency_ms), disk=Constant(self.disk_ms) if self.disk_ms else None)
         nodes = cluster(protocol, names, **settings)
         faults: dict[str, Any] = {
-            COORDINATOR: Crash(self.fails_ms, "S1", self.down_ms),
-            PARTICIPANT: Crash(self.fails_ms, names[-1], self.down_ms),
-            ISOLATED: Partition(self.fails_ms, (names[:-1], names[-1:]), self.down_ms),
+            NOBODY: (),
+            COORDINATOR: coordinator_dies(self.fails_ms, self.down_ms),
+            SENDING: coordinator_dies(self.fails_ms, self.down_ms, names[2:], self.latency_ms[0] / 2),
+            PARTICIPANT: (Crash(self.fails_ms, names[-1], self.down_ms),),
+            ISOLATED: (Partition(self.fails_ms, (names[:-1], names[-1:]), self.down_ms),),
         }
         made = Cluster(
             nodes, network, seed=self.seed, invariants=commit_invariants() if watched else (),
-            faults=() if self.victim == NOBODY else (faults[self.victim],),
+            faults=faults[self.victim],
         )  # fmt: skip
         made.post(0.0, "S1", Begin(shared_out(names[1:], self.amount)))
         return made
+
+
+def coordinator_dies(
+    at_ms: float, down_ms: float, deaf: tuple[str, ...] = (), unsent_ms: float = 0.0
+) -> tuple[Crash | OneWay, ...]:
+    """S1 crashes; what it sent to the ``deaf`` in its last ``unsent_ms`` has not left it."""
+    last_ms = min(at_ms, unsent_ms)
+    unsent = (OneWay(at_ms - last_ms, ("S1",), deaf, last_ms),) if deaf and last_ms else ()
+    return (*unsent, Crash(at_ms, "S1", down_ms))
 
 
 def timers(protocol: type[TwoPhaseCommit], longest_ms: float) -> dict[str, Any]:
@@ -170,10 +184,8 @@ def _crash(
     crash_ms = random.uniform(0.5, 6.0) * params.latency_ms[1]
     deaf = tuple([name for name in node_names(params.participants + 1)[1:] if random.random() < params.deaf])
     made = replace(settings, seed=(params.seed + trial) % 2**31).cluster(watched=False)
-    if deaf:
-        last_ms = min(crash_ms, params.latency_ms[0] / 2)
-        made.schedule(OneWay(crash_ms - last_ms, ("S1",), deaf, last_ms))
-    made.schedule(Crash(crash_ms, "S1", params.down_ms))
+    for fault in coordinator_dies(crash_ms, params.down_ms, deaf, params.latency_ms[0] / 2):
+        made.schedule(fault)
     trace = made.run(crash_ms + params.down_ms + 60 * params.latency_ms[1], until=_all_know)
     found = intervals(trace, "in_doubt")
     blocked_ms = longest_ms(found[found["node"] != "S1"])

@@ -11,6 +11,7 @@ from distlib.transactions.comparison import COLUMNS
 from distlib.transactions.flexible.charts import anomaly_curves, flow_chart
 from distlib.transactions.flexible.labs import FlowLab
 from distlib.transactions.flexible.scenarios import FlowParams, flow
+from distlib.transactions.intervals import intervals
 from distlib.transactions.scenarios import TransactionParams, transaction
 
 QUICK = (labs.TransactionLab, labs.CostLab, labs.ContentionLab, labs.GeographyLab, FlowLab)
@@ -33,6 +34,20 @@ def test_the_presets_that_break_a_promise_say_which() -> None:
     for name in ("Nothing fails", "The coordinator dies", "Three phases, a dead coordinator"):
         lab.preset(name)
         assert all(holds for _, holds, _ in lab.verdicts(lab.result)), name
+
+
+def test_who_has_heard_the_decision_tells_the_others() -> None:
+    """The preset shows what helps: S2 alone has heard, and with *ask each other* nobody waits for S1."""
+    lab = labs.TransactionLab()
+    lab.preset("It dies while it sends")
+    waited_ms = {}
+    for cooperative in (True, False):
+        lab.set(cooperative=cooperative)
+        found = intervals(lab.result, "in_doubt")
+        waited_ms[cooperative] = dict(zip(found["node"], found["end_ms"], strict=True))
+    back_ms = lab.params.fails_ms + lab.params.down_ms
+    assert waited_ms[True]["S2"] == waited_ms[False]["S2"] < 40
+    assert all(waited_ms[True][name] < 100 < back_ms < waited_ms[False][name] for name in ("S3", "S4"))
 
 
 def test_a_dead_coordinator_blocks_two_phases_alone() -> None:
