@@ -72,6 +72,18 @@ def test_the_flow_lab_shows_the_way_back_and_the_invariants_of_its_protocol() ->
     assert len(set(map(frozenset, names.values()))) == 3
 
 
+def test_after_the_pivot_a_saga_waits_for_a_service_that_is_down_and_before_it_turns_back() -> None:
+    """The preset, and the same failure without a pivot: asking again and again is no new patience."""
+    lab = FlowLab()
+    lab.preset("After the pivot, only forward")
+    ended = {}
+    for pivot in (2, 0):
+        lab.set(pivot=pivot)
+        rows = dict(lab.table(lab.result).itertuples(index=False))
+        ended[pivot] = rows["the transaction"].split(",")[0], rows["changes seen"]
+    assert ended == {2: ("done", "3"), 0: ("not done", "2")}
+
+
 def _verdicts(lab: FlowLab, protocol: str) -> list[tuple[str, bool | None, str]]:
     lab.set(protocol=protocol, refused=0)
     return list(lab.verdicts(lab.result))

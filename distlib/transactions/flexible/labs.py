@@ -30,7 +30,7 @@ class FlowLab(TraceLab):
     figures = {"forward and back": charts.flow_chart, "space-time": draw_spacetime, "roles": draw_roles}
     presets = {
         "The last step is refused": {"refused": 3},
-        "After the pivot, only forward": {"pivot": 1, "refused": 1},
+        "After the pivot, only forward": {"pivot": 2, "crashed": "S3", "crash_ms": 8.0, "down_ms": 300.0},
         "The orchestrator crashes": {"crashed": "S1", "crash_ms": 8.0, "refused": 3},
         "TCC: try, then cancel": {"protocol": "TCC", "refused": 3, "figure": "space-time"},
         "AT: rolled back by undo log": {"protocol": "AT", "refused": 3},

@@ -88,8 +88,9 @@ class Saga(Service):
             self.output(Began(message.gid))
             self.go_on(message.gid)
 
-    def go_on(self, saga: str) -> None:
-        """Ask for the next step, or the next compensation; without one, the saga is over."""
+    def go_on(self, saga: str, again: bool = False) -> None:
+        """Ask for the next step, or the next compensation; without one, the saga is over. Who asks ``again`` has no
+        more patience with a step than before."""
         one = self.sagas[saga]
         if one.ended:
             self.release(saga)
@@ -102,7 +103,7 @@ class Saga(Service):
             more = () if one.back else (self.is_retriable(one, step),)
             self.send_after_sync(node, request(saga, step, operations, *more))
             self.wait(saga)
-            if not one.back:
+            if not (one.back or again):
                 self.be_patient(saga)
 
     def next_compensation(self, one: Progress) -> int:
@@ -164,7 +165,7 @@ class Saga(Service):
     def on_retry_timeout(self, saga: str) -> None:
         """No answer: ask again. Services know a repeated request."""
         if saga in self.open_here():
-            self.go_on(saga)
+            self.go_on(saga, again=True)
 
     def recover(self, saga: str) -> None:
         """After a crash, the saga log says where to go on (GMS §5); what was under way is asked again."""
@@ -288,7 +289,7 @@ class ChoreographedSaga(Saga):
         self.events[event.saga, step, back] = (work[step][0], event)
         self.go_on(event.saga)
 
-    def go_on(self, saga: str) -> None:
+    def go_on(self, saga: str, again: bool = False) -> None:
         """Send what is not heard, perhaps again."""
         for (name, _, _), event in self.events.items():
             if name == saga and event is not None:
