@@ -163,9 +163,11 @@ def services(node_class: type[Any], random: Random, names: tuple[NodeId, ...]) -
 
 
 def askers(parts: int, fails_at: int, random: Random, servers: Sequence[Any]) -> list[Node]:
-    """Two clients. Who pays comes first, who gets the money last, so that nobody can have spent what is taken back
-    (Richardson 2018, §4.3.2); in three of ten the step ``fails_at`` cannot be done."""
+    """Two clients. Who pays comes first, and that is the pivot, so that nobody can have spent what is taken back
+    (Richardson 2018, §4.3.2); with semantic locks nobody can either, and some sagas have no pivot. In three of ten the
+    step ``fails_at`` cannot be done."""
     names = [one.id for one in servers]
+    pivots = (None, 0) if getattr(servers[0], "semantic_locks", False) else (0,)
     clients: list[Node] = []
     for number in (1, 2):
         script = []
@@ -173,7 +175,7 @@ def askers(parts: int, fails_at: int, random: Random, servers: Sequence[Any]) ->
             chosen, amount = random.sample(names, parts), random.randint(2, 4)
             amounts = (-amount, amount - 1, 1) if parts == 3 else (-amount, amount)
             work: list[Any] = [(name, (Add("x", one),)) for name, one in zip(chosen, amounts, strict=True)]
-            pivot = random.choice((None, 0)) if parts == 3 else None
+            pivot = random.choice(pivots) if parts == 3 else None
             if random.random() < 0.3:
                 work[fails_at], pivot = (work[fails_at][0], (UNPAYABLE,)), None
             script.append((random.choice(names), flexible.Begin(f"C{number}.{count}", tuple(work), pivot)))
