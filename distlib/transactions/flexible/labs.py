@@ -34,7 +34,9 @@ class FlowLab(TraceLab):
         "The orchestrator crashes": {"crashed": "S1", "crash_ms": 8.0, "refused": 3},
         "TCC: try, then cancel": {"protocol": "TCC", "refused": 3, "figure": "space-time"},
         "AT: rolled back by undo log": {"protocol": "AT", "refused": 3},
-        "Message table": {"protocol": "message table", "loss": 0.3, "duplication": 0.3},
+        "Message table": {
+            "protocol": "message table", "loss": 0.3, "duplication": 0.3, "seed": 4, "figure": "space-time",
+        },
         "Half message and check-back": {
             "protocol": "transactional message", "crashed": "S1", "crash_ms": 8.0, "figure": "space-time",
         },
