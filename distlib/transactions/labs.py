@@ -17,7 +17,7 @@ from distlib.labs.work import Progress
 from distlib.transactions import charts, comparison, costs, scenarios, theory
 from distlib.transactions.intervals import intervals, longest_ms
 from distlib.transactions.invariants import commit_invariants
-from distlib.transactions.message import Told, Wrote
+from distlib.transactions.message import Wrote
 
 KINDS = (
     "Begin", "Prepare", "Vote", "Commit", "Abort", "Acknowledge", "Inquire", "PreCommit", "PreAbort", "StageRequest",
@@ -55,21 +55,28 @@ class TransactionLab(TraceLab):
 
     def table(self, result: Any) -> pd.DataFrame:
         trace: Trace = result
-        told = trace.outputs_of(Told)
+        told = scenarios.client_told(trace, self.params.disk_ms)
         doubts, locks = intervals(trace, "in_doubt"), intervals(trace, "locked")
         forced = sum(one.event.forced for one in trace.outputs_of(Wrote))
         between = [one for one in trace.sent if one[2] != one[3] and one[2] in trace.nodes]
         outcome = "it was told nothing"
-        if told:
-            outcome = f"{'committed' if told[0].event.commit else 'aborted'}, at {told[0].time_ms:,.0f} ms"
+        if told is not None:
+            outcome = f"{'committed' if told[0] else 'aborted'}, at {told[1]:,.0f} ms"
         rows = {
             "the client": outcome,
-            "longest in doubt": f"{longest_ms(doubts):,.0f} ms",
-            "longest with a lock": f"{longest_ms(locks):,.0f} ms",
+            "longest in doubt": _longest(doubts),
+            "longest with a lock": _longest(locks),
             "messages between nodes": f"{len(between)}",
             "forced writes": f"{forced}",
         }
         return pd.DataFrame(rows.items(), columns=["in this run", "value"])
+
+
+def _longest(found: pd.DataFrame) -> str:
+    """The longest of these intervals; "and on" where the run has ended before it."""
+    longest = longest_ms(found)
+    open_ = (~found["ended"].astype(bool) & (found["end_ms"] - found["start_ms"] == longest)).any()
+    return f"{longest:,.0f} ms{' and on' if open_ else ''}"
 
 
 class BlockingLab(Lab):

@@ -12,7 +12,9 @@ from distlib.transactions.flexible.charts import anomaly_curves, flow_chart
 from distlib.transactions.flexible.labs import FlowLab
 from distlib.transactions.flexible.scenarios import FlowParams, flow
 from distlib.transactions.intervals import intervals
-from distlib.transactions.scenarios import TransactionParams, transaction
+from distlib.transactions.message import Finished, Prepared, Wrote
+from distlib.transactions.scenarios import BlockingParams, TransactionParams, blocking, transaction
+from tests.every_control import MOST_EVENTS, counted
 
 QUICK = (labs.TransactionLab, labs.CostLab, labs.ContentionLab, labs.GeographyLab, FlowLab)
 
@@ -50,11 +52,53 @@ def test_who_has_heard_the_decision_tells_the_others() -> None:
     assert all(waited_ms[True][name] < 100 < back_ms < waited_ms[False][name] for name in ("S3", "S4"))
 
 
+@pytest.mark.parametrize(("fails_ms", "said"), [(400.0, "committed, at 80 ms"), (70.0, "it was told nothing")])
+def test_the_client_hears_of_a_decision_when_that_is_on_disk(fails_ms: float, said: str) -> None:
+    """All votes are there at 60 ms; the decision is written until 80 ms."""
+    lab = labs.TransactionLab(latency_ms=(10.0, 10.0), disk_ms=20.0, duration_ms=500.0, fails_ms=fails_ms)
+    assert dict(lab.table(lab.result).itertuples(index=False))["the client"] == said
+
+
+def test_what_has_not_ended_in_the_run_goes_on() -> None:
+    rows = dict(labs.TransactionLab(duration_ms=100.0).table(transaction(TransactionParams(duration_ms=100.0))).values)
+    assert rows["longest in doubt"].endswith(" ms and on") and rows["longest with a lock"].endswith(" ms and on")
+    lab = FlowLab(duration_ms=50.0, latency_ms=(15.0, 15.0))
+    assert dict(lab.table(lab.result).values)["others see it half done for"].endswith(" ms and on")
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("protocol", ["two-phase commit", "presumed commit", "three-phase commit", "Paxos Commit"])
+def test_the_rows_are_what_is_counted_one_by_one(protocol: str, seed: int) -> None:
+    """Doubt from the records alone: from prepared to finished; messages from what was sent, S1's to itself left out."""
+    lab = labs.TransactionLab(protocol=protocol, seed=seed, duration_ms=2000.0)
+    rows, trace = dict(lab.table(lab.result).values), lab.result
+    prepared, longest, forced = dict[str, float](), 0.0, 0
+    for one in trace.outputs_of(Wrote):
+        forced += one.event.forced
+        if isinstance(one.event.record, Prepared):
+            prepared[one.node] = one.time_ms
+        elif isinstance(one.event.record, Finished):
+            longest = max(longest, one.time_ms - prepared[one.node])
+    assert rows["longest in doubt"] == f"{longest:,.0f} ms" and rows["forced writes"] == str(forced)
+    sent = sum(one[2].startswith("S") and one[2] != one[3] for one in trace.sent)
+    assert rows["messages between nodes"] == str(sent)
+
+
 def test_a_dead_coordinator_blocks_two_phases_alone() -> None:
     lab = labs.BlockingLab(trials=12)
     table = lab.table(lab.result).set_index("protocol")
     assert table.loc["two-phase commit", "longest (ms)"] > 900
     assert (table["longest (ms)"].drop("two-phase commit") < 150).all()
+
+
+def test_the_most_crashes_of_the_most_asking_participants_are_not_too_much() -> None:
+    """Near nodes ask all the time while the coordinator is away: that once made a run of minutes."""
+    specs = BlockingParams.specs()
+    most = {name: specs[name].high for name in ("participants", "down_ms", "deaf")}
+    near = (specs["latency_ms"].low,) * 2
+    with counted() as cost:
+        blocking(BlockingParams(trials=specs["trials"].low, latency_ms=near, **most))
+    assert cost.events * specs["trials"].high / specs["trials"].low <= MOST_EVENTS
 
 
 def test_what_is_counted_is_what_the_formulas_say() -> None:

@@ -62,7 +62,7 @@ class FlowLab(TraceLab):
         )
         rows = {
             "the transaction": ended,
-            "others see it half done for": f"{half_ms:,.0f} ms",
+            "others see it half done for": f"{half_ms:,.0f} ms{'' if over or not steps else ' and on'}",
             "changes seen": f"{sum(not one.event.back for one in steps)}",
             "taken back": f"{sum(one.event.back for one in steps)}",
             "messages between nodes": f"{len(between)}",
