@@ -9,7 +9,7 @@ from distlib.transactions import charts, labs
 from distlib.transactions.charts import doubt_bars, side_by_side, state_chart
 from distlib.transactions.comparison import COLUMNS
 from distlib.transactions.flexible.charts import anomaly_curves, flow_chart
-from distlib.transactions.flexible.labs import FlowLab
+from distlib.transactions.flexible.labs import AnomalyLab, FlowLab
 from distlib.transactions.flexible.scenarios import FlowParams, flow
 from distlib.transactions.intervals import intervals
 from distlib.transactions.message import Finished, Prepared, Wrote
@@ -126,6 +126,16 @@ def test_after_the_pivot_a_saga_waits_for_a_service_that_is_down_and_before_it_t
         rows = dict(lab.table(lab.result).itertuples(index=False))
         ended[pivot] = rows["the transaction"].split(",")[0], rows["changes seen"]
     assert ended == {2: ("done", "3"), 0: ("not done", "2")}
+
+
+def test_where_nothing_is_read_the_lab_says_so_and_draws_no_zero() -> None:
+    lab = AnomalyLab(clients=(1,), transfers=10, readings=10)
+    lab.wait()
+    assert [holds for _, holds, _ in lab.verdicts(lab.result)] == [True]
+    starved = lab.result.assign(readings=0, read_skew=float("nan"))
+    assert lab.verdicts(starved)[0][1:] == (False, "two-phase commit, 1 clients")
+    shown = {trace.name: list(trace.y) for trace in anomaly_curves(starved).data if trace.xaxis in (None, "x")}
+    assert all(one != one for ys in shown.values() for one in ys)
 
 
 def _verdicts(lab: FlowLab, protocol: str) -> list[tuple[str, bool | None, str]]:

@@ -16,7 +16,15 @@ from distlib.transactions.bank import Operations, Read, Work
 from distlib.transactions.client import Teller
 from distlib.transactions.deadlocks import WoundWait
 from distlib.transactions.flexible.message import Applied, Displayed, Ended, Summed
-from distlib.transactions.flexible.scenarios import HORIZON_MS, RICH, RUNNERS, AnomalyParams, Clients, Runner
+from distlib.transactions.flexible.scenarios import (
+    HORIZON_EVENTS,
+    HORIZON_MS,
+    RICH,
+    RUNNERS,
+    AnomalyParams,
+    Clients,
+    Runner,
+)
 from distlib.transactions.message import Begin, Finished, Outcome, Prepared, Told, Wrote
 
 
@@ -63,7 +71,7 @@ def run_two_phase(params: AnomalyParams, clients: int, *, read_only_votes: bool 
     cluster = Cluster(nodes, Network(Uniform(*params.latency_ms)), seed=params.seed, record=False)
     asking = TwoPhaseClients(params)
     asking.ask(cluster, clients)
-    cluster.run(HORIZON_MS, until=asking.are_through)
+    cluster.run(HORIZON_MS, max_events=HORIZON_EVENTS, until=asking.are_through)
     return list(translated(cluster.outputs))
 
 

@@ -94,6 +94,12 @@ class AnomalyLab(Lab):
                 raise
         return pd.concat(parts, ignore_index=True)
 
+    def verdicts(self, result: pd.DataFrame) -> Sequence[LabVerdict]:
+        """Where nothing is read, or nothing is done, there is no share of it."""
+        none = result[(result["readings"] == 0) | (result["done"] == 0)]
+        first = "" if none.empty else f"{none.iloc[0]['protocol']}, {none.iloc[0]['clients']} clients"
+        return [("Something is read, and something done, at every point", none.empty, first)]
+
     def table(self, result: pd.DataFrame) -> pd.DataFrame:
         most = result[result["clients"] == result["clients"].max()]
         shown = most[["protocol", "done", "failed", "readings", "read_skew", "dirty_reads", "lost_updates", "per_s"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -135,6 +136,10 @@ class AnomalyParams(Parameters):
     think_ms: float = parameter(20.0, "think time", unit="ms", low=1, high=500, help="mean, between two transfers")
     seed: int = parameter(7, "seed", low=0, high=2**31, help="all chance comes from here; same seed, same run")
 
+    def check(self) -> None:
+        if len(set(self.clients)) < len(self.clients):
+            raise ValueError(f"clients holds a number twice: {', '.join(map(str, self.clients))}; each is one point")
+
     @property
     def names(self) -> tuple[NodeId, ...]:
         """The services whose accounts are used."""
@@ -153,8 +158,9 @@ class AnomalyParams(Parameters):
 
 RICH = 100_000
 """What an account holds at first: so much that nobody is refused for want of money."""
-HORIZON_MS = 6_000.0
-"""A point ends here, even if readers or writers have not come through."""
+HORIZON_MS, HORIZON_EVENTS = 6_000.0, 400_000
+"""A point ends here, even if readers or writers have not come through: behind semantic locks, near clients are refused
+without end while a reader waits."""
 
 Runner = Callable[[AnomalyParams, int], Sequence[Happened]]
 """Runs so many clients under a protocol and returns what nodes told: ``Applied``, ``Displayed``, ``Summed``, ``Ended``,
@@ -215,7 +221,7 @@ def run_clients(protocol: str, params: AnomalyParams, clients: int) -> Sequence[
     cluster = Cluster(nodes, Network(Uniform(*params.latency_ms)), seed=params.seed, record=False)
     asking = Clients(params)
     asking.ask(cluster, clients)
-    cluster.run(HORIZON_MS, until=asking.are_through)
+    cluster.run(HORIZON_MS, max_events=HORIZON_EVENTS, until=asking.are_through)
     return cluster.outputs
 
 
@@ -225,7 +231,8 @@ RUNNERS: dict[str, Runner] = {protocol: partial(run_clients, protocol) for proto
 def anomalies(params: AnomalyParams = AnomalyParams(), runners: Mapping[str, Runner] = RUNNERS) -> pd.DataFrame:
     """One row a protocol and number of clients: ``protocol``, ``clients``, ``done`` and ``failed`` transfers,
     ``readings``, ``per_s`` (transfers done, a second); of a thousand readings, ``dirty_reads`` and ``read_skew``; of a
-    thousand transfers done, ``lost_updates``. See ``count`` for what is one."""
+    thousand transfers done, ``lost_updates``. See ``count`` for what is one. Of no readings, or of no transfers done,
+    there is no share (NaN)."""
     import pandas as pd
 
     rows = []
@@ -257,8 +264,8 @@ def count(outputs: Sequence[Happened], total: int) -> dict[str, float]:
 
 
 def per_thousand(cases: int, among: int) -> float:
-    """How many of a thousand."""
-    return 1_000 * cases / among if among else 0.0
+    """How many of a thousand; of none, that is no number (NaN)."""
+    return 1_000 * cases / among if among else math.nan
 
 
 def dirty_readings(outputs: Sequence[Happened], done: Mapping[str, bool]) -> set[tuple[str, int]]:

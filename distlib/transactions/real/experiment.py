@@ -106,6 +106,10 @@ class EveryWayParams(KillParams):
         help="run one after the other")  # fmt: skip
     step: str = parameter("committed", "step", choices=STEPS, help="when: sagas and the like prepare nothing")
 
+    def check(self) -> None:
+        if len(set(self.protocols)) < len(self.protocols):
+            raise ValueError(f"protocols holds a way twice: {', '.join(self.protocols)}; each is run once")
+
     def warnings(self) -> list[str]:
         """Steps that do not come with some of the protocols."""
         return [warning for protocol in self.protocols for warning in self.never(protocol)]

@@ -144,6 +144,11 @@ def test_steps_that_never_come_are_remarked() -> None:
         RealTransactionsParams(victim="C")
 
 
+def test_a_way_is_run_once() -> None:
+    with pytest.raises(ValueError, match="holds a way twice: saga, AT, saga; each is run once"):
+        EveryWayParams(protocols=("saga", "AT", "saga"))
+
+
 def test_several_ways_are_the_same_run_but_for_the_way() -> None:
     params = EveryWayParams(protocols=("saga", "outbox"), step="decided", nth=3, seed=5)
     assert params.warnings() == ["the step 'decided' does not come in the protocol 'outbox': nobody will be killed"]
