@@ -3,13 +3,15 @@ one method."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from distlib.core.mutant import LINEARIZABILITY, LIVENESS, mutant, seen_in
 from distlib.core.node import NodeId
 from distlib.replication.message import ClientReply
+from distlib.transactions.bank import Operations, Read, applied, refusal
 from distlib.transactions.deadlocks import DetectsDeadlocks, WoundWait
-from distlib.transactions.invariants import Atomicity, Effects, Isolation, Validity
+from distlib.transactions.invariants import Atomicity, Conservation, Effects, Isolation, Validity
 from distlib.transactions.message import (
     Acknowledge,
     Answer,
@@ -23,6 +25,7 @@ from distlib.transactions.message import (
     Record,
     Told,
     Vote,
+    Waiter,
     Wound,
 )
 from distlib.transactions.presumptions import PresumedAbort, PresumedCommit
@@ -177,7 +180,7 @@ class VotesFromMemory(TwoPhaseCommit):
         self.start_timer("inquire", self.inquire_ms, transaction)
 
 
-@mutant("Locks are held until the decision.", f"{BHG}, §3.5", Isolation, "two at once")
+@mutant("Locks are held until the decision.", f"{BHG}, chapter 3", Isolation, "two at once")
 class FreesLocksAtPrepare(TwoPhaseCommit):
     """Lets others at its accounts as soon as it has voted."""
 
@@ -248,13 +251,32 @@ class AlwaysRefuses(TwoPhaseCommit):
         return "no"
 
 
-@mutant("Freed locks go to those who wait.", f"{BHG}, §3.2", LIVENESS, "in line")
+@mutant("Freed locks go to those who wait.", f"{BHG}, chapter 3", LIVENESS, "in line")
 class LetsThemWait(TwoPhaseCommit):
     """Does not look who waits for the locks that it frees."""
 
     def let_go(self, transaction: str) -> None:
         self.branches.pop(transaction, None)
         self.queue = tuple([one for one in self.queue if one != transaction])
+
+
+@mutant("A transaction reads what is committed, and what it has written itself by then.", f"{BHG}, chapter 1",
+        LINEARIZABILITY, "reads")  # fmt: skip
+class ReadsAhead(TwoPhaseCommit):
+    """Reads the balances as they will be when all of the transaction is done."""
+
+    def reads(self, operations: Operations) -> Reads:
+        after = applied(self.balances, operations)
+        return tuple([(f"{self.id}.{one.account}", after[one.account]) for one in operations if isinstance(one, Read)])
+
+
+@mutant("Money that a transaction has taken out is gone for the next one.", f"{BHG}, chapter 1", Effects,
+        "two at once")  # fmt: skip
+class LooksAtTheFirstBalances(TwoPhaseCommit):
+    """Asks whether there was enough money at first."""
+
+    def reason_to_refuse(self, branch: Branch) -> str:
+        return refusal(dict(self.initial), branch.operations)
 
 
 # --- presumptions -----------------------------------------------------------------------------------------------
@@ -294,10 +316,19 @@ class ForgetsAborts(PresumedCommit):
         return False
 
 
+@mutant("Presumed commit: a commit is on disk before anybody hears of it.", f"{MLO}, §4", Atomicity,
+        "coordinator crashes")  # fmt: skip
+class WritesCommitsLazily(PresumedCommit):
+    """Does not force its commits: until one is on disk, a crash makes it abort what it has committed."""
+
+    def log_decision(self, transaction: str, commit: bool, receivers: tuple[NodeId, ...]) -> None:
+        (self.write if commit else self.force)(Decided(transaction, commit, receivers))
+
+
 # --- locks ------------------------------------------------------------------------------------------------------
 
 
-@mutant("What is decided, cannot be wounded.", "Rosenkrantz, Stearns & Lewis 1978, §4.2", Atomicity, "deadlock")
+@mutant("What is decided, cannot be wounded.", "Rosenkrantz, Stearns & Lewis 1978", Atomicity, "deadlock")
 class WoundsTheDecided(WoundWait):
     """Aborts a transaction for an older one, even after it has decided to commit."""
 
@@ -306,7 +337,7 @@ class WoundsTheDecided(WoundWait):
             self.decide(message.transaction, False)
 
 
-@mutant("The older does not wait for the younger.", "Rosenkrantz, Stearns & Lewis 1978, §4.2", LIVENESS,
+@mutant("The older does not wait for the younger.", "Rosenkrantz, Stearns & Lewis 1978", LIVENESS,
         "crossing transfers")  # fmt: skip
 class NeverWounds(WoundWait):
     """Waits for everybody."""
@@ -315,12 +346,30 @@ class NeverWounds(WoundWait):
         pass
 
 
-@mutant("Probes follow every edge.", "Chandy, Misra & Haas 1983, §3", LIVENESS, "crossing transfers")
+@mutant("Probes follow every edge.", "Chandy, Misra & Haas 1983", LIVENESS, "crossing transfers")
 class DropsProbes(DetectsDeadlocks):
     """Looks for circles of one."""
 
     def on_probe(self, sender: NodeId, message: Probe) -> None:
         pass
+
+
+@mutant("Only the younger is wounded.", "Rosenkrantz, Stearns & Lewis 1978", LIVENESS, "ages")
+class WoundsEverybody(WoundWait):
+    """Wounds whoever is in its way, older or younger: everybody may be aborted again and again."""
+
+    def on_blocked(self, transaction: str, blockers: list[str]) -> None:
+        for one in map(self.waiter, blockers):
+            self.send(one.coordinator, Wound(one.transaction))
+
+
+@mutant("A deadlock is a circle.", "Chandy, Misra & Haas 1983", LIVENESS, "no circle")
+class TakesWaitingForADeadlock(DetectsDeadlocks):
+    """Lets the youngest give way wherever somebody waits."""
+
+    def pass_on(self, search: str, chain: tuple[Waiter, ...], blockers: list[str]) -> None:
+        youngest = max((*chain, *map(self.waiter, blockers)), key=lambda waiter: (waiter.begun_ms, waiter.transaction))
+        self.send(youngest.coordinator, Wound(youngest.transaction))
 
 
 # --- trees ------------------------------------------------------------------------------------------------------
@@ -334,3 +383,20 @@ class VotesForItselfAlone(TreeCommit):
         super().on_prepare(sender, message)
         if message.below and message.transaction in self.own:
             self.on_all_yes(message.transaction)
+
+
+@mutant("Who passes the decision on, hears it.", f"{MLO}, §3", Atomicity, "a tree of readers")
+class LeavesThoseBelow(TreeCommit):
+    """Has only read, and leaves with its vote, though others wait below."""
+
+    def may_leave(self, transaction: str, branch: Branch) -> bool:
+        return TwoPhaseCommit.may_leave(self, transaction, branch)
+
+
+@mutant("All who take part are asked.", f"{MLO}, §2", Conservation, "tree")
+class AsksThoseRightBelow(TreeCommit):
+    """Asks the nodes right below it, and tells them of nobody below them."""
+
+    def requests(self, transaction: str, one: Round) -> Iterator[tuple[NodeId, Prepare]]:
+        for node, request in super().requests(transaction, one):
+            yield node, replace(request, below=())

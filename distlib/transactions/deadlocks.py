@@ -33,7 +33,7 @@ class GivesWay(TwoPhaseCommit):
 
 @dataclass
 class RefusesToWait(TwoPhaseCommit):
-    """Aguilera et al., *Sinfonia* (2007), §3.4: whose locks are not free at once, votes no. Nobody waits, and so nobody
+    """Aguilera et al., *Sinfonia* (2007): whose locks are not free at once, votes no. Nobody waits, and so nobody
     in a circle; much is done in vain."""
 
     def on_blocked(self, transaction: str, blockers: list[str]) -> None:
@@ -45,7 +45,7 @@ class RefusesToWait(TwoPhaseCommit):
 
 @dataclass
 class WoundWait(GivesWay):
-    """Rosenkrantz, Stearns & Lewis, *System Level Concurrency Control for Distributed Database Systems* (1978), §4.2:
+    """Rosenkrantz, Stearns & Lewis, *System Level Concurrency Control for Distributed Database Systems* (1978):
     the older transaction wounds the younger one that is in its way, the younger waits for the older. Nobody waits for a
     younger one for long, so there is no circle."""
 
@@ -79,7 +79,7 @@ class DetectsDeadlocks(GivesWay):
         self.start_timer("probe", self.probe_ms, transaction)
 
     def on_probe_timeout(self, transaction: str) -> None:
-        """Still waiting: search anew (§3: a node may initiate any number of probe computations, each with its own
+        """Still waiting: search anew (a node may initiate any number of probe computations, each with its own
         number)."""
         if transaction in self.queue:
             self.on_blocked(transaction, self.blockers(transaction))
@@ -95,7 +95,7 @@ class DetectsDeadlocks(GivesWay):
 
     def on_probe(self, sender: NodeId, message: Probe) -> None:
         """At its coordinator, one knows who has not voted and may be waiting; such a participant knows for whom. Of all
-        ways of one search to a transaction, one is enough (§3: *dependent*)."""
+        ways of one search to a transaction, one is enough (*dependent*, in the paper)."""
         last = message.chain[-1].transaction
         if message.handed_down:
             if last in self.queue:

@@ -101,7 +101,7 @@ class Effects(CommitInvariant):
     """
 
     name = "effects"
-    paper = "Gray 1978, §5.8: a committed transaction's effects survive any crash, an aborted one's are undone"
+    paper = "Gray 1978: a committed transaction's effects survive any crash, an aborted one's are undone"
     initial: Hashable = frozenset()
 
     def after_server(self, ghost: frozenset[Any], nodes: Nodes, server: Any) -> Hashable:
@@ -134,7 +134,7 @@ class Isolation(CommitInvariant):
     """No two transactions that need the same account, one of them to change it, are in doubt at one node."""
 
     name = "isolation"
-    paper = "Bernstein, Hadzilacos & Goodman 1987, §3.5: strict two-phase locking holds locks until the decision"
+    paper = "Bernstein, Hadzilacos & Goodman 1987, chapter 3: strict two-phase locking holds locks until the decision"
 
     def after_server(self, ghost: Any, nodes: Nodes, server: Any) -> Hashable:
         over = {transaction for transaction, _ in server.outcomes}
@@ -145,6 +145,42 @@ class Isolation(CommitInvariant):
                     f"{one.transaction} and {other.transaction} are both prepared at {server.id} and need one account"
                 )
         return ghost
+
+
+def services(nodes: Nodes) -> list[Any]:
+    """The nodes that hold accounts."""
+    return [node for node in nodes.values() if hasattr(node, "balances")]
+
+
+class Conservation(Invariant):
+    """Where transactions move money and make none: once none is open, the accounts hold together what they held at
+    first, and nothing is left reserved, locked or to be undone. The ghost: the sum at first."""
+
+    name = "conservation of money"
+    paper = "Gray 1978: all of it is done, or nothing; Garcia-Molina & Salem 1987, §1: a partial execution is amended"
+
+    def before(self, nodes: Nodes) -> Hashable:
+        return sum(balance for node in services(nodes) for _, balance in node.initial)
+
+    def after(self, ghost: int, nodes: Nodes, changed: NodeId) -> int:
+        members = services(nodes)
+        if not all(node.balances for node in members) or any(node.open_here() for node in members):
+            return ghost
+        if left := [f"{node.id} still holds {what}" for node in members for what in leftovers(node)]:
+            raise Broken(f"nothing is open, and {left[0]}")
+        now = sum(sum(node.balances.values()) for node in members)
+        if now != ghost:
+            held = ", ".join(f"{node.id} {dict(node.balances)}" for node in members)
+            raise Broken(f"nothing is open, and {held} make {now}; at first there were {ghost}")
+        return ghost
+
+
+def leftovers(node: Any) -> Iterator[str]:
+    """What a node holds for a transaction, in words."""
+    for name in ("pending", "frozen", "undo", "locks"):
+        for key, value in getattr(node, name, {}).items():
+            if value:
+                yield f"{key} in {name}"
 
 
 def commit_invariants() -> tuple[Invariant, ...]:

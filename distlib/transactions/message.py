@@ -50,7 +50,7 @@ class Outcome:
         return f"{self.transaction} {'committed' if self.commit else 'aborted'}"
 
 
-# --- the first phase (Gray 1978, §5.8.3.3; Mohan, Lindsay & Obermarck 1986, §2) --------------------------------
+# --- the first phase (Gray 1978; Mohan, Lindsay & Obermarck 1986, §2) --------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class PreDecide:
 
 @dataclass(frozen=True, slots=True)
 class StageRequest:
-    """How far are you? Somebody wants to end the transaction of these voters (Skeen 1981, §6)."""
+    """How far are you? Somebody wants to end the transaction of these voters (Skeen 1981)."""
 
     transaction: str
     voters: tuple[NodeId, ...]

@@ -174,10 +174,10 @@ class PaxosCommit(TriesAgain):
         return None if None in votes else True
 
     def electorate(self, transaction: str) -> tuple[NodeId, ...]:
-        """Whose votes make up the transaction, as far as this node knows."""
+        """Whose votes make up the transaction, which this node leads or takes part in."""
         if transaction in self.rounds:
             return self.voters(self.rounds[transaction].work)
-        return self.electorates.get(transaction, ())
+        return self.branches[transaction].voters
 
     def end(self, transaction: str, electorate: tuple[NodeId, ...], commit: bool) -> None:
         """Tell all what the votes say: the leader, or whoever has taken the lead."""
@@ -244,12 +244,6 @@ class PaxosCommit(TriesAgain):
         else:
             node.phase = Phase.IDLE
             node.begin_ballot()
-
-    def start(self) -> None:
-        """Who was in doubt, still knows who else voted."""
-        super().start()
-        for transaction, branch in self.branches.items():
-            self.electorates[transaction] = branch.voters
 
 
 def transaction_leader(transaction: str, coordinator: NodeId | None) -> NodeId:

@@ -16,13 +16,17 @@ from distlib.transactions.searches import (
     ENDS,
     FAULTS,
     OPPOSITE,
+    READS,
     REQUEST_OF_TWO,
     SLOW_DISKS,
     TOO_MUCH,
     TX,
+    UNDISTURBED,
     commit_model,
     in_doubt,
+    looking,
     under_way,
+    undisturbed,
 )
 
 SEEDS = range(1, 16)
@@ -42,6 +46,9 @@ BLOCKED = Simulation(
     partial(survivors, acceptors=node_names(5)), blocked, SEEDS, "simulated runs whose leader dies", (0, 300), LIVENESS
 )
 
+LOOKING = replace(READS, cluster=partial(looking, readers_leave=False))
+NOTHING_FAILS = replace(UNDISTURBED, cluster=partial(undisturbed, readers_leave=False))
+
 PAXOS_COMMIT_SEARCHES: tuple[ProtocolSearch, ...] = (
     breadth("too little money", "a participant that cannot commit", commit_model, 5_000, requests=[TOO_MUCH]),
     breadth("votes", "the decision, while votes come in", commit_model, 10_000, requests=[REQUEST_OF_TWO]),
@@ -58,9 +65,11 @@ PAXOS_COMMIT_SEARCHES: tuple[ProtocolSearch, ...] = (
            Leg({"timeouts": {"S3.inquire": 1}}, max_states=12_000)),
     simulated("simulated faults", "real timers, clients; crashes, partitions, loss", replace(FAULTS, seeds=SEEDS)),
     simulated("slow disks", "what is told before it is written", replace(SLOW_DISKS, seeds=SEEDS), family="histories"),
+    simulated("reads", "what clients are told of the balances", LOOKING, family="histories"),
     simulated("blocking", "whether a dead leader leaves others in doubt", BLOCKED, family="liveness"),
     simulated("ends", "a protocol that is safe because it does nothing", replace(ENDS, seeds=SEEDS),
               family="liveness"),
+    simulated("undisturbed", "that transactions are committed where nothing fails", NOTHING_FAILS, family="liveness"),
     walks("random walks", "long mixtures of everything", commit_model, 40, 80, requests=[REQUEST_OF_TWO, OPPOSITE],
           timeouts={"vote": 1, "inquire": 2}, faults=Faults(crashes=2, duplicates=1)),
 )  # fmt: skip

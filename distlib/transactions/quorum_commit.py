@@ -55,7 +55,7 @@ class QuorumCommit(TriesAgain):
     # --- an attempt to decide: by the coordinator, or by whoever is in doubt --------------------------------
 
     def on_all_yes(self, transaction: str) -> None:
-        """Skeen 1981, §5: not the decision yet; first they all shall know that all have voted yes. The coordinator's
+        """Skeen 1981: not the decision yet; first they all shall know that all have voted yes. The coordinator's
         first ballot is the lowest, so there is nothing to ask before."""
         voters = self.voters(self.rounds[transaction].work)
         if not voters:
@@ -65,7 +65,7 @@ class QuorumCommit(TriesAgain):
             self.lean(transaction, Poll(Ballot(0, self.id), voters, voters), True)
 
     def on_inquire_timeout(self, transaction: str) -> None:
-        """In doubt for long: try to end it (Skeen 1981, §6: the termination protocol)."""
+        """In doubt for long: try to end it (Skeen 1981: the termination protocol)."""
         if (branch := self.branches.get(transaction)) is not None:
             self.begin_poll(transaction, branch.voters, branch.coordinator)
             self.wait_longer("inquire", self.inquire_ms, transaction)
@@ -129,12 +129,12 @@ class QuorumCommit(TriesAgain):
         return True
 
     def choose(self, poll: Poll) -> bool:
-        """KD §5: the leaning of the highest ballot that is reported; where there is none, nobody has committed."""
+        """KD: the leaning of the highest ballot that is reported; where there is none, nobody has committed."""
         leaning = [report for _, report in poll.reports if report.leaning is not None]
         return bool(leaning and max(leaning, key=lambda report: report.since).leaning)
 
     def are_enough(self, poll: Poll) -> bool:
-        """KD §5: a majority of all voters, the silent ones counted, too. Any two majorities have one in common."""
+        """KD: a majority of all voters, the silent ones counted, too. Any two majorities have one in common."""
         return len(poll.heard) > len(poll.voters) // 2
 
     def lean(self, transaction: str, poll: Poll, commit: bool) -> None:
@@ -178,7 +178,7 @@ class QuorumCommit(TriesAgain):
             self.send_after_sync(sender, Decide(transaction, self.abort_for_good(transaction), False))
 
     def on_pre_decide(self, sender: NodeId, message: PreDecide) -> None:
-        """Lean that way, unless it has answered a higher ballot since (KD §5)."""
+        """Lean that way, unless it has answered a higher ballot since (KD)."""
         transaction, branch = message.transaction, self.branches.get(message.transaction)
         if branch is not None and branch.prepared:
             now = branch.leaning or Leaning(transaction)
@@ -189,7 +189,7 @@ class QuorumCommit(TriesAgain):
             self.send_after_sync(sender, Decide(transaction, (transaction, True) in self.outcomes, False))
 
     def may_lean(self, now: Leaning, ballot: Ballot) -> bool:
-        """KD §5: not after it has answered a higher ballot, whose asker counts on what it was told."""
+        """KD: not after it has answered a higher ballot, whose asker counts on what it was told."""
         return ballot >= now.ballot
 
     def stand(self, transaction: str, leaning: Leaning) -> Leaning:
@@ -229,7 +229,7 @@ class QuorumCommit(TriesAgain):
 
 
 @mutant(
-    "Silence is no proof of death: decide only with a majority.", "Keidar & Dolev 1998, §5; Skeen 1982", Atomicity,
+    "Silence is no proof of death: decide only with a majority.", "Keidar & Dolev 1998; Skeen 1982", Atomicity,
     "partition", "Where the network delivers in time and nodes only crash, it is safe and never blocks (Skeen 1981).",
 )  # fmt: skip
 class ThreePhaseCommit(QuorumCommit):

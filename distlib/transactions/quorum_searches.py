@@ -20,13 +20,16 @@ from distlib.transactions.message import Begin, StageReport
 from distlib.transactions.searches import (
     ENDS,
     FAULTS,
+    READS,
     REQUEST,
     REQUEST_OF_TWO,
     SLOW_DISKS,
     TOO_MUCH,
     TX,
+    UNDISTURBED,
     Goal,
     commit_model,
+    not_asked_yet,
 )
 from distlib.transactions.two_phase import cluster
 
@@ -65,13 +68,25 @@ def aborted_by_s3(world: World) -> bool:
     return (TX, False) in world.node("S3").outcomes and leans(S1=True, S2=False)(world)
 
 
-def reported(world: World) -> bool:
-    """S3 has asked in a ballot of its own, and S2's answer, of not leaning, is under way to it."""
-    leaning = leans(S1=None, S2=None, S3=None)(world)
-    return leaning and any(
-        one.receiver == "S3" and one.sender == "S2" and isinstance(one.message, StageReport)
-        for one in world.messages()
-    )  # fmt: skip
+def committed_by_s2(world: World) -> bool:
+    """S2 has committed with S1, which has not heard of that and leans that way; S3 still leans towards an abort."""
+    return (TX, True) in world.node("S2").outcomes and leans(S1=True, S3=False)(world)
+
+
+def answer_to_s3(sender: NodeId, **leanings: bool | None) -> Goal:
+    """S3 has asked in a ballot of its own, and the answer of ``sender`` is under way to it; all lean as given."""
+
+    def goal(world: World) -> bool:
+        return leans(**leanings)(world) and any(
+            (one.sender, one.receiver) == (sender, "S3") and isinstance(one.message, StageReport)
+            for one in world.messages()
+        )  # fmt: skip
+
+    return goal
+
+
+ASKED = Leg({"requests": [REQUEST], "timeouts": {"S3.inquire": 1}}, answer_to_s3("S2", S1=None, S2=None, S3=None),
+            max_states=80_000)  # fmt: skip
 
 
 def apart(*groups: tuple[NodeId, ...]) -> frozenset[tuple[NodeId, NodeId]]:
@@ -136,19 +151,37 @@ QUORUM_SEARCHES: tuple[ProtocolSearch, ...] = (
            Leg({"faults": Faults(crashes={"S2": 1, "S3": 1}), "timeouts": ALONE},
                max_states=40_000)),
     staged("two ballots", "whom to follow, when the coordinator and another one try to end it", commit_model,
-           Leg({"requests": [REQUEST], "timeouts": {"S3.inquire": 1}}, reported, max_states=80_000),
+           ASKED,
            Leg({}, leans(S2=False, S3=False)),
            Leg({}, max_states=30_000)),
     staged("three ballots", "whom to follow, when voters lean different ways", commit_model,
-           Leg({"requests": [REQUEST], "timeouts": {"S3.inquire": 1}}, reported, max_states=80_000),
+           ASKED,
            Leg({}, leans(S1=True, S2=False, S3=False)),
            Leg({}, aborted_by_s3),
+           Leg({"partitioned": apart(("S1", "S2"), ("S3",)), "timeouts": {"S2.inquire": 1, "S2.gather": 1},
+                "faults": Faults(crashes={"S2": 1})}, max_states=30_000)),
+    staged("a lone voter", "what one may decide that leans alone, and what others must tell it", commit_model,
+           ASKED,
+           Leg({}, leans(S1=True, S2=None, S3=False)),
            Leg({"partitioned": apart(("S1", "S2"), ("S3",)), "timeouts": {"S2.inquire": 1, "S2.gather": 1}},
+               leans(S1=True, S2=True, S3=False), max_states=60_000),
+           Leg({"partitioned": apart(("S1", "S2"), ("S3",))}, committed_by_s2),
+           Leg({"partitioned": apart(("S2",), ("S1", "S3")), "timeouts": {"S3.inquire": 1, "S3.gather": 1}},
                max_states=30_000)),
+    staged("a late answer", "which answers count, and what they promise", commit_model,
+           ASKED,
+           Leg({}, answer_to_s3("S1", S1=True, S2=None, S3=False)),
+           Leg({"partitioned": frozenset({("S3", "S1"), ("S3", "S2"), ("S2", "S3")}),
+                "timeouts": {"S2.inquire": 1, "S2.gather": 1}}, max_states=40_000)),
+    staged("not asked yet", "what somebody says who has not been asked for a vote", commit_model,
+           Leg({"requests": [REQUEST]}, not_asked_yet),
+           Leg({"timeouts": {"S2.inquire": 1}}, max_states=40_000)),
     simulated("simulated faults", "real timers, clients; crashes, partitions, loss", FAULTS),
     simulated("slow disks", "what is told before it is written", SLOW_DISKS, family="histories"),
+    simulated("reads", "what clients are told of the balances", READS, family="histories"),
     simulated("blocking", "whether a dead coordinator leaves others in doubt", BLOCKED, family="liveness"),
     simulated("ends", "a protocol that is safe because it does nothing", ENDS, family="liveness"),
+    simulated("undisturbed", "that transactions are committed where nothing fails", UNDISTURBED, family="liveness"),
     walks("random walks", "long mixtures of everything", commit_model, 200, 100,
           requests=[REQUEST, REQUEST_OF_TWO], timeouts={"vote": 2, "inquire": 4, "gather": 6},
           faults=Faults(crashes=2, duplicates=2)),

@@ -4,6 +4,7 @@ faults; and those that only a variant can be asked."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
@@ -21,9 +22,10 @@ from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 from distlib.transactions.bank import Add, Read, Work, transfer
 from distlib.transactions.client import Teller
-from distlib.transactions.deadlocks import GivesWay
-from distlib.transactions.invariants import commit_invariants
-from distlib.transactions.message import Answer, Begin, Decide, Prepare, Told, Vote
+from distlib.transactions.deadlocks import DetectsDeadlocks, GivesWay, WoundWait
+from distlib.transactions.history import not_serializable
+from distlib.transactions.invariants import Conservation, commit_invariants
+from distlib.transactions.message import Answer, Begin, Begun, Decide, Prepare, Told, Vote
 from distlib.transactions.presumptions import PresumedCommit
 from distlib.transactions.tree import TreeCommit
 from distlib.transactions.two_phase import TwoPhaseCommit, cluster
@@ -35,12 +37,14 @@ TX, OTHER = "S1.1.1", "S2.1.1"
 ALL: Work = (("S1", (Add("x", -2),)), ("S2", (Add("x", 1),)), ("S3", (Add("x", 1),)))
 TWO = transfer("S2", "S3")
 READS_AND_WRITES: Work = (("S2", (Read("x"),)), ("S3", (Add("x", 1),)))
+READS_IN_THE_MIDDLE: Work = (("S2", (Read("x"),)), ("S3", (Add("x", -1), Add("x", 1))))
 REQUEST, REQUEST_OF_TWO = ("S1", Begin(ALL)), ("S1", Begin(TWO))
-TOO_MUCH = ("S1", Begin(transfer("S2", "S3", 11)))
+TOO_MUCH = ("S1", Begin((("S2", (Add("x", 11),)), ("S3", (Add("x", -6), Add("x", -5), Read("x"))))))
 HANDED_OVER = ("S2", Begin(TWO))
+SMALL = ("S1", Begin((("S1", (Add("x", 1),)),)))
 OPPOSITE = ("S2", Begin(transfer("S3", "S2")))
 SEEDS, FEW_SEEDS = range(1, 41), range(1, 13)
-UNTIL_MS, FAULTS_UNTIL_MS, CALM_MS = 2_000.0, 600.0, 4_000.0
+UNTIL_MS, FAULTS_UNTIL_MS, CALM_MS, LATE_MS = 2_000.0, 600.0, 4_000.0, 16.0
 LOSSY = Network(Uniform(1, 10), loss=0.05, duplication=0.05, reordering=0.1)
 TREE = {"above": (("S3", "S2"),)}
 
@@ -65,9 +69,11 @@ def readers_model(node_class: type[Any], **options: Any) -> ClusterModel:
     )  # fmt: skip
 
 
-def tree_model(node_class: type[Any], **options: Any) -> ClusterModel:
+def tree_model(node_class: type[Any], read_only_votes: bool = False, **options: Any) -> ClusterModel:
     """S3 is reached through S2."""
-    return ClusterModel(lambda: cluster(node_class, NAMES, **TREE), invariants=commit_invariants(), **options)
+    settings = {**TREE, "read_only_votes": read_only_votes}
+    invariants = (*commit_invariants(), Conservation())
+    return ClusterModel(lambda: cluster(node_class, NAMES, **settings), invariants=invariants, **options)
 
 
 # ------------------------------------------------------------ goals
@@ -195,15 +201,34 @@ def broken_word(running: Cluster) -> str:
 
 
 def calm(node_class: type[Any], seed: int) -> Cluster:
-    """Load, some loss that ends, a node that crashes and comes back, and one that is cut off for a while."""
+    """Load, two nodes that crash and come back, and one that is cut off for a while."""
     name, other = node_names(4)[seed % 4], node_names(4)[(seed + 1) % 4]
     rest = tuple(one for one in node_names(4) if one != other)
     faults = (
         Crash(20.0 + 3 * seed % 50, name, 150.0),
+        Crash(22.0 + 3 * seed % 50, node_names(4)[(seed + 2) % 4], 40.0),
         OneWay(60.0, (other,), rest, 80.0),
         OneWay(90.0, rest, (name,), 80.0),
     )
     return Cluster(bank(node_class, seed), Network(Uniform(1, 5)), seed=seed, faults=faults)
+
+
+def looking(node_class: type[Any], seed: int, readers_leave: bool = True) -> Cluster:
+    """Clients that look at what they move, before and after, or at all accounts; a node crashes and comes back. At
+    every third seed one client is alone, so that who has only read may leave with its vote."""
+    names, random, alone = node_names(3), Seeds(seed).stream("work"), seed % 3 == 0
+    nodes = cluster(node_class, names, initial=ACCOUNTS, read_only_votes=alone and readers_leave)
+    all_of_them = Begin(tuple([(name, (Read("x"), Read("y"))) for name in names]))
+    for number in (1,) if alone else (1, 2, 3):
+        moved = [random.sample(names, 2) for _ in range(5)]
+        commands = [
+            Begin(tuple([(name, (Read("x"), *part, Read("x"))) for name, part in transfer(one, other)]))
+            for one, other in moved
+        ]  # fmt: skip
+        asked = tuple(random.sample([*commands, *[all_of_them] * 3], 8))
+        nodes.append(Teller(f"C{number}", names, asked, think_ms=(0, 40), start_ms=(0, 60), timeout_ms=300))
+    faults = [Crash(40.0 + 10 * seed, names[seed % 3], 40.0)]
+    return Cluster(nodes, Network(Uniform(1, 5)), seed=seed, faults=faults)
 
 
 def unfinished(running: Cluster) -> str:
@@ -213,21 +238,20 @@ def unfinished(running: Cluster) -> str:
 
     def over(_: Cluster) -> bool:
         asked = all(client.serial == len(client.commands) and not client.waiting for client in clients)
-        return asked and not any(node.branches or node.rounds for node in nodes)
+        return asked and not any(node.open_here() for node in nodes)
 
     if not happens(running, CALM_MS, over):
-        left = [f"{node.id} has {', '.join(sorted({*node.branches, *node.rounds}))}" for node in nodes
-                if node.branches or node.rounds]  # fmt: skip
+        left = [f"{node.id} has {', '.join(node.open_here())}" for node in nodes if node.open_here()]
         return f"after {CALM_MS:,.0f} ms of calm, {'; '.join(left) or 'clients are not done'}"
     if not any(isinstance(one.event, Told) and one.event.commit for one in running.outputs):
         return "of all transactions, none was committed"
     return ""
 
 
-def undisturbed(node_class: type[Any], seed: int) -> Cluster:
+def undisturbed(node_class: type[Any], seed: int, readers_leave: bool = True) -> Cluster:
     """One client, no failure, and money enough; who has only read, leaves with its vote."""
     names, random = node_names(3), Seeds(seed).stream("work")
-    nodes = cluster(node_class, names, initial=ACCOUNTS, read_only_votes=True)
+    nodes = cluster(node_class, names, initial=ACCOUNTS, read_only_votes=readers_leave)
     look = Begin(tuple([(name, (Read("x"),)) for name in names]))
     commands = (look, Begin(READS_AND_WRITES), *[Begin(work_of(random, names)) for _ in range(3)])
     nodes.append(Teller("C1", names, commands, timeout_ms=300))
@@ -243,13 +267,31 @@ def not_all_committed(running: Cluster) -> str:
 
 
 def crossing(node_class: type[Any], seed: int) -> Cluster:
-    """Clients move money to and fro between two accounts, and no coordinator ever gives up waiting for a vote."""
-    names = node_names(2)
-    nodes = cluster(node_class, names, vote_ms=None, inquire_ms=None)
-    for number, (one, other) in enumerate((names, names[::-1], names, names[::-1]), 1):
+    """Clients move money to and fro between two accounts, or round between three. Where the class has another end to
+    deadlocks, no coordinator ever gives up waiting for a vote."""
+    names = node_names(2 + seed % 2)
+    patience = {"vote_ms": None, "inquire_ms": None} if issubclass(node_class, GivesWay) else {}
+    nodes = cluster(node_class, names, initial=(("x", 100),), **patience)
+    for number in range(4):
+        one, other = names[number % len(names)], names[(number + 1) % len(names)]
         commands = tuple([Begin(transfer(one, other))] * 6)
-        nodes.append(Teller(f"C{number}", (one,), commands, think_ms=(0, 5), start_ms=(0, 5), timeout_ms=2_000))
-    return Cluster(nodes, Network(Uniform(1, 8)), seed=seed, invariants=commit_invariants())
+        nodes.append(Teller(f"C{number + 1}", (one,), commands, think_ms=(0, 5), start_ms=(0, 5), timeout_ms=2_000))
+    return Cluster(nodes, Network(Uniform(1, LATE_MS / 2)), seed=seed, invariants=commit_invariants())
+
+
+def wounds_the_oldest(running: Cluster) -> str:
+    """That a transaction gave way although no older one was under way in all its time, or just before: what that has
+    sent may come late."""
+    running.run(CALM_MS)
+    began = {one.event.transaction: (one.time_ms, one.event.transaction) for one in running.outputs
+             if isinstance(one.event, Begun)}  # fmt: skip
+    told = {one.event.transaction: one for one in running.outputs if isinstance(one.event, Told)}
+    for transaction, one in told.items():
+        older = [other for other, age in began.items() if age < began[transaction]]
+        met = [other for other in older if other not in told or told[other].time_ms + LATE_MS > began[transaction][0]]
+        if not one.event.commit and not met:
+            return f"{transaction} was aborted at {one.time_ms:,.1f} ms, and no older one was under way in its time"
+    return ""
 
 
 def in_line(node_class: type[Any], seed: int) -> Cluster:
@@ -270,10 +312,15 @@ SLOW_DISKS = Simulation(
     on_slow_disks, after(UNTIL_MS, broken_word), SEEDS, "simulated runs on slow disks with a write cache",
     (0, UNTIL_MS), LINEARIZABILITY,
 )  # fmt: skip
+READS = Simulation(
+    looking, after(UNTIL_MS, not_serializable), FEW_SEEDS, "simulated histories", (0, UNTIL_MS), LINEARIZABILITY
+)
 ENDS = Simulation(calm, unfinished, FEW_SEEDS, "simulated runs with crashes that end", (0, CALM_MS), LIVENESS)
 UNDISTURBED = Simulation(
     undisturbed, not_all_committed, range(1, 7), "simulated runs without a failure", (0, 300), LIVENESS
 )
+AGES = Simulation(crossing, wounds_the_oldest, FEW_SEEDS, "simulated runs of crossing transfers", (0, 500), LIVENESS)
+NO_CIRCLE = Simulation(in_line, not_all_committed, FEW_SEEDS, "simulated runs on one account", (0, 500), LIVENESS)
 IN_LINE = Simulation(in_line, unfinished, FEW_SEEDS, "simulated runs on one account", (0, 500), LIVENESS)
 CROSSING = Simulation(crossing, unfinished, FEW_SEEDS, "simulated runs of crossing transfers", (0, 500), LIVENESS)
 
@@ -285,7 +332,14 @@ COMMIT_SEARCHES: tuple[ProtocolSearch, ...] = (
                max_states=30_000),
            Leg({"faults": Faults(crashes=1), "timeouts": {"inquire": 1, "resend": 1}}, max_states=25_000),
            applies_to=TreeCommit),
-    simulated("crossing transfers", "an end to every deadlock", CROSSING, family="liveness", applies_to=GivesWay),
+    staged("a tree of readers", "a node in the middle that has only read", partial(tree_model, read_only_votes=True),
+           Leg({"requests": [("S1", Begin(READS_IN_THE_MIDDLE))], "timeouts": {"vote": 1, "inquire": 1},
+                "faults": Faults(crashes=1)}, max_states=20_000),
+           applies_to=TreeCommit),
+    simulated("ages", "the older transaction's right of way", AGES, family="liveness", applies_to=WoundWait),
+    simulated("no circle", "transactions that give way though nobody waits in a circle", NO_CIRCLE, family="liveness",
+              applies_to=DetectsDeadlocks),
+    simulated("crossing transfers", "an end to every deadlock", CROSSING, family="liveness"),
     staged("deadlock", "who gives way, and when it is too late for that", commit_model,
            Leg({"requests": [REQUEST_OF_TWO, OPPOSITE]}, max_states=40_000), applies_to=GivesWay),
     breadth("too little money", "a participant that cannot commit", commit_model, 20_000,
@@ -306,12 +360,12 @@ COMMIT_SEARCHES: tuple[ProtocolSearch, ...] = (
            Leg({"faults": Faults(crashes={"S2": 1, "S3": 1}), "timeouts": {"inquire": 1}}, max_states=40_000)),
     staged("lost decision", "whom the coordinator must remember", commit_model,
            Leg({"requests": [REQUEST_OF_TWO]}, heard_by_one),
-           Leg({"timeouts": {"inquire": 1}, "faults": Faults(crashes=1)}, max_states=25_000)),
+           Leg({"requests": [SMALL], "timeouts": {"inquire": 1}, "faults": Faults(crashes=1)}, max_states=25_000)),
     staged("lost abort", "the same, where it has given up waiting", commit_model,
            Leg({"requests": [REQUEST_OF_TWO], "timeouts": {"S1.vote": 1}}, aborted_and_unheard),
            Leg({"timeouts": {"inquire": 2}, "faults": Faults(crashes=1)}, max_states=25_000)),
     breadth("two at once", "two transactions that need the same accounts", commit_model, 60_000,
-            requests=[REQUEST_OF_TWO, ("S1", Begin(transfer("S2", "S3", 2)))]),
+            requests=[REQUEST_OF_TWO, ("S1", Begin(transfer("S2", "S3", 10)))]),
     breadth("two coordinators", "the same, with a coordinator each", commit_model, 40_000,
             requests=[REQUEST_OF_TWO, OPPOSITE], timeouts={"vote": 1}),
     breadth("handed over", "a participant that asks another node to coordinate", apart_model, 40_000,
@@ -320,6 +374,7 @@ COMMIT_SEARCHES: tuple[ProtocolSearch, ...] = (
             requests=[("S1", Begin(READS_AND_WRITES))], timeouts={"vote": 1, "inquire": 1}, faults=Faults(crashes=1)),
     simulated("simulated faults", "real timers, clients; crashes, partitions, loss", FAULTS),
     simulated("slow disks", "what is told before it is written", SLOW_DISKS, family="histories"),
+    simulated("reads", "what clients are told of the balances", READS, family="histories"),
     simulated("ends", "a protocol that is safe because it does nothing", ENDS, family="liveness"),
     simulated("undisturbed", "that transactions are committed where nothing fails", UNDISTURBED, family="liveness"),
     simulated("in line", "an end to all waiting, where nobody waits in a circle", IN_LINE, family="liveness"),

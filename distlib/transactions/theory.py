@@ -63,7 +63,7 @@ def _presumed_commit(n: int, situation: str) -> Cost:
 
 
 def _three_phases(n: int, situation: str) -> Cost:
-    """Skeen 1981, §5: one round more, and one record more at each participant; the coordinator needs none, and nothing
+    """Skeen 1981: one round more, and one record more at each participant; the coordinator needs none, and nothing
     is acknowledged at the end."""
     return {
         COMMIT: Cost(5 * n, 3 * n),

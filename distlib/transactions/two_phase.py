@@ -1,6 +1,6 @@
 """Two-phase commit: a transaction on several nodes is committed on all of them, or on none.
 
-Gray, *Notes on Data Base Operating Systems* (1978), §5.8.3.3; Bernstein, Hadzilacos & Goodman, *Concurrency Control and
+Gray, *Notes on Data Base Operating Systems* (1978); Bernstein, Hadzilacos & Goodman, *Concurrency Control and
 Recovery in Database Systems* (1987), chapter 7 (below: BHG); Mohan, Lindsay & Obermarck, *Transaction Management in the
 R\\* Distributed Database Management System* (1986; below: MLO), whose "basic 2P" this is: it presumes nothing and keeps
 every decision until all know it. Each rule is a method of its own, so that a subclass that overrides one method is the
@@ -275,9 +275,15 @@ class TwoPhaseCommit(Node):
         self.rounds[transaction] = replace(one, commit=commit, waiting=receivers if asked else ())
         self.announce(transaction, receivers)
         if not self.rounds[transaction].waiting:
-            self.log = tuple([one for one in self.log if not self.is_coordinators(one, transaction)])
-            self.tail = tuple([one for one in self.tail if not self.is_coordinators(one, transaction)])
+            self.drop_records(transaction, receivers)
             self.forget(transaction)
+
+    def drop_records(self, transaction: str, receivers: tuple[NodeId, ...]) -> None:
+        """Of a transaction that may be forgotten; but what is on disk stays until a decision that somebody has to be
+        told of is there, too: else a crash would leave a presumption in its place."""
+        if not receivers or not any(self.is_coordinators(one, transaction) for one in self.tail):
+            self.log = tuple([one for one in self.log if not self.is_coordinators(one, transaction)])
+        self.tail = tuple([one for one in self.tail if not self.is_coordinators(one, transaction)])
 
     def remember(self, transaction: str, commit: bool) -> None:
         """Who began it elsewhere may ask to commit it once more, when it is long forgotten."""
@@ -374,7 +380,7 @@ class TwoPhaseCommit(Node):
         ]  # fmt: skip
 
     def holds_locks(self, branch: Branch) -> bool:
-        """Strict two-phase locking: a participant holds its locks until it knows the decision (BHG §3.5, §7.1)."""
+        """Strict two-phase locking: a participant holds its locks until it knows the decision (BHG, chapter 3)."""
         return True
 
     def on_blocked(self, transaction: str, blockers: list[str]) -> None:
@@ -571,6 +577,10 @@ class TwoPhaseCommit(Node):
         """(Re)start a transaction's timer, unless it is switched off."""
         if time_ms is not None:
             self.set_timer(name, time_ms, key=transaction)
+
+    def open_here(self) -> list[str]:
+        """The transactions that have not ended at this node."""
+        return sorted({*self.branches, *self.rounds})
 
     def view(self) -> CommitView:
         in_doubt = tuple(sorted(one for one, branch in self.branches.items() if branch.prepared))

@@ -53,7 +53,7 @@ def measured() -> pd.DataFrame:
 def test_counted_is_what_the_formulas_say_for_2_to_20_participants(
     measured: pd.DataFrame, protocol: str, situation: str
 ) -> None:
-    """MLO §2 to §5; Skeen 1981, §5: exactly, also where somebody refuses, only reads, is late, or crashes."""
+    """MLO §2 to §5; Skeen 1981: exactly, also where somebody refuses, only reads, is late, or crashes."""
     rows = measured[(measured["protocol"] == protocol) & (measured["situation"] == situation)]
     assert list(rows["participants"]) == list(UP_TO_20)
     assert list(rows["messages"]) == list(rows["messages_formula"])
@@ -144,7 +144,7 @@ def test_two_phase_commit_sends_3n_minus_1_messages_in_four_delays(participants:
 
 @pytest.mark.parametrize("together", [False, True])
 def test_a_third_phase_costs_two_delays(together: bool) -> None:
-    """Skeen 1981, §5: one more round of messages to each participant, and back."""
+    """Skeen 1981: one more round of messages to each participant, and back."""
     for n in (2, 3, 7):
         messages, delays = costs.until_known(QuorumCommit, n, together=together)
         assert delays == theory.delays("QuorumCommit", together=together)
@@ -258,7 +258,7 @@ def test_no_protocol_recovers_a_participant_in_doubt_by_itself() -> None:
 
 
 def test_locks_are_held_while_in_doubt() -> None:
-    """Gray 1978, §5.8.3.3; BHG §7.1: what blocks is the data, for everybody else."""
+    """Gray 1978; BHG, chapter 7: what blocks is the data, for everybody else."""
     _, trace = transaction(TwoPhaseCommit, Crash(15, "S1", 500))
     locked, doubts = intervals(trace, "locked"), intervals(trace, "in_doubt")
     assert sorted(locked[["node", "start_ms", "end_ms"]].values.tolist()) == sorted(
@@ -268,7 +268,7 @@ def test_locks_are_held_while_in_doubt() -> None:
 
 
 def test_the_client_is_told_when_the_decision_is_on_disk_and_not_before_all_are_prepared() -> None:
-    """Gray 1978, §5.8.3.3: the commit point is the coordinator's record."""
+    """Gray 1978: the commit point is the coordinator's record."""
     for protocol in (TwoPhaseCommit, PresumedAbort, PresumedCommit, QuorumCommit, ThreePhaseCommit, PaxosCommit):
         _, trace = transaction(protocol)
         names = [type(getattr(one.event, "record", one.event)).__name__ for one in trace.outputs]

@@ -52,7 +52,7 @@ def test_every_cure_ends_a_circle(cls: type[Any], size: int) -> None:
 
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_detection_sacrifices_the_youngest_alone(size: int) -> None:
-    """Chandy, Misra & Haas 1983, §3; one victim is enough."""
+    """Chandy, Misra & Haas 1983; one victim is enough."""
     trace = circle(DetectsDeadlocks, size).run(1_000)
     outcomes = {node: commit for node, _, commit in told(trace)}
     assert outcomes == {name: name != node_names(size)[-1] for name in node_names(size)}
@@ -61,7 +61,7 @@ def test_detection_sacrifices_the_youngest_alone(size: int) -> None:
 
 
 def test_wound_wait_lets_the_oldest_through() -> None:
-    """Rosenkrantz, Stearns & Lewis 1978, §4.2: S1's is the oldest; it wounds S2's, and S2's, before that, S3's."""
+    """Rosenkrantz, Stearns & Lewis 1978: S1's is the oldest; it wounds S2's, and S2's, before that, S3's."""
     trace = circle(WoundWait, 3).run(1_000)
     wounds = [line for line in flow(trace) if line.endswith("Wound")]
     assert wounds == ["10 S2 → S2 Wound", "11 S3 → S3 Wound"]
@@ -103,7 +103,7 @@ def test_what_is_decided_cannot_be_wounded() -> None:
 
 
 def test_who_refuses_to_wait_says_for_whom() -> None:
-    """Aguilera et al. 2007, §3.4: both of two crossing transfers may be refused; nobody has waited."""
+    """Aguilera et al. 2007: both of two crossing transfers may be refused; nobody has waited."""
     running = circle(RefusesToWait, 2)
     trace = running.run(300)
     assert [one.event for one in trace.outputs_of(Refused)] == [

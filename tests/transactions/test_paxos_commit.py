@@ -73,7 +73,7 @@ def test_the_vote_is_no_less_than_a_no_of_the_whole() -> None:
 
 
 def test_a_participant_that_begins_sends_its_vote_to_the_leader_with_the_request() -> None:
-    """§5: as an acceptor, the leader takes it for the vote."""
+    """§4.3: as an acceptor, the leader takes it for the vote."""
     running = bank(PaxosCommit, FOUR, WORK, at="S2", coordinator="S1", acceptors=("S1",))
     trace = running.run(200)
     assert flow(trace) == [

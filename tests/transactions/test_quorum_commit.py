@@ -46,7 +46,7 @@ B0, B1, B2, B3 = Ballot(0, "S1"), Ballot(1, "S2"), Ballot(2, "S3"), Ballot(3, "S
 
 @pytest.mark.parametrize("cls", BOTH)
 def test_a_commit_has_one_phase_more(cls: type[Any]) -> None:
-    """Skeen 1981, §5: between the votes and the decision all learn that all have voted yes."""
+    """Skeen 1981: between the votes and the decision all learn that all have voted yes."""
     running = bank(cls)
     trace = running.run(200)
     assert flow(trace) == [
@@ -107,7 +107,7 @@ def test_the_others_end_it_without_the_coordinator(cls: type[Any], at_ms: float,
 
 @pytest.mark.parametrize("cls", BOTH)
 def test_one_that_leans_and_is_alone_in_that_is_followed(cls: type[Any]) -> None:
-    """Keidar & Dolev 1998, §5: S2 alone has heard PreCommit, so somebody may have committed."""
+    """Keidar & Dolev 1998: S2 alone has heard PreCommit, so somebody may have committed."""
     faults = (OneWay(19, ("S1",), ("S3", "S4"), 6), Crash(25, "S1"))
     running = bank(cls, FOUR, THREE_VOTERS, faults=faults)
     trace = running.run(600)
@@ -216,7 +216,7 @@ def prepared(cls: type[Any] = QuorumCommit) -> Any:
 
 
 def test_who_has_answered_a_ballot_answers_none_below_and_follows_none() -> None:
-    """Keidar & Dolev 1998, §5."""
+    """Keidar & Dolev 1998."""
     node, voters = prepared(), ("S2", "S3", "S4")
     node.receive("S3", StageRequest(TX, voters, B2))
     assert sent(node) == [("S3", StageReport(TX, B2))]
@@ -244,7 +244,7 @@ def test_where_it_leans_survives_a_crash() -> None:
 
 
 def test_a_ballot_is_used_once_even_by_who_crashes_right_after_it_has_asked() -> None:
-    """Keidar & Dolev 1998, §5: the number of an attempt is on disk before anybody hears of it. Else the same ballot
+    """Keidar & Dolev 1998: the number of an attempt is on disk before anybody hears of it. Else the same ballot
     might ask some to lean towards an abort, and after the crash others towards a commit."""
     node, used = prepared(), []
     for _ in range(3):
@@ -291,7 +291,7 @@ def test_where_all_have_only_read_the_coordinator_answers_for_what_it_has_never_
     ],
 )
 def test_of_what_is_reported_the_highest_ballot_counts(reports: dict[str, Any], commit: bool) -> None:
-    """Keidar & Dolev 1998, §5."""
+    """Keidar & Dolev 1998."""
     answers = tuple([(name, StageReport(TX, B3, leans, since)) for name, (leans, since) in reports.items()])
     node = QuorumCommit("S4")
     assert node.choose(Poll(B3, FOUR[1:], FOUR[1:], answers)) is commit

@@ -47,7 +47,7 @@ TOO_MUCH = transfer("S2", "S3", 11)
 
 
 def test_a_commit() -> None:
-    """Gray 1978, §5.8.3.3; what is forced to disk comes before what speaks of it."""
+    """Gray 1978; what is forced to disk comes before what speaks of it."""
     assert list(bank().run(100).transcript()) == [
         "     0.000 ms  outside → S1 Begin work=[[S2, [x-1]], [S3, [x+1]]]",
         "     0.000 ms  S1: Begun transaction=S1.1.1",

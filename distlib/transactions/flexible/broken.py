@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from distlib.core.mutant import LIVENESS, equivalent, mutant, seen_in
 from distlib.core.node import NodeId
-from distlib.transactions.bank import Operations
-from distlib.transactions.flexible.at_mode import ATMode, Row, Undo
-from distlib.transactions.flexible.coordinator import Branch, Global
+from distlib.transactions.bank import Operations, undone
+from distlib.transactions.flexible.at_mode import ATMode, Register, Row, Undo
+from distlib.transactions.flexible.coordinator import Branch, Global, PhaseOneDone
 from distlib.transactions.flexible.invariants import (
     AllOrCompensated,
-    Conservation,
     ConsumedOnce,
     ForwardAfterPivot,
     FrozenOnce,
+    LocalOnce,
+    NoDebt,
     NoDirtyWrite,
     NothingTwice,
     OneAtATime,
@@ -20,9 +23,12 @@ from distlib.transactions.flexible.invariants import (
     ReverseOrder,
     SentIfCommitted,
 )
-from distlib.transactions.flexible.messaging import BestEffort, Key, Outbox, TransactionalMessage
+from distlib.transactions.flexible.message import Ended
+from distlib.transactions.flexible.messaging import BestEffort, CheckBack, Key, Outbox, TransactionalMessage
 from distlib.transactions.flexible.saga import ChoreographedSaga, Progress, Saga
+from distlib.transactions.flexible.saga_message import Compensate, Compensated
 from distlib.transactions.flexible.tcc import TCC, TRY, Try
+from distlib.transactions.invariants import Conservation
 
 GMS, MP = "Garcia-Molina & Salem 1987", "Richardson 2018"
 
@@ -112,6 +118,27 @@ class TellsOnce(ChoreographedSaga):
         """Do nothing."""
 
 
+@mutant("A compensation looks whether the money is still there.", f"{GMS}, §6", NoDebt, "pivot")
+class CompensatesIntoDebt(Saga):
+    """Takes a deposit back although it has been spent."""
+
+    def on_compensate(self, sender: NodeId, message: Compensate) -> None:
+        saga, step = message.saga, message.step
+        if not self.is_repeated(saga, step, back=True):
+            back = undone(message.operations) if self.was_done(saga, step) else ()
+            self.ledger[saga, step, True] = back
+            self.change(saga, back, back=True)
+        self.send_after_sync(sender, Compensated(saga, step))
+
+
+@mutant("After the pivot, a refusal is not for good.", f"{MP}, §4.3.2", LIVENESS, "late money")
+class RefusesForGood(Saga):
+    """Remembers the refusal of a retriable step, as of any other."""
+
+    def take_step(self, saga: str, step: int, operations: Operations, why: str, retriable: bool) -> None:
+        super().take_step(saga, step, operations, why, False)
+
+
 # --- TCC: the three traps, then the coordinator -----------------------------------------------------------------
 
 DTM = "DTM, 子事务屏障"
@@ -193,6 +220,25 @@ class CancelsTheAnsweredAlone(TCC):
         return tuple(range(one.done))
 
 
+@mutant("A try looks whether the money is there.", "Pardon & Pautasso 2014", NoDebt, "too much")
+class ReservesWhatIsNotThere(TCC):
+    """Freezes whatever it is asked for."""
+
+    def on_try(self, sender: NodeId, message: Try) -> None:
+        key = (message.gid, message.branch)
+        if self.passes(key, TRY):
+            self.freeze(message.operations, 1)
+        self.send_after_sync(sender, PhaseOneDone(*key))
+
+
+@mutant("What is told of a transaction is what became of it.", "Pardon & Pautasso 2014", LIVENESS, "liveness")
+class ReportsSuccess(TCC):
+    """Reports every transaction as done when it is over."""
+
+    def finish(self, gid: str) -> None:
+        self.output(Ended(gid, True))
+
+
 # --- AT mode ----------------------------------------------------------------------------------------------------
 
 SEATA = "Seata, AT mode"
@@ -238,6 +284,14 @@ class CommitsRolledBackBranches(ATMode):
 
     def is_shut_out(self, key: Branch) -> bool:
         return False
+
+
+@mutant("A branch locks all rows that it has written.", f"{SEATA}: 写隔离", NoDirtyWrite, "one row, two transactions")
+class LocksTheFirstRow(ATMode):
+    """Asks for the global lock of the first row alone."""
+
+    def on_register(self, sender: NodeId, message: Register) -> None:
+        super().on_register(sender, replace(message, written=message.written[:1]))
 
 
 @equivalent(
@@ -326,3 +380,28 @@ class WaitsForNotices(BestEffort):
 
     def plan_to_ask(self, gid: str) -> None:
         """Do nothing."""
+
+
+@mutant("The producer's local transaction runs once.", ROCKETMQ, LocalOnce, "asked again")
+class RunsRefusedOnesAgain(Outbox):
+    """Runs a local transaction that it has refused, when the request comes again."""
+
+    def is_known(self, gid: str) -> bool:
+        return self.local.get(gid, False)
+
+
+@mutant("Each message is consumed once.", "Pritchett 2008", Conservation, "several messages")
+class RemembersTheTransactionAlone(Outbox):
+    """Takes a second message of the same transaction for a copy of the first one."""
+
+    def is_consumed(self, key: Key) -> bool:
+        return any(gid == key[0] for gid, _ in self.inbox)
+
+
+@mutant("A question that may be lost is asked again.", ROCKETMQ, LIVENESS, "liveness")
+class AsksBackOnce(TransactionalMessage):
+    """Asks once what became of the local transaction."""
+
+    def on_check_timeout(self, gid: str) -> None:
+        if self.halves[gid].commit is None:
+            self.send(self.halves[gid].producer, CheckBack(gid))

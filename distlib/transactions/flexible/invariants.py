@@ -12,44 +12,22 @@ from typing import Any
 from distlib.core.invariant import Broken, Invariant
 from distlib.core.node import NodeId
 from distlib.transactions.bank import applied
+from distlib.transactions.invariants import Conservation, services
 
 Nodes = Mapping[NodeId, Any]
 
 
-def services(nodes: Nodes) -> list[Any]:
-    """The nodes that hold accounts."""
-    return [node for node in nodes.values() if hasattr(node, "balances")]
+class NoDebt(Invariant):
+    """No account holds less than nothing: who takes something out, or back, looks first whether it is there."""
 
+    name = "no debt"
+    paper = "Gray 1981, The Transaction Concept: a transaction keeps the database consistent"
 
-class Conservation(Invariant):
-    """Once no transaction is open anywhere, the accounts hold together what they held at first, and nothing is left
-    reserved, locked or to be undone. The ghost: the sum at first."""
-
-    name = "conservation of money"
-    paper = "Garcia-Molina & Salem 1987, §1: a partial execution is amended"
-
-    def before(self, nodes: Nodes) -> Hashable:
-        return sum(balance for node in services(nodes) for _, balance in node.initial)
-
-    def after(self, ghost: int, nodes: Nodes, changed: NodeId) -> int:
-        members = services(nodes)
-        if not all(node.balances for node in members) or any(node.open_here() for node in members):
-            return ghost
-        if left := [f"{node.id} still holds {what}" for node in members for what in leftovers(node)]:
-            raise Broken(f"nothing is open, and {left[0]}")
-        now = sum(sum(node.balances.values()) for node in members)
-        if now != ghost:
-            held = ", ".join(f"{node.id} {dict(node.balances)}" for node in members)
-            raise Broken(f"nothing is open, and {held} make {now}; at first there were {ghost}")
+    def after(self, ghost: Any, nodes: Nodes, changed: NodeId) -> Hashable:
+        for account, balance in getattr(nodes[changed], "balances", {}).items():
+            if balance < 0:
+                raise Broken(f"{changed} has {balance} of {account}: no account may hold less than nothing")
         return ghost
-
-
-def leftovers(node: Any) -> Iterator[str]:
-    """What a node holds for a transaction, in words."""
-    for name in ("pending", "frozen", "undo", "locks"):
-        for key, value in getattr(node, name, {}).items():
-            if value:
-                yield f"{key} in {name}"
 
 
 class NothingTwice(Invariant):
@@ -248,12 +226,12 @@ class NoDirtyWrite(Invariant):
 
 def tcc_invariants() -> tuple[Invariant, ...]:
     """All of TCC's."""
-    return OneDecision(), FrozenOnce(), Conservation()
+    return OneDecision(), FrozenOnce(), Conservation(), NoDebt()
 
 
 def at_invariants() -> tuple[Invariant, ...]:
     """All of AT mode's."""
-    return OneDecision(), NoDirtyWrite(), Conservation()
+    return OneDecision(), NoDirtyWrite(), Conservation(), NoDebt()
 
 
 # --- messages -----------------------------------------------------------------------------------------------
@@ -270,6 +248,21 @@ class SentIfCommitted(Invariant):
             if not any(getattr(node, "local", {}).get(gid) for node in nodes.values()):
                 raise Broken(f"{changed} has consumed the message of {gid}, whose local transaction has not committed")
         return ghost
+
+
+class LocalOnce(Invariant):
+    """A producer's local transaction is run once: what became of it, stays so. The ghost: the first result of each."""
+
+    name = "local transaction once"
+    paper = "RocketMQ, transactional messages: the check-back tells the state of the local transaction"
+
+    def after(self, ghost: tuple[tuple[str, bool], ...], nodes: Nodes, changed: NodeId) -> Hashable:
+        known = dict(ghost)
+        for gid, commit in getattr(nodes[changed], "local", {}).items():
+            if known.setdefault(gid, commit) != commit:
+                first, now = ("done", "refused") if known[gid] else ("refused", "done")
+                raise Broken(f"the local transaction of {gid} was {first}, and is {now} at {changed}")
+        return ghost if len(known) == len(ghost) else tuple(sorted(known.items()))
 
 
 class ConsumedOnce(Invariant):
@@ -290,9 +283,10 @@ class ConsumedOnce(Invariant):
 
 def messaging_invariants() -> tuple[Invariant, ...]:
     """All of reliable messages'."""
-    return SentIfCommitted(), ConsumedOnce(), Conservation()
+    return SentIfCommitted(), LocalOnce(), ConsumedOnce(), Conservation(), NoDebt()
 
 
 def saga_invariants() -> tuple[Invariant, ...]:
     """All of a saga's."""
-    return Conservation(), NothingTwice(), AllOrCompensated(), ReverseOrder(), ForwardAfterPivot(), OneAtATime()
+    ends = Conservation(), AllOrCompensated()
+    return *ends, NoDebt(), NothingTwice(), ReverseOrder(), ForwardAfterPivot(), OneAtATime()

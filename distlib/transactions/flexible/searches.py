@@ -32,6 +32,7 @@ NAMES = node_names(3)
 SEEDS, FEW_SEEDS = range(1, 31), range(1, 16)
 TRANSACTIONS, FAULTS_UNTIL_MS, CALM_MS, RUN_MS = 12, 2_000.0, 8_000.0, 3_000.0
 LOSSY = Network(Uniform(1, 8), loss=0.05, duplication=0.1, reordering=0.2, reorder_ms=60)
+VERY_LOSSY = Network(Uniform(1, 8), loss=0.3, duplication=0.1)
 SLOW_DISKS = Network(Uniform(1, 4), disk=Uniform(5, 40), write_cache=True)
 
 
@@ -92,7 +93,7 @@ class Bank:
     def with_crashes(self, node_class: type[Any], seed: int) -> Cluster:
         """Each service crashes, then nothing goes wrong any more; with odd seeds nothing is refused either."""
         faults = [Crash(200.0 + 400.0 * at, name, 150.0) for at, name in enumerate(NAMES)]
-        return self.cluster(node_class, seed, LOSSY, faults, 0.0 if seed % 2 else None, 4_000.0)
+        return self.cluster(node_class, seed, VERY_LOSSY, faults, 0.0 if seed % 2 else None, 4_000.0)
 
     def model(self, node_class: type[Any], setting: int = 0, **options: Any) -> ClusterModel:
         """The explorer's model of three services."""
@@ -140,9 +141,23 @@ def still_open(cluster: Cluster) -> str:
     return f"after {cluster.now_ms:,.0f} ms, these are still open: {', '.join(left)}" if left else ""
 
 
+def misreported(cluster: Cluster) -> str:
+    """A transaction that was reported done, or not, and is the other."""
+    ends: dict[str, bool] = {}
+    for node in cluster.nodes.values():
+        ends |= {gid: not one.back for gid, one in getattr(node, "sagas", {}).items()}
+        ends |= {gid: bool(one.commit) for gid, one in getattr(node, "transactions", {}).items()}
+        ends |= {gid: done for gid, done in getattr(node, "local", {}).items() if isinstance(done, bool)}
+    for one in cluster.outputs:
+        if isinstance(one.event, Ended) and ends.get(one.event.gid) is not one.event.done:
+            told, is_so = ("done", "not") if one.event.done else ("not done", "done")
+            return f"{one.event.gid} was reported {told} by {one.node}, and it is {is_so}"
+    return ""
+
+
 def unfinished(cluster: Cluster) -> str:
-    """Transactions that are still open; or that not one was done."""
-    if left := still_open(cluster):
+    """Transactions that are still open, or were misreported; or that not one was done."""
+    if left := still_open(cluster) or misreported(cluster):
         return left
     done = sum(isinstance(one.event, Ended) and one.event.done for one in cluster.outputs)
     return "" if done else "not one transaction was done"
@@ -158,7 +173,19 @@ FOURTH_FAILS = ("S1", Begin("g", (*work(("S1", -1), ("S2", -1), ("S3", 2)), ("S1
 TOO_MUCH = ("S3", Begin("m", work(("S2", -11), ("S3", 11))))
 DRAWS = ("S1", Begin("d", (*work(("S1", -1)), ("S2", (Add("x", -11), Add("x", 12))))))
 WITH_PIVOT = ("S3", Begin("p", work(("S3", -1), ("S1", -11), ("S2", 12)), pivot=1))
+BRINGS = ("S3", Begin("a", work(("S3", -1), ("S2", 1))))
 PIVOT_FIRST = ("S1", Begin("p", work(("S1", -1), ("S2", -11), ("S3", 12)), pivot=0))
+
+
+def poor(node_class: type[Any], seed: int) -> Cluster:
+    """A saga whose pivot is done, and whose next step wants money that another one brings later."""
+    cluster = Cluster(SAGAS.nodes(node_class, seed), Network(Uniform(1, 8)), seed=seed, invariants=saga_invariants())
+    for at_ms, (node, begin) in ((0.0, PIVOT_FIRST), (300.0, BRINGS)):
+        cluster.post(at_ms, node, begin)
+    return cluster
+
+
+POOR = Simulation(poor, after(CALM_MS, unfinished), range(1, 3), "runs in which money comes late", (0, 500), "liveness")
 
 SAGA_SEARCHES: tuple[ProtocolSearch, ...] = (
     breadth("a step fails", "the way back", SAGAS.model, 20_000, requests=[FAILS],
@@ -174,6 +201,7 @@ SAGA_SEARCHES: tuple[ProtocolSearch, ...] = (
     breadth("semantic locks", "two open sagas on the same accounts", SAGAS.model, 20_000, setting=1,
             requests=[PAY, BACK], timeouts={"patience": 1}),
     *SAGAS.simulated_searches(),
+    simulated("late money", "a step after the pivot that is refused at first", POOR, family="liveness"),
     walks("random walks", "long mixtures of everything", SAGAS.model, 150, 80, requests=[PAY, FAILS, WITH_PIVOT],
           timeouts={"retry": 6, "patience": 2}, faults=Faults(crashes=2, duplicates=3)),
 )  # fmt: skip
@@ -199,9 +227,10 @@ TCC_SEARCHES: tuple[ProtocolSearch, ...] = (
 
 # ------------------------------------------------------------ AT mode
 
-AT = Bank(at_invariants, ({}, {"for_update": True}))
+TWO_ROWS = {"initial": (("x", 10), ("y", 10))}
+AT = Bank(at_invariants, (TWO_ROWS, {**TWO_ROWS, "for_update": True}))
 FAILS_AT_ONCE = ("S1", Begin("g", (*work(("S2", -1)), ("S1", (UNPAYABLE,)))))
-TAKES = ("S1", Begin("t", work(("S2", -1), ("S3", 1))))
+TAKES = ("S1", Begin("t", (("S2", (Add("y", 1), Add("x", -2))), *work(("S3", 1)))))
 
 AT_SEARCHES: tuple[ProtocolSearch, ...] = (
     breadth("a branch fails", "the way back", AT.model, 20_000, requests=[FAILS_AT_ONCE], timeouts={"lock": 1},
@@ -229,6 +258,15 @@ def two_to_one(node_class: type[Any], **options: Any) -> ClusterModel:
     return MESSAGES.model(node_class, requests=[request], **options)
 
 
+TWO_MESSAGES = ("S3", Begin("w", work(("S1", -3), ("S2", 1), ("S2", 1), ("S3", 1))))
+
+
+def two_messages(node_class: type[Any], **options: Any) -> ClusterModel:
+    """One transaction that sends several messages, where the class knows of more than one."""
+    request = PAY if issubclass(node_class, BestEffort) else TWO_MESSAGES
+    return MESSAGES.model(node_class, requests=[request], **options)
+
+
 MESSAGING_SEARCHES: tuple[ProtocolSearch, ...] = (
     breadth("a refusal", "messages that must not go out, or cannot be consumed yet", MESSAGES.model, 20_000,
             requests=[REFUSED, DRAWS], timeouts=2),
@@ -238,6 +276,9 @@ MESSAGING_SEARCHES: tuple[ProtocolSearch, ...] = (
             timeouts=1, faults=Faults(crashes=1, duplicates=1)),
     breadth("half messages", "what a broker may believe", MESSAGES.model, 20_000, requests=[PAY],
             timeouts=2, faults=Faults(crashes={"S1": 1})),
+    breadth("several messages", "messages taken for one another", two_messages, 20_000, timeouts=1),
+    breadth("asked again", "a request that was refused, and comes once more", MESSAGES.model, 20_000,
+            requests=[REFUSED, PAY, REFUSED]),
     *MESSAGES.simulated_searches(),
     walks("random walks", "long mixtures of everything", MESSAGES.model, 150, 80, requests=[PAY, BACK, REFUSED],
           timeouts=8, faults=Faults(crashes=2, duplicates=3)),
