@@ -663,8 +663,8 @@ OTHERS = [
     (BarrierInMemory, "repeated requests"), (CancelAfterConfirm, "cancel overtakes try"),
     (LocksFreedAtPhaseOne, "one row, two transactions"), (ShutsOutWithUndoOnly, "late branches"),
     (UndoGoesWithPhaseOne, "a branch fails"), (LocksOnlyInMemoryOfTheBranch, "simulated faults"),
-    (ConsumedByThePart, "simulated faults"), (ConsumesLast, "several messages"),
-    (ConsumedClearsTheTransaction, "several messages"), (ConsumedClearsAll, "several messages"),
+    (ConsumedByThePart, "simulated faults"), (ConsumesLast, "two to one"),
+    (ConsumedClearsTheTransaction, "two to one"), (ConsumedClearsAll, "two to one"),
     (InboxInMemory, "repeated messages"), (CheckBackSaysNoWhileRunning, "a refusal"), (NeverAsks, "liveness"),
     (TakesRefusedForDone, "a refusal"),
 ]  # fmt: skip

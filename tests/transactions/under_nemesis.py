@@ -20,6 +20,7 @@ from distlib.transactions.flexible.at_mode import ATMode
 from distlib.transactions.flexible.saga import Saga
 from distlib.transactions.flexible.searches import still_open, unsound
 from distlib.transactions.flexible.service import UNPAYABLE
+from distlib.transactions.history import not_serializable
 from distlib.transactions.message import Begin
 from distlib.transactions.paxos_commit import PaxosCommit
 from distlib.transactions.presumptions import PresumedCommit
@@ -31,6 +32,7 @@ from distlib.transactions.two_phase import TwoPhaseCommit, cluster
 CALM_MS = 600_000.0  # for all that is open to end; half of all messages may still be lost
 TRANSACTIONS = 24
 DOUBT = "in doubt when all is repaired"
+READS = "histories of reads checked"
 
 # --- atomic commitment ---------------------------------------------------------------------------------------
 
@@ -122,7 +124,16 @@ def commits_end(world: Cluster, happened: Tally[str]) -> list[str]:
         return [f"after {CALM_MS:,.0f} ms of calm, {'; '.join(open_here)}"]
     before, now = 20 * len(nodes), sum(sum(node.balances.values()) for node in nodes)
     problems = [f"there are {now} in all accounts, and there were {before}"] if now != before else []
+    if told_of_one_moment(nodes):
+        happened[READS] += 1
+        problems += [word] if (word := not_serializable(world)) else []
     return problems + ([word] if (word := broken_word(world)) else [])
+
+
+def told_of_one_moment(nodes: Sequence[Any]) -> bool:
+    """Whether clients are told what they have read, and of one moment: Paxos Commit does not, and where readers leave
+    with their vote it may be of two."""
+    return not isinstance(nodes[0], PaxosCommit) and not nodes[0].read_only_votes
 
 
 # --- flexible transactions -------------------------------------------------------------------------------------

@@ -390,7 +390,7 @@ class RunsRefusedOnesAgain(Outbox):
         return self.local.get(gid, False)
 
 
-@mutant("Each message is consumed once.", "Pritchett 2008", Conservation, "several messages")
+@mutant("Each message is consumed once.", "Pritchett 2008", Conservation, "two to one")
 class RemembersTheTransactionAlone(Outbox):
     """Takes a second message of the same transaction for a copy of the first one."""
 

@@ -258,15 +258,6 @@ def two_to_one(node_class: type[Any], **options: Any) -> ClusterModel:
     return MESSAGES.model(node_class, requests=[request], **options)
 
 
-TWO_MESSAGES = ("S3", Begin("w", work(("S1", -3), ("S2", 1), ("S2", 1), ("S3", 1))))
-
-
-def two_messages(node_class: type[Any], **options: Any) -> ClusterModel:
-    """One transaction that sends several messages, where the class knows of more than one."""
-    request = PAY if issubclass(node_class, BestEffort) else TWO_MESSAGES
-    return MESSAGES.model(node_class, requests=[request], **options)
-
-
 MESSAGING_SEARCHES: tuple[ProtocolSearch, ...] = (
     breadth("a refusal", "messages that must not go out, or cannot be consumed yet", MESSAGES.model, 20_000,
             requests=[REFUSED, DRAWS], timeouts=2),
@@ -276,7 +267,6 @@ MESSAGING_SEARCHES: tuple[ProtocolSearch, ...] = (
             timeouts=1, faults=Faults(crashes=1, duplicates=1)),
     breadth("half messages", "what a broker may believe", MESSAGES.model, 20_000, requests=[PAY],
             timeouts=2, faults=Faults(crashes={"S1": 1})),
-    breadth("several messages", "messages taken for one another", two_messages, 20_000, timeouts=1),
     breadth("asked again", "a request that was refused, and comes once more", MESSAGES.model, 20_000,
             requests=[REFUSED, PAY, REFUSED]),
     *MESSAGES.simulated_searches(),
