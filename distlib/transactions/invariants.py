@@ -120,8 +120,10 @@ class Effects(CommitInvariant):
                 f"{server.id} has {_text(server.balances)}: nobody may withdraw more from {short[0]} than there is"
             )
         if wanted != server.balances:
+            never = sorted(committed - {transaction for node, transaction, _ in ghost if node == server.id})
             raise Broken(
                 f"{server.id} has {_text(server.balances)}, and its committed transactions give {_text(wanted)}"
+                + (f", without {', '.join(never)}, which it has never prepared" if never else "")
             )
         return ghost
 

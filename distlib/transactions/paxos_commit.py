@@ -30,6 +30,7 @@ class PaxosCommit(TriesAgain):
 
     Of the 2F + 1 ``acceptors``, F may be down. Participants send their votes to the first F + 1 of them alone (§4.3),
     which answer when they have the votes of all, in one message; whoever is in doubt for ``inquire_ms`` takes the lead.
+    What participants have read is no part of their votes: the client is told of the decision alone.
     """
 
     acceptors: tuple[NodeId, ...] = setting(("S1", "S2", "S3"))

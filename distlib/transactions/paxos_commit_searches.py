@@ -16,7 +16,6 @@ from distlib.transactions.searches import (
     ENDS,
     FAULTS,
     OPPOSITE,
-    READS,
     REQUEST_OF_TWO,
     SLOW_DISKS,
     TOO_MUCH,
@@ -24,7 +23,6 @@ from distlib.transactions.searches import (
     UNDISTURBED,
     commit_model,
     in_doubt,
-    looking,
     under_way,
     undisturbed,
 )
@@ -46,7 +44,6 @@ BLOCKED = Simulation(
     partial(survivors, acceptors=node_names(5)), blocked, SEEDS, "simulated runs whose leader dies", (0, 300), LIVENESS
 )
 
-LOOKING = replace(READS, cluster=partial(looking, readers_leave=False))
 NOTHING_FAILS = replace(UNDISTURBED, cluster=partial(undisturbed, readers_leave=False))
 
 PAXOS_COMMIT_SEARCHES: tuple[ProtocolSearch, ...] = (
@@ -65,7 +62,6 @@ PAXOS_COMMIT_SEARCHES: tuple[ProtocolSearch, ...] = (
            Leg({"timeouts": {"S3.inquire": 1}}, max_states=12_000)),
     simulated("simulated faults", "real timers, clients; crashes, partitions, loss", replace(FAULTS, seeds=SEEDS)),
     simulated("slow disks", "what is told before it is written", replace(SLOW_DISKS, seeds=SEEDS), family="histories"),
-    simulated("reads", "what clients are told of the balances", LOOKING, family="histories"),
     simulated("blocking", "whether a dead leader leaves others in doubt", BLOCKED, family="liveness"),
     simulated("ends", "a protocol that is safe because it does nothing", replace(ENDS, seeds=SEEDS),
               family="liveness"),

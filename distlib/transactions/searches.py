@@ -213,20 +213,23 @@ def calm(node_class: type[Any], seed: int) -> Cluster:
     return Cluster(bank(node_class, seed), Network(Uniform(1, 5)), seed=seed, faults=faults)
 
 
-def looking(node_class: type[Any], seed: int, readers_leave: bool = True) -> Cluster:
+def looking(node_class: type[Any], seed: int) -> Cluster:
     """Clients that look at what they move, before and after, or at all accounts; a node crashes and comes back. At
-    every third seed one client is alone, so that who has only read may leave with its vote."""
+    every third seed one client is alone, so that who has only read may leave with its vote. In a tree, S1 begins all,
+    and S3 is reached through S2."""
     names, random, alone = node_names(3), Seeds(seed).stream("work"), seed % 3 == 0
-    nodes = cluster(node_class, names, initial=ACCOUNTS, read_only_votes=alone and readers_leave)
+    is_tree = issubclass(node_class, TreeCommit)
+    nodes = cluster(node_class, names, initial=ACCOUNTS, read_only_votes=alone, **(TREE if is_tree else {}))
+    roots, movers = (names[:1], names[1:]) if is_tree else (names, names)
     all_of_them = Begin(tuple([(name, (Read("x"), Read("y"))) for name in names]))
     for number in (1,) if alone else (1, 2, 3):
-        moved = [random.sample(names, 2) for _ in range(5)]
+        moved = [random.sample(movers, 2) for _ in range(5)]
         commands = [
             Begin(tuple([(name, (Read("x"), *part, Read("x"))) for name, part in transfer(one, other)]))
             for one, other in moved
         ]  # fmt: skip
         asked = tuple(random.sample([*commands, *[all_of_them] * 3], 8))
-        nodes.append(Teller(f"C{number}", names, asked, think_ms=(0, 40), start_ms=(0, 60), timeout_ms=300))
+        nodes.append(Teller(f"C{number}", roots, asked, think_ms=(0, 40), start_ms=(0, 60), timeout_ms=300))
     faults = [Crash(40.0 + 10 * seed, names[seed % 3], 40.0)]
     return Cluster(nodes, Network(Uniform(1, 5)), seed=seed, faults=faults)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from distlib.core.node import NodeId, setting, volatile
 from distlib.transactions.bank import Operations, Work
-from distlib.transactions.message import Answer, Decide, Prepare, Prepared, Record, Vote
+from distlib.transactions.message import Answer, Decide, Prepare, Prepared, Reads, Record, Vote
 from distlib.transactions.two_phase import Branch, Round, TwoPhaseCommit
 
 
@@ -82,6 +82,11 @@ class TreeCommit(TwoPhaseCommit):
     def may_leave(self, transaction: str, branch: Branch) -> bool:
         """Who has others below stays, to tell them."""
         return super().may_leave(transaction, branch) and transaction not in self.rounds
+
+    def reads_for(self, transaction: str) -> Reads:
+        """In the middle, also what those below have read."""
+        below = self.rounds[transaction].reads if transaction in self.parents else ()
+        return (*super().reads_for(transaction), *below)
 
     def send_vote(self, transaction: str, answer: Answer) -> None:
         """Who votes no in the middle, aborts below."""

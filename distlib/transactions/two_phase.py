@@ -420,7 +420,7 @@ class TwoPhaseCommit(Node):
     def send_vote(self, transaction: str, answer: Answer) -> None:
         """To the coordinator; the yes of who began the transaction is the request to commit."""
         branch = self.branches[transaction]
-        reads = self.reads(branch.operations) if answer is not Answer.NO else ()
+        reads = self.reads_for(transaction) if answer is not Answer.NO else ()
         if branch.begun is None:
             self.send_after_sync(branch.coordinator, Vote(transaction, answer, reads))
         elif answer is Answer.NO:
@@ -429,6 +429,10 @@ class TwoPhaseCommit(Node):
             work, client, serial = branch.begun.work, branch.begun.client, branch.begun.serial
             request = BeginCommit(transaction, work, branch.begun_ms, client, serial, reads)
             self.send_after_sync(branch.coordinator, request)
+
+    def reads_for(self, transaction: str) -> Reads:
+        """What goes with the vote: what this node has read."""
+        return self.reads(self.branches[transaction].operations)
 
     def reads(self, operations: Operations) -> Reads:
         """The balances that the operations ask for, as they are in this transaction's place."""

@@ -19,6 +19,7 @@ from distlib.transactions.history import Accounts, history_of, not_serializable
 from distlib.transactions.message import Begin
 from distlib.transactions.presumptions import PresumedAbort, PresumedCommit
 from distlib.transactions.quorum_commit import QuorumCommit
+from distlib.transactions.searches import looking
 from distlib.transactions.tree import TreeCommit
 from distlib.transactions.two_phase import TwoPhaseCommit, cluster
 
@@ -57,6 +58,13 @@ def test_a_transaction_reads_what_it_has_written_itself_by_then() -> None:
     assert moves[:2] == [
         [("S1.x", 9), ("S1.x", 10), ("S2.x", 11)], [("S1.x", 8), ("S1.x", 9), ("S2.x", 12)]
     ]  # fmt: skip
+
+
+def test_in_a_tree_what_those_below_have_read_comes_up_with_the_votes() -> None:
+    running = looking(TreeCommit, 1)
+    running.run(3_000)
+    looked = [{account for account, _ in reads} for reads in told(running) if {name for name, _ in reads} >= {"S1.x"}]
+    assert looked and all(one == {f"{name}.{account}" for name in node_names(3) for account in "xy"} for one in looked)
 
 
 def test_the_sum_is_the_same_for_whoever_looks_while_locks_are_held_to_the_end() -> None:
