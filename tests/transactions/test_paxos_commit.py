@@ -332,7 +332,7 @@ def test_a_request_to_commit_that_comes_twice_is_one() -> None:
 # --- everything together -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("crashes", "counts"), [(0, (38, 12)), (1, (281, 13))])
+@pytest.mark.parametrize(("crashes", "counts"), [(0, (38, 12)), (1, (321, 13))])
 def test_two_participants_are_exhausted(crashes: int, counts: tuple[int, int]) -> None:
     """Three nodes, each an acceptor; nobody waits too long. Distinct states and depth, as measured."""
     result = explore(commit_model(PaxosCommit, requests=[REQUEST_OF_TWO], faults=Faults(crashes=crashes)))
