@@ -77,7 +77,8 @@ class Child(Closed):
             code = self._process.wait()
             self._errors.seek(0)
             said = self._errors.read().decode(errors="replace").strip()[-800:]
-            raise ChildError(f"{self.name} ended with code {code}: {said or 'no word'}")
+            how = f"ended with code {code}" if code >= 0 else f"was killed by signal {-code}"
+            raise ChildError(f"{self.name} {how}: {said or 'no word'}")
         told: dict[str, Any] = json.loads(line)
         return told
 

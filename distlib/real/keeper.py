@@ -45,13 +45,23 @@ class Kept(Child):
     ``end`` that ends it, and ``pause_s``, how long it stays down after its death."""
 
     def __init__(self, task: Mapping[str, Any]) -> None:
-        self.home = Path(task["home"])
+        self.home, self._ready, self._end = Path(task["home"]), Path(task["ready"]), int(task["end"])
         super().__init__("distlib.real.keeper", task)
         try:
             self.program: int = self.hear()["pid"]
         except BaseException:
             self.close()
             raise
+
+    def close(self) -> None:
+        """End the program and its keeper; where the keeper was killed itself, do what it would have done."""
+        try:
+            super().close()
+        finally:  # an impatient second Ctrl-C kills the keeper
+            if self.home.exists():
+                for harder in (self._end, KILL):
+                    _end(self._ready, harder)
+                _remove(self.home)
 
     def kill(self) -> None:
         """SIGKILL to the program: nothing of it runs any more, not even its clean-up."""
@@ -66,6 +76,22 @@ class Kept(Child):
             raise ChildError(f"the keeper told {died} and {back} where a death and a start were due")
         self.program = back["pid"]
         return died["died_s"], back["ready_s"]
+
+
+def _end(ready: Path, harder: int) -> None:
+    """End the program that its file ``ready`` names, if it still runs: it leads a session of its own."""
+    end = time.monotonic() + END_S
+    with suppress(OSError, ValueError, IndexError):  # no such file, or no such process any more
+        pid = int(ready.read_text().split()[0])
+        while os.getsid(pid) == pid and time.monotonic() < end:
+            os.kill(pid, harder)
+            time.sleep(0.02)
+
+
+def _remove(home: Path) -> None:
+    end = time.monotonic() + END_S
+    while home.exists() and time.monotonic() < end:  # another child may write there until it ends, too
+        shutil.rmtree(home, ignore_errors=True)
 
 
 class _Program:
@@ -158,11 +184,7 @@ async def work(task: Mapping[str, Any], tell: Tell) -> None:
                 await program.end(task["end"])
             await asyncio.sleep(task["pause_s"])
     finally:
-        end = time.monotonic() + END_S
-        while (
-            Path(task["home"]).exists() and time.monotonic() < end
-        ):  # another child may write there until it ends, too
-            shutil.rmtree(task["home"], ignore_errors=True)
+        _remove(Path(task["home"]))
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from distlib.core import require
 from distlib.core.node import NodeId
-from distlib.transactions.bank import Add, Operation, Read
+from distlib.transactions.bank import Add, Balances, Operation, Read
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS accounts (
@@ -90,6 +91,13 @@ class Database(ABC):
     @abstractmethod
     def locked_balances(self, connection: Any) -> dict[str, int]:
         """All balances, read-locked in the transaction that this begins, without waiting. Raises ``LockedError``."""
+
+
+def check_balances(balances: Balances) -> None:
+    """``ValueError`` or ``TypeError`` for what an account cannot hold at first."""
+    require.instance("balances", balances, Mapping, "a dict of accounts and what they hold")
+    for account, balance in balances.items():
+        require.whole(f"balances[{account!r}]", balance, 0, 2**63 - 1)
 
 
 def require_two_phase(name: NodeId, connection: Any) -> None:

@@ -41,7 +41,11 @@ class Log(Closed):
         self.saved = node.durable_state()
         self.header, records = {"log": FORMAT, "node": node.id, "class": _name(type(node))}, list[Any]()
         if path.exists():
-            records = self._read(path.read_bytes())
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise LogError(f"{path} cannot be read as a log: {error.strerror}") from error
+            records = self._read(content)
             self.saved = self._state(records[-1], len(records))
             node.load_durable(self.saved)
         self._begin()
@@ -111,7 +115,11 @@ class Log(Closed):
     def _begin(self) -> None:
         """A new file with the last state alone takes the old one's place."""
         new = self.path.with_name(self.path.name + ".new")
-        self._file, self._seed, self._length = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), 0, 0
+        try:
+            self._file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        except OSError as error:
+            raise LogError(f"no log can be kept at {self.path}: {error.strerror} ({new.parent})") from error
+        self._seed, self._length = 0, 0
         try:
             self._seed = zlib.crc32(self._append({**self.header, "salt": secrets.token_hex(8)})[:-1])
             self._append({"durable": [_data(value) for value in self.saved]})

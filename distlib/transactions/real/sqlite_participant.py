@@ -42,6 +42,7 @@ from distlib.transactions.real.database import (
     LockedError,
     NotPreparedError,
     RefusedError,
+    check_balances,
 )
 
 LOCKED = "the row is locked by a prepared transaction"
@@ -196,8 +197,12 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address, daemon_threads = True, True
 
     def __init__(self, task: Mapping[str, Any]) -> None:
-        self.task = task
-        super().__init__((HOST, _port_in(Path(task["ready"]))), _Conversation)
+        self.task, port = task, _port_in(Path(task["ready"]))
+        try:
+            super().__init__((HOST, port), _Conversation)
+        except OSError as error:
+            where = f"port {port}, where it listened before it died" if port else "any port"
+            raise SystemExit(f"the participant cannot listen at {where}: {error.strerror}") from error
 
 
 class _Conversation(socketserver.StreamRequestHandler):
@@ -362,6 +367,7 @@ class SQLiteParticipant(Kept):
     file can have at most ``pages`` pages of 4,096 bytes (None: as many as the disk has)."""
 
     def __init__(self, name: NodeId, balances: Balances, *, pages: int | None = None, pause_s: float = 0.0) -> None:
+        check_balances(balances)
         with new_home("sqlite") as home:
             path, ready, token = home / "accounts.db", home / "ready", secrets.token_hex(16)
             with closing(TwoPhaseSQLite(path)) as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -306,6 +307,18 @@ def test_a_log_of_another_node_or_protocol_or_of_nobody_is_refused(pair: Servers
         Log(tmp_path / "text", node())
     told = life(pair, tmp_path / "text", transfer("A", "B", 3))
     assert failure(told).startswith("LogError: ") and (tmp_path / "text").read_text() == "Dear diary,\n"
+
+
+def test_where_no_log_can_be_is_named(tmp_path: Path) -> None:
+    node, file = TwoPhaseCommit("C"), tmp_path / "file"
+    file.write_text("no directory")
+    for path, said in (
+        (tmp_path / "nowhere" / "log", f"no log can be kept at {tmp_path}/nowhere/log: No such file or directory"),
+        (file / "log", f"no log can be kept at {file}/log: Not a directory"),
+        (tmp_path, f"{tmp_path} cannot be read as a log: Is a directory"),
+    ):
+        with pytest.raises(LogError, match=re.escape(said)):
+            Log(path, node)
 
 
 def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from distlib.real.child import ChildError
+from distlib.real.http_connection import HOST
 from distlib.real.keeper import Kept
 from distlib.transactions.bank import Add, Operation, Read
 from distlib.transactions.real import postgres
@@ -319,11 +321,55 @@ def test_a_killed_parent_leaves_neither_process_nor_file(tmp_path: Path) -> None
     assert not any(one.exists() for one in homes)
 
 
-def test_accounts_that_cannot_be_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keeper_that_is_killed_leaves_neither_process_nor_file(server: Server) -> None:
+    pids = [server.pid, server.program]
+    os.kill(server.pid, signal.SIGKILL)
+    server.close()
+    assert all_gone(pids) and not server.home.exists()
+
+
+def test_an_impatient_interrupt_leaves_neither_process_nor_file(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second Ctrl-C comes while the first one's clean-up waits for the keeper, which is killed then."""
+    pids, wait = [server.pid, server.program], server._process.wait
+
+    def interrupted(*seconds: float) -> int:
+        if seconds:
+            raise KeyboardInterrupt
+        return wait()
+
+    monkeypatch.setattr(server._process, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        server.close()
+    assert all_gone(pids) and not server.home.exists()
+
+
+@pytest.mark.parametrize(("balances", "message"), [
+    ({"x": -1}, r"balances\['x'\] is -1"), ({"x": 1.5}, r"balances\['x'\] is 1.5"),
+    ({"x": "1"}, r"balances\['x'\] is '1'"), ({"x": 2**63}, r"balances\['x'\]"),
+    (None, "balances is None"), (["x"], "balances is"),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", [SQLiteParticipant, PostgresServer])
+def test_accounts_that_cannot_be_leave_nothing(
+    kind: Any, balances: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with pytest.raises(sqlite3.IntegrityError, match="no_debts"):
-        SQLiteParticipant("A", {"x": -1})
+    with pytest.raises((ValueError, TypeError), match=message):
+        kind("A", balances)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_somebody_else_has_taken_meanwhile_is_named() -> None:
+    with SQLiteParticipant("A", {"x": 1}, pause_s=0.3) as server, socket.socket() as other:
+        pid, port = server.program, server.database.port
+        server.kill()
+        assert all_gone([pid])
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((HOST, port))
+        other.listen()
+        with pytest.raises(ChildError, match=f"cannot listen at port {port}, where it listened before it died: Addr"):
+            server.wait_until_back()
 
 
 def test_a_program_that_never_gets_ready_says_why_and_leaves_nothing(tmp_path: Path) -> None:
