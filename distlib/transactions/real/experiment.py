@@ -246,7 +246,7 @@ class RealTransactions:
             ("every acknowledged commit is there", not lost, ", ".join(sorted(lost))),
             (
                 "no reader saw a wrong sum", not self.wrong,
-                f"{len(self.wrong)} of {len(self.totals)} reads" if self.wrong else "",
+                f"{len(self.wrong)} of {len(self.totals)} reads were wrong",
             ),
         ]  # fmt: skip
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from distlib.labs.lab import Lab
+from distlib.labs.markup import LabVerdict
 from distlib.labs.work import Progress, Stopped
 from distlib.transactions.real import charts
 from distlib.transactions.real.experiment import (
     ACCOUNTS,
     NAMES,
+    NOBODY,
     EveryWayParams,
     RealTransactions,
     RealTransactionsParams,
@@ -48,8 +50,8 @@ class RealTransactionsLab(Lab):
         """What the databases report as in doubt after the kill."""
         return result.in_doubt.round(3)
 
-    def verdicts(self, result: RealTransactions) -> Sequence[tuple[str, bool | None, str]]:
-        return result.verdicts()
+    def verdicts(self, result: RealTransactions) -> Sequence[LabVerdict]:
+        return [*result.verdicts(), *never_killed(result)]
 
     def data(self, result: RealTransactions) -> dict[str, pd.DataFrame]:
         tables = {"in doubt": result.in_doubt, "locks": result.locks, "down": result.down, "heard": result.heard}
@@ -84,11 +86,19 @@ class EveryWayLab(Lab):
     def data(self, result: tuple[RealTransactions, ...]) -> dict[str, pd.DataFrame]:
         return {"ways": costs(result)}
 
-    def verdicts(self, result: tuple[RealTransactions, ...]) -> Sequence[tuple[str, bool | None, str]]:
+    def verdicts(self, result: tuple[RealTransactions, ...]) -> Sequence[LabVerdict]:
         return [
             (f"{one.params.protocol}: {claim}", holds, witness)
-            for one in result for claim, holds, witness in one.verdicts()[:3]
+            for one in result for claim, holds, witness in (*one.verdicts()[:3], *never_killed(one))
         ]  # fmt: skip
+
+
+def never_killed(result: RealTransactions) -> list[LabVerdict]:
+    """A run in which the step did not come often enough has tried nothing: that is said."""
+    params = result.params
+    if params.victim == NOBODY or any(one.what == "killed" for one in result.events):
+        return []
+    return [(f"{params.victim} is killed", None, f"{params.step!r} came less than {params.nth} times")]
 
 
 def costs(result: Sequence[RealTransactions]) -> pd.DataFrame:
