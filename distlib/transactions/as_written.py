@@ -22,8 +22,8 @@ class CommitsBeforeItVotes(TwoPhaseCommit):
     sends them a commit message, which says that the transaction is committed." What happens if not all have, it does
     not say; here the coordinator then sends an abort, as it does in the protocol, and a participant has nothing that it
     could take back. *The protocol does*: before it votes, a participant makes sure that it can both commit and abort,
-    and changes nothing that others see (Gray 1978). *What comes of it*: when one participant cannot commit,
-    the others have.
+    and changes nothing that others see (Gray 1978; Bernstein, Hadzilacos & Goodman 1987, §7.3). *What comes of it*:
+    when one participant cannot commit, the others have.
     """
 
     def vote(self, transaction: str) -> None:
