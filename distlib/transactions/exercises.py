@@ -150,7 +150,7 @@ AGES_MS = {"S1.1.1": 5.0, "S2.1.1": 9.0, "S2.1.2": 5.0, "S3.1.1": 2.0, "S3.1.2":
 
 def grade_wound_wait(node_class: Any) -> Grade:
     """Whether ``node_class``, derived from ``WoundWait``, wounds those in the way that are younger, and nobody else.
-    What comes of it is the judge's affair: he lets any rule pass that ends every deadlock."""
+    What comes of it is the judge's affair, who lets wait-die pass, too: it ends every deadlock as well."""
     if not isinstance(node_class, type) or not issubclass(node_class, WoundWait):
         return Grade(False, (f"this takes your class, derived from WoundWait, and got {shown(node_class)}",))
 
