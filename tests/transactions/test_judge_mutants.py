@@ -654,7 +654,7 @@ OTHERS = [
     (ForgetsWhereItLeans, "coordinator crashes"), (OnlyHigherBallots, "blocking"), (UnaskedSaysNothing, "blocking"),
     (VotersAreTheUp, "partition"), (SinceIsTheLastBallot, "three ballots"),
     (FirstAcceptorSuffices, "two leaders"), (AlwaysProposesNo, "acceptors crash"),
-    (AcceptsBelowItsPromise, "simulated faults"), (LeadsOnlyForItself, "simulated faults"), (NeverLeads, "blocking"),
+    (AcceptsBelowItsPromise, "simulated faults"), (LeadsOnlyForItself, "blocking"), (NeverLeads, "blocking"),
     (ProposesYesForItself, "simulated faults"), (AnyAnswerCounts, "a step fails"),
     (ForgetsBackAfterACrash, "impatience"), (TellsDoneAlways, "liveness"), (CompensationRefusedIsSkipped, "pivot"),
     (ReleasesBeforeTheEnd, "semantic locks"), (RefusedIsUndoneToo, "semantic locks"),
