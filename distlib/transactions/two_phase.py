@@ -180,7 +180,8 @@ class TwoPhaseCommit(Node):
         ))  # fmt: skip
 
     def is_repeated(self, message: Begin) -> bool:
-        """Whether the request is under way already: a message that came twice."""
+        """Whether the request is under way already: a message that came twice. A copy that comes when the first one is
+        over begins another transaction."""
         asked = (message.client, message.serial)
         same = [(one.client, one.serial) for one in self.rounds.values()]
         same += [(one.begun.client, one.begun.serial) for one in self.branches.values() if one.begun]
