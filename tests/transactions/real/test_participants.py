@@ -361,13 +361,15 @@ def test_accounts_that_cannot_be_leave_nothing(
 
 
 def test_a_port_that_somebody_else_has_taken_meanwhile_is_named() -> None:
-    with SQLiteParticipant("A", {"x": 1}, pause_s=0.3) as server, socket.socket() as other:
+    with SQLiteParticipant("A", {"x": 1}, pause_s=0.0) as server, socket.socket() as other:
         pid, port = server.program, server.database.port
+        os.kill(server.pid, signal.SIGSTOP)  # its keeper, which would start it again sooner than a busy machine binds
         server.kill()
         assert all_gone([pid])
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind((HOST, port))
         other.listen()
+        os.kill(server.pid, signal.SIGCONT)
         with pytest.raises(ChildError, match=f"cannot listen at port {port}, where it listened before it died: Addr"):
             server.wait_until_back()
 
