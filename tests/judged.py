@@ -1,6 +1,6 @@
 """Every mutant and every right class before the judge, as a reader calls it: ``python -m tests.judged --processes 2``.
 
-The mutants are the museum's and those of ``tests/workbench`` and ``tests/transactions/test_judge_mutants.py``; the
+The mutants are the museum's and those of ``tests/workbench`` and ``tests/transactions/judge_mutants.py``; the
 right classes are the shipped ones and the museum's equivalents. A line a class: the verdict, the search that found
 something, the time, and what was cut short or never came into its situation. It ends with 1 if a mutant is not
 killed, if a right class is, or if a search of a right class did not end or ran nothing. It takes about a quarter of
@@ -23,7 +23,7 @@ from typing import Any
 from distlib.workbench.judge import Judgement, judge
 from distlib.workbench.museum import mutants
 from distlib.workbench.subjects import JUDGED
-from tests.transactions.test_judge_mutants import OTHERS as OF_TRANSACTIONS
+from tests.transactions.judge_mutants import OTHERS as OF_TRANSACTIONS
 from tests.workbench.test_judge_mutants import OTHERS
 
 BROKEN: list[type[Any]] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from distlib.check.history.history import History, Operation
@@ -11,16 +11,22 @@ from distlib.replication.message import Invoked, Returned
 from distlib.replication.state_machine import CompareAndSet, Put
 
 
+def calls(outputs: Iterable[Happened]) -> Iterator[tuple[Happened, Happened | None]]:
+    """What clients asked, in that order, each with the answer it had, if any."""
+    known = list(outputs)
+    done = {(one.event.client, one.event.serial): one for one in known if isinstance(one.event, Returned)}
+    for one in known:
+        if isinstance(one.event, Invoked):
+            yield one, done.get((one.event.client, one.event.serial))
+
+
 def history_of(outputs: Iterable[Happened]) -> History:
     """The clients' operations on keys, times in ms; those that never came back are pending. What has no key (a change
     of the membership) is none."""
-    known = list(outputs)
-    done = {(one.event.client, one.event.serial): one for one in known if isinstance(one.event, Returned)}
     operations = []
-    for one in known:
-        if isinstance(one.event, Invoked) and hasattr(one.event.command, "key"):
+    for one, answer in calls(outputs):
+        if hasattr(one.event.command, "key"):
             f, argument = _operation(one.event.command)
-            answer = done.get((one.event.client, one.event.serial))
             ended = {} if answer is None else {"returned": answer.time_ms, "result": answer.event.result}
             key = one.event.command.key
             operations.append(Operation(one.event.client, f, argument, call=one.time_ms, key=key, **ended))

@@ -8,9 +8,12 @@ from typing import Any
 from distlib.check.history.history import UNKNOWN, History, Operation
 from distlib.check.history.linearizability import Verdict, check
 from distlib.check.history.sequential import Illegal, Specification
-from distlib.replication.message import Invoked, Returned
+from distlib.replication.history import calls
 from distlib.sim.cluster import Cluster
 from distlib.transactions.bank import Read, Work, applied
+
+CONFIGURATIONS = 50_000
+"""How many the checker looks at before it gives up."""
 
 
 class Accounts(Specification):
@@ -49,25 +52,21 @@ def _text(reads: Any) -> str:
 
 def history_of(cluster: Cluster) -> History:
     """The clients' transactions but the aborted ones, which have done nothing; one that nobody answered is pending."""
-    known = [one for one in cluster.outputs if isinstance(one.event, (Invoked, Returned))]
-    answers = {(one.event.client, one.event.serial): one for one in known
-               if isinstance(one.event, Returned) and one.event.result is not None}  # fmt: skip
     operations = []
-    for one in known:
-        if isinstance(one.event, Invoked):
-            answer = answers.get((one.event.client, one.event.serial))
-            if answer is None:
-                operations.append(Operation(one.event.client, "transaction", one.event.command, call=one.time_ms,
-                                            result=UNKNOWN))  # fmt: skip
-            elif answer.event.result.commit:
-                operations.append(Operation(one.event.client, "transaction", one.event.command, answer.event.result,
-                                            one.time_ms, answer.time_ms))  # fmt: skip
+    for one, answer in calls(cluster.outputs):
+        client, work = one.event.client, one.event.command
+        if answer is None or answer.event.result is None:  # it gave up: the transaction may be committed or not
+            operations.append(Operation(client, "transaction", work, UNKNOWN, one.time_ms))
+        elif answer.event.result.commit:
+            ended = answer.event.result, one.time_ms, answer.time_ms
+            operations.append(Operation(client, "transaction", work, *ended))
     return History(tuple(operations))
 
 
-def not_serializable(cluster: Cluster) -> str:
-    """Why no order of the transactions explains what clients were told; empty when one does."""
+def not_strictly_serializable(cluster: Cluster) -> str:
+    """Why no order of the transactions in which none comes before one that was answered before it began explains what
+    clients were told; empty when one does. A search that gives up has found none."""
     members: list[Any] = [node for node in cluster.nodes.values() if hasattr(node, "outcomes")]
     initial = tuple((node.id, tuple(sorted(node.initial))) for node in sorted(members, key=lambda node: node.id))
-    result = check(history_of(cluster), Accounts(initial), configuration_limit=50_000)
-    return result.explain() if result.verdict is Verdict.NOT_LINEARIZABLE else ""
+    result = check(history_of(cluster), Accounts(initial), configuration_limit=CONFIGURATIONS)
+    return "" if result.verdict is Verdict.LINEARIZABLE else result.explain()

@@ -123,7 +123,7 @@ class Effects(CommitInvariant):
             never = sorted(committed - {transaction for node, transaction, _ in ghost if node == server.id})
             raise Broken(
                 f"{server.id} has {_text(server.balances)}, and its committed transactions give {_text(wanted)}"
-                + (f", without {', '.join(never)}, which it has never prepared" if never else "")
+                + (f", without {', '.join(never)}, never seen prepared there" if never else "")
             )
         return ghost
 

@@ -23,7 +23,7 @@ from distlib.sim.network import Network
 from distlib.transactions.bank import Add, Read, Work, transfer
 from distlib.transactions.client import Teller
 from distlib.transactions.deadlocks import DetectsDeadlocks, GivesWay, WoundWait
-from distlib.transactions.history import not_serializable
+from distlib.transactions.history import not_strictly_serializable
 from distlib.transactions.invariants import Conservation, commit_invariants
 from distlib.transactions.message import Answer, Begin, Begun, Decide, Prepare, Told, Vote
 from distlib.transactions.presumptions import PresumedCommit
@@ -316,7 +316,12 @@ SLOW_DISKS = Simulation(
     (0, UNTIL_MS), LINEARIZABILITY,
 )  # fmt: skip
 READS = Simulation(
-    looking, after(UNTIL_MS, not_serializable), FEW_SEEDS, "simulated histories", (0, UNTIL_MS), LINEARIZABILITY
+    looking,
+    after(UNTIL_MS, not_strictly_serializable),
+    FEW_SEEDS,
+    "simulated histories",
+    (0, UNTIL_MS),
+    LINEARIZABILITY,
 )
 ENDS = Simulation(calm, unfinished, FEW_SEEDS, "simulated runs with crashes that end", (0, CALM_MS), LIVENESS)
 UNDISTURBED = Simulation(

@@ -146,6 +146,7 @@ class TwoPhaseCommit(Node):
     # memory
     tail: tuple[Record, ...] = volatile(())  # records written and not forced: a crash loses them
     count: int = volatile(0)  # of transactions begun in this life
+    heard: dict[tuple[NodeId | None, int | None], bool] = volatile(dict)  # clients' requests for which it began them
     rounds: dict[str, Round] = volatile(dict)  # coordinator: transactions that it has not forgotten
     branches: dict[str, Branch] = volatile(dict)  # participant: those under way here
     queue: tuple[str, ...] = volatile(())  # of them, those that wait for locks, in order of their coming
@@ -168,6 +169,8 @@ class TwoPhaseCommit(Node):
         check_work(message.work)
         if self.is_repeated(message):
             return
+        if message.client is not None and message.serial is not None:
+            self.heard[message.client, message.serial] = True
         self.count += 1
         transaction = f"{self.id}.{self.lives}.{self.count}"
         if self.coordinator in (None, self.id):
@@ -180,12 +183,9 @@ class TwoPhaseCommit(Node):
         ))  # fmt: skip
 
     def is_repeated(self, message: Begin) -> bool:
-        """Whether the request is under way already: a message that came twice. A copy that comes when the first one is
-        over begins another transaction."""
-        asked = (message.client, message.serial)
-        same = [(one.client, one.serial) for one in self.rounds.values()]
-        same += [(one.begun.client, one.begun.serial) for one in self.branches.values() if one.begun]
-        return None not in asked and asked in same
+        """Whether this node has begun the request's transaction already in this life: a message that came twice. It
+        may come late, and after those that its client sent later."""
+        return (message.client, message.serial) in self.heard
 
     def on_begin_commit(self, sender: NodeId, message: BeginCommit) -> None:
         """A participant that is prepared hands its transaction over; its vote counts as asked for."""

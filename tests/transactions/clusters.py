@@ -74,7 +74,7 @@ def money(running: Cluster) -> int:
 
 def busy(running: Cluster) -> list[str]:
     """Nodes that have a transaction which is not over."""
-    return [name for name, node in running.nodes.items() if getattr(node, "branches", ()) or node.rounds]  # type: ignore[attr-defined]
+    return [name for name, node in running.nodes.items() if getattr(node, "open_here", tuple)()]
 
 
 def started(cls: type[Any] = TwoPhaseCommit, name: NodeId = "S1", **settings: Any) -> Any:

@@ -15,7 +15,7 @@ from distlib.sim.network import Network
 from distlib.transactions.bank import Add, Read
 from distlib.transactions.broken import ReadsAhead
 from distlib.transactions.client import Teller
-from distlib.transactions.history import Accounts, history_of, not_serializable
+from distlib.transactions.history import Accounts, history_of, not_strictly_serializable
 from distlib.transactions.message import Begin
 from distlib.transactions.presumptions import PresumedAbort, PresumedCommit
 from distlib.transactions.quorum_commit import QuorumCommit
@@ -47,7 +47,7 @@ def test_what_clients_read_is_of_one_moment(node_class: type[Any]) -> None:
     for seed in range(1, 21):
         running = clients(node_class, seed, (Crash(60.0, "S2", 30.0),))
         running.run(3_000)
-        assert not not_serializable(running), seed
+        assert not not_strictly_serializable(running), seed
         assert len(told(running)) >= 6, "enough is committed, else this shows nothing"
 
 
@@ -86,7 +86,7 @@ def test_readers_that_leave_with_their_vote_may_read_two_moments() -> None:
     sums = {sum(balance for _, balance in reads)
             for seed in range(1, 41) for reads in looks(TwoPhaseCommit, seed, read_only_votes=True)}  # fmt: skip
     assert 20 in sums and len(sums) > 1
-    assert any(not_serializable(ran(seed)) for seed in range(1, 41))
+    assert any(not_strictly_serializable(ran(seed)) for seed in range(1, 41))
 
 
 def ran(seed: int) -> Cluster:
@@ -98,7 +98,7 @@ def ran(seed: int) -> Cluster:
 def test_the_witness_names_what_was_read_and_what_is_there() -> None:
     running = clients(ReadsAhead, 1)
     running.run(3_000)
-    assert "not linearizable" in not_serializable(running)
+    assert "not linearizable" in not_strictly_serializable(running)
 
 
 def test_an_aborted_transaction_has_done_nothing_and_one_without_an_answer_may_have() -> None:
@@ -107,7 +107,7 @@ def test_an_aborted_transaction_has_done_nothing_and_one_without_an_answer_may_h
     history = history_of(running)
     assert history.operations and all(one.argument in (MOVE, LOOK) for one in history.operations)
     assert not told(running), "S1 takes part in all, and is down"
-    assert not not_serializable(running)
+    assert not not_strictly_serializable(running)
 
 
 def test_the_specification_says_what_is_wrong_with_a_read() -> None:

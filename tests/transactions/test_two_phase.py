@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ from distlib.check.explore.explore import explore
 from distlib.core.fault import Crash, OneWay, Partition
 from distlib.core.node import node_names
 from distlib.replication.message import ClientReply
-from distlib.sim.cluster import NodeError
-from distlib.sim.latency import Uniform
+from distlib.sim.cluster import Cluster, NodeError
+from distlib.sim.latency import Constant, Uniform
 from distlib.sim.network import Network
 from distlib.transactions.bank import Add, Read, applied, refusal, transfer, undone, writes
+from distlib.transactions.client import Teller
 from distlib.transactions.intervals import intervals
 from distlib.transactions.message import (
     Acknowledge,
@@ -37,8 +39,9 @@ from distlib.transactions.message import (
     Told,
     Vote,
 )
+from distlib.transactions.presumptions import PresumedAbort, PresumedCommit
 from distlib.transactions.searches import REQUEST, commit_model, under_nemesis
-from distlib.transactions.two_phase import CommitView, TwoPhaseCommit, records_of
+from distlib.transactions.two_phase import CommitView, TwoPhaseCommit, cluster, records_of
 from tests.transactions.clusters import THREE, TWO, TX, bank, busy, decisions, flow, money, sent, started, told
 
 TOO_MUCH = transfer("S2", "S3", 11)
@@ -454,6 +457,28 @@ def test_a_client_that_asks_twice_begins_one_transaction() -> None:
     for _ in range(2):
         node.receive("outside", Begin(TWO))
     assert len(node.rounds) == 4, "without a client, nobody can tell them apart"
+
+
+@pytest.mark.parametrize("cls", [TwoPhaseCommit, PresumedAbort, PresumedCommit])
+def test_a_late_copy_of_a_request_begins_no_second_transaction(cls: type[Any]) -> None:
+    """The first one is over and forgotten, and the client has asked for other things since. A crash forgets it, too."""
+    request = Begin((("S1", (Add("x", -1),)),), "C1", 1)
+    nodes = [*cluster(cls, THREE), Teller("C1", THREE, ())]
+    running = Cluster(nodes, Network(Constant(10)), faults=[Crash(1_210, "S1", 40.0)])
+    for at_ms, one in ((0, request), (300, replace(request, serial=2)), (600, request), (1_300, request)):
+        running.post(at_ms, "S1", one, sender="C1")
+    running.run(1_200)
+    assert not busy(running) and money(running) == 30 - 2
+    running.run(2_000)
+    assert not busy(running) and money(running) == 30 - 3
+
+
+def test_requests_of_a_client_may_come_out_of_order() -> None:
+    """So may those of several that share a name, as at the real coordinator."""
+    node = started()
+    for serial in (3, 1, 2, 1):
+        node.receive("C1", Begin(TWO, "C1", serial))
+    assert [one.serial for one in node.rounds.values()] == [3, 1, 2]
 
 
 # --- a participant that begins -------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from distlib.transactions.flexible.at_mode import ATMode
 from distlib.transactions.flexible.saga import Saga
 from distlib.transactions.flexible.searches import still_open, unsound
 from distlib.transactions.flexible.service import UNPAYABLE
-from distlib.transactions.history import not_serializable
+from distlib.transactions.history import not_strictly_serializable
 from distlib.transactions.message import Begin
 from distlib.transactions.paxos_commit import PaxosCommit
 from distlib.transactions.presumptions import PresumedCommit
@@ -116,17 +116,17 @@ def commits_end(world: Cluster, happened: Tally[str]) -> list[str]:
 
     def over(_: Cluster) -> bool:
         asked = all(one.serial == len(one.commands) and not one.waiting for one in clients)
-        return asked and not any(node.branches or node.rounds for node in nodes)
+        return asked and not any(node.open_here() for node in nodes)
 
     world.run(world.now_ms + CALM_MS, until=over)
     if not over(world):
-        open_here = [f"{node.id} has {sorted({*node.branches, *node.rounds})}" for node in nodes]
-        return [f"after {CALM_MS:,.0f} ms of calm, {'; '.join(open_here)}"]
+        open_here = [f"{node.id} has {node.open_here()}" for node in nodes if node.open_here()]
+        return [f"after {CALM_MS:,.0f} ms of calm, {'; '.join(open_here) or 'clients are not done'}"]
     before, now = 20 * len(nodes), sum(sum(node.balances.values()) for node in nodes)
     problems = [f"there are {now} in all accounts, and there were {before}"] if now != before else []
     if told_of_one_moment(nodes):
         happened[READS] += 1
-        problems += [word] if (word := not_serializable(world)) else []
+        problems += [word] if (word := not_strictly_serializable(world)) else []
     return problems + ([word] if (word := broken_word(world)) else [])
 
 

@@ -28,6 +28,7 @@ from distlib.replication.message import ClientRequest
 from distlib.replication.primary_backup import Forward, PrimaryBackup
 from distlib.workbench.judge import judge
 from distlib.workbench.subjects import subject_of
+from tests.transactions.judge_mutants import OTHERS as OF_TRANSACTIONS
 
 # --- snapshots (Raft §7) ---------------------------------------------------------------------------------------
 
@@ -236,7 +237,7 @@ def name_of(node_class: type[Any]) -> str:
     return getattr(node_class, "__name__", "")
 
 
-@pytest.mark.parametrize(("node_class", "killer"), OTHERS, ids=name_of)
+@pytest.mark.parametrize(("node_class", "killer"), [*OTHERS, *OF_TRANSACTIONS], ids=name_of)
 def test_each_mutant_meets_its_killer(node_class: type[Any], killer: str) -> None:
     outcome = subject_of(node_class).search(killer)(node_class)
     assert outcome.failure, str(outcome)

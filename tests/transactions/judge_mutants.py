@@ -1,12 +1,10 @@
-"""The judge against errors that a reader might make with a transaction, none of which the museum shows: each meets its
-own killer. ``python -m tests.judged`` puts them before the judge as a reader calls it."""
+"""Errors that a reader might make with a transaction, none of which the museum shows. In
+``tests/workbench/test_judge_mutants.py`` each meets its own killer; ``python -m tests.judged`` puts them before the
+judge as a reader calls it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-import pytest
 
 from distlib.paxos.message import Accept, Accepted, Ballot, Promise, Propose
 from distlib.transactions.bank import Read, applied, refusal, undone
@@ -39,8 +37,6 @@ from distlib.transactions.presumptions import PresumedAbort, PresumedCommit
 from distlib.transactions.quorum_commit import QuorumCommit
 from distlib.transactions.tree import TreeCommit
 from distlib.transactions.two_phase import Branch, TwoPhaseCommit, in_conflict
-from distlib.workbench.subjects import subject_of
-from tests.workbench.test_judge_mutants import name_of
 
 # --- two-phase commit ------------------------------------------------------------------------------------------------
 
@@ -669,10 +665,3 @@ OTHERS = [
     (TakesRefusedForDone, "a refusal"),
 ]  # fmt: skip
 """Each with the search that finds it soonest."""
-
-
-@pytest.mark.parametrize(("node_class", "killer"), OTHERS, ids=name_of)
-def test_each_mutant_meets_its_killer(node_class: type[Any], killer: str) -> None:
-    outcome = subject_of(node_class).search(killer)(node_class)
-    assert outcome.failure, str(outcome)
-    assert "no handler fails" not in outcome.invariant
