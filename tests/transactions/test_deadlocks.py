@@ -16,7 +16,8 @@ from distlib.sim.latency import Uniform
 from distlib.sim.network import Network
 from distlib.transactions.bank import Add, Read, transfer
 from distlib.transactions.deadlocks import DetectsDeadlocks, RefusesToWait, WoundWait
-from distlib.transactions.message import Acknowledge, Answer, Begin, Prepare, Probe, Refused, Vote, Waiter, Wound
+from distlib.transactions.message import Acknowledge, Answer, Begin, Prepare, Probe, Refused, Told, Vote, Waiter, Wound
+from distlib.transactions.searches import crossing
 from distlib.transactions.two_phase import TwoPhaseCommit
 from tests.transactions.clusters import THREE, TX, bank, busy, flow, money, sent, started, told
 
@@ -39,6 +40,17 @@ def test_without_a_cure_and_without_patience_a_circle_waits_for_ever(size: int) 
     trace = running.run(10_000)
     assert told(trace) == [] and len(busy(running)) == size
     assert [len(node.queue) for node in running.nodes.values()] == [1] * size  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("cls", [TwoPhaseCommit, *CURES])
+def test_what_chapter_3_2_says_of_crossing_transfers(cls: type[Any]) -> None:
+    """Two clients each way: the very first ones stop each other for ever, unless there is a cure."""
+    running = crossing(cls, seed=2)
+    heard = [one.event.commit for one in running.run(1_000).outputs_of(Told)]
+    if cls is TwoPhaseCommit:
+        assert heard == [] and busy(running)
+    else:
+        assert len(heard) == 24 and any(heard) and not busy(running)
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
