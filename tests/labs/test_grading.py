@@ -133,7 +133,7 @@ def test_a_loop_without_end_is_ended_from_outside(work: Callable[..., Any], word
 
 def test_who_gets_little_of_the_machine_is_not_called_endless() -> None:
     """It computes next to nothing in a time by the clock that is above its limit."""
-    assert run_apart(lambda _tell: time.sleep(0.8) or "back", seconds=0.4) == "back"  # type: ignore[func-returns-value]
+    assert run_apart(lambda _tell: time.sleep(1.5) or "back", seconds=1.0) == "back"  # type: ignore[func-returns-value]
 
 
 def test_what_the_code_leaves_behind_is_ended() -> None:
@@ -198,7 +198,7 @@ def test_an_answer_that_compiles_is_graded_while_a_lab_above_it_still_compiles()
     lab = threading.Thread(target=compile_for_long)
     lab.start()
     compiling.wait()
-    assert grade_apart(check, seconds=1.0)
+    assert grade_apart(check, seconds=15)
     lab.join()
 
 

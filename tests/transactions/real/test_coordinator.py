@@ -148,7 +148,7 @@ def test_what_is_refused_is_refused_at_both(pair: Servers, tmp_path: Path) -> No
 
 def test_a_database_that_stays_down_ends_the_coordinator_and_nothing_is_lost(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        both = {one: stack.enter_context(SQLiteParticipant(one, BALANCES, pause_s=1.0)) for one in "AB"}
+        both = {one: stack.enter_context(SQLiteParticipant(one, BALANCES, pause_s=3.0)) for one in "AB"}
         kill = {"victim": "B", "step": "before commit", "at": "B"}
         told = life(both, tmp_path / "log", transfer("A", "B", 3), kill=kill, patience_s=0.2)
         assert answers(told) == [True]  # the client was told: it is decided
