@@ -12,7 +12,7 @@ from distlib.replication.history import calls
 from distlib.sim.cluster import Cluster
 from distlib.transactions.bank import Read, Work, applied
 
-CONFIGURATIONS = 50_000
+CONFIGURATIONS = 200_000
 """How many the checker looks at before it gives up."""
 
 
