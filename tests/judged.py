@@ -78,7 +78,7 @@ def problems_of_right(found: Judgement, node_class: type[Any]) -> list[str]:
     problems = [] if found.status == "passed" else [str(found)]
     problems += [f"{name} was not run" for name in asked if name not in [one.search for one in found.outcomes]]
     for one in found.outcomes:
-        if not re.search(r"[1-9][0-9,]* (states|walks|simulated|histories)", one.looked):
+        if not re.search(r"[1-9][0-9,]* (states|walks|simulated|histories|runs)", one.looked):
             problems.append(f"{one.search} looked at nothing: {one.looked}")
         if not one.arrived:
             problems.append(f"{one.search} never came into its situation")
