@@ -44,7 +44,8 @@ class Outcome:
     ``invariant`` is the invariant that broke, ``example`` the minimal counterexample, None for a failure that is no
     path (a history, a run in which nothing happens). ``looked`` says how far the search looked, ``complete`` whether it
     ended by its own bounds rather than by the time it was given, ``arrived`` whether a staged search got to the place
-    that it leads to. ``seed`` is the seed of the simulated run that failed, ``steps`` the counterexample in words.
+    that it leads to. ``seed`` is the seed of the simulated run that failed, ``steps`` the counterexample in words, and
+    ``undecided`` the number of simulated runs of which nobody can tell whether they were right.
     """
 
     failure: str
@@ -58,6 +59,7 @@ class Outcome:
     seed: int | None = None
     steps: tuple[str, ...] = ()
     arrived: bool = True
+    undecided: int = 0
 
     @property
     def events(self) -> int:
@@ -66,6 +68,7 @@ class Outcome:
 
     def __str__(self) -> str:
         found = "nothing found" if self.arrived else "did not get to its situation"
+        found += f", {self.undecided} runs undecided" if self.undecided else ""
         verdict = f"FAILED: {self.failure}" if self.failure else found if self.complete else f"{found}, cut short"
         return f"{self.search}: {verdict} ({self.looked}; {self.elapsed_s:.1f} s)"
 

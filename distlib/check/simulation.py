@@ -11,24 +11,36 @@ from distlib.check.cluster.counterexample import counterexample
 from distlib.check.cluster.handling import HANDLER
 from distlib.check.cluster.model import ClusterModel
 from distlib.check.cluster.shrink import shrink_run
+from distlib.check.history.history import History
+from distlib.check.history.linearizability import Verdict, check
+from distlib.check.history.sequential import Specification
 from distlib.check.search import DANGEROUS, Family, Outcome, ProtocolSearch, exemplified
 from distlib.core.node import Node
 from distlib.core.trace import Trace
 from distlib.sim.cluster import Cluster, NodeError
 
 Problem = Callable[[Cluster], str]
-"""Runs a cluster to its end and says what is wrong with it; empty when nothing is."""
+"""Runs a cluster to its end and says what is wrong with it; empty when nothing is. It raises ``UndecidedError`` where
+it cannot tell."""
+
+CONFIGURATIONS = 200_000
+"""How many the checker of histories looks at before it gives up."""
+
+
+class UndecidedError(Exception):
+    """Nobody can tell whether a run was right: the search for an answer was given up."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of running a situation seed by seed: the last cluster, its seed and failure, how many were run, and
-    whether the failure is that a node raised."""
+    """What came of running a situation seed by seed: the last cluster, its seed and failure, how many were run, of how
+    many nobody can tell whether they were right, and whether the failure is that a node raised."""
 
     cluster: Cluster
     seed: int
     failure: str
     runs: int
+    undecided: int = 0
     raised: bool = False
 
 
@@ -39,16 +51,18 @@ def try_seeds(
 
     A node that raises is a problem, too. Raises ``ValueError`` without seeds.
     """
-    start, tried = perf_counter(), None
+    start, tried, undecided = perf_counter(), None, 0
     for number, seed in enumerate(seeds, 1):
         if tried is not None and perf_counter() - start > max_seconds:
             break
-        cluster, raised = make(seed), False
+        cluster, failure, raised = make(seed), "", False
         try:
             failure = problem(cluster)
+        except UndecidedError:
+            undecided += 1
         except NodeError as error:
             failure, raised = str(error), True
-        tried = Tried(cluster, seed, failure, number, raised)
+        tried = Tried(cluster, seed, failure, number, undecided, raised)
         if failure:
             break
     if tried is None:
@@ -74,6 +88,15 @@ def watched(until_ms: float) -> Problem:
         return broken_invariant(cluster)
 
     return run
+
+
+def not_explained(history: History, specification: Specification) -> str:
+    """Why no order of the operations explains the history; empty when one does. Raises ``UndecidedError`` when the
+    checker gives up after ``CONFIGURATIONS``."""
+    result = check(history, specification, configuration_limit=CONFIGURATIONS)
+    if result.verdict is Verdict.UNKNOWN:
+        raise UndecidedError(result.explain())
+    return result.explain() if result.verdict is Verdict.NOT_LINEARIZABLE else ""
 
 
 def broken_invariant(cluster: Cluster) -> str:
@@ -103,7 +126,8 @@ class Simulation:
         """Run seed after seed; ``minimal`` makes a failure's path as short as it can be, which may take longer."""
         tried = try_seeds(self.seeds, lambda seed: self.cluster(node_class, seed), self.problem, max_seconds)
         if not tried.failure:
-            return Outcome("", f"{tried.runs} {self.looked}", tried.runs == len(self.seeds))
+            complete = tried.runs == len(self.seeds)
+            return Outcome("", f"{tried.runs} {self.looked}", complete, undecided=tried.undecided)
         example = self._example(node_class, tried) if minimal else None
         if example is not None:
             return example

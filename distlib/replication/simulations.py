@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from distlib.check.cluster.model import ClusterModel
-from distlib.check.history.linearizability import Verdict, check
 from distlib.check.history.sequential import CasRegister
-from distlib.check.simulation import Simulation, after, watched
+from distlib.check.simulation import Simulation, after, not_explained, watched
 from distlib.core.fault import Drift, Nemesis, OneWay, Partition, SlowLink
 from distlib.core.invariant import Invariant
 from distlib.core.mutant import LINEARIZABILITY
@@ -135,6 +134,5 @@ def all_returned(cluster: Cluster) -> bool:
 
 
 def not_linearizable(cluster: Cluster) -> str:
-    """Why the clients' history is not linearizable; empty when it is."""
-    result = check(history_of(cluster.outputs), CasRegister(), configuration_limit=200_000)
-    return result.explain() if result.verdict is Verdict.NOT_LINEARIZABLE else ""
+    """Why the clients' history is not linearizable; empty when it is. Raises ``UndecidedError``."""
+    return not_explained(history_of(cluster.outputs), CasRegister())

@@ -49,9 +49,9 @@ class Judgement:
 
     ``status`` is "passed" when no search found anything, "failed" when one did (or, for ``expected_failure``, when none
     found that), "not exercised" when nothing was found but a method of the class never ran, and "undecided" when a
-    search could not be run to its end, for want of time or because the process ended. ``outcomes`` are in the order of
-    the searches; ``unexercised`` are the class's methods that never ran; ``remark`` is what there is to say beside
-    them.
+    search could not be run to its end, for want of time or because the process ended, or could not tell whether a run
+    was right. ``outcomes`` are in the order of the searches; ``unexercised`` are the class's methods that never ran;
+    ``remark`` is what there is to say beside them.
     """
 
     candidate: str
@@ -168,6 +168,8 @@ def _status(
     if cut := [outcome.search for outcome in outcomes if not outcome.complete]:
         more = f"{but}Time cut short: {', '.join(cut)}. A larger budget_s lets them search to their end."
         return "undecided", " ".join([more, *unexercised])
+    if open_runs := [f"{one.search} ({one.undecided} of {one.looked})" for one in outcomes if one.undecided]:
+        return "undecided", f"{but}The checker of histories gave up: {', '.join(open_runs)}."
     if broken:
         return "failed", f"{but}No search found that."
     if unexercised:

@@ -10,6 +10,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from distlib.check.simulation import UndecidedError
 from distlib.core.node import Node, NodeId, durable, setting
 from distlib.sim.cluster import Cluster
 from distlib.transactions.bank import Add, Read, Work
@@ -126,7 +127,10 @@ def commits_end(world: Cluster, happened: Tally[str]) -> list[str]:
     problems = [f"there are {now} in all accounts, and there were {before}"] if now != before else []
     if told_of_one_moment(nodes):
         happened[READS] += 1
-        problems += [word] if (word := not_strictly_serializable(world)) else []
+        try:
+            problems += [word] if (word := not_strictly_serializable(world)) else []
+        except UndecidedError as error:
+            problems.append(str(error))
     return problems + ([word] if (word := broken_word(world)) else [])
 
 

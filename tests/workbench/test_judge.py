@@ -379,6 +379,14 @@ def test_what_was_cut_short_is_said_and_decides_nothing(outcomes, expected_failu
     assert judging._status((FOUND, CUT_SHORT), [], "", None, [])[0] == "failed"
 
 
+def test_a_search_that_could_not_tell_decides_nothing():
+    unsure = Outcome("", "12 simulated histories", True, "reads", undecided=2)
+    assert "nothing found, 2 runs undecided" in str(unsure)
+    status, remark = judging._status((unsure,), [], "", None, [])
+    assert (status, remark) == ("undecided", "The checker of histories gave up: reads (2 of 12 simulated histories).")
+    assert judging._status((FOUND, unsure), [], "", None, [])[0] == "failed", "what was found, is"
+
+
 class Hesitates(Paxos):
     def on_promise(self, sender, message):
         time.sleep(0.05)
