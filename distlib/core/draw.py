@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import FunctionType
+from typing import Any, TypeVar, get_type_hints
 
 import numba
 import numpy as np
@@ -82,6 +83,36 @@ def fresh(dispatcher: Any) -> Any:
         names = tuple(f"{part.__module__}.{part.__qualname__}" for part in parts)
         cache._index_key = lambda signature, codegen: (signature, codegen.magic_tuple(), names)
     return dispatcher
+
+
+def plain(function: Any) -> Any:
+    """``function`` in plain Python, with every compiled function that it calls plain as well: the same source, where
+    one decision at a time is taken and state is kept in lists (calling machine code with arrays costs microseconds)."""
+    source = function.py_func
+    if source not in _PLAIN:
+        known = source.__globals__
+        _PLAIN[source] = made = FunctionType(source.__code__, {"__builtins__": __builtins__}, source.__name__)
+        for name in source.__code__.co_names:
+            if name in known:
+                one = known[name]
+                made.__globals__[name] = plain(one) if hasattr(one, "py_func") else one
+    return _PLAIN[source]
+
+
+_PLAIN: dict[Any, FunctionType] = {}
+
+
+def in_lists(state: Any) -> Any:
+    """A state (a named tuple of arrays and numbers) with lists for its arrays, as ``plain`` functions take it."""
+    return type(state)(*(one.tolist() if isinstance(one, np.ndarray) else one for one in state))
+
+
+def in_records(rules: Sequence[Any]) -> NDArray[Any]:
+    """Rules (named tuples of numbers, all of one class) as an array of records: ``rules[i].name`` in compiled code."""
+    hints = get_type_hints(type(rules[0]))
+    return np.array(
+        [*rules], [(name, {int: np.int64, float: np.float64, bool: np.bool_}[of]) for name, of in hints.items()]
+    )
 
 
 @compiled

@@ -1,0 +1,252 @@
+"""Circuit breakers: stop calling who fails, and try again later.
+
+    breaker = Breaker(CircuitBreaker(window=10, minimum_calls=10, open_s=5.0))
+    if breaker.allow(now):                      # False: rejected at once, nothing is sent
+        ...                                     # the call
+        breaker.record(now, failed=True, took_s=0.2)
+
+``closed`` lets calls through and counts them; at the threshold it turns ``open`` and rejects every call; after
+``open_s`` the next call finds it ``half-open``, which lets a few calls through as probes and, once all of them have
+ended, closes or opens again. The windows follow resilience4j (*CircuitBreaker*, documentation of version 2): a rate
+counts from ``minimum_calls`` results on, a threshold is reached with ``>=``. Counting failures in a row instead is the
+breaker of M. Nygard, *Release It!* (2007), and of pybreaker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from distlib.core import require
+from distlib.core.draw import compiled, in_lists, plain
+from distlib.core.parameter import Parameters, parameter
+
+CLOSED, OPEN, HALF_OPEN = range(3)
+STATES = ("closed", "open", "half-open")
+KINDS = NONE, CONSECUTIVE, COUNT, TIME = range(4)
+COUNTING = ("none", "consecutive failures", "last calls", "last seconds")
+"""What a breaker looks at, by ``BreakerRule.counting``."""
+MOST_CALLS = 10_000
+
+
+class BreakerRule(NamedTuple):
+    """The constants of a breaker, as compiled functions take them."""
+
+    counting: int
+    failures: int
+    window: int  # calls, or seconds
+    minimum_calls: int
+    failure_rate: float  # 0 to 1
+    slow_rate: float
+    slow_s: float
+    open_s: float
+    probes: int
+
+
+class BreakerState(NamedTuple):
+    """The state of many breakers side by side; number ``me`` owns entry ``me`` of each array, and ``room`` cells of
+    each ring from ``me * room`` on."""
+
+    room: int
+    state: Any  # CLOSED, OPEN, HALF_OPEN
+    since: Any  # when it became so, s
+    in_a_row: Any  # failures
+    permits: Any  # probes that may still begin
+    at: Any  # the cell that is written next; with a time window: the second it stands for
+    calls: Any  # results in the window, and which of them were ...
+    failed: Any
+    slow: Any
+    ring_calls: Any  # results, failures and slow results in each cell of the window
+    ring_failed: Any
+    ring_slow: Any
+
+
+@dataclass(frozen=True)
+class CircuitBreaker(Parameters):
+    """When a breaker opens, and how it closes again. The defaults are those of resilience4j."""
+
+    counting: str = parameter("last calls", "counts", choices=COUNTING[1:],
+        help="failures in a row, or rates over the last calls or the last seconds")  # fmt: skip
+    failures: int = parameter(5, "failures in a row", low=1, high=1000, only_with=("counting", "consecutive failures"),
+        help="as many open the breaker")  # fmt: skip
+    window: int = parameter(100, "window", low=1, high=MOST_CALLS, scale="log",
+        help="calls, or seconds, over which rates are counted")  # fmt: skip
+    minimum_calls: int = parameter(100, "minimum calls", low=1, high=MOST_CALLS, scale="log",
+        help="results that must be in the window before a rate counts")  # fmt: skip
+    failure_rate: float = parameter(0.5, "failure rate", low=0.01, high=1.0,
+        help="share of failures that opens the breaker")  # fmt: skip
+    slow_rate: float = parameter(1.0, "slow-call rate", low=0.01, high=1.0,
+        help="share of slow calls that opens the breaker")  # fmt: skip
+    slow_s: float = parameter(60.0, "slow from", unit="s", low=0.001, high=1e6, scale="log",
+        help="a call that takes longer is slow")  # fmt: skip
+    open_s: float = parameter(60.0, "open", unit="s", low=0.001, high=1e6, scale="log",
+        help="how long every call is rejected")  # fmt: skip
+    probes: int = parameter(10, "probes", low=1, high=MOST_CALLS, scale="log",
+        help="calls that a half-open breaker lets through to judge by")  # fmt: skip
+
+    def check(self) -> None:
+        """A window of calls can hold the minimum of calls that must be in it."""
+        if self.counting == "last calls" and self.window < self.minimum_calls:
+            raise ValueError(
+                f"CircuitBreaker.window is {self.window} calls and minimum_calls is {self.minimum_calls}: so many never "
+                f"fit into the window, and the breaker would never open; make minimum_calls {self.window} or less"
+            )
+
+    def rule(self) -> BreakerRule:
+        """The constants for compiled functions."""
+        return BreakerRule(
+            COUNTING.index(self.counting), self.failures, self.window, self.minimum_calls, self.failure_rate,
+            self.slow_rate, self.slow_s, self.open_s, self.probes,
+        )  # fmt: skip
+
+
+def new_breakers(rules: list[BreakerRule]) -> BreakerState:
+    """The states of so many closed breakers."""
+    count = len(rules)
+    room = max(max(one.window, one.probes) if one.counting > CONSECUTIVE else 1 for one in rules)
+    ints = [np.zeros(count, np.int64) for _ in range(7)]
+    return BreakerState(
+        room, ints[0], np.full(count, -np.inf), *ints[1:], *(np.zeros(count * room, np.int64) for _ in range(3))
+    )
+
+
+@compiled
+def turn(rule: BreakerRule, known: BreakerState, me: int, state: int, now: float) -> None:
+    """Enter a state; all but the open one begin to count afresh."""
+    known.state[me] = state
+    known.since[me] = now
+    known.permits[me] = rule.probes
+    if state != OPEN:
+        known.in_a_row[me] = 0
+        known.at[me] = 0
+        known.calls[me] = 0
+        known.failed[me] = 0
+        known.slow[me] = 0
+        for cell in range(me * known.room, (me + 1) * known.room):
+            known.ring_calls[cell] = 0
+            known.ring_failed[cell] = 0
+            known.ring_slow[cell] = 0
+
+
+@compiled
+def allows(rule: BreakerRule, known: BreakerState, me: int, now: float) -> bool:
+    """Whether a call may begin. An open breaker whose time is over turns half-open here; each call that begins then is
+    one of its probes, and beyond those it goes on rejecting until all of them have ended."""
+    if rule.counting == NONE or known.state[me] == CLOSED:
+        return True
+    if known.state[me] == OPEN:
+        if now - known.since[me] < rule.open_s:
+            return False
+        turn(rule, known, me, HALF_OPEN, now)
+    if known.permits[me] > 0:
+        known.permits[me] -= 1
+        return True
+    return False
+
+
+@compiled
+def give_back(known: BreakerState, me: int) -> None:
+    """A call that was allowed ends without a result (somebody cancelled it): its probe may be taken again."""
+    if known.state[me] == HALF_OPEN:
+        known.permits[me] += 1
+
+
+@compiled
+def record(rule: BreakerRule, known: BreakerState, me: int, now: float, failed: bool, took_s: float) -> None:
+    """The result of a call. One that comes while the breaker is open, of a call that began before, changes nothing."""
+    if rule.counting == NONE or known.state[me] == OPEN:
+        return
+    slow = took_s > rule.slow_s
+    if rule.counting == CONSECUTIVE:
+        known.in_a_row[me] = known.in_a_row[me] + 1 if failed else 0
+        known.calls[me] += 1
+        if known.in_a_row[me] >= (1 if known.state[me] == HALF_OPEN else rule.failures):
+            turn(rule, known, me, OPEN, now)
+        elif known.state[me] == HALF_OPEN and known.calls[me] >= rule.probes:
+            turn(rule, known, me, CLOSED, now)
+        return
+    if rule.counting == TIME and known.state[me] == CLOSED:
+        forget_seconds(rule, known, me, int(now))
+        add_to_cell(known, me, known.at[me] % rule.window, failed, slow)
+    else:
+        size = rule.probes if known.state[me] == HALF_OPEN else rule.window
+        clear_cell(known, me, known.at[me])
+        add_to_cell(known, me, known.at[me], failed, slow)
+        known.at[me] = (known.at[me] + 1) % size
+    judge(rule, known, me, now)
+
+
+@compiled
+def judge(rule: BreakerRule, known: BreakerState, me: int, now: float) -> None:
+    """Open, close or stay, by the rates in the window: from the minimum of calls on, or when all probes have ended."""
+    probing = known.state[me] == HALF_OPEN
+    if known.calls[me] < (rule.probes if probing else rule.minimum_calls):
+        return
+    failed, slow = known.failed[me] / known.calls[me], known.slow[me] / known.calls[me]
+    if failed >= rule.failure_rate or slow >= rule.slow_rate:
+        turn(rule, known, me, OPEN, now)
+    elif probing:
+        turn(rule, known, me, CLOSED, now)
+
+
+@compiled
+def add_to_cell(known: BreakerState, me: int, at: int, failed: bool, slow: bool) -> None:
+    """Count a result in one cell of the window, and in the window."""
+    cell = me * known.room + at
+    known.calls[me] += 1
+    known.failed[me] += failed
+    known.slow[me] += slow
+    known.ring_calls[cell] += 1
+    known.ring_failed[cell] += failed
+    known.ring_slow[cell] += slow
+
+
+@compiled
+def clear_cell(known: BreakerState, me: int, at: int) -> None:
+    """What is in this cell leaves the window."""
+    cell = me * known.room + at
+    known.calls[me] -= known.ring_calls[cell]
+    known.failed[me] -= known.ring_failed[cell]
+    known.slow[me] -= known.ring_slow[cell]
+    known.ring_calls[cell] = 0
+    known.ring_failed[cell] = 0
+    known.ring_slow[cell] = 0
+
+
+@compiled
+def forget_seconds(rule: BreakerRule, known: BreakerState, me: int, second: int) -> None:
+    """Bring a time window up to ``second``: it holds that one and as many before it as the window has."""
+    for gone in range(max(known.at[me] + 1, second - rule.window + 1), second + 1):
+        clear_cell(known, me, gone % rule.window)
+    known.at[me] = max(known.at[me], second)
+
+
+class Breaker:
+    """One circuit breaker at work; every method takes the time, in seconds on any clock that does not run backwards."""
+
+    def __init__(self, params: CircuitBreaker) -> None:
+        self.params = require.instance("params", params, CircuitBreaker, "a CircuitBreaker")
+        self._rule = params.rule()
+        self._known = in_lists(new_breakers([self._rule]))
+
+    @property
+    def state(self) -> str:
+        """``closed``, ``open`` or ``half-open``; an open one stays so until a call asks after its time."""
+        return STATES[self._known.state[0]]
+
+    def allow(self, now: float) -> bool:
+        """Whether a call may begin; whoever gets True owes a ``record`` or a ``cancel``."""
+        return plain_allows(self._rule, self._known, 0, now)
+
+    def record(self, now: float, failed: bool, took_s: float = 0.0) -> None:
+        """The result of a call that was allowed, and how long it took."""
+        plain_record(self._rule, self._known, 0, now, failed, took_s)
+
+    def cancel(self) -> None:
+        """A call that was allowed ended without a result."""
+        plain_give_back(self._known, 0)
+
+
+plain_allows, plain_record, plain_give_back = plain(allows), plain(record), plain(give_back)
