@@ -90,7 +90,7 @@ class CircuitBreaker(Parameters):
         """A window of calls can hold the minimum of calls that must be in it."""
         if self.counting == "last calls" and self.window < self.minimum_calls:
             raise ValueError(
-                f"CircuitBreaker.window is {self.window} calls and minimum_calls is {self.minimum_calls}: so many never "
+                f"CircuitBreaker.window is {self.window} calls, minimum_calls is {self.minimum_calls}: so many never "
                 f"fit into the window, and the breaker would never open; make minimum_calls {self.window} or less"
             )
 
