@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -87,7 +87,7 @@ def fresh(dispatcher: Any) -> Any:
 
 def plain(function: Any) -> Any:
     """``function`` in plain Python, with every compiled function that it calls plain as well: the same source, where
-    one decision at a time is taken and state is kept in lists (calling machine code with arrays costs microseconds)."""
+    one decision at a time is taken and state is a plain object (calling machine code with arrays costs microseconds)."""
     source = function.py_func
     if source not in _PLAIN:
         known = source.__globals__
@@ -100,19 +100,6 @@ def plain(function: Any) -> Any:
 
 
 _PLAIN: dict[Any, FunctionType] = {}
-
-
-def in_lists(state: Any) -> Any:
-    """A state (a named tuple of arrays and numbers) with lists for its arrays, as ``plain`` functions take it."""
-    return type(state)(*(one.tolist() if isinstance(one, np.ndarray) else one for one in state))
-
-
-def in_records(rules: Sequence[Any]) -> NDArray[Any]:
-    """Rules (named tuples of numbers, all of one class) as an array of records: ``rules[i].name`` in compiled code."""
-    hints = get_type_hints(type(rules[0]))
-    return np.array(
-        [*rules], [(name, {int: np.int64, float: np.float64, bool: np.bool_}[of]) for name, of in hints.items()]
-    )
 
 
 @compiled

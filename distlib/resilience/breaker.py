@@ -14,13 +14,12 @@ breaker of M. Nygard, *Release It!* (2007), and of pybreaker.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from distlib.core import require
-from distlib.core.draw import compiled, in_lists, plain
+from distlib.core.draw import compiled, plain
 from distlib.core.parameter import Parameters, parameter
 
 CLOSED, OPEN, HALF_OPEN = range(3)
@@ -29,6 +28,8 @@ KINDS = NONE, CONSECUTIVE, COUNT, TIME = range(4)
 COUNTING = ("none", "consecutive failures", "last calls", "last seconds")
 """What a breaker looks at, by ``BreakerRule.counting``."""
 MOST_CALLS = 10_000
+CELL = 3
+"""Numbers in a cell of a window: results, failures, slow results."""
 
 
 class BreakerRule(NamedTuple):
@@ -45,22 +46,19 @@ class BreakerRule(NamedTuple):
     probes: int
 
 
-class BreakerState(NamedTuple):
-    """The state of many breakers side by side; number ``me`` owns entry ``me`` of each array, and ``room`` cells of
-    each ring from ``me * room`` on."""
+@dataclass
+class BreakerState:
+    """What a breaker remembers; its window stands in a ring of ``CELL`` numbers a cell, from ``first`` on."""
 
-    room: int
-    state: Any  # CLOSED, OPEN, HALF_OPEN
-    since: Any  # when it became so, s
-    in_a_row: Any  # failures
-    permits: Any  # probes that may still begin
-    at: Any  # the cell that is written next; with a time window: the second it stands for
-    calls: Any  # results in the window, and which of them were ...
-    failed: Any
-    slow: Any
-    ring_calls: Any  # results, failures and slow results in each cell of the window
-    ring_failed: Any
-    ring_slow: Any
+    state: int = CLOSED
+    since_s: float = -math.inf  # when it became so
+    in_a_row: int = 0  # failures
+    permits: int = 0  # probes that may still begin
+    at: int = 0  # the cell that is written next; with a time window: the second it stands for
+    calls: int = 0  # results in the window, and which of them were ...
+    failed: int = 0
+    slow: int = 0
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,125 +100,119 @@ class CircuitBreaker(Parameters):
         )  # fmt: skip
 
 
-def new_breakers(rules: list[BreakerRule]) -> BreakerState:
-    """The states of so many closed breakers."""
-    count = len(rules)
-    room = max(max(one.window, one.probes) if one.counting > CONSECUTIVE else 1 for one in rules)
-    ints = [np.zeros(count, np.int64) for _ in range(7)]
-    return BreakerState(
-        room, ints[0], np.full(count, -np.inf), *ints[1:], *(np.zeros(count * room, np.int64) for _ in range(3))
-    )
+def cells_of(rule: BreakerRule) -> int:
+    """Cells of the ring that a breaker needs."""
+    return max(rule.window, rule.probes) if rule.counting > CONSECUTIVE else 0
 
 
 @compiled
-def turn(rule: BreakerRule, known: BreakerState, me: int, state: int, now: float) -> None:
+def turn(rule: BreakerRule, known: BreakerState, ring: Any, state: int, now: float) -> None:
     """Enter a state; all but the open one begin to count afresh."""
-    known.state[me] = state
-    known.since[me] = now
-    known.permits[me] = rule.probes
+    known.state = state
+    known.since_s = now
+    known.permits = rule.probes
     if state != OPEN:
-        known.in_a_row[me] = 0
-        known.at[me] = 0
-        known.calls[me] = 0
-        known.failed[me] = 0
-        known.slow[me] = 0
-        for cell in range(me * known.room, (me + 1) * known.room):
-            known.ring_calls[cell] = 0
-            known.ring_failed[cell] = 0
-            known.ring_slow[cell] = 0
+        known.in_a_row = 0
+        known.at = 0
+        known.calls = 0
+        known.failed = 0
+        known.slow = 0
+        if rule.counting > CONSECUTIVE:
+            for place in range(CELL * known.first, CELL * (known.first + max(rule.window, rule.probes))):
+                ring[place] = 0
 
 
 @compiled
-def allows(rule: BreakerRule, known: BreakerState, me: int, now: float) -> bool:
+def allows(rule: BreakerRule, known: BreakerState, ring: Any, now: float) -> bool:
     """Whether a call may begin. An open breaker whose time is over turns half-open here; each call that begins then is
     one of its probes, and beyond those it goes on rejecting until all of them have ended."""
-    if rule.counting == NONE or known.state[me] == CLOSED:
+    if rule.counting == NONE or known.state == CLOSED:
         return True
-    if known.state[me] == OPEN:
-        if now - known.since[me] < rule.open_s:
+    if known.state == OPEN:
+        if now - known.since_s < rule.open_s:
             return False
-        turn(rule, known, me, HALF_OPEN, now)
-    if known.permits[me] > 0:
-        known.permits[me] -= 1
+        turn(rule, known, ring, HALF_OPEN, now)
+    if known.permits > 0:
+        known.permits -= 1
         return True
     return False
 
 
 @compiled
-def give_back(known: BreakerState, me: int) -> None:
+def give_back(known: BreakerState) -> None:
     """A call that was allowed ends without a result (somebody cancelled it): its probe may be taken again."""
-    if known.state[me] == HALF_OPEN:
-        known.permits[me] += 1
+    if known.state == HALF_OPEN:
+        known.permits += 1
 
 
 @compiled
-def record(rule: BreakerRule, known: BreakerState, me: int, now: float, failed: bool, took_s: float) -> None:
+def record(rule: BreakerRule, known: BreakerState, ring: Any, now: float, failed: bool, took_s: float) -> None:
     """The result of a call. One that comes while the breaker is open, of a call that began before, changes nothing."""
-    if rule.counting == NONE or known.state[me] == OPEN:
+    if rule.counting == NONE or known.state == OPEN:
         return
     slow = took_s > rule.slow_s
     if rule.counting == CONSECUTIVE:
-        known.in_a_row[me] = known.in_a_row[me] + 1 if failed else 0
-        known.calls[me] += 1
-        if known.in_a_row[me] >= (1 if known.state[me] == HALF_OPEN else rule.failures):
-            turn(rule, known, me, OPEN, now)
-        elif known.state[me] == HALF_OPEN and known.calls[me] >= rule.probes:
-            turn(rule, known, me, CLOSED, now)
+        known.in_a_row = known.in_a_row + 1 if failed else 0
+        known.calls += 1
+        if known.in_a_row >= (1 if known.state == HALF_OPEN else rule.failures):
+            turn(rule, known, ring, OPEN, now)
+        elif known.state == HALF_OPEN and known.calls >= rule.probes:
+            turn(rule, known, ring, CLOSED, now)
         return
-    if rule.counting == TIME and known.state[me] == CLOSED:
-        forget_seconds(rule, known, me, int(now))
-        add_to_cell(known, me, known.at[me] % rule.window, failed, slow)
+    if rule.counting == TIME and known.state == CLOSED:
+        forget_seconds(rule, known, ring, int(now))
+        add_to_cell(known, ring, known.at % rule.window, failed, slow)
     else:
-        size = rule.probes if known.state[me] == HALF_OPEN else rule.window
-        clear_cell(known, me, known.at[me])
-        add_to_cell(known, me, known.at[me], failed, slow)
-        known.at[me] = (known.at[me] + 1) % size
-    judge(rule, known, me, now)
+        size = rule.probes if known.state == HALF_OPEN else rule.window
+        clear_cell(known, ring, known.at)
+        add_to_cell(known, ring, known.at, failed, slow)
+        known.at = (known.at + 1) % size
+    judge(rule, known, ring, now)
 
 
 @compiled
-def judge(rule: BreakerRule, known: BreakerState, me: int, now: float) -> None:
+def judge(rule: BreakerRule, known: BreakerState, ring: Any, now: float) -> None:
     """Open, close or stay, by the rates in the window: from the minimum of calls on, or when all probes have ended."""
-    probing = known.state[me] == HALF_OPEN
-    if known.calls[me] < (rule.probes if probing else rule.minimum_calls):
+    probing = known.state == HALF_OPEN
+    if known.calls < (rule.probes if probing else rule.minimum_calls):
         return
-    failed, slow = known.failed[me] / known.calls[me], known.slow[me] / known.calls[me]
+    failed, slow = known.failed / known.calls, known.slow / known.calls
     if failed >= rule.failure_rate or slow >= rule.slow_rate:
-        turn(rule, known, me, OPEN, now)
+        turn(rule, known, ring, OPEN, now)
     elif probing:
-        turn(rule, known, me, CLOSED, now)
+        turn(rule, known, ring, CLOSED, now)
 
 
 @compiled
-def add_to_cell(known: BreakerState, me: int, at: int, failed: bool, slow: bool) -> None:
+def add_to_cell(known: BreakerState, ring: Any, at: int, failed: bool, slow: bool) -> None:
     """Count a result in one cell of the window, and in the window."""
-    cell = me * known.room + at
-    known.calls[me] += 1
-    known.failed[me] += failed
-    known.slow[me] += slow
-    known.ring_calls[cell] += 1
-    known.ring_failed[cell] += failed
-    known.ring_slow[cell] += slow
+    cell = CELL * (known.first + at)
+    known.calls += 1
+    known.failed += failed
+    known.slow += slow
+    ring[cell] += 1
+    ring[cell + 1] += failed
+    ring[cell + 2] += slow
 
 
 @compiled
-def clear_cell(known: BreakerState, me: int, at: int) -> None:
+def clear_cell(known: BreakerState, ring: Any, at: int) -> None:
     """What is in this cell leaves the window."""
-    cell = me * known.room + at
-    known.calls[me] -= known.ring_calls[cell]
-    known.failed[me] -= known.ring_failed[cell]
-    known.slow[me] -= known.ring_slow[cell]
-    known.ring_calls[cell] = 0
-    known.ring_failed[cell] = 0
-    known.ring_slow[cell] = 0
+    cell = CELL * (known.first + at)
+    known.calls -= ring[cell]
+    known.failed -= ring[cell + 1]
+    known.slow -= ring[cell + 2]
+    ring[cell] = 0
+    ring[cell + 1] = 0
+    ring[cell + 2] = 0
 
 
 @compiled
-def forget_seconds(rule: BreakerRule, known: BreakerState, me: int, second: int) -> None:
+def forget_seconds(rule: BreakerRule, known: BreakerState, ring: Any, second: int) -> None:
     """Bring a time window up to ``second``: it holds that one and as many before it as the window has."""
-    for gone in range(max(known.at[me] + 1, second - rule.window + 1), second + 1):
-        clear_cell(known, me, gone % rule.window)
-    known.at[me] = max(known.at[me], second)
+    for gone in range(max(known.at + 1, second - rule.window + 1), second + 1):
+        clear_cell(known, ring, gone % rule.window)
+    known.at = max(known.at, second)
 
 
 class Breaker:
@@ -229,24 +221,25 @@ class Breaker:
     def __init__(self, params: CircuitBreaker) -> None:
         self.params = require.instance("params", params, CircuitBreaker, "a CircuitBreaker")
         self._rule = params.rule()
-        self._known = in_lists(new_breakers([self._rule]))
+        self._known = BreakerState()
+        self._ring = [0] * (CELL * cells_of(self._rule))
 
     @property
     def state(self) -> str:
         """``closed``, ``open`` or ``half-open``; an open one stays so until a call asks after its time."""
-        return STATES[self._known.state[0]]
+        return STATES[self._known.state]
 
     def allow(self, now: float) -> bool:
         """Whether a call may begin; whoever gets True owes a ``record`` or a ``cancel``."""
-        return plain_allows(self._rule, self._known, 0, now)
+        return plain_allows(self._rule, self._known, self._ring, now)
 
     def record(self, now: float, failed: bool, took_s: float = 0.0) -> None:
         """The result of a call that was allowed, and how long it took."""
-        plain_record(self._rule, self._known, 0, now, failed, took_s)
+        plain_record(self._rule, self._known, self._ring, now, failed, took_s)
 
     def cancel(self) -> None:
         """A call that was allowed ended without a result."""
-        plain_give_back(self._known, 0)
+        plain_give_back(self._known)
 
 
 plain_allows, plain_record, plain_give_back = plain(allows), plain(record), plain(give_back)
