@@ -18,6 +18,8 @@ from distlib.resilience.calls.state import (
     EXPONENTIAL,
     GONE,
     LATE_ANSWERS,
+    NO,
+    NO_STAMP,
     OK,
     REFUSED,
     REPLIES,
@@ -65,7 +67,7 @@ def arrive(world: World, a: int, now: float) -> None:
         return
     concurrency.begins(world.instances[i].concurrency_rule, world.instances[i].concurrency)
     join_queue(world, a, i)
-    at_once(world, TAKE_NEXT, i, 0)
+    at_once(world, TAKE_NEXT, i, NO_STAMP)
 
 
 @compiled
@@ -131,9 +133,9 @@ def take_next(world: World, i: int, now: float) -> None:
         leave_queue(world, a, i)
         if now >= attempts[a].deadline_s:
             count_service(world, s, EXPIRED, now, 1.0)
-            finish(world, a, SHED, now, True)
+            finish(world, a, SHED, now)
         elif rule.kind > 0 and shedding.drops(rule, known, now, now - attempts[a].arrived_s, instance.waiting):
-            finish(world, a, SHED, now, True)
+            finish(world, a, SHED, now)
         else:
             serve(world, a, s, i, now)
             if world.edges[attempts[a].edge].hedge_rule.tied:
@@ -198,7 +200,7 @@ def free_server(world: World, a: int, i: int) -> None:
     attempts[last].slot = attempts[a].slot
     attempts[a].slot = -1
     if instance.waiting > 0:
-        at_once(world, TAKE_NEXT, i, 0)
+        at_once(world, TAKE_NEXT, i, NO_STAMP)
 
 
 @compiled
@@ -211,7 +213,7 @@ def work_done(world: World, a: int, now: float) -> None:
     share = world.instances[i].error_share
     wrong = share > 0 and random(world) < share
     if wrong or world.services[s].edges == 0:
-        finish(world, a, ERROR if wrong else OK, now, False)
+        finish(world, a, ERROR if wrong else OK, now)
         return
     attempts[a].place = CALLING
     attempts[a].next_edge = world.services[s].first_edge
@@ -252,11 +254,11 @@ def called(world: World, a: int, edge: int, outcome: int, now: float) -> None:
     if attempts[a].outcome <= DEGRADED and attempts[a].next_edge < service.first_edge + service.edges:
         at_once(world, CALL_NEXT, a, attempts[a].stamp)
     else:
-        finish(world, a, attempts[a].outcome, now, False)
+        finish(world, a, attempts[a].outcome, now)
 
 
 @compiled_apart
-def finish(world: World, a: int, outcome: int, now: float, dropped: bool) -> None:
+def finish(world: World, a: int, outcome: int, now: float) -> None:
     """The instance has done with an attempt that it took in: the server is free, and the answer leaves."""
     attempts = world.attempts
     i = attempts[a].instance
@@ -265,7 +267,7 @@ def finish(world: World, a: int, outcome: int, now: float, dropped: bool) -> Non
     if attempts[a].crashes != world.instances[i].crashes:
         outcome = REFUSED
     took_s = now - attempts[a].arrived_s
-    concurrency.ends(world.instances[i].concurrency_rule, world.instances[i].concurrency, now, took_s, dropped)
+    concurrency.ends(world.instances[i].concurrency_rule, world.instances[i].concurrency, now, took_s, outcome == SHED)
     leave(world, a, outcome, now)
 
 
@@ -320,5 +322,5 @@ def stop_work(world: World, a: int, now: float) -> None:
         count_service(world, world.instances[i].service, WASTED_WORK, now, attempts[a].worked_s)
         count_service(world, world.instances[i].service, WASTED, now, 1.0)
     if place != UNDER_WAY:
-        concurrency.ends(world.instances[i].concurrency_rule, world.instances[i].concurrency, now, now - attempts[a].arrived_s, False)
+        concurrency.ends(world.instances[i].concurrency_rule, world.instances[i].concurrency, now, now - attempts[a].arrived_s, NO)
     vanish(world, a)

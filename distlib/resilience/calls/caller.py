@@ -39,6 +39,7 @@ from distlib.resilience.calls.state import (
     TRY,
     UNDER_WAY,
     WAITING,
+    YES,
     World,
     count,
     free_attempt,
@@ -269,7 +270,7 @@ def deadline_due(world: World, c: int, now: float) -> None:
             let_go(world, a, TIMED_OUT, now)
             e = world.attempts[a].edge
             took_s = now - world.attempts[a].sent_s
-            breaker.record(world.edges[e].breaker_rule, world.edges[e].breaker, world.breaker_cells, now, True, took_s)
+            breaker.record(world.edges[e].breaker_rule, world.edges[e].breaker, world.breaker_cells, now, YES, took_s)
             count(world, e, TIMEOUTS, now, 1.0)
         a = world.attempts[a].sibling
     end_call(world, c, DEADLINE)

@@ -29,8 +29,10 @@ from distlib.resilience.calls.state import (
     EDGE_COLUMNS,
     EDGE_COUNTED,
     EMPTY_CACHE,
+    ENTRY,
     ERROR_SHARE,
     HEDGE_DUE,
+    OUTSIDE,
     PAUSED,
     REFUSED,
     REPLIES,
@@ -90,7 +92,7 @@ def run(world: World, most_events: int) -> int:
         else:
             one = run.next_request
             run.next_request += 1
-            begin_call(world, 0, -1, one, world.requests[one].priority, now, np.inf)
+            begin_call(world, ENTRY, OUTSIDE, one, world.requests[one].priority, now, np.inf)
 
 
 @compiled
@@ -168,11 +170,11 @@ def crash(world: World, i: int, now: float) -> None:
             advance_work(world, a, i, now)
         world.attempts[a].work_stamp = 0
         world.attempts[a].pending = 0
-        finish(world, a, REFUSED, now, True)
+        finish(world, a, REFUSED, now)
     while world.instances[i].waiting > 0:
         a = world.instances[i].oldest
         leave_queue(world, a, i)
-        finish(world, a, REFUSED, now, True)
+        finish(world, a, REFUSED, now)
 
 
 @compiled

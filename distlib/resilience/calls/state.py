@@ -21,21 +21,22 @@ from distlib.resilience.shedding import SheddingRule, SheddingState
 from distlib.resilience.throttle import ThrottleRule, ThrottleState
 from distlib.resilience.timeout import TimeoutRule
 
+# Codes are numbers of numpy, since numba compiles a function once more for every int of Python that it is given.
 # Outcomes of attempts, calls and requests.
-OK, DEGRADED, ERROR, REFUSED, SHED, TIMED_OUT, LIMITED, DEADLINE, PENDING, CANCELLED = range(10)
+OK, DEGRADED, ERROR, REFUSED, SHED, TIMED_OUT, LIMITED, DEADLINE, PENDING, CANCELLED = np.arange(10)
 OUTCOMES = (
     "ok", "degraded", "error", "refused", "shed", "timed out", "not sent", "gave up", "pending", "cancelled",
 )  # fmt: skip
 """``refused``: the instance is down; ``shed``: it has too much to do; ``not sent``: a policy of the caller said no;
 ``gave up``: the call's deadline is over; ``cancelled``: another attempt was faster."""
-FIRST_TRY, RETRY, HEDGE = range(3)
+FIRST_TRY, RETRY, HEDGE = np.arange(3)
 TRIES = ("first try", "retry", "hedge")
 
 # Where an attempt is, as its callee sees it.
-UNDER_WAY, WAITING, SERVED, CALLING, GONE = range(5)
+UNDER_WAY, WAITING, SERVED, CALLING, GONE = np.arange(5)
 
 # What happens.
-ARRIVES, WORK_DONE, REPLIES, TIME_OUT, TRY, HEDGE_DUE, DEADLINE_DUE, CALL_OVER, CALL_NEXT, TAKE_NEXT, TIE = range(11)
+ARRIVES, WORK_DONE, REPLIES, TIME_OUT, TRY, HEDGE_DUE, DEADLINE_DUE, CALL_OVER, CALL_NEXT, TAKE_NEXT, TIE = np.arange(11)
 
 def records(*fields: tuple[str, Any]) -> np.dtype[Any]:
     """A record type: ``i`` is a whole number, ``f`` a number, ``b`` a flag; a policy's rule or state is its class."""
@@ -86,7 +87,7 @@ RUN = records(
 )  # fmt: skip
 """The run: what has been given out and counted, the heads of the lists of free places, the ends of heap and ring."""
 EVENT = records(("time", "f"), ("order what number stamp", "i"))
-EXPONENTIAL, DETERMINISTIC, SAMPLED = range(3)
+EXPONENTIAL, DETERMINISTIC, SAMPLED = np.arange(3)
 
 EDGE_COUNTS = (
     "calls", "answered", "degraded", "failed", "first tries", "retries", "hedges", "attempts answered", "errors", "refused",
@@ -96,14 +97,14 @@ EDGE_COUNTS = (
 (
     CALLS, ANSWERED, DEGRADED_CALLS, FAILED, FIRST_TRIES, RETRIES, HEDGES, ATTEMPTS_ANSWERED, ERRORS, REFUSALS, SHEDDINGS,
     TIMEOUTS, NOT_SENT, LATE_ANSWERS, LATENCY,
-) = range(len(EDGE_COUNTS))  # fmt: skip
+) = np.arange(len(EDGE_COUNTS))  # fmt: skip
 EDGE_SAMPLES = ("in flight", "breaker", "cached", "timeout")
 EDGE_COUNTED = len(EDGE_COUNTS)
 EDGE_COLUMNS = EDGE_COUNTED + len(EDGE_SAMPLES)
 SERVICE_COUNTS = ("arrived", "useful work", "wasted work", "useful", "wasted", "expired")
 """What is counted for every service and slice: requests that arrive; seconds of work, and requests worked on, whose
 caller still waited or no longer waited at the end; requests dropped unserved because nobody waited any more."""
-ARRIVED, USEFUL_WORK, WASTED_WORK, USEFUL, WASTED, EXPIRED = range(len(SERVICE_COUNTS))
+ARRIVED, USEFUL_WORK, WASTED_WORK, USEFUL, WASTED, EXPIRED = np.arange(len(SERVICE_COUNTS))
 SERVICE_SAMPLES = ("waiting", "busy", "limit")
 SERVICE_COUNTED = len(SERVICE_COUNTS)
 SERVICE_COLUMNS = SERVICE_COUNTED + len(SERVICE_SAMPLES)
@@ -112,9 +113,12 @@ LOG = records(
     ("request call edge number tried instance outcome", "i"), ("sent_s ended_s begun_s done_s", "f")
 )  # fmt: skip
 CHANGE = records(("at_s", "f"), ("kind target", "i"), ("value", "f"))
-DOWN, PAUSED, SPEED, ERROR_SHARE, CUT, EMPTY_CACHE = range(6)
+DOWN, PAUSED, SPEED, ERROR_SHARE, CUT, EMPTY_CACHE = np.arange(6)
 """What a change of ``World.changes`` sets; the target is an instance or an edge."""
 SAMPLES = 1 << 16
+NO_STAMP = ENTRY = np.int64(0)
+OUTSIDE = np.int64(-1)
+YES, NO = np.array([True, False])
 
 
 class World(NamedTuple):
