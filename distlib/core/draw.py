@@ -87,7 +87,8 @@ def fresh(dispatcher: Any) -> Any:
 
 def plain(function: Any) -> Any:
     """``function`` in plain Python, with every compiled function that it calls plain as well: the same source, where
-    one decision at a time is taken and state is a plain object (calling machine code with arrays costs microseconds)."""
+    one decision at a time is taken and state is a plain object (calling machine code with arrays costs
+    microseconds)."""
     source = function.py_func
     if source not in _PLAIN:
         known = source.__globals__

@@ -5,8 +5,8 @@
         level: float = 0.0
         recent: list[float] = cells(10)
 
-A ``plain`` function takes the object itself; a compiled one takes ``records[i]``, where ``records = in_records(objects)``,
-and finds the same names in it.
+A ``plain`` function takes the object itself; a compiled one takes ``records[i]``, where ``records =
+in_records(objects)``, and finds the same names in it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def record_dtype(cls: type) -> np.dtype[Any]:
 
 def in_records(objects: Sequence[Any]) -> NDArray[Any]:
     """These objects, all of one class, as an array of records."""
-    records = np.zeros(len(objects), record_dtype(type(objects[0])))
+    kind: Any = type(objects[0])
+    records = np.zeros(len(objects), record_dtype(kind))
     for place, one in enumerate(objects):
         fill(records[place], one)
     return records

@@ -43,7 +43,9 @@ class Backoff(Parameters):
 
     def check(self) -> None:
         if self.cap_s < self.base_s:
-            raise ValueError(f"Backoff.cap_s is {self.cap_s:g} s, below base_s = {self.base_s:g} s; make it the larger one")
+            raise ValueError(
+                f"Backoff.cap_s is {self.cap_s:g} s, below base_s = {self.base_s:g} s; make it the larger one"
+            )
 
     def rule(self) -> BackoffRule:
         """The constants for compiled functions."""

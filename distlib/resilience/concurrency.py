@@ -45,10 +45,11 @@ class ConcurrencyState:
 class ConcurrencyLimit(Parameters):
     """How the limit is found.
 
-    *AIMD*: a request that is dropped or takes longer than ``slow_s`` multiplies the limit by ``backoff``; every other one
-    adds 1 while at least half of the limit is in use. *Gradient* (``Gradient2Limit``): with g = tolerance · long-time
-    latency / this latency, kept from ½ to 1, the limit moves by a share ``smoothing`` toward limit · g + queue, while at
-    least half of it is in use. *Fixed*: it stays at ``start``.
+    *AIMD*: a request that is dropped or takes longer than ``slow_s`` multiplies the limit by ``backoff``; every other
+    one adds 1 while at least half of the limit is in use. *Gradient* (``Gradient2Limit``): with g = tolerance ·
+    long-time latency / this latency, kept from ½ to 1, the limit moves by a share ``smoothing`` toward limit · g +
+    queue, while
+    at least half of it is in use. *Fixed*: it stays at ``start``.
     """
 
     kind: str = parameter("AIMD", "concurrency limit", choices=KINDS[1:], help="how the limit is found")
@@ -67,7 +68,9 @@ class ConcurrencyLimit(Parameters):
 
     def check(self) -> None:
         if not self.low <= self.start <= self.high:
-            raise ValueError(f"ConcurrencyLimit.start is {self.start}; it takes a number from low = {self.low} to high = {self.high}")
+            raise ValueError(
+                f"ConcurrencyLimit.start is {self.start}; it takes a number from low = {self.low} to high = {self.high}"
+            )
 
     def rule(self) -> ConcurrencyRule:
         """The constants for compiled functions."""

@@ -42,8 +42,8 @@ class RateLimit(Parameters):
     *Token bucket*: tokens come at ``rate_per_s`` up to ``burst``, a call takes one. *Leaky bucket* as a meter (ITU-T
     I.371's generic cell rate algorithm): a call pours one in, ``rate_per_s`` leak out, and there is room for ``burst``;
     the two decide alike, seen from the full and from the empty side. *Sliding window*: at most ``burst`` calls in any
-    ``burst / rate_per_s`` seconds, estimated from the counts of this window and the one before, weighed by how much of it
-    still overlaps (as in the `limits` package's sliding window counter).
+    ``burst / rate_per_s`` seconds, estimated from the counts of this window and the one before, weighed by how much
+    of it still overlaps (as in the `limits` package's sliding window counter).
     """
 
     kind: str = parameter("token bucket", "rate limit", choices=KINDS[1:], help="how calls are counted")
@@ -133,5 +133,7 @@ class Bulkhead:
     def leave(self) -> None:
         """A call has ended. ``RuntimeError`` when none was under way."""
         if self.under_way == 0:
-            raise RuntimeError("a call left the bulkhead, and none was in it: leave once for every enter that said True")
+            raise RuntimeError(
+                "a call left the bulkhead, and none was in it: leave once for every enter that said True"
+            )
         self.under_way -= 1

@@ -2,8 +2,8 @@
 
 An instance that fails ``consecutive`` times in a row is ejected at once, for ``base_s`` times the number of its
 ejections, ``longest_s`` at most; with every ``interval_s`` that it then stays well, that number goes down by one. No
-more than a share ``max_share`` of the instances are ejected at once, rounded down: with 10 % and fewer than ten instances
-none is, unless ``always_one`` is set (`always_eject_one_host`, which Envoy has off since 1.31).
+more than a share ``max_share`` of the instances are ejected at once, rounded down: with 10 % and fewer than ten
+instances none is, unless ``always_one`` is set (`always_eject_one_host`, which Envoy has off since 1.31).
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class OutlierDetection(Parameters):
     consecutive: int = parameter(5, "failures in a row", low=1, high=1000, help="as many eject an instance")
     base_s: float = parameter(30.0, "ejection", unit="s", low=0.001, high=1e6, scale="log",
         help="times the number of its ejections")  # fmt: skip
-    longest_s: float = parameter(300.0, "longest ejection", unit="s", low=0.001, high=1e6, scale="log", help="upper bound")
+    longest_s: float = parameter(
+        300.0, "longest ejection", unit="s", low=0.001, high=1e6, scale="log", help="upper bound"
+    )
     interval_s: float = parameter(10.0, "interval", unit="s", low=0.001, high=1e6, scale="log",
         help="so long well, and one ejection is forgotten")  # fmt: skip
     max_share: float = parameter(0.1, "ejected at most", low=0.0, high=1.0, help="share of the instances")
@@ -63,7 +65,8 @@ class OutlierDetection(Parameters):
     def check(self) -> None:
         if self.longest_s < self.base_s:
             raise ValueError(
-                f"OutlierDetection.longest_s is {self.longest_s:g} s, below base_s = {self.base_s:g} s; make it the larger one"
+                f"OutlierDetection.longest_s is {self.longest_s:g} s, below base_s = {self.base_s:g} s; "
+                "make it the larger one"
             )
 
     def rule(self, instances: int) -> OutlierRule:

@@ -17,7 +17,7 @@ class Retry(Parameters):
 
     attempts: int = parameter(3, "attempts", low=1, high=100, help="of one call, the first included")
     deadline_s: float | None = None
-    backoff: Backoff = field(default_factory=lambda: Backoff())
+    backoff: Backoff = field(default_factory=Backoff)
     budget: RetryBudget | None = None
 
     def check(self) -> None:

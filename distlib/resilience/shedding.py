@@ -45,20 +45,26 @@ class SheddingState:
 class Shedding(Parameters):
     """What is shed.
 
-    *Random*: nothing while ``low`` or fewer wait, everything from ``high`` on, in between a share that rises in a straight
-    line (random early detection, Floyd & Jacobson 1993, without its averaging). *Priority*: the same room, parted by
-    importance: critical-plus requests are let in while fewer than ``high`` wait, each level below while fewer than a
-    quarter of ``high`` - ``low`` less do. *CoDel* (Nichols & Jacobson, *Controlling Queue Delay*, ACM Queue 2012): when
-    every request has waited longer than ``target_s`` for ``interval_s``, one is dropped, then others after
-    interval/√2, interval/√3, … until the wait is short. *Adaptive LIFO* (B. Maurer, *Fail at Scale*, ACM Queue 2015): while
-    the queue has been empty within ``interval_s``, first come first served; else the newest first, and whoever has
-    waited longer than ``target_s`` is dropped when its turn comes.
+    *Random*: nothing while ``low`` or fewer wait, everything from ``high`` on, in between a share that rises in a
+    straight line (random early detection, Floyd & Jacobson 1993, without its averaging). *Priority*: the same room,
+    parted by importance: critical-plus requests are let in while fewer than ``high`` wait, each level below while fewer
+    than a quarter of ``high`` - ``low`` less do. *CoDel* (Nichols & Jacobson, *Controlling Queue Delay*, ACM Queue
+    2012): when every request has waited longer than ``target_s`` for ``interval_s``, one is dropped, then others after
+    interval/√2, interval/√3, … until the wait is short. *Adaptive LIFO* (B. Maurer, *Fail at Scale*, ACM Queue 2015):
+    while the queue has been empty within ``interval_s``, first come first served; else the newest first, and whoever
+    has waited longer than ``target_s`` is dropped when its turn comes.
     """
 
     kind: str = parameter("CoDel", "shedding", choices=KINDS[1:], help="which requests are not served")
-    low: int = parameter(10, "from", low=0, high=1_000_000, scale="linear", help="waiting requests from which on some are shed")
-    high: int = parameter(100, "all from", low=1, high=1_000_000, scale="log", help="waiting requests from which on all are shed")
-    target_s: float = parameter(0.005, "target", unit="s", low=1e-5, high=1e3, scale="log", help="wait that is short enough")
+    low: int = parameter(
+        10, "from", low=0, high=1_000_000, scale="linear", help="waiting requests from which on some are shed"
+    )
+    high: int = parameter(
+        100, "all from", low=1, high=1_000_000, scale="log", help="waiting requests from which on all are shed"
+    )
+    target_s: float = parameter(
+        0.005, "target", unit="s", low=1e-5, high=1e3, scale="log", help="wait that is short enough"
+    )
     interval_s: float = parameter(0.1, "interval", unit="s", low=1e-4, high=1e3, scale="log",
         help="how long the wait may be longer before anything is dropped")  # fmt: skip
 
@@ -79,9 +85,7 @@ NO_SHEDDING = SheddingRule(NONE, 0.0, 0.0, 0.0, 0.0)
 
 
 @compiled
-def admits(
-    rule: SheddingRule, known: SheddingState, now: float, waiting: int, priority: int, u: float
-) -> bool:
+def admits(rule: SheddingRule, known: SheddingState, now: float, waiting: int, priority: int, u: float) -> bool:
     """Whether a request is let in while so many wait; ``u`` is a random number between 0 and 1."""
     if rule.kind == RANDOM:
         return waiting <= rule.low + u * (rule.high - rule.low)

@@ -28,8 +28,8 @@ class TimeoutRule(NamedTuple):
 
 @dataclass(frozen=True)
 class Timeout(Parameters):
-    """When a caller stops waiting. The adaptive kind waits ``factor`` times a percentile of the latencies of recent good
-    answers, between two bounds, and ``timeout_s`` until it has seen enough of them. (Its own timeouts cut the
+    """When a caller stops waiting. The adaptive kind waits ``factor`` times a percentile of the latencies of recent
+    good answers, between two bounds, and ``timeout_s`` until it has seen enough of them. (Its own timeouts cut the
     latencies that it sees: without ``low_s`` and a factor above 1 it would creep downward.)"""
 
     kind: str = parameter("fixed", "timeout", choices=KINDS, help="for ever, a fixed time, or by recent latencies")
@@ -38,16 +38,18 @@ class Timeout(Parameters):
         help="of the recent latencies")  # fmt: skip
     factor: float = parameter(2.0, "factor", low=1.0, high=100.0, scale="log", only_with=("kind", "adaptive"),
         help="so many times the percentile")  # fmt: skip
-    low_s: float = parameter(0.01, "at least", unit="s", low=1e-4, high=1e4, scale="log", only_with=("kind", "adaptive"),
-        help="lower bound of the adaptive timeout")  # fmt: skip
-    high_s: float = parameter(60.0, "at most", unit="s", low=1e-4, high=1e4, scale="log", only_with=("kind", "adaptive"),
-        help="upper bound of the adaptive timeout")  # fmt: skip
+    low_s: float = parameter(0.01, "at least", unit="s", low=1e-4, high=1e4, scale="log",
+        only_with=("kind", "adaptive"), help="lower bound of the adaptive timeout")  # fmt: skip
+    high_s: float = parameter(60.0, "at most", unit="s", low=1e-4, high=1e4, scale="log",
+        only_with=("kind", "adaptive"), help="upper bound of the adaptive timeout")  # fmt: skip
     warm_up: int = parameter(100, "warm-up", low=1, high=100_000, scale="log", only_with=("kind", "adaptive"),
         help="answers before the percentile counts")  # fmt: skip
 
     def check(self) -> None:
         if self.kind == "adaptive" and self.low_s > self.high_s:
-            raise ValueError(f"Timeout.low_s is {self.low_s:g} s, above high_s = {self.high_s:g} s; make it the smaller one")
+            raise ValueError(
+                f"Timeout.low_s is {self.low_s:g} s, above high_s = {self.high_s:g} s; make it the smaller one"
+            )
 
     def rule(self) -> TimeoutRule:
         """The constants for compiled functions."""

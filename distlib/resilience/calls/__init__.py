@@ -1,1 +1,1 @@
-"""Services that call each other: a graph, the policies of its edges, faults, and an engine that runs them event by event."""
+"""Services that call each other: a graph, the policies of its edges, faults, and an engine for them."""

@@ -19,7 +19,9 @@ from distlib.resilience.calls.state import (
 
 
 @compiled_apart
-def begin_call(world: World, edge: int, parent: int, request: int, priority: int, now: float, deadline_s: float) -> None:
+def begin_call(
+    world: World, edge: int, parent: int, request: int, priority: int, now: float, deadline_s: float
+) -> None:
     """Begin a call over ``edge`` for the attempt ``parent`` (-1: for a client outside), or find the answer cached."""
     calls, edges = world.calls, world.edges
     c = world.run[0].free_call

@@ -78,9 +78,9 @@ def is_let_in(world: World, a: int, s: int, i: int, now: float) -> bool:
     if limit >= 0 and world.instances[i].busy >= servers and waiting >= limit:
         return False
     known = world.instances[i].concurrency
-    if world.instances[i].concurrency_rule.kind > 0:
-        if known.in_flight >= concurrency.limit_of(world.instances[i].concurrency_rule, known):
-            return False
+    limited = world.instances[i].concurrency_rule.kind > 0
+    if limited and known.in_flight >= concurrency.limit_of(world.instances[i].concurrency_rule, known):
+        return False
     if world.instances[i].shedding_rule.kind == 0:
         return True
     u = random(world)
@@ -322,5 +322,7 @@ def stop_work(world: World, a: int, now: float) -> None:
         count_service(world, world.instances[i].service, WASTED_WORK, now, attempts[a].worked_s)
         count_service(world, world.instances[i].service, WASTED, now, 1.0)
     if place != UNDER_WAY:
-        concurrency.ends(world.instances[i].concurrency_rule, world.instances[i].concurrency, now, now - attempts[a].arrived_s, NO)
+        concurrency.ends(
+            world.instances[i].concurrency_rule, world.instances[i].concurrency, now, now - attempts[a].arrived_s, NO
+        )
     vanish(world, a)

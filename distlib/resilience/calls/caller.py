@@ -154,7 +154,9 @@ def pick(world: World, e: int, now: float) -> int:
     best, fewest = -1, 0
     for k in range(size):
         one = (start + k) % size
-        if not outlier.available(edges[e].outlier_rule, world.routes[e * world.most_instances + one].health, edges[e].ejected, now):
+        if not outlier.available(
+            edges[e].outlier_rule, world.routes[e * world.most_instances + one].health, edges[e].ejected, now
+        ):
             continue
         load = world.routes[e * world.most_instances + one].in_flight
         if best < 0 or load < fewest:

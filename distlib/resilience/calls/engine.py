@@ -75,7 +75,7 @@ def run(world: World, most_events: int) -> int:
         event_s = heap[0].time if run.events > 0 else np.inf
         change_s = world.changes[run.next_change].at_s
         slice_s = run.next_slice * world.slice_s
-        now = min(min(event_s, world.requests[run.next_request].arrival_s), min(change_s, slice_s))
+        now = min(event_s, world.requests[run.next_request].arrival_s, change_s, slice_s)
         if now > world.end_s:
             return FINISHED
         run.now = now
@@ -112,7 +112,7 @@ def happen(world: World, what: int, number: int, stamp: int, now: float) -> None
     elif what == WORK_DONE:
         if attempts[number].work_stamp == stamp and attempts[number].place == SERVED:
             work_done(world, number, now)
-    elif what == TRY or what == HEDGE_DUE:
+    elif what in (TRY, HEDGE_DUE):
         if calls[number].stamp == stamp:
             try_call(world, number, what == HEDGE_DUE, now)
     elif what == DEADLINE_DUE:

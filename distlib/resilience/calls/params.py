@@ -1,10 +1,10 @@
 """What a graph of services is given: services, the calls between them with their policies, faults, and the clients.
 
-    graph = Graph(
-        services=(Service("web", servers=10), Service("shop", service=Exponential(0.02))),
-        calls=(Call(CLIENTS, "web", timeout=Timeout(timeout_s=1.0)), Call("web", "shop", retry=Retry(attempts=3))),
-        faults=(Fault("slow", "shop", start_s=10, end_s=20, value=0.1),),
-    )
+graph = Graph(
+    services=(Service("web", servers=10), Service("shop", service=Exponential(0.02))),
+    calls=(Call(CLIENTS, "web", timeout=Timeout(timeout_s=1.0)), Call("web", "shop", retry=Retry(attempts=3))),
+    faults=(Fault("slow", "shop", start_s=10, end_s=20, value=0.1),),
+)
 """
 
 from __future__ import annotations
@@ -163,7 +163,8 @@ class Graph(Parameters):
         slices, requests = self.duration_s / self.slice_s, self.arrivals.mean_rate_per_s * self.duration_s
         if slices > 1e6 or requests > 1e8:
             raise ValueError(
-                f"{slices:,.0f} slices and about {requests:,.0f} requests are too many; at most 1,000,000 and 100,000,000"
+                f"{slices:,.0f} slices and about {requests:,.0f} requests are too many; "
+                "at most 1,000,000 and 100,000,000"
             )
 
     def _check_faults(self, names: tuple[str, ...]) -> None:
@@ -175,7 +176,9 @@ class Graph(Parameters):
             if one.instance >= 0 and one.where in names:
                 instances = self.service(one.where).instances
                 if one.instance >= instances:
-                    raise ValueError(f"Fault.instance is {one.instance}; {one.where!r} has instances 0 to {instances - 1}")
+                    raise ValueError(
+                        f"Fault.instance is {one.instance}; {one.where!r} has instances 0 to {instances - 1}"
+                    )
 
     def service(self, name: str) -> Service:
         """The service of this name."""

@@ -46,7 +46,8 @@ class GraphResult:
     @property
     def response_s(self) -> Floats:
         """Response times of the requests that were answered."""
-        return (self.requests["done_s"] - self.requests["arrival_s"])[self.answered]
+        times = (self.requests["done_s"] - self.requests["arrival_s"])[self.answered]
+        return times.astype(np.float64)
 
     @property
     def success(self) -> float:
@@ -102,7 +103,7 @@ class GraphResult:
         (``EDGE_SAMPLES``; breaker as a word)."""
         names = [one.name for one in self.graph.wired()]
         table = _long(self.slices_s, "call", names, self.edge_series, (*EDGE_COUNTS, *EDGE_SAMPLES))
-        table["breaker"] = pd.Categorical.from_codes(table["breaker"].astype(int), list(STATES))
+        table["breaker"] = np.array(STATES)[table["breaker"].astype(int)]
         return table
 
     @cached_property
@@ -125,8 +126,8 @@ class GraphResult:
     @cached_property
     def attempts(self) -> pd.DataFrame:
         """The logged attempts: request, call (a number), edge (its name), number within the call, try (first try,
-        retry, hedge), instance, outcome, and the times sent_s, begun_s and done_s (work, NaN where there was none), ended_s
-        (when the caller knew; NaN when the run ended before)."""
+        retry, hedge), instance, outcome, and the times sent_s, begun_s and done_s (work, NaN where there was none),
+        ended_s (when the caller knew; NaN when the run ended before)."""
         log, names = self.log, np.array([one.name for one in self.graph.wired()])
         words = np.array([*OUTCOMES, "pending"])
         return pd.DataFrame({

@@ -114,7 +114,9 @@ def world_of(graph: Graph) -> World:
     services, instances = services_of(graph)
     most_servers = max(one.servers for one in graph.services)
     most_instances = max(one.instances for one in graph.services)
-    samples = [sampled(one, (seeds.number(f"service {one.name}"), seeds.number(f"kind {one.name}"))) for one in graph.services]
+    samples = [
+        sampled(one, (seeds.number(f"service {one.name}"), seeds.number(f"kind {one.name}"))) for one in graph.services
+    ]
     run = np.zeros(1, RUN)
     run["free_attempts"] = run["free_calls"] = ROOM
     run["next_slice"] = 1

@@ -21,22 +21,28 @@ from distlib.resilience.shedding import SheddingRule, SheddingState
 from distlib.resilience.throttle import ThrottleRule, ThrottleState
 from distlib.resilience.timeout import TimeoutRule
 
-# Codes are numbers of numpy, since numba compiles a function once more for every int of Python that it is given.
+
+def codes(count: int) -> list[int]:
+    """0, 1, 2, … as numpy's numbers: for every ``int`` of Python numba would compile a function once more."""
+    return [*np.arange(count)]
+
+
 # Outcomes of attempts, calls and requests.
-OK, DEGRADED, ERROR, REFUSED, SHED, TIMED_OUT, LIMITED, DEADLINE, PENDING, CANCELLED = np.arange(10)
+OK, DEGRADED, ERROR, REFUSED, SHED, TIMED_OUT, LIMITED, DEADLINE, PENDING, CANCELLED = codes(10)
 OUTCOMES = (
     "ok", "degraded", "error", "refused", "shed", "timed out", "not sent", "gave up", "pending", "cancelled",
 )  # fmt: skip
 """``refused``: the instance is down; ``shed``: it has too much to do; ``not sent``: a policy of the caller said no;
 ``gave up``: the call's deadline is over; ``cancelled``: another attempt was faster."""
-FIRST_TRY, RETRY, HEDGE = np.arange(3)
+FIRST_TRY, RETRY, HEDGE = codes(3)
 TRIES = ("first try", "retry", "hedge")
 
 # Where an attempt is, as its callee sees it.
-UNDER_WAY, WAITING, SERVED, CALLING, GONE = np.arange(5)
+UNDER_WAY, WAITING, SERVED, CALLING, GONE = codes(5)
 
 # What happens.
-ARRIVES, WORK_DONE, REPLIES, TIME_OUT, TRY, HEDGE_DUE, DEADLINE_DUE, CALL_OVER, CALL_NEXT, TAKE_NEXT, TIE = np.arange(11)
+ARRIVES, WORK_DONE, REPLIES, TIME_OUT, TRY, HEDGE_DUE, DEADLINE_DUE, CALL_OVER, CALL_NEXT, TAKE_NEXT, TIE = codes(11)
+
 
 def records(*fields: tuple[str, Any]) -> np.dtype[Any]:
     """A record type: ``i`` is a whole number, ``f`` a number, ``b`` a flag; a policy's rule or state is its class."""
@@ -51,14 +57,14 @@ def records(*fields: tuple[str, Any]) -> np.dtype[Any]:
 REQUEST = records(("arrival_s done_s", "f"), ("outcome priority attempts", "i"))
 """A request from outside and what becomes of it; ``attempts`` over the whole graph."""
 ATTEMPT = records(
-    ("call request edge instance place stamp work_stamp number tried priority ahead behind slot pending next_edge", "i"),
-    ("outcome log sibling crashes next_free", "i"), ("waited_for at_callee", "b"),
+    ("call request edge instance place stamp work_stamp number tried priority ahead behind slot pending", "i"),
+    ("next_edge outcome log sibling crashes next_free", "i"), ("waited_for at_callee", "b"),
     ("sent_s arrived_s begun_s since_s rest_s worked_s deadline_s", "f"),
 )  # fmt: skip
 """An attempt: what its caller knows of it (``waited_for``: it still wants the answer), and what its callee does."""
 CALL = records(
-    ("edge parent parent_stamp request stamp attempts hedges live newest outcome priority next_free", "i"), ("over", "b"),
-    ("begun_s deadline_s backoff_s", "f"),
+    ("edge parent parent_stamp request stamp attempts hedges live newest outcome priority next_free", "i"),
+    ("over", "b"), ("begun_s deadline_s backoff_s", "f"),
 )  # fmt: skip
 """A call: all attempts of one request of a caller."""
 EDGE = records(
@@ -87,24 +93,24 @@ RUN = records(
 )  # fmt: skip
 """The run: what has been given out and counted, the heads of the lists of free places, the ends of heap and ring."""
 EVENT = records(("time", "f"), ("order what number stamp", "i"))
-EXPONENTIAL, DETERMINISTIC, SAMPLED = np.arange(3)
+EXPONENTIAL, DETERMINISTIC, SAMPLED = codes(3)
 
 EDGE_COUNTS = (
-    "calls", "answered", "degraded", "failed", "first tries", "retries", "hedges", "attempts answered", "errors", "refused",
-    "shed", "timed out", "not sent", "late answers", "latency",
+    "calls", "answered", "degraded", "failed", "first tries", "retries", "hedges", "attempts answered", "errors",
+    "refused", "shed", "timed out", "not sent", "late answers", "latency",
 )  # fmt: skip
 """What is counted for every edge and slice; ``latency`` is the sum over answered calls, s."""
 (
-    CALLS, ANSWERED, DEGRADED_CALLS, FAILED, FIRST_TRIES, RETRIES, HEDGES, ATTEMPTS_ANSWERED, ERRORS, REFUSALS, SHEDDINGS,
-    TIMEOUTS, NOT_SENT, LATE_ANSWERS, LATENCY,
-) = np.arange(len(EDGE_COUNTS))  # fmt: skip
+    CALLS, ANSWERED, DEGRADED_CALLS, FAILED, FIRST_TRIES, RETRIES, HEDGES, ATTEMPTS_ANSWERED, ERRORS, REFUSALS,
+    SHEDDINGS, TIMEOUTS, NOT_SENT, LATE_ANSWERS, LATENCY,
+) = codes(len(EDGE_COUNTS))  # fmt: skip
 EDGE_SAMPLES = ("in flight", "breaker", "cached", "timeout")
 EDGE_COUNTED = len(EDGE_COUNTS)
 EDGE_COLUMNS = EDGE_COUNTED + len(EDGE_SAMPLES)
 SERVICE_COUNTS = ("arrived", "useful work", "wasted work", "useful", "wasted", "expired")
 """What is counted for every service and slice: requests that arrive; seconds of work, and requests worked on, whose
 caller still waited or no longer waited at the end; requests dropped unserved because nobody waited any more."""
-ARRIVED, USEFUL_WORK, WASTED_WORK, USEFUL, WASTED, EXPIRED = np.arange(len(SERVICE_COUNTS))
+ARRIVED, USEFUL_WORK, WASTED_WORK, USEFUL, WASTED, EXPIRED = codes(len(SERVICE_COUNTS))
 SERVICE_SAMPLES = ("waiting", "busy", "limit")
 SERVICE_COUNTED = len(SERVICE_COUNTS)
 SERVICE_COLUMNS = SERVICE_COUNTED + len(SERVICE_SAMPLES)
@@ -113,12 +119,13 @@ LOG = records(
     ("request call edge number tried instance outcome", "i"), ("sent_s ended_s begun_s done_s", "f")
 )  # fmt: skip
 CHANGE = records(("at_s", "f"), ("kind target", "i"), ("value", "f"))
-DOWN, PAUSED, SPEED, ERROR_SHARE, CUT, EMPTY_CACHE = np.arange(6)
+DOWN, PAUSED, SPEED, ERROR_SHARE, CUT, EMPTY_CACHE = codes(6)
 """What a change of ``World.changes`` sets; the target is an instance or an edge."""
 SAMPLES = 1 << 16
-NO_STAMP = ENTRY = np.int64(0)
-OUTSIDE = np.int64(-1)
-YES, NO = np.array([True, False])
+NO_STAMP = ENTRY = codes(1)[0]
+OUTSIDE: Any = np.int64(-1)
+YES: Any = np.bool_(True)
+NO: Any = np.bool_(False)
 
 
 class World(NamedTuple):
