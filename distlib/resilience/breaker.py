@@ -129,7 +129,7 @@ def allows(rule: BreakerRule, known: BreakerState, ring: Any, now: float) -> boo
     if rule.counting == NONE or known.state == CLOSED:
         return True
     if known.state == OPEN:
-        if now - known.since_s < rule.open_s:
+        if now < known.since_s + rule.open_s:
             return False
         turn(rule, known, ring, HALF_OPEN, now)
     if known.permits > 0:

@@ -6,6 +6,7 @@ callee meets 1.2 times the load instead of four times.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -91,7 +92,7 @@ def begins(rule: BudgetRule, known: BudgetState, now: float, is_retry: bool) -> 
 def may_retry(rule: BudgetRule, known: BudgetState, now: float) -> bool:
     """Whether a retry (or a hedge) may follow; one that is allowed is paid for."""
     if rule.kind == ENVOY:
-        return known.retrying < max(rule.minimum, rule.ratio * known.active)
+        return known.retrying < max(rule.minimum, math.floor(rule.ratio * known.active + 1e-9))
     if rule.kind == GRPC:
         return known.tokens > 0.5 * rule.most_tokens
     if rule.kind == FINAGLE:

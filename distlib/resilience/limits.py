@@ -95,7 +95,7 @@ def window_admits(rule: LimitRule, known: LimitState, now: float) -> bool:
         known.level = 0.0
         known.at_s = number
     overlap = 1.0 - (windows - number)
-    if known.before * overlap + known.level + 1.0 > rule.burst + 1e-9:
+    if math.floor(known.before * overlap + known.level) + 1.0 > rule.burst:
         return False
     known.level += 1.0
     return True

@@ -297,7 +297,7 @@ def call_over(world: World, c: int, now: float) -> None:
         count(world, e, ANSWERED if outcome == OK else DEGRADED_CALLS, now, 1.0)
         count(world, e, LATENCY, now, now - calls[c].begun_s)
         if edges[e].cache_keys > 0 and calls[c].attempts > 0:
-            edges[e].cached += 1.0 - edges[e].cached / edges[e].cache_keys
+            edges[e].cached = min(edges[e].cache_keys, edges[e].cached + 1.0)  # the key that was missing
     else:
         count(world, e, FAILED, now, 1.0)
     parent, request = calls[c].parent, calls[c].request

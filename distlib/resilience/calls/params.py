@@ -137,9 +137,9 @@ class Graph(Parameters):
     arrivals: Arrivals = field(default_factory=lambda: Poisson(80.0))
     faults: tuple[Fault, ...] = ()
     priorities: tuple[float, ...] = field(default=(0.0, 0.0, 1.0, 0.0))
-    duration_s: float = parameter(60.0, "duration", unit="s", low=1e-3, high=1e6, scale="log",
+    duration_s: float = parameter(60.0, "duration", unit="s", low=1e-3, high=1e7, scale="log",
         help="length of the run")  # fmt: skip
-    slice_s: float = parameter(1.0, "slice", unit="s", low=1e-4, high=1e4, scale="log",
+    slice_s: float = parameter(1.0, "slice", unit="s", low=1e-4, high=1e7, scale="log",
         help="counts are kept for every slice of this length")  # fmt: skip
     log: int = parameter(0, "logged attempts", low=0, high=10**7, help="attempts that are kept one by one")
     seed: int = parameter(1, "seed", low=0, high=2**63 - 1, help="same seed, same run")

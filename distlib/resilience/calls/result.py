@@ -46,8 +46,8 @@ class GraphResult:
     @property
     def response_s(self) -> Floats:
         """Response times of the requests that were answered."""
-        times = (self.requests["done_s"] - self.requests["arrival_s"])[self.answered]
-        return times.astype(np.float64)
+        times: Any = (self.requests["done_s"] - self.requests["arrival_s"])[self.answered]
+        return np.asarray(times, np.float64)
 
     @property
     def success(self) -> float:
@@ -68,7 +68,7 @@ class GraphResult:
     @cached_property
     def slices_s(self) -> Floats:
         """Where each slice begins."""
-        return np.arange(len(self.edge_series)) * self.graph.slice_s
+        return np.arange(len(self.edge_series), dtype=np.float64) * self.graph.slice_s
 
     def goodput_per_s(self, start_s: float = 0.0, end_s: float | None = None) -> float:
         """Requests answered a second, of those that arrived from ``start_s`` on and before ``end_s``."""

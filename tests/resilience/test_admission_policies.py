@@ -1,0 +1,255 @@
+"""Rate limits, bulkheads, throttles, outlier detection, concurrency limits, shedding, idempotency, caches."""
+
+import numpy as np
+import pytest
+
+from distlib.resilience.concurrency import ConcurrencyLimit, ConcurrencyLimiter
+from distlib.resilience.fallback import CacheRule, Fetch, Hit, Join, StaleCache
+from distlib.resilience.idempotency import Fresh, IdempotencyStore, InProgress, Mismatch, Replay
+from distlib.resilience.limits import Bulkhead, Limiter, RateLimit
+from distlib.resilience.outlier import OutlierDetection, OutlierWatch
+from distlib.resilience.shedding import Shedder, Shedding
+from distlib.resilience.throttle import ClientThrottle, Throttle
+
+
+def admitted(kind, times, rate=2.0, burst=3.0):
+    limiter = Limiter(RateLimit(kind, rate, burst))
+    return [limiter.allow(t) for t in times]
+
+
+@pytest.mark.parametrize("kind", ["token bucket", "leaky bucket"])
+def test_buckets_let_a_burst_through_and_then_the_rate(kind):
+    assert admitted(kind, [0, 0, 0, 0, 0.4, 0.5, 0.6, 1.0]) == [True, True, True, False, False, True, False, True]
+    assert admitted(kind, [0, 0, 0, 100, 100, 100, 100]) == [True] * 6 + [False]
+
+
+def test_token_and_leaky_bucket_decide_alike():
+    times = np.cumsum(np.random.default_rng(4).exponential(0.4, 5000)).tolist()
+    said = admitted("token bucket", times)
+    assert said == admitted("leaky bucket", times) and 1000 < sum(said) < 5000
+
+
+def test_a_sliding_window_weighs_the_window_before():
+    # 3 calls in 1.5 s; at 2.0 a third of the window is over, so 2/3 of the 3 calls before still count,
+    # rounded down
+    assert admitted("sliding window", [0.1, 0.2, 0.3, 0.4]) == [True, True, True, False]
+    assert admitted("sliding window", [0.1, 0.2, 0.3, 2.0, 2.01, 2.02]) == [True] * 5 + [False]
+    assert admitted("sliding window", [0.1, 0.2, 0.3, 9.0, 9.0, 9.0, 9.0]) == [True] * 6 + [False]
+
+
+@pytest.mark.parametrize("kind", ["token bucket", "leaky bucket", "sliding window"])
+def test_a_limit_is_kept_in_the_long_run(kind):
+    times = np.cumsum(np.random.default_rng(9).exponential(0.1, 20_000)).tolist()
+    assert sum(admitted(kind, times)) / times[-1] == pytest.approx(2.0, rel=0.02)
+
+
+def test_a_bulkhead_holds_its_number():
+    bulkhead = Bulkhead(2)
+    assert [bulkhead.enter() for _ in range(3)] == [True, True, False]
+    bulkhead.leave()
+    assert bulkhead.enter() and bulkhead.under_way == 2
+    bulkhead.leave()
+    bulkhead.leave()
+    with pytest.raises(RuntimeError, match="none was in it"):
+        bulkhead.leave()
+
+
+def test_the_throttle_follows_the_formula_of_the_sre_book():
+    throttle = ClientThrottle(Throttle(multiplier=2.0))
+    for k in range(10):
+        throttle.allow(0.0, 1.0)
+        if k < 3:
+            throttle.accept(0.0)
+    assert throttle.rejection == pytest.approx((10 - 2 * 3) / (10 + 1))
+    assert throttle.allow(0.0, 0.37) and not throttle.allow(0.0, 0.3)
+
+
+def test_a_throttled_client_still_sends_about_k_requests_per_accepted_one():
+    throttle, rng, sent = ClientThrottle(Throttle(multiplier=2.0, window_s=10.0)), np.random.default_rng(8), 0
+    for k in range(40_000):  # 100 a second, of which the server accepts 10
+        if throttle.allow(k / 100, rng.random()):
+            sent += 1
+            if rng.random() < 10 / (100 * max(0.01, 1 - throttle.rejection)):
+                throttle.accept(k / 100)
+    assert sent / 400 == pytest.approx(20, rel=0.15)
+
+
+def test_a_throttle_forgets():
+    throttle = ClientThrottle(Throttle(window_s=120.0))
+    for _ in range(50):
+        throttle.allow(0.0, 0.99)
+    assert throttle.rejection > 0.9
+    assert throttle.allow(126.0, 0.0) and throttle.rejection == pytest.approx(1 / 2)
+
+
+def fail(watch, instance, times, now):
+    for _ in range(times):
+        watch.observe(instance, True, now)
+
+
+def test_five_failures_in_a_row_eject_an_instance_for_thirty_seconds():
+    watch = OutlierWatch(OutlierDetection(), 10)
+    fail(watch, 3, 4, 0.0)
+    watch.observe(3, False, 0.0)
+    fail(watch, 3, 4, 1.0)
+    assert 3 in watch.available(1.0)
+    watch.observe(3, True, 2.0)
+    assert 3 not in watch.available(31.9) and 3 in watch.available(32.0)
+
+
+def test_the_second_ejection_is_twice_as_long_and_good_times_are_remembered():
+    watch = OutlierWatch(OutlierDetection(longest_s=70.0), 10)
+    fail(watch, 0, 5, 0.0)
+    assert 0 in watch.available(30.0)
+    fail(watch, 0, 5, 30.0)
+    assert 0 not in watch.available(89.0) and 0 in watch.available(90.0)
+    fail(watch, 0, 5, 90.0)
+    assert 0 not in watch.available(159.0) and 0 in watch.available(160.0)  # 90 s would be beyond the longest
+    fail(watch, 0, 5, 200.0)  # well for four intervals: as good as never ejected
+    assert 0 not in watch.available(229.0) and 0 in watch.available(230.0)
+
+
+@pytest.mark.parametrize(
+    ("instances", "share", "one", "most"),
+    [(10, 0.1, False, 1), (9, 0.1, False, 0), (9, 0.1, True, 1), (10, 0.3, False, 3)],
+)
+def test_no_more_than_a_share_is_ejected(instances, share, one, most):
+    watch = OutlierWatch(OutlierDetection(max_share=share, always_one=one), instances)
+    for k in range(instances):
+        fail(watch, k, 5, 0.0)
+    assert instances - len(watch.available(1.0)) == most
+
+
+def test_when_all_are_ejected_all_are_used():
+    watch = OutlierWatch(OutlierDetection(max_share=1.0), 2)
+    fail(watch, 0, 5, 0.0)
+    fail(watch, 1, 5, 0.0)
+    assert watch.available(1.0) == [0, 1]
+
+
+def test_aimd_rises_by_one_and_falls_by_a_tenth():
+    limiter = ConcurrencyLimiter(ConcurrencyLimit("AIMD", start=10, slow_s=0.5))
+    for _ in range(10):
+        assert limiter.enter()
+    assert not limiter.enter()
+    limiter.leave(0.0, 0.1)
+    assert limiter.limit == 11
+    limiter.leave(0.0, 0.6)
+    assert limiter.limit == 9
+    limiter.leave(0.0, 0.1, dropped=True)
+    assert limiter.limit == 8
+    for _ in range(7):
+        limiter.leave(0.0, 0.1)
+    assert limiter.limit == 10 and limiter.in_flight == 0  # idle limits do not grow: less than half was in use then
+
+
+def test_the_gradient_shrinks_when_latency_grows_and_comes_back():
+    limiter = ConcurrencyLimiter(ConcurrencyLimit("gradient", start=50, low=5, high=200))
+
+    def served(took_s, times):
+        for _ in range(times):
+            while limiter.enter():
+                pass
+            limiter.leave(0.0, took_s)
+        return limiter.limit
+
+    assert served(0.1, 300) == 200  # grows by the queue allowance while latency stays
+    assert served(1.0, 50) < 30
+    assert served(0.1, 300) == 200
+
+
+def test_random_shedding_rises_in_a_straight_line():
+    shedder, rng = Shedder(Shedding("random", low=10, high=30)), np.random.default_rng(1)
+    share = {w: np.mean([shedder.admit(0.0, w, u=float(u)) for u in rng.random(4000)]) for w in (0, 10, 20, 30, 40)}
+    assert share[0] == share[10] == 1.0 and share[40] == 0.0
+    assert share[20] == pytest.approx(0.5, abs=0.03) and share[30] < 0.01
+
+
+def test_the_least_important_are_shed_first():
+    shedder = Shedder(Shedding("priority", low=0, high=100))
+    assert [[shedder.admit(0.0, w, p) for p in range(4)] for w in (0, 25, 50, 75, 100)] == [
+        [True] * 4, [False, True, True, True], [False, False, True, True], [False, False, False, True], [False] * 4,
+    ]  # fmt: skip
+
+
+def test_codel_lets_a_short_burst_pass_and_drops_faster_and_faster_after_an_interval():
+    shedder = Shedder(Shedding("CoDel", target_s=0.005, interval_s=0.1))
+    dropped = [k for k in range(500) if shedder.drop(0.001 * k, 0.05, 100)]
+    assert dropped[0] == 100
+    gaps = np.diff(dropped)
+    assert gaps[0] == pytest.approx(100, abs=1) and gaps[1] == pytest.approx(100 / 2**0.5, abs=1)
+    assert (np.diff(gaps) <= 1).all()
+    assert not shedder.drop(0.6, 0.001, 100) and not shedder.drop(0.601, 0.05, 100)
+
+
+def test_adaptive_lifo_turns_around_when_the_queue_has_not_been_empty():
+    shedder = Shedder(Shedding("adaptive LIFO", target_s=0.005, interval_s=0.1))
+    assert shedder.admit(1.0, 0) and not shedder.newest_first(1.05, 3)
+    assert shedder.newest_first(1.2, 3) and shedder.drop(1.2, 0.01, 3) and not shedder.drop(1.2, 0.004, 3)
+    assert not shedder.drop(1.05, 0.01, 3)
+
+
+def test_a_repetition_is_answered_and_not_executed():
+    store = IdempotencyStore(keep_s=10.0)
+    assert store.begin("k", 0.0, "pay 5") == Fresh()
+    assert store.begin("k", 0.1, "pay 5") == InProgress()
+    store.finish("k", "paid", 1.0)
+    assert store.begin("k", 2.0, "pay 5") == Replay("paid")
+    assert store.begin("k", 2.0, "pay 6") == Mismatch()
+    assert store.begin("k", 11.0, "pay 5") == Fresh()  # kept for 10 s after the answer: executed a second time
+
+
+def test_a_full_store_forgets_the_oldest_answer_but_nothing_under_way():
+    store = IdempotencyStore(most=2)
+    store.begin("a", 0.0)
+    store.begin("b", 0.0)
+    with pytest.raises(OverflowError, match="2 requests are being executed"):
+        store.begin("c", 0.0)
+    store.finish("b", 1, 1.0)
+    store.finish("a", 1, 2.0)
+    assert store.begin("c", 3.0) == Fresh() and store.begin("a", 3.0) == Replay(1)
+    store.forget("c")
+    assert len(store) == 1
+
+
+def test_many_wait_for_one_and_a_stale_answer_is_better_than_none():
+    cache = StaleCache(CacheRule(fresh_s=10.0, jitter=0.0, stale_s=5.0))
+    assert cache.look("k", 0.0) == Fetch() and cache.look("k", 0.0) == Join(False)
+    cache.fetched("k", "old", 1.0, 0.5)
+    assert cache.look("k", 10.9) == Hit("old")
+    assert cache.look("k", 11.0) == Fetch() and cache.look("k", 11.0) == Join(True, "old")
+    assert cache.failed("k", 12.0) == Hit("old") and cache.look("k", 12.0) == Fetch()
+    assert cache.failed("k", 16.0) is None
+    cache.fetched("k", "new", 17.0, 0.5)
+    cache.clear()
+    assert cache.look("k", 17.5) == Fetch() and cache.failed("k", 17.5) is None
+
+
+def test_jitter_spreads_the_end_of_entries():
+    cache = StaleCache(CacheRule(fresh_s=10.0, jitter=0.5))
+    for k, u in enumerate((0.0, 0.5, 1.0)):
+        cache.look(str(k), 0.0)
+        cache.fetched(str(k), k, 0.0, u)
+    assert [isinstance(cache.look(str(k), 6.0), Hit) for k in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: RateLimit(rate_per_s=0.0), "rate_per_s is 0"),
+        (lambda: RateLimit(burst=0.5), "burst is 0.5"),
+        (lambda: Bulkhead(0), "most is 0"),
+        (lambda: Throttle(multiplier=0.5), "multiplier is 0.5"),
+        (lambda: OutlierDetection(max_share=1.1), "max_share is 1.1"),
+        (lambda: OutlierDetection(base_s=400.0), "longest_s is 300"),
+        (lambda: ConcurrencyLimit(start=5, low=10), "start is 5"),
+        (lambda: Shedding("random", low=100, high=100), "low is 100"),
+        (lambda: Shedding("CoDel", target_s=1.0), "target_s is 1"),
+        (lambda: Shedder(Shedding()).admit(0.0, 0, priority=4), "priority is 4"),
+        (lambda: IdempotencyStore(keep_s=0.0), "keep_s is 0"),
+        (lambda: CacheRule(jitter=1.0), "jitter is 1"),
+    ],
+)
+def test_bad_values_are_refused_with_the_reason(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
