@@ -5,26 +5,29 @@
     answer = await caller.acall(fetch_async)     # the same with asyncio
 
 The function is given an ``Attempt``: its number, the key that all attempts of the call share, and how long anybody
-waits for it. At work, take a well-kept library instead (``compared``); this one has the same objects as the simulator.
+waits for it. With tied requests (``Hedge(tied=True)``) it calls ``attempt.begins()`` when work begins, and goes on only
+if that says True. At work, take a well-kept library instead (``compared``); this one has the same objects as the
+simulator.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import math
 import queue
 import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from distlib.core import require
 from distlib.resilience.attempts import ANSWERED, Attempt, Call, Over, Policies, Random, Send, Step
 
 Answer = TypeVar("Answer")
+Tasks = dict["asyncio.Task[Any]", Attempt]
 
 
 class GaveUpError(Exception):
@@ -45,8 +48,9 @@ class Caller(Policies):
     """Policies with a clock, a source of randomness, and functions to call.
 
     ``retry_on`` are the exceptions that another attempt may help against; any other one ends the call and is raised
-    as it is. ``fallback``, a function without arguments, stands in when the call is given up. ``clock`` and ``random``
-    may be replaced, and ``sleep`` for calls without timeout and hedge.
+    as it is. ``fallback``, a function without arguments (for ``acall`` a coroutine function, too), stands in when the
+    call is given up. ``clock`` and ``random`` may be replaced, and ``sleep`` for calls without timeout and hedge. What
+    else it takes is what ``Policies`` takes.
     """
 
     def __init__(
@@ -55,6 +59,10 @@ class Caller(Policies):
         sleep: Callable[[float], None] = time.sleep, random: Random = random.random, **policies: Any,
     ) -> None:  # fmt: skip
         super().__init__(*args, **policies)
+        if not (isinstance(retry_on, tuple) and all(_is_exception(one) for one in retry_on)):
+            raise TypeError(f"retry_on is {retry_on!r}; it takes a tuple of exceptions such as (ConnectionError,)")
+        if not (fallback is None or callable(fallback)):
+            raise TypeError(f"fallback is {fallback!r}; it takes a function without arguments, or None")
         self.retry_on, self.fallback = retry_on, fallback
         self._clock, self._sleep, self._random = clock, sleep, random
         self._lock = threading.Lock()
@@ -80,9 +88,10 @@ class Caller(Policies):
     def call(self, function: Callable[[Attempt], Answer]) -> Answer:
         """``function(attempt)`` until it answers or is given up. With a timeout or a hedge every attempt runs in a
         thread of its own; a thread cannot be stopped, so what is given up there goes on unheard: work that is wasted,
-        as on a server. Raises ``GaveUpError``, or ``RejectedError`` when nothing was sent, unless there is a
-        fallback."""
-        require.instance("function", function, Callable, "a function of an attempt")  # type: ignore[arg-type]
+        as on a server. Without them it is called directly, and the deadline is looked at between attempts only. Raises
+        ``GaveUpError``, or ``RejectedError`` when nothing was sent, unless there is a fallback."""
+        if not callable(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(f"function is {function!r}; it takes a function of an attempt (acall a coroutine function)")
         call = self._begin()
         run = self._in_turn if self.hedge is None and math.isinf(self.timeout.current_s()) else self._in_threads
         try:
@@ -93,7 +102,7 @@ class Caller(Policies):
             return self.fallback()
         finally:
             with self._lock:
-                call.abandon(self._clock())
+                call.abandon()
 
     def _in_turn(self, call: Call, function: Callable[[Attempt], Answer]) -> Answer:
         last: Exception | None = None
@@ -106,25 +115,28 @@ class Caller(Policies):
             except Exception as error:
                 last = self._heard(call, step.attempt, error)
             else:
-                with self._lock:
-                    call.succeeded(step.attempt.number, self._clock())
-                if call.reason == ANSWERED:
-                    return answer
+                self._answered(call, step.attempt)
+                return answer
         raise self._error(call, step) from last
 
     def _in_threads(self, call: Call, function: Callable[[Attempt], Answer]) -> Answer:
-        ended: queue.SimpleQueue[tuple[Attempt, Any, Exception | None]] = queue.SimpleQueue()
+        ended: queue.SimpleQueue[tuple[Attempt, Any, BaseException | None]] = queue.SimpleQueue()
         last: Exception | None = None
+
+        def begins(number: int) -> bool:
+            with self._lock:
+                return call.began(number, self._clock())
 
         def run(attempt: Attempt) -> None:
             try:
                 ended.put((attempt, function(attempt), None))
-            except Exception as error:
+            except BaseException as error:  # SystemExit would end the thread alone, and nobody would hear of it
                 ended.put((attempt, None, error))
 
         while not isinstance(step := self._poll(call), Over):
             if isinstance(step, Send):
-                threading.Thread(target=run, args=(step.attempt,), name="attempt", daemon=True).start()
+                attempt = replace(step.attempt, begins=functools.partial(begins, step.attempt.number))
+                threading.Thread(target=run, args=(attempt,), name="attempt", daemon=True).start()
                 continue
             left_s = step.until_s - self._clock()
             try:
@@ -132,61 +144,63 @@ class Caller(Policies):
             except queue.Empty:
                 continue
             if error is not None:
-                last = self._heard(call, attempt, error)
-                continue
-            with self._lock:
-                call.succeeded(attempt.number, self._clock())
-            if call.reason == ANSWERED:
+                last = self._heard(call, attempt, error) or last
+            elif self._answered(call, attempt):
                 return answer
         raise self._error(call, step) from last
 
     # --- coroutines -----------------------------------------------------------------------------------------
 
     async def acall(self, function: Callable[[Attempt], Awaitable[Answer]]) -> Answer:
-        """The same for a coroutine function. Attempts that are given up are cancelled, and none is left running."""
+        """The same for a coroutine function. Attempts that are given up are cancelled, and none is left running: the
+        call does not end before they have."""
         call = self._begin()
-        tasks: dict[asyncio.Task[Answer], Attempt] = {}
+        running: Tasks = {}
+        stopped: Tasks = {}
         try:
-            return await self._in_tasks(call, function, tasks)
+            return await self._in_tasks(call, function, running, stopped)
         except GaveUpError:
             if self.fallback is None:
                 raise
-            return self.fallback()
+            answer = self.fallback()
+            return await answer if inspect.isawaitable(answer) else answer
         finally:
-            call.abandon(self._clock())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            with self._lock:
+                call.abandon()
+            _stop_unwanted(call, running, stopped)
+            await asyncio.gather(*stopped, return_exceptions=True)
 
     async def _in_tasks(
-        self, call: Call, function: Callable[[Attempt], Awaitable[Answer]], tasks: dict[asyncio.Task[Answer], Attempt]
+        self, call: Call, function: Callable[[Attempt], Awaitable[Answer]], running: Tasks, stopped: Tasks
     ) -> Answer:
         last: Exception | None = None
+
+        def begins(number: int) -> bool:
+            with self._lock:
+                wanted = call.began(number, self._clock())
+            _stop_unwanted(call, running, stopped)
+            return wanted
+
+        async def run(attempt: Attempt) -> Answer:
+            return await function(attempt)
+
         while not isinstance(step := self._poll(call), Over):
             if isinstance(step, Send):
-                tasks[asyncio.ensure_future(function(step.attempt))] = step.attempt
+                attempt = replace(step.attempt, begins=functools.partial(begins, step.attempt.number))
+                running[asyncio.ensure_future(run(attempt))] = attempt
                 continue
-            for task, attempt in [*tasks.items()]:
-                if attempt.number not in call.live:  # its time is over
-                    task.cancel()
-                    del tasks[task]
-                    with suppress(asyncio.CancelledError, Exception):
-                        await task
+            _stop_unwanted(call, running, stopped)
             left_s = None if math.isinf(step.until_s) else max(0.0, step.until_s - self._clock())
-            if not tasks:
+            if not running:
                 await asyncio.sleep(left_s or 0.0)
                 continue
-            done, _ = await asyncio.wait(tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                attempt = tasks.pop(task)
-                if (error := task.exception()) is None:
-                    call.succeeded(attempt.number, self._clock())
-                    if call.reason == ANSWERED:
-                        return task.result()
-                elif isinstance(error, Exception):
-                    last = self._heard(call, attempt, error)
-                else:
-                    raise error
+            done, _ = await asyncio.wait([*running], timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            for task in [one for one in running if one in done]:  # in the order in which they were sent
+                attempt = running.pop(task)
+                if (error := task.exception()) is not None:
+                    last = self._heard(call, attempt, error) or last
+                elif self._answered(call, attempt):
+                    return task.result()
         raise self._error(call, step) from last
 
     # --- what both share ------------------------------------------------------------------------------------
@@ -198,15 +212,35 @@ class Caller(Policies):
         with self._lock:
             return call.poll(self._clock())
 
-    def _heard(self, call: Call, attempt: Attempt, error: Exception) -> Exception:
-        """Tell the call that an attempt raised; an exception that no other attempt helps against is raised at once."""
-        retryable = isinstance(error, self.retry_on)
+    def _answered(self, call: Call, attempt: Attempt) -> bool:
+        """Tell the call that an attempt has been answered; whether that is the call's answer."""
         with self._lock:
+            call.succeeded(attempt.number, self._clock())
+        return call.reason == ANSWERED
+
+    def _heard(self, call: Call, attempt: Attempt, error: BaseException) -> Exception | None:
+        """Tell the call that an attempt raised, and return the exception; None when nobody waited for that attempt any
+        more. An exception that no other attempt helps against is raised at once."""
+        with self._lock:
+            if attempt.number not in call.live:
+                return None
+            retryable = isinstance(error, self.retry_on)
             call.failed(attempt.number, self._clock(), retryable=retryable, why=type(error).__name__)
-        if not retryable:
-            raise error
-        return error
+        if retryable and isinstance(error, Exception):
+            return error
+        raise error
 
     def _error(self, call: Call, step: Over) -> GaveUpError:
         kind = GaveUpError if call.attempts else RejectedError
         return kind(step.reason, call.attempts, self._clock() - call.begun_s)
+
+
+def _is_exception(one: Any) -> bool:
+    return isinstance(one, type) and issubclass(one, Exception)
+
+
+def _stop_unwanted(call: Call, running: Tasks, stopped: Tasks) -> None:
+    """Cancel, once, the tasks of attempts that nobody waits for any more."""
+    for task in [one for one, attempt in running.items() if attempt.number not in call.live]:
+        stopped[task] = running.pop(task)
+        task.cancel()

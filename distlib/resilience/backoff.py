@@ -7,8 +7,10 @@ Without a random part, callers that failed together come back together, however 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from distlib.core import require
@@ -51,17 +53,26 @@ class Backoff(Parameters):
         """The constants for compiled functions."""
         return BackoffRule(KINDS.index(self.kind), self.base_s, self.cap_s, self.factor)
 
+    @cached_property
+    def _rule(self) -> BackoffRule:
+        return self.rule()
+
     def delay(self, retry: int, previous_s: float = 0.0, u: float = 0.5) -> float:
         """The wait before retry number ``retry`` (1, 2, …), s, after a wait of ``previous_s`` before the last one (0:
         there was none); ``u`` is a random number between 0 and 1."""
-        require.whole("retry", retry, 1)
-        return float(plain_delay(self.rule(), retry, previous_s, u))
+        # One look at what is right nearly always; the checks by name cost more than the formula.
+        plainly_right = type(retry) is int and retry >= 1 and type(u) is type(previous_s) is float
+        if not (plainly_right and 0.0 <= u <= 1.0 and 0.0 <= previous_s < math.inf):
+            require.whole("retry", retry, 1)
+            require.number("previous_s", previous_s, 0.0)
+            require.number("u", u, 0.0, 1.0)
+        return plain_delay(self._rule, retry, previous_s, u)
 
     def delays(self, random: Callable[[], float]) -> Iterator[float]:
         """The waits before the first, second, … retry of one call, without end."""
-        retry, wait_s, rule = 1, 0.0, self.rule()
+        retry, wait_s = 1, 0.0
         while True:
-            wait_s = float(plain_delay(rule, retry, wait_s, random()))
+            wait_s = plain_delay(self._rule, retry, wait_s, random())
             yield wait_s
             retry += 1
 
@@ -89,4 +100,4 @@ def delay(rule: BackoffRule, retry: int, previous_s: float, u: float) -> float:
     return bound_s
 
 
-plain_delay = plain(delay)
+plain_delay: Callable[[BackoffRule, int, float, float], float] = plain(delay)

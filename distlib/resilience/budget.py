@@ -34,8 +34,9 @@ class BudgetRule(NamedTuple):
 class BudgetState:
     """What a budget remembers."""
 
-    active: int = 0  # Envoy: attempts in flight, and those of them that are retries
+    active: int = 0  # Envoy: attempts in flight, those of them that are retries, and retries that wait to be sent
     retrying: int = 0
+    waiting: int = 0
     tokens: float = 0.0  # gRPC
     slice: int = 0  # Finagle: the slice of time that is written now, counted from 0
     deposits: list[float] = cells(SLICES)  # and what was put in and taken out in each of the last slices
@@ -46,10 +47,12 @@ class BudgetState:
 class RetryBudget(Parameters):
     """Which retries a caller may afford.
 
-    *Envoy* (``RetryBudget`` of a cluster's circuit breakers): at most ``ratio`` of the attempts in flight are retries,
-    though ``minimum`` of them always may be. *Finagle* (``RetryBudget``): in ``window_s``, at most ``ratio`` retries a
-    call, plus ``minimum`` a second. *gRPC* (proposal A6, retry throttling): each caller has ``most_tokens``; a failed
-    attempt costs one, a good one gives ``ratio`` back, and with half of them or fewer nothing is retried.
+    *Envoy* (``RetryBudget`` of a cluster's circuit breakers, by default 20 % and 3): retries in flight or in their
+    backoff are at most ``ratio`` of the attempts in flight, though ``minimum`` of them always may be. *Finagle*
+    (``RetryBudget``, by default 20 %, 10 a second and 10 s): in ``window_s``, at most ``ratio`` retries a call, plus
+    ``minimum`` a second. *gRPC* (proposal A6, retry throttling): each caller has ``most_tokens``; an attempt that fails
+    so that it could be retried costs one, a good one gives ``ratio`` back, one that was cancelled or failed for good
+    does neither, and with half of them or fewer nothing is retried.
     """
 
     kind: str = parameter("Envoy", "budget", choices=KINDS[1:], help="whose rule")
@@ -92,7 +95,8 @@ def begins(rule: BudgetRule, known: BudgetState, now: float, is_retry: bool) -> 
 def may_retry(rule: BudgetRule, known: BudgetState, now: float) -> bool:
     """Whether a retry (or a hedge) may follow; one that is allowed is paid for."""
     if rule.kind == ENVOY:
-        return known.retrying < max(rule.minimum, math.floor(rule.ratio * known.active + 1e-9))
+        limit = max(rule.minimum, math.floor(rule.ratio * known.active + 1e-9))
+        return known.retrying + known.waiting < limit
     if rule.kind == GRPC:
         return known.tokens > 0.5 * rule.most_tokens
     if rule.kind == FINAGLE:
@@ -107,10 +111,28 @@ def may_retry(rule: BudgetRule, known: BudgetState, now: float) -> bool:
 
 
 @compiled
-def ends(rule: BudgetRule, known: BudgetState, now: float, is_retry: bool, failed: bool) -> None:
-    """An attempt has ended."""
+def waits(known: BudgetState) -> None:
+    """A retry that may follow waits for its backoff; Envoy counts it from now on."""
+    known.waiting += 1
+
+
+@compiled
+def waited(known: BudgetState) -> None:
+    """The retry that waited begins now, or never will."""
+    known.waiting -= 1
+
+
+@compiled
+def leaves(known: BudgetState, is_retry: bool) -> None:
+    """An attempt has ended in a way that says nothing of the callee: it was cancelled, or asked for what cannot be."""
     known.active -= 1
     known.retrying -= is_retry
+
+
+@compiled
+def ends(rule: BudgetRule, known: BudgetState, now: float, is_retry: bool, failed: bool) -> None:
+    """An attempt has ended with an answer, or so that it could be retried."""
+    leaves(known, is_retry)
     if failed:
         known.tokens = max(0.0, known.tokens - 1.0)
     else:
@@ -142,9 +164,22 @@ class Budget:
         """Whether a retry may follow; whoever gets True must begin one."""
         return bool(plain_may_retry(self._rule, self._known, now))
 
+    def wait(self) -> None:
+        """The retry that may follow waits for its backoff first."""
+        plain_waits(self._known)
+
+    def waited(self) -> None:
+        """A retry that waited begins now, or never will."""
+        plain_waited(self._known)
+
     def end(self, now: float, is_retry: bool, failed: bool) -> None:
-        """An attempt has ended."""
+        """An attempt has ended with an answer, or so that it could be retried."""
         plain_ends(self._rule, self._known, now, is_retry, failed)
+
+    def leave(self, is_retry: bool) -> None:
+        """An attempt was cancelled, or failed for a reason that no retry helps against."""
+        plain_leaves(self._known, is_retry)
 
 
 plain_begins, plain_may_retry, plain_ends = plain(begins), plain(may_retry), plain(ends)
+plain_waits, plain_waited, plain_leaves = plain(waits), plain(waited), plain(leaves)

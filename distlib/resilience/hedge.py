@@ -73,6 +73,11 @@ class HedgePolicy:
         """Further attempts at most."""
         return self._rule.most
 
+    @property
+    def tied(self) -> bool:
+        """Whether work on one attempt withdraws the others."""
+        return self._rule.tied
+
     def after_s(self) -> float:
         """How long after an attempt that begins now the next one follows, s; infinite for never."""
         return float(plain_hedge_after(self._rule, self.latency._known))

@@ -1,8 +1,8 @@
 """Percentiles of recent latencies, kept up to date in constant room and time: a histogram that forgets.
 
-Cells are spaced by factors, so a percentile is exact to ``GROWTH`` - 1 (half of that at the cells' middles); every new
-value makes all earlier ones count a little less (exponential forgetting), by weighing the new one more instead of
-touching every cell.
+Cells are spaced by factors of ``GROWTH``, and a percentile is given as the middle of its cell, which is wrong by
+``ERROR`` = 2.5 % at most; every new value makes all earlier ones count a little less (exponential forgetting), by
+weighing the new one more instead of touching every cell.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from distlib.core.draw import compiled, plain
 from distlib.core.record import cells
 
 GROWTH = 1.05
+ERROR = math.sqrt(GROWTH) - 1.0
+"""Relative error of a percentile, at most."""
 LOWEST_S = 1e-5
 CELLS = 425
 """From 10 µs to 10,000 s; what is beyond falls into the last cell."""
@@ -52,9 +54,9 @@ def observe(known: Quantiles, value_s: float, memory: float) -> None:
 @compiled
 def quantile(known: Quantiles, share: float) -> float:
     """The latency that a share ``share`` of the recent ones does not exceed, s; 0 when none has been seen."""
-    left = share * known.total
     if known.total == 0.0:
         return 0.0
+    left = min(max(share, 1e-9), 1.0 - 1e-9) * known.total  # within the cells, whose sum is the total but for rounding
     cell = 0
     while cell < CELLS - 1 and left > known.weight[cell]:
         left -= known.weight[cell]

@@ -13,7 +13,7 @@ from distlib.resilience.budget import RetryBudget
 @dataclass(frozen=True)
 class Retry(Parameters):
     """How a caller goes on after a failed attempt. ``attempts`` counts the first one too; ``deadline_s`` bounds the
-    whole call, waits included (None: no bound)."""
+    whole call, waits included (None: no bound): an attempt whose backoff would pass it is not begun."""
 
     attempts: int = parameter(3, "attempts", low=1, high=100, help="of one call, the first included")
     deadline_s: float | None = None

@@ -1,12 +1,14 @@
 """Calls with policies: the machine, and the adapters around functions and coroutines, on a clock of the test's own."""
 
 import asyncio
+import re
+import selectors
 import threading
 
 import pytest
 
 from distlib.resilience.around import Caller, GaveUpError, RejectedError
-from distlib.resilience.attempts import Over, Policies, Send, Wait
+from distlib.resilience.attempts import FIRST_TRY, HEDGE, RETRY, Over, Policies, Send, Wait
 from distlib.resilience.backoff import Backoff
 from distlib.resilience.breaker import CircuitBreaker
 from distlib.resilience.budget import RetryBudget
@@ -94,7 +96,7 @@ def test_an_open_breaker_lets_nothing_through_and_a_cancelled_probe_is_given_bac
     probe = policies.begin(6.0, lambda: 0.5)
     assert isinstance(probe.poll(6.0), Send)
     assert policies.begin(6.0, lambda: 0.5).poll(6.0) == Over("breaker half-open")
-    probe.abandon(6.1)
+    probe.abandon()
     assert isinstance(policies.begin(6.2, lambda: 0.5).poll(6.2), Send)
 
 
@@ -103,6 +105,94 @@ def test_a_failure_that_no_retry_helps_against_ends_the_call():
     call.poll(0.0)
     call.failed(1, 0.1, retryable=False, why="bad request")
     assert call.poll(0.1) == Over("bad request, and not to be retried")
+
+
+def test_a_hedge_that_is_due_during_a_backoff_is_not_sent_and_nobody_waits_for_it():
+    call = begin(hedge=Hedge("fixed", delay_s=0.1))
+    call.poll(0.0)
+    call.failed(1, 0.05)
+    assert call.poll(0.05) == Wait(0.1) and call.poll(0.1) == Wait(1.05)
+    assert call.poll(1.05).attempt.tried == RETRY and call.poll(1.05) == Wait(float("inf"))
+
+
+def test_an_envoy_budget_counts_the_retries_that_wait():
+    retry = Retry(attempts=2, backoff=CONSTANT, budget=RetryBudget("Envoy", ratio=0.2, minimum=3))
+    policies = Policies(retry)
+    calls = [policies.begin(0.0, lambda: 0.5) for _ in range(50)]
+    for call in calls:
+        call.poll(0.0)
+    for call in calls:
+        call.failed(1, 0.1)
+    sent = [call for call in calls if isinstance(call.poll(1.1), Send)]
+    assert len(sent) == 8  # the ninth found 41 attempts in flight, and a fifth of that waiting
+    known = policies.budget._known
+    assert (known.active, known.retrying, known.waiting) == (8, 8, 0)
+    for call in sent:
+        call.succeeded(2, 1.2)
+    assert (known.active, known.retrying, known.waiting) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("ends", ["abandoned", "deadline", "refused"])
+def test_a_retry_that_is_never_sent_does_not_burden_the_budget(ends):
+    retry = Retry(attempts=2, deadline_s=3.0, backoff=CONSTANT, budget=RetryBudget("Envoy", ratio=0.0, minimum=1))
+    limit = RateLimit(rate_per_s=0.001, burst=1.0) if ends == "refused" else None
+    policies = Policies(retry, rate_limit=limit)
+    call = policies.begin(0.0, lambda: 0.5)
+    call.poll(0.0)
+    call.failed(1, 0.1)
+    assert policies.budget._known.waiting == 1 and not policies.budget.may_retry(0.1)
+    if ends == "abandoned":
+        call.abandon()
+    said = call.poll(3.5 if ends == "deadline" else 1.2)
+    assert said == Over({"abandoned": "abandoned", "deadline": "deadline over", "refused": "rate limit"}[ends])
+    assert policies.budget._known.waiting == 0 and policies.budget.may_retry(3.5)
+
+
+def test_a_grpc_budget_is_charged_for_what_could_be_retried_alone():
+    policies = Policies(
+        Retry(attempts=2, budget=RetryBudget("gRPC", ratio=0.5, most_tokens=10.0)), hedge=Hedge("fixed")
+    )
+
+    def tokens_after(*ends):
+        policies.budget._known.tokens = 8.0
+        call = policies.begin(0.0, lambda: 0.5)
+        call.poll(0.0)
+        call.poll(0.01)  # the hedge
+        for end in ends:
+            end(call)
+        call.abandon()
+        return policies.budget._known.tokens
+
+    assert tokens_after() == 8.0  # both cancelled
+    assert tokens_after(lambda call: call.failed(1, 0.1, retryable=False)) == 8.0
+    assert tokens_after(lambda call: call.failed(1, 0.1)) == 7.0
+    assert tokens_after(lambda call: call.failed(1, 0.1), lambda call: call.succeeded(2, 0.1)) == 7.5
+
+
+def test_work_on_one_of_a_tied_pair_withdraws_the_other():
+    call = begin(Retry(attempts=1), hedge=Hedge("fixed", delay_s=0.1, tied=True), bulkhead=5)
+    call.poll(0.0)
+    call.poll(0.1)
+    assert sorted(call.live) == [1, 2] and call.policies.bulkhead.under_way == 2
+    assert call.began(2, 0.2) and sorted(call.live) == [2] and call.policies.bulkhead.under_way == 1
+    assert not call.began(1, 0.3) and call.began(2, 0.3)
+    call.succeeded(1, 0.4)  # it did not listen
+    assert call.poll(0.4) == Wait(float("inf"))
+    call.succeeded(2, 0.5)
+    assert call.poll(0.5) == Over("answered")
+
+
+def test_what_is_worked_on_is_not_withdrawn_and_what_is_not_tied_is_not_either():
+    tied, free = (begin(hedge=Hedge("fixed", delay_s=0.1, tied=one)) for one in (True, False))
+    for call in (tied, free):
+        call.poll(0.0)
+        assert call.began(1, 0.05)
+        call.poll(0.1)
+        assert call.began(2, 0.15) and sorted(call.live) == [1, 2]
+    other = begin(hedge=Hedge("fixed", delay_s=0.1))
+    other.poll(0.0)
+    other.poll(0.1)
+    assert other.began(2, 0.2) and sorted(other.live) == [1, 2]
 
 
 class Clock:
@@ -167,6 +257,36 @@ def test_nothing_sent_is_a_rejection_and_a_fallback_stands_in():
     assert one.call(fails(0)[1]) == "yesterday's"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"retry": 3}, "retry is 3; it takes a Retry"),
+        ({"timeout": 0.5}, "timeout is 0.5; it takes a Timeout or None"),
+        ({"hedge": 1}, "hedge is 1; it takes a Hedge or None"),
+        ({"breaker": True}, "breaker is True; it takes a CircuitBreaker or None"),
+        ({"rate_limit": 10}, "rate_limit is 10; it takes a RateLimit or None"),
+        ({"throttle": 2.0}, "throttle is 2.0; it takes a Throttle or None"),
+        ({"bulkhead": 2.5}, "most is 2.5"),
+        ({"retry_on": ConnectionError}, "it takes a tuple of exceptions"),
+        ({"retry_on": [KeyError]}, "it takes a tuple of exceptions"),
+        ({"retry_on": (KeyboardInterrupt,)}, "it takes a tuple of exceptions"),
+        ({"fallback": "yesterday's"}, "it takes a function without arguments"),
+    ],
+)
+def test_what_is_no_policy_is_refused_when_the_caller_is_made(wrong, said):
+    with pytest.raises(TypeError, match=re.escape(said)):
+        Caller(**wrong)
+
+
+def test_a_coroutine_function_is_for_acall():
+    async def function(attempt):
+        return attempt
+
+    for wrong in (function, 3):
+        with pytest.raises(TypeError, match="it takes a function of an attempt"):
+            caller()[1].call(wrong)
+
+
 def test_as_a_decorator():
     _, one = caller()
 
@@ -181,7 +301,8 @@ def test_as_a_decorator():
 
 
 def test_a_thread_that_takes_too_long_is_not_waited_for():
-    one, release = Caller(Retry(attempts=2, backoff=Backoff("none")), timeout=Timeout(timeout_s=0.2)), threading.Event()
+    retry = Retry(attempts=100, backoff=Backoff("none"))  # a busy machine may be late with some of them
+    one, release = Caller(retry, timeout=Timeout(timeout_s=0.2)), threading.Event()
 
     def slow_at_first(attempt):
         if attempt.number == 1:
@@ -189,9 +310,68 @@ def test_a_thread_that_takes_too_long_is_not_waited_for():
         return attempt.number
 
     try:
-        assert one.call(slow_at_first) == 2
+        assert one.call(slow_at_first) >= 2
     finally:
         release.set()
+
+
+def test_an_error_of_an_attempt_whose_time_is_over_is_not_heard():
+    retry = Retry(attempts=2, backoff=Backoff("none"))
+    clock = Clock()
+    one = Caller(retry, timeout=Timeout(timeout_s=5.0), clock=clock, retry_on=(ConnectionError,))
+    first, second = threading.Event(), threading.Event()
+    alone = one._poll
+
+    def poll(call):
+        """The first attempt's time is over as soon as it is under way; its error comes before the second's answer."""
+        step = alone(call)
+        if isinstance(step, Wait) and 1 in call.live:
+            clock.now = 6.0
+        return step
+
+    def function(attempt):
+        if attempt.number == 1:
+            first.wait(30)
+            second.set()
+            raise KeyError("too late")
+        first.set()
+        second.wait(30)
+        return attempt.number
+
+    one._poll = poll
+    assert one.call(function) == 2
+
+
+def test_a_thread_that_wants_to_end_the_program_ends_the_call():
+    def function(attempt):
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        Caller(hedge=Hedge("fixed", delay_s=60.0)).call(function)
+
+
+def test_tied_threads_ask_before_they_work():
+    one, waiting = Caller(hedge=Hedge("fixed", delay_s=0.0, tied=True)), threading.Event()
+    worked, asked = [], []
+
+    def function(attempt):
+        if attempt.tried == FIRST_TRY:
+            waiting.wait(30)  # in a queue, until the other one has begun
+        asked.append((attempt.number, attempt.begins()))
+        if asked[-1][1]:
+            worked.append(attempt.number)
+        waiting.set()
+        return attempt.tried
+
+    assert one.call(function) == HEDGE and worked == [2]
+
+
+def test_a_backoff_with_a_hedge_costs_no_computing():
+    one, polls = Caller(Retry(attempts=2, backoff=Backoff("constant", 0.3)), hedge=Hedge("fixed", delay_s=0.01)), []
+    alone = one._poll
+    one._poll = lambda call: polls.append(1) or alone(call)
+    assert one.call(fails(1)[1]) == "answer 2"
+    assert len(polls) < 20
 
 
 def test_a_hedge_in_threads_wins_over_a_slow_first():
@@ -208,44 +388,127 @@ def test_a_hedge_in_threads_wins_over_a_slow_first():
         release.set()
 
 
+# --- coroutines, on a loop whose time is made of its own waits ----------------------------------------------------
+
+
+class Jump(selectors.DefaultSelector):
+    """Does not wait for the time to pass, but lets it."""
+
+    now = 0.0
+
+    def select(self, timeout=None):
+        ready = super().select(0)
+        if not ready and timeout:
+            self.now += timeout
+        return ready
+
+
+def run(main):
+    """``main(loop)`` to its end; the tasks that it has left."""
+    selector = Jump()
+    loop = asyncio.SelectorEventLoop(selector)
+    loop.time = lambda: selector.now
+    loop._clock_resolution = 1e-9
+    try:
+        answer = loop.run_until_complete(main(loop))
+        assert not asyncio.all_tasks(loop)
+        return answer
+    finally:
+        loop.close()
+
+
 def test_coroutines_are_cancelled_and_none_is_left():
-    one = Caller(Retry(attempts=2, backoff=Backoff("none")), timeout=Timeout(timeout_s=0.1))
     ended = []
 
-    async def stuck(attempt):
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.append(attempt.number)
+    async def main(loop):
+        retry = Retry(attempts=2, backoff=CONSTANT)
+        one = Caller(retry, timeout=Timeout(timeout_s=5.0), clock=loop.time)
 
-    async def main():
-        with pytest.raises(GaveUpError, match="timed out, and no attempt is left"):
+        async def stuck(attempt):
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.append((attempt.number, loop.time()))
+
+        with pytest.raises(GaveUpError, match=r"timed out, and no attempt is left \(after 2 attempts, 11 s\)"):
             await one.acall(stuck)
-        return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
-    assert asyncio.run(main()) == [] and ended == [1, 2]
+    run(main)
+    assert ended == [(1, pytest.approx(5.0)), (2, pytest.approx(11.0))]
 
 
 def test_a_hedged_coroutine_loses_and_is_cancelled():
-    one, ended = Caller(hedge=Hedge("fixed", delay_s=0.01)), []
+    ended = []
 
-    async def slow_at_first(attempt):
-        try:
-            await asyncio.sleep(60 if attempt.number == 1 else 0)
+    async def main(loop):
+        one = Caller(hedge=Hedge("fixed", delay_s=0.25), clock=loop.time)
+
+        async def slow_at_first(attempt):
+            try:
+                await asyncio.sleep(60 if attempt.number == 1 else 0.5)
+                return attempt.tried
+            finally:
+                ended.append(attempt.number)
+
+        assert await one.acall(slow_at_first) == HEDGE
+        return loop.time()
+
+    assert run(main) == pytest.approx(0.75) and sorted(ended) == [1, 2]
+
+
+def test_work_on_one_of_two_tied_coroutines_cancels_the_other():
+    cancelled = []
+
+    async def main(loop):
+        one = Caller(hedge=Hedge("fixed", delay_s=0.1, tied=True), clock=loop.time)
+
+        async def function(attempt):
+            try:
+                await asyncio.sleep(3.0 if attempt.number == 1 else 1.0)  # in a queue
+            except asyncio.CancelledError:
+                cancelled.append((attempt.number, loop.time()))
+                raise
+            assert attempt.begins()
+            await asyncio.sleep(10)
             return attempt.tried
-        finally:
-            ended.append(attempt.number)
 
-    assert asyncio.run(one.acall(slow_at_first)) == "hedge" and sorted(ended) == [1, 2]
+        assert await one.acall(function) == HEDGE
+        return loop.time()
+
+    assert run(main) == pytest.approx(11.1) and cancelled == [(1, pytest.approx(1.1))]
+
+
+def test_a_retry_does_not_wait_until_a_slow_loser_has_tidied_up():
+    seen = []
+
+    async def main(loop):
+        retry = Retry(attempts=2, backoff=Backoff("none"))
+        one = Caller(retry, timeout=Timeout(timeout_s=1.0), clock=loop.time)
+
+        async def function(attempt):
+            seen.append((attempt.number, loop.time()))
+            if attempt.number == 2:
+                await asyncio.sleep(0.5)
+                return "answer"
+            try:
+                return await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(7)  # it is cancelled once, and this is not
+                seen.append(("tidied up", loop.time()))
+
+        assert await one.acall(function) == "answer"
+
+    run(main)
+    assert seen == [(1, 0.0), (2, pytest.approx(1.0)), ("tidied up", pytest.approx(8.0))]
 
 
 def test_a_call_that_is_cancelled_from_outside_leaves_nothing_and_gives_its_place_back():
-    one = Caller(bulkhead=1)
+    async def main(loop):
+        one = Caller(bulkhead=1, clock=loop.time)
 
-    async def stuck(attempt):
-        await asyncio.sleep(60)
+        async def stuck(attempt):
+            await asyncio.sleep(60)
 
-    async def main():
         task = asyncio.ensure_future(one.acall(stuck))
         await asyncio.sleep(0.01)
         with pytest.raises(RejectedError, match="bulkhead full"):
@@ -253,9 +516,64 @@ def test_a_call_that_is_cancelled_from_outside_leaves_nothing_and_gives_its_plac
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return len(asyncio.all_tasks())
+        assert asyncio.all_tasks() == {asyncio.current_task()} and one.bulkhead.under_way == 0
 
-    assert asyncio.run(main()) == 1 and one.bulkhead.under_way == 0
+    run(main)
+
+
+@pytest.mark.parametrize("at_s", [0.5, 1.0, 1.5, 2.5, 20.0])
+def test_a_call_can_be_cancelled_from_outside_at_any_time(at_s):
+    """Also while one of its attempts is being cancelled by itself, or in a backoff."""
+
+    async def main(loop):
+        retry = Retry(attempts=3, backoff=CONSTANT)
+        one = Caller(retry, timeout=Timeout(timeout_s=1.0), bulkhead=3, clock=loop.time)
+
+        async def stubborn(attempt):
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(30)
+
+        task = asyncio.ensure_future(one.acall(stubborn))
+        await asyncio.sleep(at_s)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.all_tasks() == {asyncio.current_task()} and one.bulkhead.under_way == 0
+
+    run(main)
+
+
+def test_the_deadline_of_a_coroutine_bounds_the_whole_call():
+    async def main(loop):
+        retry = Retry(attempts=9, deadline_s=2.5, backoff=CONSTANT)
+        one = Caller(retry, clock=loop.time)
+
+        async def stuck(attempt):
+            await asyncio.sleep(60)
+
+        with pytest.raises(GaveUpError, match=r"deadline over \(after 1 attempt, 2.5 s\)"):
+            await one.acall(stuck)
+
+    run(main)
+
+
+def test_a_coroutine_may_stand_in():
+    async def main(loop):
+        async def yesterdays():
+            await asyncio.sleep(1)
+            return "yesterday's"
+
+        async def failing(attempt):
+            raise ConnectionError
+
+        one = Caller(fallback=yesterdays, clock=loop.time)
+        assert await one.acall(failing) == "yesterday's"
+        one.fallback = lambda: "the day before"
+        assert await one.acall(failing) == "the day before"
+
+    run(main)
 
 
 def test_one_caller_serves_many_threads():
