@@ -51,7 +51,7 @@ ROWS = (
     Row("retry budget", 'RetryBudget("gRPC")', "gRPC", 'service config "retryThrottling"'),
     Row("retry budget", 'RetryBudget("Envoy")', "Envoy", "circuit_breakers.thresholds.retry_budget"),
     Row("outlier detection", "OutlierDetection()", "Envoy", "outlier_detection, consecutive_5xx",
-        "Envoy takes hosts back at its sweeps every interval, ours when their time is over"),
+        "no ejection by success rate; Envoy uses all hosts when fewer than half are left, ours when none is"),
 )  # fmt: skip
 
 

@@ -3,11 +3,20 @@
 import numpy as np
 import pytest
 
+from distlib.core.draw import plain
 from distlib.resilience.concurrency import ConcurrencyLimit, ConcurrencyLimiter
 from distlib.resilience.fallback import CacheRule, Fetch, Hit, Join, StaleCache
 from distlib.resilience.idempotency import Fresh, IdempotencyStore, InProgress, Mismatch, Replay
 from distlib.resilience.limits import Bulkhead, Limiter, RateLimit
-from distlib.resilience.outlier import OutlierDetection, OutlierWatch
+from distlib.resilience.outlier import (
+    NO_DETECTION,
+    Ejected,
+    InstanceHealth,
+    OutlierDetection,
+    OutlierWatch,
+    available,
+    observe,
+)
 from distlib.resilience.shedding import Shedder, Shedding
 from distlib.resilience.throttle import ClientThrottle, Throttle
 
@@ -94,7 +103,7 @@ def test_five_failures_in_a_row_eject_an_instance_for_thirty_seconds():
     fail(watch, 3, 4, 1.0)
     assert 3 in watch.available(1.0)
     watch.observe(3, True, 2.0)
-    assert 3 not in watch.available(31.9) and 3 in watch.available(32.0)
+    assert 3 not in watch.available(39.9) and 3 in watch.available(40.0)  # 30 s, and on to the next look
 
 
 def test_the_second_ejection_is_twice_as_long_and_good_times_are_remembered():
@@ -107,6 +116,18 @@ def test_the_second_ejection_is_twice_as_long_and_good_times_are_remembered():
     assert 0 not in watch.available(159.0) and 0 in watch.available(160.0)  # 90 s would be beyond the longest
     fail(watch, 0, 5, 200.0)  # well for four intervals: as good as never ejected
     assert 0 not in watch.available(229.0) and 0 in watch.available(230.0)
+
+
+def test_a_detection_that_is_switched_off_ejects_nobody():
+    known, ejected = InstanceHealth(), Ejected()
+    for k in range(20):
+        plain(observe)(NO_DETECTION, known, ejected, True, float(k))
+    assert plain(available)(NO_DETECTION, known, ejected, 20.0) and ejected.count == 0
+
+
+def test_an_unknown_instance_is_refused():
+    with pytest.raises(ValueError, match="instance is 3"):
+        OutlierWatch(OutlierDetection(), 3).observe(3, True, 0.0)
 
 
 @pytest.mark.parametrize(
