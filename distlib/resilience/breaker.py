@@ -10,6 +10,14 @@
 ended, closes or opens again. The windows follow resilience4j (*CircuitBreaker*, documentation of version 2): a rate
 counts from ``minimum_calls`` results on, a threshold is reached with ``>=``. Counting failures in a row instead is the
 breaker of M. Nygard, *Release It!* (2007), and of pybreaker.
+
+Where resilience4j's code (``CircuitBreakerMetrics``) and its documentation differ, the breaker follows the
+documentation: half-open it waits for the results of all permitted calls, where the code judges from the smaller of
+``minimumNumberOfCalls`` and the permitted calls on; and a window that is smaller than the minimum is refused, where the
+code silently takes the window as the minimum. As there, a result counts in the state that it meets, also that of a call
+that began in an earlier one (while open it counts nowhere), a call that is cancelled half-open gives its permit back,
+and a half-open breaker waits for its probes for ever (resilience4j's ``maxWaitDurationInHalfOpenState`` is 0 unless
+set): calls need a timeout.
 """
 
 from __future__ import annotations
@@ -160,59 +168,55 @@ def record(rule: BreakerRule, known: BreakerState, ring: Any, now: float, failed
             turn(rule, known, ring, CLOSED, now)
         return
     if rule.counting == TIME and known.state == CLOSED:
-        forget_seconds(rule, known, ring, int(now))
-        add_to_cell(known, ring, known.at % rule.window, failed, slow)
+        if int(now) > known.at:
+            forget_seconds(rule, known, ring, int(now))
+        cell = CELL * (known.first + known.at % rule.window)
     else:
-        size = rule.probes if known.state == HALF_OPEN else rule.window
-        clear_cell(known, ring, known.at)
-        add_to_cell(known, ring, known.at, failed, slow)
-        known.at = (known.at + 1) % size
-    judge(rule, known, ring, now)
+        cell = CELL * (known.first + known.at)
+        clear_cell(known, ring, cell)
+        known.at += 1
+        if known.at == (rule.probes if known.state == HALF_OPEN else rule.window):
+            known.at = 0
+    known.calls += 1
+    ring[cell] += 1
+    if failed:
+        known.failed += 1
+        ring[cell + 1] += 1
+    if slow:
+        known.slow += 1
+        ring[cell + 2] += 1
+    if known.calls >= (rule.probes if known.state == HALF_OPEN else rule.minimum_calls):
+        judge(rule, known, ring, now)
 
 
 @compiled
 def judge(rule: BreakerRule, known: BreakerState, ring: Any, now: float) -> None:
-    """Open, close or stay, by the rates in the window: from the minimum of calls on, or when all probes have ended."""
-    probing = known.state == HALF_OPEN
-    if known.calls < (rule.probes if probing else rule.minimum_calls):
-        return
-    failed, slow = known.failed / known.calls, known.slow / known.calls
-    if failed >= rule.failure_rate or slow >= rule.slow_rate:
+    """Open, close or stay, by the rates in the window, which holds enough results."""
+    # as a quotient: 7 of 100 is 0.07, and 0.07 · 100 is a little more than 7
+    if known.failed / known.calls >= rule.failure_rate or known.slow / known.calls >= rule.slow_rate:
         turn(rule, known, ring, OPEN, now)
-    elif probing:
+    elif known.state == HALF_OPEN:
         turn(rule, known, ring, CLOSED, now)
 
 
 @compiled
-def add_to_cell(known: BreakerState, ring: Any, at: int, failed: bool, slow: bool) -> None:
-    """Count a result in one cell of the window, and in the window."""
-    cell = CELL * (known.first + at)
-    known.calls += 1
-    known.failed += failed
-    known.slow += slow
-    ring[cell] += 1
-    ring[cell + 1] += failed
-    ring[cell + 2] += slow
-
-
-@compiled
-def clear_cell(known: BreakerState, ring: Any, at: int) -> None:
+def clear_cell(known: BreakerState, ring: Any, cell: int) -> None:
     """What is in this cell leaves the window."""
-    cell = CELL * (known.first + at)
-    known.calls -= ring[cell]
-    known.failed -= ring[cell + 1]
-    known.slow -= ring[cell + 2]
-    ring[cell] = 0
-    ring[cell + 1] = 0
-    ring[cell + 2] = 0
+    if ring[cell] > 0:
+        known.calls -= ring[cell]
+        known.failed -= ring[cell + 1]
+        known.slow -= ring[cell + 2]
+        ring[cell] = 0
+        ring[cell + 1] = 0
+        ring[cell + 2] = 0
 
 
 @compiled
 def forget_seconds(rule: BreakerRule, known: BreakerState, ring: Any, second: int) -> None:
     """Bring a time window up to ``second``: it holds that one and as many before it as the window has."""
     for gone in range(max(known.at + 1, second - rule.window + 1), second + 1):
-        clear_cell(known, ring, gone % rule.window)
-    known.at = max(known.at, second)
+        clear_cell(known, ring, CELL * (known.first + gone % rule.window))
+    known.at = second
 
 
 class Breaker:

@@ -6,6 +6,7 @@ its library concurrency-limits). By Little's law, limit = throughput × latency:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ from distlib.core.parameter import Parameters, parameter
 
 NONE, FIXED, AIMD, GRADIENT = range(4)
 KINDS = ("none", "fixed", "AIMD", "gradient")
-LONG_MEMORY = 600.0
-"""Requests over which the gradient's long-time latency is averaged."""
+FIRST, LONG = 10, 600
+"""The gradient's long-time latency is the mean of the first ten requests, then an exponential average over 600."""
 
 
 class ConcurrencyRule(NamedTuple):
@@ -39,17 +40,22 @@ class ConcurrencyState:
     limit: float = 0.0
     in_flight: int = 0
     long_s: float = 0.0  # long-time mean latency
+    seen: int = 0  # requests in it, up to FIRST
 
 
 @dataclass(frozen=True)
 class ConcurrencyLimit(Parameters):
     """How the limit is found.
 
-    *AIMD*: a request that is dropped or takes longer than ``slow_s`` multiplies the limit by ``backoff``; every other
-    one adds 1 while at least half of the limit is in use. *Gradient* (``Gradient2Limit``): with g = tolerance ·
-    long-time latency / this latency, kept from ½ to 1, the limit moves by a share ``smoothing`` toward limit · g +
-    queue, while
-    at least half of it is in use. *Fixed*: it stays at ``start``.
+    *AIMD* (``AIMDLimit``): a request that is dropped or takes longer than ``slow_s`` multiplies the limit by
+    ``backoff``, rounded down; any other one adds 1 while at least half of the limit is in use. *Gradient*
+    (``Gradient2Limit``): with g = tolerance · long-time latency / this latency, kept from ½ to 1, the limit moves by a
+    share ``smoothing`` toward limit · g + queue, while at least half of it is in use. The long-time latency shrinks by
+    5 % at every request that takes less than half of it, so that an overload is soon forgotten. *Fixed*: it stays at
+    ``start``.
+
+    What is in use is counted when the request ends, itself included; the library counts it when the request begins.
+    Its defaults for ``AIMDLimit`` are a limit of 20 to 200 from 20 on, and 5 s.
     """
 
     kind: str = parameter("AIMD", "concurrency limit", choices=KINDS[1:], help="how the limit is found")
@@ -96,13 +102,19 @@ def begins(rule: ConcurrencyRule, known: ConcurrencyState) -> None:
 
 
 @compiled
+def withdraws(rule: ConcurrencyRule, known: ConcurrencyState) -> None:
+    """A request that was let in is given up by its caller: it says nothing about the limit."""
+    known.in_flight -= 1
+
+
+@compiled
 def ends(rule: ConcurrencyRule, known: ConcurrencyState, now: float, took_s: float, dropped: bool) -> None:
     """A request has ended, or was ``dropped`` after it had been let in."""
     half_used = 2 * known.in_flight >= known.limit
     known.in_flight -= 1
     if rule.kind == AIMD:
         if dropped or took_s > rule.slow_s:
-            known.limit = max(rule.low, known.limit * rule.backoff)
+            known.limit = max(rule.low, math.floor(known.limit * rule.backoff))
         elif half_used:
             known.limit = min(rule.high, known.limit + 1.0)
     elif rule.kind == GRADIENT and took_s > 0.0:
@@ -112,14 +124,15 @@ def ends(rule: ConcurrencyRule, known: ConcurrencyState, now: float, took_s: flo
 @compiled
 def follow_gradient(rule: ConcurrencyRule, known: ConcurrencyState, took_s: float, half_used: bool) -> None:
     """Move the limit by the ratio of long-time to present latency."""
-    if known.long_s == 0.0:
-        known.long_s = took_s
-    known.long_s += (took_s - known.long_s) / LONG_MEMORY
-    if known.long_s > 2.0 * took_s:  # after an overload, find back faster
+    known.seen = min(known.seen + 1, FIRST + 1)
+    weight = 1.0 / known.seen if known.seen <= FIRST else 2.0 / (LONG + 1)
+    known.long_s += (took_s - known.long_s) * weight
+    long_s = known.long_s
+    if long_s > 2.0 * took_s:
         known.long_s *= 0.95
     if not half_used:
         return
-    gradient = max(0.5, min(1.0, rule.tolerance * known.long_s / took_s))
+    gradient = max(0.5, min(1.0, rule.tolerance * long_s / took_s))
     wanted = known.limit * gradient + rule.queue
     moved = known.limit * (1.0 - rule.smoothing) + wanted * rule.smoothing
     known.limit = max(rule.low, min(rule.high, moved))
@@ -143,7 +156,7 @@ class ConcurrencyLimiter:
         return int(self._known.in_flight)
 
     def enter(self) -> bool:
-        """Whether a request is let in; whoever gets True must ``leave``."""
+        """Whether a request is let in; whoever gets True owes a ``leave`` or a ``cancel``."""
         if self.in_flight >= self.limit:
             return False
         plain_begins(self._rule, self._known)
@@ -151,9 +164,23 @@ class ConcurrencyLimiter:
 
     def leave(self, now: float, took_s: float, dropped: bool = False) -> None:
         """A request has ended after so long. ``RuntimeError`` when none is in flight."""
-        if self.in_flight == 0:
-            raise RuntimeError("a request left, and none was in flight: leave once for every enter that said True")
+        self._check()
         plain_ends(self._rule, self._known, now, took_s, dropped)
 
+    def cancel(self) -> None:
+        """A request was given up by its caller, which says nothing about the limit. ``RuntimeError`` when none is in
+        flight."""
+        self._check()
+        plain_withdraws(self._rule, self._known)
 
-plain_limit_of, plain_begins, plain_ends = plain(limit_of), plain(begins), plain(ends)
+    def _check(self) -> None:
+        if self.in_flight == 0:
+            raise RuntimeError("a request left, and none was in flight: leave once for every enter that said True")
+
+
+plain_limit_of, plain_begins, plain_ends, plain_withdraws = (
+    plain(limit_of),
+    plain(begins),
+    plain(ends),
+    plain(withdraws),
+)

@@ -8,6 +8,7 @@ stale-if-error).
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,18 +24,19 @@ class CacheRule(Parameters):
     jitter: float = parameter(0.1, "jitter", low=0.0, high=0.99, help="share of it by which entries differ, at random")
     stale_s: float = parameter(600.0, "stale", unit="s", low=0.0, high=1e7,
         help="how much longer an answer may be given when there is no better one")  # fmt: skip
+    most: int = parameter(10_000, "entries", low=1, high=10**7, scale="log", help="answers that are kept at most")
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A fresh answer."""
+    """An answer: a fresh one, or a stale one where the origin has failed."""
 
     answer: Any
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """No fresh answer: this caller is the one to ask the origin."""
+    """No fresh answer: this caller is the one to ask the origin, and owes a ``fetched`` or a ``failed``."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,15 @@ class _Entry:
 
 
 class StaleCache:
-    """A cache, without clock and sockets: told the time, it says who asks the origin."""
+    """A cache, without clock and sockets: told the time, it says who asks the origin. Where there is no room, the
+    answer that was fetched longest ago goes."""
 
     def __init__(self, rule: CacheRule) -> None:
         self.rule = require.instance("rule", rule, CacheRule, "a CacheRule")
-        self._entries: dict[str, _Entry] = {}
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def look(self, key: str, now: float) -> Hit | Fetch | Join:
         """What a caller does that wants the answer for ``key``."""
@@ -78,16 +84,22 @@ class StaleCache:
         lasts_s = self.rule.fresh_s * (1.0 - self.rule.jitter * u)
         entry.answer, entry.asking = answer, False
         entry.fresh_until_s, entry.stale_until_s = now + lasts_s, now + lasts_s + self.rule.stale_s
+        self._entries.move_to_end(key)
+        if len(self._entries) > self.rule.most:
+            oldest = next(name for name, one in self._entries.items() if not one.asking)  # at the latest, this one
+            del self._entries[oldest]
 
     def failed(self, key: str, now: float) -> Hit | None:
         """The origin has failed: the stale answer to give instead, or None when there is none that is young enough. The
         next caller asks again."""
-        entry = self._entries.setdefault(key, _Entry())
+        entry = self._entries.get(key, _Entry())
         entry.asking = False
-        return Hit(entry.answer) if now < entry.stale_until_s else None
+        if now < entry.stale_until_s:
+            return Hit(entry.answer)
+        self._entries.pop(key, None)
+        return None
 
     def clear(self) -> None:
         """The cache is lost, as after a restart; whoever is asking still answers into it."""
-        for entry in self._entries.values():
-            entry.fresh_until_s = entry.stale_until_s = -1.0
-            entry.answer = None
+        asking = [key for key, one in self._entries.items() if one.asking]
+        self._entries = OrderedDict((key, _Entry(asking=True)) for key in asking)

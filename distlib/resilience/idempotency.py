@@ -7,7 +7,8 @@
 After the IETF draft *The Idempotency-Key HTTP Header Field* (httpapi working group): a repetition while the first
 request is still executed is a conflict (409), the same key with another request an error (422), and a key is kept for a
 time that the server publishes. Beyond that time, or that room, a repetition is executed again: at most once holds while
-it is kept.
+the key is kept. Whoever is told ``Fresh`` owes a ``finish`` or a ``forget``; when it dies in between, the key stays in
+progress, because nobody here knows whether the work was done.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Mismatch:
 @dataclass
 class _Kept:
     fingerprint: str
-    begun_s: float
+    at_s: float  # when it was answered, or came
     answer: Any = None
     finished: bool = False
 
@@ -63,7 +64,8 @@ class IdempotencyStore:
     def begin(self, key: str, now: float, fingerprint: str = "") -> Fresh | InProgress | Replay | Mismatch:
         """A request with this key has come. ``fingerprint`` stands for the rest of it. ``OverflowError`` when there is
         no room, because so many requests are being executed: forgetting one of those would execute it twice."""
-        require.text("key", key)
+        if not require.text("key", key):
+            raise ValueError("key is ''; it takes a string that no other request has")
         self._expire(now)
         if (known := self._kept.get(key)) is not None:
             if known.fingerprint != fingerprint:
@@ -75,19 +77,28 @@ class IdempotencyStore:
         return Fresh()
 
     def finish(self, key: str, answer: Any, now: float) -> None:
-        """The request with this key has been executed, with this answer. ``KeyError`` for a key that is not begun."""
-        known = self._kept[key]
-        known.answer, known.finished, known.begun_s = answer, True, now
+        """The request with this key has been executed, with this answer. ``KeyError`` for a key that is not in
+        progress: its first answer stands."""
+        known = self._in_progress(key)
+        known.answer, known.finished, known.at_s = answer, True, now
         self._kept.move_to_end(key)
 
     def forget(self, key: str) -> None:
-        """The request with this key was given up before it did anything: a repetition is executed."""
-        self._kept.pop(key, None)
+        """The request with this key was given up before it did anything: a repetition is executed. ``KeyError`` for a
+        key that is not in progress."""
+        self._in_progress(key)
+        del self._kept[key]
+
+    def _in_progress(self, key: str) -> _Kept:
+        known = self._kept.get(key)
+        if known is None or known.finished:
+            raise KeyError(f"no request with the key {key!r} is in progress; finish or forget once for every Fresh")
+        return known
 
     def _expire(self, now: float) -> None:
         gone = []
         for key, one in self._kept.items():  # answered ones stand in the order of their answers
-            if one.finished and now - one.begun_s < self.keep_s:
+            if one.finished and now - one.at_s < self.keep_s:
                 break
             if one.finished:
                 gone.append(key)

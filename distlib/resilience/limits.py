@@ -40,10 +40,12 @@ class RateLimit(Parameters):
     """How many calls may begin.
 
     *Token bucket*: tokens come at ``rate_per_s`` up to ``burst``, a call takes one. *Leaky bucket* as a meter (ITU-T
-    I.371's generic cell rate algorithm): a call pours one in, ``rate_per_s`` leak out, and there is room for ``burst``;
-    the two decide alike, seen from the full and from the empty side. *Sliding window*: at most ``burst`` calls in any
-    ``burst / rate_per_s`` seconds, estimated from the counts of this window and the one before, weighed by how much
-    of it still overlaps (as in the `limits` package's sliding window counter).
+    I.371's generic cell rate algorithm), without a queue: a call pours one in, ``rate_per_s`` leak out, and there is
+    room for ``burst``; the two decide alike, seen from the full and from the empty side. *Sliding window*, a counter
+    and no log: at most ``burst`` calls in the last ``burst / rate_per_s`` seconds, estimated from the counts of this
+    fixed window and the one before, which is weighed by how much of it still overlaps (as in the `limits` package's
+    sliding window counter). It takes the calls of the window before as spread evenly: if they came at its end, twice
+    as many get through in so many seconds.
     """
 
     kind: str = parameter("token bucket", "rate limit", choices=KINDS[1:], help="how calls are counted")

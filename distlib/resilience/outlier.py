@@ -2,12 +2,12 @@
 detection type *consecutive 5xx*).
 
 An instance that fails ``consecutive`` times in a row is ejected at once, for ``base_s`` times a multiplier,
-``longest_s`` at most. Each ejection raises the multiplier by one. Envoy looks at its hosts every ``interval_s``, here at
-the whole multiples of that time: a host whose time is over is taken back then and not before, and the multiplier of one
-that is in use goes down by one. No more than a share ``max_share`` of the instances are ejected at once, rounded down:
-with 10 % and fewer than ten instances none is, unless ``always_one`` is set (`always_eject_one_host`, new in Envoy 1.31
-and off by default; before that one host was ejected whatever the share). Whoever may not be ejected is counted from
-zero again.
+``longest_s`` at most. Each ejection raises the multiplier by one. Envoy looks at its hosts every ``interval_s``, here
+at the whole multiples of that time: a host whose time is over is taken back then and not before, and the multiplier of
+one that is in use goes down by one. No more than a share ``max_share`` of the instances are ejected at once, rounded
+down: with 10 % and fewer than ten instances none is, unless ``always_one`` is set (`always_eject_one_host`, new in
+Envoy 1.31 and off by default; before that one host was ejected whatever the share). Whoever may not be ejected is
+counted from zero again.
 
 Not here: ejection by success rate, and Envoy's panic threshold (with fewer than half of the hosts left it uses all;
 ours uses all when none is left).

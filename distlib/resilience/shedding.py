@@ -37,7 +37,8 @@ class SheddingState:
     above_since_s: float = math.inf  # CoDel: since when requests have waited longer than the target
     dropping: bool = False
     next_drop_s: float = 0.0
-    drops: int = 0  # in this spell of dropping
+    drops: int = 0  # in this spell of dropping, and what the last one began with
+    first_drops: int = 0
     empty_at_s: float = 0.0  # adaptive LIFO: when the queue was last seen empty
 
 
@@ -48,11 +49,13 @@ class Shedding(Parameters):
     *Random*: nothing while ``low`` or fewer wait, everything from ``high`` on, in between a share that rises in a
     straight line (random early detection, Floyd & Jacobson 1993, without its averaging). *Priority*: the same room,
     parted by importance: critical-plus requests are let in while fewer than ``high`` wait, each level below while fewer
-    than a quarter of ``high`` - ``low`` less do. *CoDel* (Nichols & Jacobson, *Controlling Queue Delay*, ACM Queue
-    2012): when every request has waited longer than ``target_s`` for ``interval_s``, one is dropped, then others after
-    interval/√2, interval/√3, … until the wait is short. *Adaptive LIFO* (B. Maurer, *Fail at Scale*, ACM Queue 2015):
-    while the queue has been empty within ``interval_s``, first come first served; else the newest first, and whoever
-    has waited longer than ``target_s`` is dropped when its turn comes.
+    than a quarter of ``high`` - ``low`` less do. *CoDel* (K. Nichols & V. Jacobson, *Controlling Queue Delay*, ACM
+    Queue 2012; here as in RFC 8289): when every request has waited ``target_s`` or longer for ``interval_s``, one is
+    dropped, others follow after interval, interval/√2, interval/√3, … until a wait is short or nobody waits; a spell
+    that comes within 16 intervals begins at the rate that the last one had reached. *Adaptive LIFO* (B. Maurer, *Fail
+    at Scale*, ACM Queue 2015, with its variant of CoDel): while the queue has been empty within ``interval_s``, first
+    come first served; else the newest first, and whoever has waited longer than ``target_s`` is dropped when its turn
+    comes. (In the paper the longest wait, 5 or 100 ms, is fixed when a request arrives.)
     """
 
     kind: str = parameter("CoDel", "shedding", choices=KINDS[1:], help="which requests are not served")
@@ -115,18 +118,19 @@ def drops(rule: SheddingRule, known: SheddingState, now: float, waited_s: float,
         return False
     if known.above_since_s == math.inf:
         known.above_since_s = now
-    if not known.dropping:
-        if now - known.above_since_s < rule.interval_s:
+    if known.dropping:
+        if now < known.next_drop_s:
             return False
-        # soon after the last spell the rate of drops goes on where it was
-        recently = now - known.next_drop_s < 16.0 * rule.interval_s and known.drops > 2
-        known.drops = known.drops - 2 if recently else 0
-        known.dropping = True
-        known.next_drop_s = now
-    if now < known.next_drop_s:
+        known.drops += 1
+        known.next_drop_s += rule.interval_s / math.sqrt(known.drops)
+        return True
+    if now < known.above_since_s + rule.interval_s:
         return False
-    known.drops += 1
-    known.next_drop_s += rule.interval_s / math.sqrt(known.drops)
+    known.dropping = True
+    more = known.drops - known.first_drops
+    known.drops = more if more > 1 and now - known.next_drop_s < 16.0 * rule.interval_s else 1
+    known.first_drops = known.drops
+    known.next_drop_s = now + rule.interval_s / math.sqrt(known.drops)
     return True
 
 

@@ -63,8 +63,8 @@ def test_the_ejection_time_grows_with_the_ejections_in_a_row_up_to_its_maximum()
     ("intervals", "lasts_s"), [(0, 300), (2, 300), (3, 270), (5, 210), (10, 60), (11, 30), (30, 30)]
 )
 def test_the_multiplier_goes_down_by_one_an_interval_in_health(intervals, lasts_s):
-    """It takes "approximately `max_ejection_time` / `base_ejection_time` * `interval`" to bring it down, however often
-    the host was ejected: the multiplier stops rising one step above the maximum, at 11 with the defaults."""
+    """The same: about max_ejection_time / base_ejection_time intervals bring it down, however often the host was
+    ejected. In the code it stops rising one step above the maximum, at 11 with the defaults."""
     watch, now = OutlierWatch(OutlierDetection(), 10), 0.0
     for _ in range(20):
         fail(watch, 0, now)
@@ -141,7 +141,8 @@ class Envoy:
 
 PARAMS = st.builds(
     OutlierDetection, consecutive=st.integers(1, 3), base_s=st.sampled_from((5.0, 8.0)),
-    longest_s=st.sampled_from((8.0, 20.0)), interval_s=st.sampled_from((2.0, 5.0)), max_share=st.sampled_from((0.0, 0.25, 0.5, 1.0)), always_one=st.booleans(),
+    longest_s=st.sampled_from((8.0, 20.0)), interval_s=st.sampled_from((2.0, 5.0)),
+    max_share=st.sampled_from((0.0, 0.25, 0.5, 1.0)), always_one=st.booleans(),
 )  # fmt: skip
 STEPS = st.lists(st.tuples(st.sampled_from((0.0, 0.5, 1.0, 5.0, 60.0)), st.integers(0, 3), st.booleans()), max_size=120)
 

@@ -161,7 +161,55 @@ def test_aimd_rises_by_one_and_falls_by_a_tenth():
     assert limiter.limit == 8
     for _ in range(7):
         limiter.leave(0.0, 0.1)
-    assert limiter.limit == 10 and limiter.in_flight == 0  # idle limits do not grow: less than half was in use then
+    assert limiter.limit == 11 and limiter.in_flight == 0  # idle limits do not grow: less than half was in use then
+
+
+def test_a_cancelled_request_says_nothing_about_the_limit():
+    limiter = ConcurrencyLimiter(ConcurrencyLimit("AIMD", start=2))
+    assert limiter.enter() and limiter.enter() and not limiter.enter()
+    limiter.cancel()
+    assert (limiter.limit, limiter.in_flight) == (2, 1) and limiter.enter()
+    limiter.cancel()
+    limiter.cancel()
+    for leave in (limiter.cancel, lambda: limiter.leave(0.0, 0.1)):
+        with pytest.raises(RuntimeError, match="none was in flight"):
+            leave()
+
+
+def test_a_fixed_limit_stays():
+    limiter = ConcurrencyLimiter(ConcurrencyLimit("fixed", start=3))
+    for took_s in (0.1, 100.0, 0.1):
+        while limiter.enter():
+            pass
+        assert limiter.in_flight == 3
+        limiter.leave(0.0, took_s, dropped=True)
+    assert limiter.limit == 3
+
+
+def gradient2(params, samples):
+    """Limits after each sample (latency, in use) by the formulas of ``Gradient2Limit`` and ``ExpAvgMeasurement``."""
+    limit, long_s, limits = float(params.start), 0.0, []
+    for k, (took_s, in_use) in enumerate(samples):
+        long_s = np.mean([one for one, _ in samples[: k + 1]]) if k < 10 else long_s * 599 / 601 + took_s * 2 / 601
+        average, long_s = long_s, long_s * 0.95 if long_s / took_s > 2 else long_s
+        if in_use >= limit / 2:
+            new = limit * max(0.5, min(1.0, params.tolerance * average / took_s)) + params.queue
+            limit = max(params.low, min(params.high, limit * (1 - params.smoothing) + new * params.smoothing))
+        limits.append(limit)
+    return limits
+
+
+def test_the_gradient_is_that_of_gradient2limit():
+    params, rng = ConcurrencyLimit("gradient", start=20, low=4, high=60), np.random.default_rng(2)
+    limiter, samples, seen = ConcurrencyLimiter(params), [], []
+    for k in range(3000):
+        while limiter.in_flight < limiter.limit * (0.3 if 2000 < k < 2200 else 1.0) and limiter.enter():
+            pass
+        samples.append((float(rng.gamma(4.0) * (0.4 if 600 < k < 900 else 0.05)), limiter.in_flight))
+        limiter.leave(0.0, samples[-1][0])
+        seen.append(limiter.limit)
+    expected = gradient2(params, samples)
+    assert seen == [int(one) for one in expected] and len({*seen}) > 20 and min(seen) < 10 and max(seen) == 60
 
 
 def test_the_gradient_shrinks_when_latency_grows_and_comes_back():
@@ -201,6 +249,45 @@ def test_codel_lets_a_short_burst_pass_and_drops_faster_and_faster_after_an_inte
     assert gaps[0] == pytest.approx(100, abs=1) and gaps[1] == pytest.approx(100 / 2**0.5, abs=1)
     assert (np.diff(gaps) <= 1).all()
     assert not shedder.drop(0.6, 0.001, 100) and not shedder.drop(0.601, 0.05, 100)
+
+
+def codel(queue, target_s=0.005, interval_s=0.1):
+    """Which of the requests (taken at, waited, left behind) are dropped, by the pseudocode of RFC 8289, section 5."""
+    first_above, dropping, drop_next, count, lastcount, dropped = 0.0, False, 0.0, 0, 0, []
+    for now, waited_s, behind in queue:
+        ok_to_drop = False
+        if waited_s < target_s or behind == 0:
+            first_above = 0.0
+        elif first_above == 0.0:
+            first_above = now + interval_s
+        else:
+            ok_to_drop = now >= first_above
+        drop = ok_to_drop and (not dropping or now >= drop_next)
+        if not ok_to_drop:
+            dropping = False
+        elif not dropping:
+            dropping, delta = True, count - lastcount
+            count = lastcount = delta if delta > 1 and now - drop_next < 16 * interval_s else 1
+            drop_next = now + interval_s / count**0.5
+        elif drop:
+            count += 1
+            drop_next += interval_s / count**0.5
+        dropped.append(drop)
+    return dropped
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_codel_drops_what_the_pseudocode_of_the_rfc_drops(seed):
+    rng = np.random.default_rng(seed)
+    now, long, queue, calm_s = 1.0, False, [], (0.05, 0.4, 6.0)[seed % 3]
+    for _ in range(20_000):
+        now += float(rng.exponential(0.002))
+        if rng.random() < 0.002 / (calm_s if not long else 0.8):
+            long = not long
+        queue.append((now, 0.05 if long else 0.001, int(rng.integers(0, 400) if long else 3)))
+    shedder = Shedder(Shedding("CoDel", target_s=0.005, interval_s=0.1))
+    said = [shedder.drop(*one) for one in queue]
+    assert said == codel(queue) and sum(said) > 20
 
 
 def test_adaptive_lifo_turns_around_when_the_queue_has_not_been_empty():
