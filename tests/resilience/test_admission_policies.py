@@ -1,13 +1,26 @@
 """Rate limits, bulkheads, throttles, outlier detection, concurrency limits, shedding, idempotency, caches."""
 
+from typing import NamedTuple
+
+import numba
 import numpy as np
 import pytest
 
 from distlib.core.draw import plain
-from distlib.resilience.concurrency import ConcurrencyLimit, ConcurrencyLimiter
+from distlib.core.record import in_records
+from distlib.resilience.concurrency import (
+    ConcurrencyLimit,
+    ConcurrencyLimiter,
+    ConcurrencyState,
+    begins,
+    ends,
+    limit_of,
+    withdraws,
+)
 from distlib.resilience.fallback import CacheRule, Fetch, Hit, Join, StaleCache
 from distlib.resilience.idempotency import Fresh, IdempotencyStore, InProgress, Mismatch, Replay
-from distlib.resilience.limits import Bulkhead, Limiter, RateLimit
+from distlib.resilience.limits import NO_LIMIT, Bulkhead, Limiter, RateLimit, unused
+from distlib.resilience.limits import admits as limit_admits
 from distlib.resilience.outlier import (
     NO_DETECTION,
     Ejected,
@@ -17,8 +30,10 @@ from distlib.resilience.outlier import (
     available,
     observe,
 )
-from distlib.resilience.shedding import Shedder, Shedding
-from distlib.resilience.throttle import ClientThrottle, Throttle
+from distlib.resilience.shedding import NO_SHEDDING, Shedder, Shedding, SheddingState, drops, newest_first
+from distlib.resilience.shedding import admits as shedding_admits
+from distlib.resilience.throttle import NO_THROTTLE, ClientThrottle, Throttle, ThrottleState, accepted
+from distlib.resilience.throttle import admits as throttle_admits
 
 
 def admitted(kind, times, rate=2.0, burst=3.0):
@@ -361,3 +376,98 @@ def test_jitter_spreads_the_end_of_entries():
 def test_bad_values_are_refused_with_the_reason(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+# --- compiled and plain are one source: the same decisions on random streams, and the same state at the end ---
+
+
+@numba.njit
+def drive_limit(rules, known, rows, said):
+    for k in range(len(rows)):
+        said[k] = limit_admits(rules[0], known[0], rows[k, 0])
+
+
+@numba.njit
+def drive_throttle(rules, known, rows, said):
+    for k in range(len(rows)):
+        said[k] = throttle_admits(rules[0], known[0], rows[k, 0], rows[k, 1])
+        if rows[k, 2] < 0.3:
+            accepted(rules[0], known[0], rows[k, 0])
+
+
+@numba.njit
+def drive_outlier(rules, known, rows, said):
+    for k in range(len(rows)):
+        said[k] = available(rules[0], known[0].health, known[0].ejected, rows[k, 0])
+        observe(rules[0], known[0].health, known[0].ejected, rows[k, 1] < 0.5, rows[k, 0])
+
+
+@numba.njit
+def drive_concurrency(rules, known, rows, said):
+    for k in range(len(rows)):
+        if known[0].in_flight < limit_of(rules[0], known[0]):
+            begins(rules[0], known[0])
+        if rows[k, 1] < 0.1 and known[0].in_flight > 0:
+            withdraws(rules[0], known[0])
+        elif rows[k, 1] < 0.9 and known[0].in_flight > 0:
+            ends(rules[0], known[0], rows[k, 0], rows[k, 2], rows[k, 1] < 0.13)
+        said[k] = known[0].limit
+
+
+@numba.njit
+def drive_shedding(rules, known, rows, said):
+    for k in range(len(rows)):
+        now, waiting = rows[k, 0], int(rows[k, 1] * 12)
+        said[k] = (
+            shedding_admits(rules[0], known[0], now, waiting, int(rows[k, 2] * 4), rows[k, 3])
+            + 2 * newest_first(rules[0], known[0], now, waiting)
+            + 4 * drops(rules[0], known[0], now, 0.1 * rows[k, 2], waiting)
+        )
+
+
+class Watched(NamedTuple):
+    """One instance, and how many are ejected."""
+
+    health: InstanceHealth
+    ejected: Ejected
+
+
+class One:
+    """``records[0]`` as the plain object, for the same source in plain Python."""
+
+    def __init__(self, one):
+        self.one = one
+
+    def __getitem__(self, place):
+        return self.one
+
+
+LIMITS = [RateLimit(kind, 2.0, 3.0).rule() for kind in ("token bucket", "leaky bucket", "sliding window")]
+CONCURRENCY = [ConcurrencyLimit(kind, start=8, high=40).rule() for kind in ("fixed", "AIMD", "gradient")]
+SHEDDING = [
+    Shedding(kind, low=2, high=10, target_s=0.03, interval_s=1.0).rule()
+    for kind in ("random", "priority", "CoDel", "adaptive LIFO")
+]
+CASES = [
+    *((drive_limit, rule, lambda rule=rule: unused(rule)) for rule in (NO_LIMIT, *LIMITS)),
+    *((drive_throttle, r, ThrottleState) for r in (NO_THROTTLE, Throttle(window_s=9.0).rule())),
+    *(
+        (drive_outlier, rule, lambda: Watched(InstanceHealth(), Ejected()))
+        for rule in (NO_DETECTION, OutlierDetection(consecutive=3, base_s=2.0, interval_s=3.0, max_share=1.0).rule(1))
+    ),
+    *((drive_concurrency, rule, lambda: ConcurrencyState(8.0)) for rule in CONCURRENCY),
+    *((drive_shedding, rule, SheddingState) for rule in (NO_SHEDDING, *SHEDDING)),
+]
+
+
+@pytest.mark.parametrize(("drive", "rule", "state"), CASES)
+def test_compiled_and_plain_are_one_source(drive, rule, state):
+    rng, size = np.random.default_rng(11), 4000
+    rows, plainly, compiled = rng.random((size, 4)), np.zeros(size), np.zeros(size)
+    rows[:, 0] = np.cumsum(rng.exponential(0.3, size))
+    one, records = state(), in_records([state()])
+    plain(drive)(One(rule), One(one), rows, plainly)
+    drive(in_records([rule]), records, rows, compiled)
+    assert (plainly == compiled).all() and records[0] == in_records([one])[0]
+    if rule.kind > 0 and rule is not CONCURRENCY[0]:
+        assert len({*plainly}) > 1
