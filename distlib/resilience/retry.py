@@ -16,7 +16,7 @@ class Retry(Parameters):
     whole call, waits included (None: no bound): an attempt whose backoff would pass it is not begun."""
 
     attempts: int = parameter(3, "attempts", low=1, high=100, help="of one call, the first included")
-    deadline_s: float | None = None
+    deadline_s: int | float | None = None
     backoff: Backoff = field(default_factory=Backoff)
     budget: RetryBudget | None = None
 

@@ -241,6 +241,7 @@ def test_a_hedge_waits_for_its_percentile_and_for_enough_answers():
         (lambda: Hedge(most=0), "most is 0"),
         (lambda: Retry(attempts=0), "attempts is 0"),
         (lambda: Retry(deadline_s=-1.0), "deadline_s is -1"),
+        (lambda: Retry(deadline_s=0), "deadline_s is 0; it takes a number above 0 s"),
         (lambda: RetryBudget(ratio=1.2), "ratio is 1.2"),
         (lambda: RetryBudget("gRPC", ratio=0.0), "ratio is 0"),
         (lambda: RecentLatency().observe(-1.0), "took_s is -1"),
@@ -251,7 +252,8 @@ def test_bad_values_are_refused_with_the_reason(make, said):
         make()
 
 
-def test_a_backoff_takes_whole_seconds_and_numpy_numbers_too():
+def test_whole_seconds_and_numpy_numbers_are_numbers_too():
+    assert Retry(deadline_s=45).deadline_s == 45
     assert Backoff("decorrelated", 1.0, 9.0).delay(2, 2, np.float64(0.5)) == 3.5
     with pytest.raises(TypeError, match=r"retry is 1\.0"):
         Backoff().delay(1.0)

@@ -56,6 +56,8 @@ def try_call(world: World, c: int, hedging: bool, now: float) -> None:
     """Send the next attempt of a call, if the caller's policies let it; a call whose attempt is not sent has failed."""
     calls = world.calls
     e = calls[c].edge
+    if not hedging and calls[c].attempts > 0:
+        budget.waited(world.edges[e].budget)
     if calls[c].over:
         return
     if hedging:
@@ -234,8 +236,11 @@ def let_go(world: World, a: int, outcome: int, now: float) -> None:
     world.calls[attempts[a].call].live -= 1
     world.edges[e].in_flight -= 1
     world.routes[route_of(world, a)].in_flight -= 1
-    failed = outcome > DEGRADED and outcome != CANCELLED
-    budget.ends(world.edges[e].budget_rule, world.edges[e].budget, now, attempts[a].tried != FIRST_TRY, failed)
+    retried = attempts[a].tried != FIRST_TRY
+    if outcome == CANCELLED:
+        budget.leaves(world.edges[e].budget, retried)
+    else:
+        budget.ends(world.edges[e].budget_rule, world.edges[e].budget, now, retried, outcome > DEGRADED)
     if attempts[a].log >= 0:
         world.log[attempts[a].log].outcome = outcome
         world.log[attempts[a].log].ended_s = now
@@ -255,6 +260,7 @@ def retry_or_fail(world: World, c: int, outcome: int, now: float) -> None:
     in_time = now + delay_s < calls[c].deadline_s
     if in_time and budget.may_retry(world.edges[e].budget_rule, world.edges[e].budget, now):
         calls[c].backoff_s = delay_s
+        budget.waits(world.edges[e].budget)
         if delay_s > 0:
             plan(world, now + delay_s, TRY, c, calls[c].stamp)
         else:

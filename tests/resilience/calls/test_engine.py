@@ -269,6 +269,37 @@ def test_more_load_for_a_while():
     assert parts == pytest.approx([100, 500, 100], rel=0.12)
 
 
+def test_an_envoy_budget_counts_retries_from_the_beginning_of_their_backoff():
+    """Twice fifty calls time out together: of each fifty, the ninth finds 41 in flight and a fifth of that waiting."""
+    budget = RetryBudget("Envoy", ratio=0.2, minimum=3)
+    call = Call(CLIENTS, "server", timeout=Timeout(timeout_s=0.5), retry=retry(2, base_s=1.0, budget=budget))
+    stalled = (Fault("paused", "server", 0.5, 60.0),)
+    result = simulate(one_service(at(*[1.0] * 50, *[10.0] * 50), call=call, faults=stalled, duration_s=60.0))
+    retries = result.edge(call.name)["retries"]
+    assert retries[:9].sum() == 8 and retries.sum() == 16
+
+
+def test_a_retry_that_is_not_sent_after_its_backoff_leaves_the_budget():
+    """Both calls are granted the only retry there is, and both times the rate limit does not let it leave."""
+    budget = RetryBudget("Envoy", ratio=0.0, minimum=1)
+    limit = RateLimit(rate_per_s=0.2, burst=1.0)
+    call = Call(CLIENTS, "server", retry=retry(2, budget=budget), rate_limit=limit)
+    down = (Fault("down", "server", 0.5, 60.0),)
+    result = simulate(one_service(at(1.0, 10.0), call=call, faults=down, duration_s=60.0))
+    assert result.outcomes().to_dict() == {"not sent": 2}
+
+
+def test_a_grpc_budget_gains_nothing_from_a_hedge_that_was_cancelled():
+    """Two failures leave 2 of 4 tokens; six answers, five of them with a hedge that is cancelled, make it 2.6, and a
+    failure 1.6: too few for the last hedge."""
+    budget = RetryBudget("gRPC", ratio=0.1, most_tokens=4.0)
+    call = Call(CLIENTS, "server", retry=retry(1, budget=budget), hedge=Hedge("fixed", delay_s=0.5))
+    down = (Fault("down", "server", 0.5, 1.5), Fault("down", "server", 69.5, 71.5))
+    times = (0.6, 0.7, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)
+    graph = one_service(at(*times), call=call, faults=down, duration_s=100.0, servers=2)
+    assert simulate(graph).edge(call.name)["hedges"].sum() == 5
+
+
 EVERYTHING = Call(
     CLIENTS, "web", latency_s=0.002, timeout=Timeout("adaptive", timeout_s=0.3), hedge=Hedge(percentile=90),
     retry=Retry(attempts=4, deadline_s=2.0, backoff=Backoff("decorrelated", 0.05, 1.0), budget=RetryBudget("Finagle")),
