@@ -99,6 +99,7 @@ class Policies:
         self.latency = RecentLatency()
         self.timeout = TimeoutPolicy(timeout or Timeout("none"), self.latency)
         self.hedge = HedgePolicy(hedge, self.latency) if hedge else None
+        self._watches_latency = self.timeout.adaptive or (self.hedge is not None and self.hedge.adaptive)
         self.breaker = Breaker(breaker) if breaker else None
         self.budget = Budget(retry.budget) if retry.budget else None
         self.bulkhead = Bulkhead(bulkhead) if bulkhead is not None else None
@@ -141,7 +142,7 @@ class Policies:
                 self.budget.end(now, retried, failed)
         if self.throttle is not None and accepted:
             self.throttle.accept(now)
-        if not failed:
+        if not failed and self._watches_latency:
             self.latency.observe(took_s)
 
     def cancelled(self, *, retried: bool) -> None:

@@ -73,9 +73,6 @@ class RetryBudget(Parameters):
         return BudgetRule(KINDS.index(self.kind), self.ratio, self.minimum, self.window_s, self.most_tokens)
 
 
-NO_BUDGET = BudgetRule(NONE, 0.0, 0.0, 1.0, 0.0)
-
-
 def unused(rule: BudgetRule) -> BudgetState:
     """A budget before the first call."""
     return BudgetState(tokens=rule.most_tokens)

@@ -86,29 +86,26 @@ class ConcurrencyLimit(Parameters):
         )  # fmt: skip
 
 
-UNLIMITED = ConcurrencyRule(NONE, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0)
-
-
 @compiled
-def limit_of(rule: ConcurrencyRule, known: ConcurrencyState) -> int:
+def limit_of(known: ConcurrencyState) -> int:
     """Requests that may be in flight now."""
     return int(known.limit)
 
 
 @compiled
-def begins(rule: ConcurrencyRule, known: ConcurrencyState) -> None:
+def begins(known: ConcurrencyState) -> None:
     """A request is let in."""
     known.in_flight += 1
 
 
 @compiled
-def withdraws(rule: ConcurrencyRule, known: ConcurrencyState) -> None:
+def withdraws(known: ConcurrencyState) -> None:
     """A request that was let in is given up by its caller: it says nothing about the limit."""
     known.in_flight -= 1
 
 
 @compiled
-def ends(rule: ConcurrencyRule, known: ConcurrencyState, now: float, took_s: float, dropped: bool) -> None:
+def ends(rule: ConcurrencyRule, known: ConcurrencyState, took_s: float, dropped: bool) -> None:
     """A request has ended, or was ``dropped`` after it had been let in."""
     half_used = 2 * known.in_flight >= known.limit
     known.in_flight -= 1
@@ -148,7 +145,7 @@ class ConcurrencyLimiter:
     @property
     def limit(self) -> int:
         """Requests that may be in flight now."""
-        return int(plain_limit_of(self._rule, self._known))
+        return int(plain_limit_of(self._known))
 
     @property
     def in_flight(self) -> int:
@@ -159,28 +156,24 @@ class ConcurrencyLimiter:
         """Whether a request is let in; whoever gets True owes a ``leave`` or a ``cancel``."""
         if self.in_flight >= self.limit:
             return False
-        plain_begins(self._rule, self._known)
+        plain_begins(self._known)
         return True
 
-    def leave(self, now: float, took_s: float, dropped: bool = False) -> None:
+    def leave(self, took_s: float, dropped: bool = False) -> None:
         """A request has ended after so long. ``RuntimeError`` when none is in flight."""
         self._check()
-        plain_ends(self._rule, self._known, now, took_s, dropped)
+        plain_ends(self._rule, self._known, took_s, dropped)
 
     def cancel(self) -> None:
         """A request was given up by its caller, which says nothing about the limit. ``RuntimeError`` when none is in
         flight."""
         self._check()
-        plain_withdraws(self._rule, self._known)
+        plain_withdraws(self._known)
 
     def _check(self) -> None:
         if self.in_flight == 0:
             raise RuntimeError("a request left, and none was in flight: leave once for every enter that said True")
 
 
-plain_limit_of, plain_begins, plain_ends, plain_withdraws = (
-    plain(limit_of),
-    plain(begins),
-    plain(ends),
-    plain(withdraws),
-)
+plain_limit_of, plain_begins = plain(limit_of), plain(begins)
+plain_ends, plain_withdraws = plain(ends), plain(withdraws)

@@ -82,9 +82,14 @@ class HedgePolicy:
         """How long after an attempt that begins now the next one follows, s; infinite for never."""
         return float(plain_hedge_after(self._rule, self.latency._known))
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether it looks at the latencies."""
+        return self._rule.kind == PERCENTILE
+
     def observe(self, took_s: float) -> None:
         """A good answer took so long."""
-        if self._rule.kind == PERCENTILE:
+        if self.adaptive:
             self.latency.observe(took_s)
 
 

@@ -57,9 +57,6 @@ class RateLimit(Parameters):
         return LimitRule(KINDS.index(self.kind), self.rate_per_s, self.burst)
 
 
-NO_LIMIT = LimitRule(NONE, 1.0, 1.0)
-
-
 def unused(rule: LimitRule) -> LimitState:
     """A rate limit before the first call."""
     return LimitState(rule.burst if rule.kind == TOKEN_BUCKET else 0.0)

@@ -20,12 +20,11 @@ from distlib.core.parameter import Parameters, parameter
 from distlib.core.seeds import Seeds
 from distlib.resilience.backoff import KINDS, Backoff, BackoffRule, delay
 from distlib.resilience.calls.heap import drop_first, push
-from distlib.resilience.calls.state import EVENT, RUN, codes
+from distlib.resilience.calls.state import EVENT, NO_STAMP, RUN, codes
 
 STRATEGIES = ("none", "exponential", "equal", "full", "decorrelated")
 """In the order of the study's table."""
 READ, WRITE = codes(2)
-NO_STAMP = codes(1)[0]
 MOST_CALLS = 1 << 16
 
 

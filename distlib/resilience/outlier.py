@@ -83,9 +83,6 @@ class OutlierDetection(Parameters):
         return OutlierRule(CONSECUTIVE, self.consecutive, self.base_s, self.longest_s, self.interval_s, at_most)
 
 
-NO_DETECTION = OutlierRule(NONE, 0, 0.0, 0.0, 1.0, 0)
-
-
 @compiled
 def observe(rule: OutlierRule, known: InstanceHealth, ejected: Ejected, failed: bool, now: float) -> None:
     """How an attempt at an instance ended."""

@@ -74,7 +74,7 @@ class Shedding(Parameters):
     def check(self) -> None:
         if self.kind in ("random", "priority") and self.low >= self.high:
             raise ValueError(f"Shedding.low is {self.low}; it takes a number below high = {self.high}")
-        if self.kind in ("CoDel",) and self.target_s >= self.interval_s:
+        if self.kind == "CoDel" and self.target_s >= self.interval_s:
             raise ValueError(
                 f"Shedding.target_s is {self.target_s:g} s; it takes a time below interval_s = {self.interval_s:g} s"
             )
@@ -82,9 +82,6 @@ class Shedding(Parameters):
     def rule(self) -> SheddingRule:
         """The constants for compiled functions."""
         return SheddingRule(KINDS.index(self.kind), float(self.low), float(self.high), self.target_s, self.interval_s)
-
-
-NO_SHEDDING = SheddingRule(NONE, 0.0, 0.0, 0.0, 0.0)
 
 
 @compiled
@@ -100,7 +97,7 @@ def admits(rule: SheddingRule, known: SheddingState, now: float, waiting: int, p
 
 
 @compiled
-def newest_first(rule: SheddingRule, known: SheddingState, now: float, waiting: int) -> bool:
+def newest_first(rule: SheddingRule, known: SheddingState, now: float) -> bool:
     """Whether the next request is taken from the young end of the queue."""
     return rule.kind == ADAPTIVE_LIFO and now - known.empty_at_s > rule.interval_s
 
@@ -109,7 +106,7 @@ def newest_first(rule: SheddingRule, known: SheddingState, now: float, waiting: 
 def drops(rule: SheddingRule, known: SheddingState, now: float, waited_s: float, waiting: int) -> bool:
     """Whether a request that has waited so long is dropped now that its turn has come; ``waiting`` stay behind it."""
     if rule.kind == ADAPTIVE_LIFO:
-        return waited_s > rule.target_s and newest_first(rule, known, now, waiting)
+        return waited_s > rule.target_s and newest_first(rule, known, now)
     if rule.kind != CODEL:
         return False
     if waited_s < rule.target_s or waiting == 0:
@@ -146,9 +143,9 @@ class Shedder:
         require.whole("priority", priority, 0, 3)
         return bool(plain_admits(self._rule, self._known, now, waiting, priority, u))
 
-    def newest_first(self, now: float, waiting: int) -> bool:
+    def newest_first(self, now: float) -> bool:
         """Whether the next request is taken from the young end of the queue."""
-        return bool(plain_newest_first(self._rule, self._known, now, waiting))
+        return bool(plain_newest_first(self._rule, self._known, now))
 
     def drop(self, now: float, waited_s: float, waiting: int) -> bool:
         """Whether a request that has waited so long is dropped now that its turn has come; ``waiting`` stay behind."""

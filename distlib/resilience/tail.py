@@ -19,6 +19,7 @@ from scipy.special import ndtr, ndtri
 
 from distlib.core import require
 from distlib.core.parameter import Parameters, parameter
+from distlib.resilience import theory
 
 Floats = NDArray[np.float64]
 PUBLISHED = {"keys": 1000, "hedge_ms": 10.0, "extra": 0.02, "p99.9_ms": 1800.0, "hedged_p99.9_ms": 74.0}
@@ -28,7 +29,7 @@ POINTS = 240
 def fitted(slow: float, slow_ms: float, fan_out: int, quantile: float, root_ms: float) -> tuple[float, float]:
     """Median (ms) and σ of a log-normal leaf, of which a share ``slow`` takes longer than ``slow_ms``, and of whose
     slowest of ``fan_out`` the ``quantile`` is ``root_ms``."""
-    near, far = ndtri(1.0 - slow), ndtri(quantile ** (1.0 / fan_out))
+    near, far = ndtri(1.0 - slow), ndtri(theory.leaf_quantile(quantile, fan_out))
     sigma = math.log(root_ms / slow_ms) / (far - near)
     return float(slow_ms * math.exp(-sigma * near)), float(sigma)
 
@@ -68,7 +69,7 @@ class TailStudy:
         """The time that so many percent of the reads do not exceed, ms."""
         require.number("percent", percent, 0.001, 99.999)
         params = self.params
-        wanted = 1.0 - (percent / 100) ** (1.0 / params.fan_out)  # of one part
+        wanted = 1.0 - theory.leaf_quantile(percent / 100, params.fan_out)
 
         def excess(log_ms: float) -> float:
             time_ms = np.array([math.exp(log_ms)])
@@ -87,17 +88,10 @@ def part_tail(params: TailParams, time_ms: Floats) -> Floats:
 
 
 def hedged_part_tail(params: TailParams, time_ms: Floats) -> Floats:
-    """P(a part with a hedge takes longer): S(t) before the hedge, then S(t)·S(t - d) where the second is
-    independent."""
+    """P(a part with a hedge takes longer), of which a share gains nothing."""
     alone = part_tail(params, time_ms)
-    both = alone * part_tail(params, np.maximum(time_ms - params.hedge_ms, 0.0))
-    return np.where(time_ms < params.hedge_ms, alone, params.shared * alone + (1.0 - params.shared) * both)
-
-
-def any_of(tail: Floats, fan_out: int) -> Floats:
-    """P(at least one of so many takes longer): 1 - (1 - S)ⁿ, exact for small S too."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(-np.expm1(fan_out * np.log1p(-tail)), np.float64)
+    hedged = theory.hedged_tail(lambda times: part_tail(params, times), params.hedge_ms)(time_ms)
+    return params.shared * alone + (1.0 - params.shared) * hedged
 
 
 def tail_at_scale(params: TailParams) -> TailStudy:
@@ -106,7 +100,7 @@ def tail_at_scale(params: TailParams) -> TailStudy:
     times = np.unique(np.append(np.geomspace(low, high, POINTS), [params.hedge_ms]))
     part, hedged = part_tail(params, times), hedged_part_tail(params, times)
     ccdf = pd.DataFrame({
-        "time_ms": times, "part": part, "hedged_part": hedged, "read": any_of(part, params.fan_out),
-        "hedged_read": any_of(hedged, params.fan_out),
+        "time_ms": times, "part": part, "hedged_part": hedged, "read": theory.any_of(part, params.fan_out),
+        "hedged_read": theory.any_of(hedged, params.fan_out),
     })  # fmt: skip
-    return TailStudy(params, ccdf, float(part_tail(params, np.array([params.hedge_ms]))[0]))
+    return TailStudy(params, ccdf, theory.hedge_cost(lambda times: part_tail(params, times), params.hedge_ms))

@@ -175,7 +175,13 @@ def breaker_shares(failure: float, in_a_row: int, open_calls: float, probes: int
 def any_slow(slow: float, fan_out: int) -> float:
     """Probability that at least one of ``fan_out`` leaves is slow: 1 - (1 - p)ⁿ, so 63.4 % for one in a hundred and a
     hundred leaves (J. Dean & L. A. Barroso, *The Tail at Scale*, CACM 56(2), 2013)."""
-    return float(-np.expm1(require.whole("fan_out", fan_out, 1) * np.log1p(-_probability("slow", slow))))
+    return float(any_of(np.array([_probability("slow", slow)]), require.whole("fan_out", fan_out, 1))[0])
+
+
+def any_of(tail: Floats, fan_out: int) -> Floats:
+    """The same for an array of probabilities, exact for small ones too."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.expm1(fan_out * np.log1p(-tail)), np.float64)
 
 
 def leaf_quantile(quantile: float, fan_out: int) -> float:

@@ -50,9 +50,6 @@ class Throttle(Parameters):
         return ThrottleRule(ADAPTIVE, self.multiplier, self.window_s)
 
 
-NO_THROTTLE = ThrottleRule(NONE, 1.0, 1.0)
-
-
 @compiled
 def rejection(rule: ThrottleRule, known: ThrottleState) -> float:
     """The probability that the next request is rejected here."""

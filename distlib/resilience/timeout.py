@@ -83,9 +83,14 @@ class TimeoutPolicy:
         """How long to wait for an attempt that begins now, s; infinite for no timeout."""
         return float(plain_timeout_of(self._rule, self.latency._known))
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether it looks at the latencies."""
+        return self._rule.kind == ADAPTIVE
+
     def observe(self, took_s: float) -> None:
         """A good answer took so long."""
-        if self._rule.kind == ADAPTIVE:
+        if self.adaptive:
             self.latency.observe(took_s)
 
 

@@ -19,21 +19,26 @@ from distlib.resilience.concurrency import (
 )
 from distlib.resilience.fallback import CacheRule, Fetch, Hit, Join, StaleCache
 from distlib.resilience.idempotency import Fresh, IdempotencyStore, InProgress, Mismatch, Replay
-from distlib.resilience.limits import NO_LIMIT, Bulkhead, Limiter, RateLimit, unused
+from distlib.resilience.limits import Bulkhead, Limiter, LimitRule, RateLimit, unused
 from distlib.resilience.limits import admits as limit_admits
 from distlib.resilience.outlier import (
-    NO_DETECTION,
     Ejected,
     InstanceHealth,
     OutlierDetection,
+    OutlierRule,
     OutlierWatch,
     available,
     observe,
 )
-from distlib.resilience.shedding import NO_SHEDDING, Shedder, Shedding, SheddingState, drops, newest_first
+from distlib.resilience.shedding import Shedder, Shedding, SheddingRule, SheddingState, drops, newest_first
 from distlib.resilience.shedding import admits as shedding_admits
-from distlib.resilience.throttle import NO_THROTTLE, ClientThrottle, Throttle, ThrottleState, accepted
+from distlib.resilience.throttle import ClientThrottle, Throttle, ThrottleRule, ThrottleState, accepted
 from distlib.resilience.throttle import admits as throttle_admits
+
+
+def off(kind):
+    """A rule as the engine has it where there is no such policy: zeros."""
+    return kind(*[0] * len(kind._fields))
 
 
 def admitted(kind, times, rate=2.0, burst=3.0):
@@ -136,8 +141,8 @@ def test_the_second_ejection_is_twice_as_long_and_good_times_are_remembered():
 def test_a_detection_that_is_switched_off_ejects_nobody():
     known, ejected = InstanceHealth(), Ejected()
     for k in range(20):
-        plain(observe)(NO_DETECTION, known, ejected, True, float(k))
-    assert plain(available)(NO_DETECTION, known, ejected, 20.0) and ejected.count == 0
+        plain(observe)(off(OutlierRule), known, ejected, True, float(k))
+    assert plain(available)(off(OutlierRule), known, ejected, 20.0) and ejected.count == 0
 
 
 def test_an_unknown_instance_is_refused():
@@ -168,14 +173,14 @@ def test_aimd_rises_by_one_and_falls_by_a_tenth():
     for _ in range(10):
         assert limiter.enter()
     assert not limiter.enter()
-    limiter.leave(0.0, 0.1)
+    limiter.leave(0.1)
     assert limiter.limit == 11
-    limiter.leave(0.0, 0.6)
+    limiter.leave(0.6)
     assert limiter.limit == 9
-    limiter.leave(0.0, 0.1, dropped=True)
+    limiter.leave(0.1, dropped=True)
     assert limiter.limit == 8
     for _ in range(7):
-        limiter.leave(0.0, 0.1)
+        limiter.leave(0.1)
     assert limiter.limit == 11 and limiter.in_flight == 0  # idle limits do not grow: less than half was in use then
 
 
@@ -186,7 +191,7 @@ def test_a_cancelled_request_says_nothing_about_the_limit():
     assert (limiter.limit, limiter.in_flight) == (2, 1) and limiter.enter()
     limiter.cancel()
     limiter.cancel()
-    for leave in (limiter.cancel, lambda: limiter.leave(0.0, 0.1)):
+    for leave in (limiter.cancel, lambda: limiter.leave(0.1)):
         with pytest.raises(RuntimeError, match="none was in flight"):
             leave()
 
@@ -197,7 +202,7 @@ def test_a_fixed_limit_stays():
         while limiter.enter():
             pass
         assert limiter.in_flight == 3
-        limiter.leave(0.0, took_s, dropped=True)
+        limiter.leave(took_s, dropped=True)
     assert limiter.limit == 3
 
 
@@ -221,7 +226,7 @@ def test_the_gradient_is_that_of_gradient2limit():
         while limiter.in_flight < limiter.limit * (0.3 if 2000 < k < 2200 else 1.0) and limiter.enter():
             pass
         samples.append((float(rng.gamma(4.0) * (0.4 if 600 < k < 900 else 0.05)), limiter.in_flight))
-        limiter.leave(0.0, samples[-1][0])
+        limiter.leave(samples[-1][0])
         seen.append(limiter.limit)
     expected = gradient2(params, samples)
     assert seen == [int(one) for one in expected] and len({*seen}) > 20 and min(seen) < 10 and max(seen) == 60
@@ -234,7 +239,7 @@ def test_the_gradient_shrinks_when_latency_grows_and_comes_back():
         for _ in range(times):
             while limiter.enter():
                 pass
-            limiter.leave(0.0, took_s)
+            limiter.leave(took_s)
         return limiter.limit
 
     assert served(0.1, 300) == 200  # grows by the queue allowance while latency stays
@@ -307,8 +312,8 @@ def test_codel_drops_what_the_pseudocode_of_the_rfc_drops(seed):
 
 def test_adaptive_lifo_turns_around_when_the_queue_has_not_been_empty():
     shedder = Shedder(Shedding("adaptive LIFO", target_s=0.005, interval_s=0.1))
-    assert shedder.admit(1.0, 0) and not shedder.newest_first(1.05, 3)
-    assert shedder.newest_first(1.2, 3) and shedder.drop(1.2, 0.01, 3) and not shedder.drop(1.2, 0.004, 3)
+    assert shedder.admit(1.0, 0) and not shedder.newest_first(1.05)
+    assert shedder.newest_first(1.2) and shedder.drop(1.2, 0.01, 3) and not shedder.drop(1.2, 0.004, 3)
     assert not shedder.drop(1.05, 0.01, 3)
 
 
@@ -405,12 +410,12 @@ def drive_outlier(rules, known, rows, said):
 @numba.njit
 def drive_concurrency(rules, known, rows, said):
     for k in range(len(rows)):
-        if known[0].in_flight < limit_of(rules[0], known[0]):
-            begins(rules[0], known[0])
+        if known[0].in_flight < limit_of(known[0]):
+            begins(known[0])
         if rows[k, 1] < 0.1 and known[0].in_flight > 0:
-            withdraws(rules[0], known[0])
+            withdraws(known[0])
         elif rows[k, 1] < 0.9 and known[0].in_flight > 0:
-            ends(rules[0], known[0], rows[k, 0], rows[k, 2], rows[k, 1] < 0.13)
+            ends(rules[0], known[0], rows[k, 2], rows[k, 1] < 0.13)
         said[k] = known[0].limit
 
 
@@ -420,7 +425,7 @@ def drive_shedding(rules, known, rows, said):
         now, waiting = rows[k, 0], int(rows[k, 1] * 12)
         said[k] = (
             shedding_admits(rules[0], known[0], now, waiting, int(rows[k, 2] * 4), rows[k, 3])
-            + 2 * newest_first(rules[0], known[0], now, waiting)
+            + 2 * newest_first(rules[0], known[0], now)
             + 4 * drops(rules[0], known[0], now, 0.1 * rows[k, 2], waiting)
         )
 
@@ -449,14 +454,17 @@ SHEDDING = [
     for kind in ("random", "priority", "CoDel", "adaptive LIFO")
 ]
 CASES = [
-    *((drive_limit, rule, lambda rule=rule: unused(rule)) for rule in (NO_LIMIT, *LIMITS)),
-    *((drive_throttle, r, ThrottleState) for r in (NO_THROTTLE, Throttle(window_s=9.0).rule())),
+    *((drive_limit, rule, lambda rule=rule: unused(rule)) for rule in (off(LimitRule), *LIMITS)),
+    *((drive_throttle, r, ThrottleState) for r in (off(ThrottleRule), Throttle(window_s=9.0).rule())),
     *(
         (drive_outlier, rule, lambda: Watched(InstanceHealth(), Ejected()))
-        for rule in (NO_DETECTION, OutlierDetection(consecutive=3, base_s=2.0, interval_s=3.0, max_share=1.0).rule(1))
+        for rule in (
+            off(OutlierRule),
+            OutlierDetection(consecutive=3, base_s=2.0, interval_s=3.0, max_share=1.0).rule(1),
+        )
     ),
     *((drive_concurrency, rule, lambda: ConcurrencyState(8.0)) for rule in CONCURRENCY),
-    *((drive_shedding, rule, SheddingState) for rule in (NO_SHEDDING, *SHEDDING)),
+    *((drive_shedding, rule, SheddingState) for rule in (off(SheddingRule), *SHEDDING)),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Breakers and rate limits beside pybreaker and `limits`, beyond ``test_compared``: several probes, the edges of
+"""Breakers and rate limits beside pybreaker and `limits`, the same calls at the same times, the edges of
 windows, and how far a counter of windows is from an exact one."""
 
 from contextlib import suppress
@@ -28,6 +28,37 @@ class Clock(datetime):
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=cls.at_s)
 
 
+def asked_alike(theirs, ours, fails):
+    """One call through both, which must decide alike; whether it was let through."""
+    called = []
+
+    def call():
+        called.append(1)
+        if fails:
+            raise ConnectionError
+
+    with suppress(ConnectionError, pybreaker.CircuitBreakerError):
+        theirs.call(call)
+    allowed = ours.allow(Clock.at_s)
+    if allowed:
+        ours.record(Clock.at_s, fails)
+    assert allowed == bool(called) and ours.state == theirs.current_state
+    return allowed
+
+
+@pytest.mark.parametrize("failures", [1, 2, 5])
+@pytest.mark.parametrize("seed", range(5))
+def test_pybreaker_lets_the_same_calls_through(failures, seed):
+    rng, said = np.random.default_rng(seed), []
+    ours = Breaker(CircuitBreaker(counting="consecutive failures", failures=failures, probes=1, open_s=5.0))
+    with mock.patch("pybreaker.datetime", Clock):
+        theirs = pybreaker.CircuitBreaker(fail_max=failures, reset_timeout=5)
+        for _ in range(3000):
+            Clock.at_s = round(Clock.at_s + float(rng.exponential(0.7)), 6)
+            said.append((asked_alike(theirs, ours, bool(rng.random() < 0.6)), ours.state))
+    assert {one for one, _ in said} == {True, False} and {state for _, state in said} >= {"closed", "open"}
+
+
 PLAYS = st.lists(st.tuples(st.sampled_from((0.0, 1.0, 4.75, 5.0, 5.25)), st.booleans()), max_size=60)
 
 
@@ -41,19 +72,7 @@ def test_pybreaker_with_several_successes_to_close(failures, probes, play):
         theirs = pybreaker.CircuitBreaker(fail_max=failures, reset_timeout=5, success_threshold=probes)
         for gap, fails in play:
             Clock.at_s += gap
-            called = []
-
-            def call(fails=fails, called=called):
-                called.append(1)
-                if fails:
-                    raise ConnectionError
-
-            with suppress(ConnectionError, pybreaker.CircuitBreakerError):
-                theirs.call(call)
-            allowed = ours.allow(Clock.at_s)
-            if allowed:
-                ours.record(Clock.at_s, fails)
-            assert allowed == bool(called) and ours.state == theirs.current_state
+            asked_alike(theirs, ours, fails)
 
 
 def play(strategy, times, amount, seconds):
@@ -70,6 +89,14 @@ def play(strategy, times, amount, seconds):
 def ours(times, amount, seconds):
     limiter = Limiter(RateLimit("sliding window", rate_per_s=amount / seconds, burst=amount))
     return [limiter.allow(at) for at in times]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_limits_sliding_window_counter_decides_alike(seed):
+    times = (1000.0 + np.cumsum(np.random.default_rng(seed).exponential(0.9, 2000))).tolist()
+    mine = ours(times, 7, 10)
+    assert mine == play(limits.strategies.SlidingWindowCounterRateLimiter, times, 7, 10)
+    assert 0.3 < np.mean(mine) < 0.95
 
 
 @settings(max_examples=200, deadline=None)

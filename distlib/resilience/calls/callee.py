@@ -18,7 +18,6 @@ from distlib.resilience.calls.state import (
     EXPONENTIAL,
     GONE,
     LATE_ANSWERS,
-    NO,
     NO_STAMP,
     OK,
     REFUSED,
@@ -65,7 +64,7 @@ def arrive(world: World, a: int, now: float) -> None:
     if not is_let_in(world, a, s, i, now):
         leave(world, a, SHED, now)
         return
-    concurrency.begins(world.instances[i].concurrency_rule, world.instances[i].concurrency)
+    concurrency.begins(world.instances[i].concurrency)
     join_queue(world, a, i)
     at_once(world, TAKE_NEXT, i, NO_STAMP)
 
@@ -79,7 +78,7 @@ def is_let_in(world: World, a: int, s: int, i: int, now: float) -> bool:
         return False
     known = world.instances[i].concurrency
     limited = world.instances[i].concurrency_rule.kind > 0
-    if limited and known.in_flight >= concurrency.limit_of(world.instances[i].concurrency_rule, known):
+    if limited and known.in_flight >= concurrency.limit_of(known):
         return False
     if world.instances[i].shedding_rule.kind == 0:
         return True
@@ -128,7 +127,7 @@ def take_next(world: World, i: int, now: float) -> None:
         rule, known = world.instances[i].shedding_rule, world.instances[i].shedding
         newest = world.services[s].newest_first
         if rule.kind > 0:
-            newest = newest or shedding.newest_first(rule, known, now, instance.waiting)
+            newest = newest or shedding.newest_first(rule, known, now)
         a = instance.newest if newest else instance.oldest
         leave_queue(world, a, i)
         if now >= attempts[a].deadline_s:
@@ -267,7 +266,7 @@ def finish(world: World, a: int, outcome: int, now: float) -> None:
     if attempts[a].crashes != world.instances[i].crashes:
         outcome = REFUSED
     took_s = now - attempts[a].arrived_s
-    concurrency.ends(world.instances[i].concurrency_rule, world.instances[i].concurrency, now, took_s, outcome == SHED)
+    concurrency.ends(world.instances[i].concurrency_rule, world.instances[i].concurrency, took_s, outcome == SHED)
     leave(world, a, outcome, now)
 
 
@@ -322,7 +321,5 @@ def stop_work(world: World, a: int, now: float) -> None:
         count_service(world, world.instances[i].service, WASTED_WORK, now, attempts[a].worked_s)
         count_service(world, world.instances[i].service, WASTED, now, 1.0)
     if place != UNDER_WAY:
-        concurrency.ends(
-            world.instances[i].concurrency_rule, world.instances[i].concurrency, now, now - attempts[a].arrived_s, NO
-        )
+        concurrency.withdraws(world.instances[i].concurrency)
     vanish(world, a)

@@ -239,6 +239,7 @@ def let_go(world: World, a: int, outcome: int, now: float) -> None:
     retried = attempts[a].tried != FIRST_TRY
     if outcome == CANCELLED:
         budget.leaves(world.edges[e].budget, retried)
+        breaker.give_back(world.edges[e].breaker)
     else:
         budget.ends(world.edges[e].budget_rule, world.edges[e].budget, now, retried, outcome > DEGRADED)
     if attempts[a].log >= 0:
@@ -294,7 +295,6 @@ def call_over(world: World, c: int, now: float) -> None:
         following = attempts[a].sibling
         if attempts[a].waited_for:
             let_go(world, a, CANCELLED, now)
-            breaker.give_back(world.edges[e].breaker)
         attempts[a].call = -1
         if not attempts[a].at_callee:
             free_attempt(world, a)
@@ -307,7 +307,7 @@ def call_over(world: World, c: int, now: float) -> None:
     else:
         count(world, e, FAILED, now, 1.0)
     parent, request = calls[c].parent, calls[c].request
-    stamp, parent_stamp = calls[c].stamp, calls[c].parent_stamp
+    parent_stamp = calls[c].parent_stamp
     calls[c].stamp = 0
     calls[c].next_free = world.run[0].free_call
     world.run[0].free_call = c
@@ -315,7 +315,7 @@ def call_over(world: World, c: int, now: float) -> None:
     if parent < 0:
         world.requests[request].done_s = now
         world.requests[request].outcome = outcome
-    elif world.attempts[parent].stamp == parent_stamp and stamp > 0:
+    elif world.attempts[parent].stamp == parent_stamp:
         called(world, parent, e, outcome, now)
 
 

@@ -212,4 +212,4 @@ def look(world: World, number: int) -> None:
             world.service_series[place] += one.waiting
             world.service_series[place + 1] += one.busy
             if one.concurrency_rule.kind > 0:
-                world.service_series[place + 2] += concurrency.limit_of(one.concurrency_rule, one.concurrency)
+                world.service_series[place + 2] += concurrency.limit_of(one.concurrency)

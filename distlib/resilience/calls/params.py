@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from distlib.core import require
 from distlib.core.parameter import Parameters, parameter
 from distlib.resilience.breaker import CircuitBreaker
-from distlib.resilience.budget import RetryBudget
 from distlib.resilience.concurrency import ConcurrencyLimit
 from distlib.resilience.hedge import Hedge
 from distlib.resilience.limits import RateLimit
@@ -40,7 +39,6 @@ FAULTS = {
 }
 """What can happen, and what it does."""
 ARROW = " → "
-MOST_EVENTS = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,6 @@ class Service(Parameters):
     parallel: bool = parameter(False, "calls all at once", help="instead of one after the other")
     concurrency: ConcurrencyLimit | None = None
     shedding: Shedding | None = None
-
-    @property
-    def capacity_per_s(self) -> float:
-        """Requests that all instances can do in a second, their calls to others not counted."""
-        return self.instances * self.servers / self.service.expected_s
 
 
 @dataclass(frozen=True)
@@ -101,11 +94,6 @@ class Call(Parameters):
     def name(self) -> str:
         """``caller → callee``."""
         return f"{self.caller}{ARROW}{self.callee}"
-
-    @property
-    def budget(self) -> RetryBudget | None:
-        """The retry budget, if there is one."""
-        return self.retry.budget
 
 
 @dataclass(frozen=True)
@@ -156,7 +144,7 @@ class Graph(Parameters):
         entries = [one.name for one in self.calls if one.caller == CLIENTS]
         if len(entries) != 1:
             raise ValueError(f"{len(entries)} calls come from {CLIENTS!r}; a graph has one entry")
-        self.order()
+        self._check_order()
         if len(self.priorities) != 4 or abs(sum(self.priorities) - 1) > 1e-9 or min(self.priorities) < 0:
             raise ValueError(f"Graph.priorities is {self.priorities!r}; it takes four shares that add up to 1")
         self._check_faults(names)
@@ -193,17 +181,15 @@ class Graph(Parameters):
         callers = [CLIENTS, *(one.name for one in self.services)]
         return tuple(sorted(self.calls, key=lambda one: callers.index(one.caller)))
 
-    def order(self) -> list[str]:
-        """The services, callers before callees; ``ValueError`` for calls that go round in a circle."""
-        known: list[str] = []
+    def _check_order(self) -> None:
         left = {one.name: {call.caller for call in self.calls if call.callee == one.name} for one in self.services}
+        known = {CLIENTS}
         while left:
-            free = [name for name, callers in left.items() if callers <= {CLIENTS, *known}]
+            free = {name for name, callers in left.items() if callers <= known}
             if not free:
                 raise ValueError(f"the calls go round in a circle through {', '.join(left)}; calls go one way")
-            known += free
+            known |= free
             left = {name: callers for name, callers in left.items() if name not in free}
-        return known
 
     def load_factor(self) -> tuple[list[float], list[float]]:
         """Times at which the rate of requests changes, and the factor from each on."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distlib.core import stopping
-from distlib.core.record import fill
+from distlib.core.record import fill, in_records
 from distlib.core.seeds import Seeds
 from distlib.resilience import budget, limits
 from distlib.resilience.breaker import CELL, BreakerState, cells_of
@@ -121,8 +121,7 @@ def world_of(graph: Graph) -> World:
     run["free_attempts"] = run["free_calls"] = ROOM
     run["next_slice"] = 1
     routes = np.zeros(edges.size * most_instances, ROUTE)
-    for route in routes:
-        fill(route["health"], InstanceHealth())
+    routes["health"] = in_records([InstanceHealth()])
     return World(
         run=run, requests=requests_of(graph), attempts=chained(ATTEMPT, 0, ROOM), calls=chained(CALL, 0, ROOM),
         edges=edges, routes=routes, services=services, instances=instances,

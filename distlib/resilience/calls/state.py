@@ -125,7 +125,6 @@ SAMPLES = 1 << 16
 NO_STAMP = ENTRY = codes(1)[0]
 OUTSIDE: Any = np.int64(-1)
 YES: Any = np.bool_(True)
-NO: Any = np.bool_(False)
 
 
 class World(NamedTuple):

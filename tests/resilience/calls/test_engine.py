@@ -180,6 +180,27 @@ def test_tied_requests_withdraw_each_other():
     assert 0 < wasted(True) < 0.6 * wasted(False)
 
 
+def test_a_cancelled_request_says_nothing_about_the_limit_of_its_callee():
+    """Every request is cancelled long after it counts as slow; as an answer it would halve the limit each time."""
+    call = Call(CLIENTS, "server", timeout=Timeout(timeout_s=0.5), cancels=True)
+    limit = ConcurrencyLimit("AIMD", start=16, slow_s=0.1, backoff=0.5)
+    result = simulate(one_service(at(*[1.0 + k for k in range(20)]), call, concurrency=limit, duration_s=30.0))
+    assert result.outcomes().to_dict() == {"timed out": 20} and (result.service("server")["limit"] == 16).all()
+
+
+def test_a_withdrawn_hedge_gives_its_probe_back():
+    """A half-open breaker lets two probes through, and the request at 10.2 takes both: itself and its hedge, which is
+    withdrawn unserved at 11, when work on the other begins. So the request at 13 finds a probe."""
+    breaker = CircuitBreaker(counting="consecutive failures", failures=1, probes=2, open_s=2.0)
+    hedge = Hedge("fixed", delay_s=0.5, tied=True)
+    call = Call(CLIENTS, "server", timeout=Timeout(timeout_s=2.0), breaker=breaker, hedge=hedge, propagates=True)
+    stalled = (Fault("paused", "server", 0.5, 10.0),)
+    result = simulate(one_service(at(1.0, 1.1, 10.2, 13.0), call, stalled, instances=2, log=20))
+    assert result.outcomes().to_dict() == {"ok": 2, "timed out": 2}
+    third = result.attempts[result.attempts["request"] == 2]
+    assert third[["try", "outcome"]].to_numpy().tolist() == [["first try", "ok"], ["hedge", "cancelled"]]
+
+
 def test_an_open_breaker_sends_nothing():
     breaker = CircuitBreaker(counting="consecutive failures", failures=2, probes=1, open_s=5.0)
     call = Call(CLIENTS, "server", breaker=breaker)
